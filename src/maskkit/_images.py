@@ -1,0 +1,174 @@
+"""Whatever a user calls an image becomes RGB uint8 (H, W, 3), upright."""
+
+import io
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from maskkit.exceptions import ImageError
+
+ImageSource: TypeAlias = (
+    str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[np.uint8]
+)
+"""What the library takes for an image."""
+
+RgbImage: TypeAlias = NDArray[np.uint8]
+"""Shape (H, W, 3), uint8, RGB, upright."""
+
+WANTED = "want a path, bytes, a binary file, a PIL image or a uint8 array of shape (H, W, 3) or (H, W)"
+
+
+def load_image(source: ImageSource, *, name: str | None = None) -> RgbImage:
+    """Read one image in any form.
+
+    Parameters
+    ----------
+    source : str, Path, bytes, binary file, PIL image or ndarray
+        Files are decoded by Pillow: the EXIF orientation is applied, transparent pixels are laid on
+        white, 16-bit grey is scaled to 8 bits, the first frame of an animation is taken. An array
+        is (H, W, 3) RGB or (H, W) grey, uint8, and taken to be upright. A binary file is read from
+        its current position and put back there.
+    name : str, optional
+        What an error calls the image; by default its path or form.
+
+    Returns
+    -------
+    image : ndarray of shape (H, W, 3), uint8
+        RGB, range 0 to 255.
+
+    Raises
+    ------
+    ImageError
+        If there is no image to be had; the message names it.
+    """
+    name = name or name_source(source)
+    if isinstance(source, np.ndarray):
+        return _check_array(source, name)
+    try:
+        with _open(source, name) as picture:
+            return _to_rgb(picture)
+    except ImageError:
+        raise
+    except FileNotFoundError as exc:
+        raise ImageError(f"{name}: no such file; check the path.") from exc
+    except Exception as exc:  # Pillow's decoders raise nearly anything on a broken file
+        raise ImageError(f"{name}: cannot be read as an image ({exc}).") from exc
+
+
+def check_images(X: Any) -> list[Any]:
+    """Check that X is a collection of images rather than one, and list it.
+
+    Parameters
+    ----------
+    X : sequence of images
+        Each as in `load_image`; a numeric array counts along its first axis.
+
+    Returns
+    -------
+    sources : list of length n_images
+        The images as given, none of them opened.
+
+    Raises
+    ------
+    TypeError
+        If X is a single image or not iterable.
+    ValueError
+        If X is empty.
+    """
+    is_one_array = isinstance(X, np.ndarray) and X.dtype == np.uint8 and X.ndim <= 3
+    if isinstance(X, (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)) or is_one_array:
+        raise TypeError(f"X is one image ({name_source(X)}); want a list of images: [image].")
+    if not hasattr(X, "__iter__"):
+        raise TypeError(f"X is of type {type(X).__name__}; want a list of images.")
+    sources = list(X)
+    if not sources:
+        raise ValueError("X is empty; want at least one image.")
+    return sources
+
+
+def name_source(source: Any, index: int | None = None) -> str:
+    """Name an image as a user would find it again: by its path, else by its form and place."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    if isinstance(source, np.ndarray):
+        form = f"array of shape {source.shape} and dtype {source.dtype}"
+    elif isinstance(source, Image.Image):
+        form = f"PIL image {getattr(source, 'filename', '') or source.size}"
+    elif hasattr(source, "read"):
+        form = f"file {getattr(source, 'name', '') or type(source).__name__}"
+    else:
+        form = type(source).__name__
+    return form if index is None else f"image {index} ({form})"
+
+
+def name_sources(sources: Sequence[Any]) -> list[str]:
+    """Name each image of a collection."""
+    return [name_source(source, index) for index, source in enumerate(sources)]
+
+
+@contextmanager
+def _open(source: Any, name: str) -> Iterator[Image.Image]:
+    if isinstance(source, Image.Image):
+        yield source
+    elif isinstance(source, (bytes, bytearray, memoryview)):
+        with Image.open(io.BytesIO(source)) as picture:
+            yield picture
+    elif isinstance(source, (str, os.PathLike)):
+        path = os.fspath(source)
+        if isinstance(path, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
+            raise ImageError(
+                f"{name}: is a URL, and prediction uses no network; download it and pass the path or the bytes."
+            )
+        if os.path.isdir(path):
+            raise ImageError(f"{name}: is a folder; list the image files in it.")
+        with Image.open(path) as picture:
+            yield picture
+    elif hasattr(source, "read"):
+        start = source.tell()
+        try:
+            data = source.read()
+        finally:
+            source.seek(start)
+        if not isinstance(data, bytes):
+            raise ImageError(f"{name}: is a text file; open it in binary mode, open(path, 'rb').")
+        with Image.open(io.BytesIO(data)) as picture:
+            yield picture
+    else:
+        raise ImageError(f"{name}: is not an image; {WANTED}.")
+
+
+def _to_rgb(picture: Image.Image) -> RgbImage:
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I"):
+        return _scale_16_bit(np.asarray(picture))
+    if picture.mode == "F":
+        raise ValueError("its pixels are floats of unknown range; scale them to 0-255 and pass uint8")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return np.array(picture.convert("RGB"))
+
+
+def _scale_16_bit(grey: NDArray[Any]) -> RgbImage:
+    if grey.min() < 0 or grey.max() > 65535:
+        raise ValueError("its pixels are 32-bit integers of unknown range; scale them to 0-255 and pass uint8")
+    # 65535 = 255 * 257, so this maps white to white and rounds to the nearest level.
+    scaled = ((grey.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return np.repeat(scaled[:, :, None], 3, axis=2)
+
+
+def _check_array(array: NDArray[Any], name: str) -> RgbImage:
+    if array.dtype != np.uint8:
+        raise ImageError(f"{name}: want dtype uint8, range 0 to 255; scale and convert with .astype('uint8').")
+    if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
+        raise ImageError(f"{name}: want shape (H, W, 3) or (H, W); drop alpha, or move channels last.")
+    if array.ndim == 2:
+        array = np.repeat(array[:, :, None], 3, axis=2)
+    return np.ascontiguousarray(array)

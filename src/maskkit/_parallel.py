@@ -1,0 +1,45 @@
+"""Work done ahead in threads, results in order."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def map_ahead(
+    function: Callable[[Item], Result], items: Iterable[Item], *, n_ahead: int = 64
+) -> Iterator[Result]:
+    """Yield ``function(item)`` for each item, in order, computed ahead in threads.
+
+    Pillow and NumPy let go of the interpreter lock while they decode and resize, so threads keep
+    every core busy without copying images between processes.
+
+    Parameters
+    ----------
+    function : callable
+        Called with one item; must be safe to call from several threads.
+    items : iterable
+        May be endless: at most `n_ahead` items are taken before their results are consumed.
+    n_ahead : int, >= 1
+        Results that may wait; bounds the memory.
+
+    Yields
+    ------
+    object
+        What `function` returned. What it raised is raised here, at the item's turn.
+    """
+    pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="maskkit")
+    pending: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) >= n_ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,116 @@
+"""Plugins by name: the only reader of entry points.
+
+Built-in plugins come through the same door as anybody's: entry points of the groups
+``maskkit.backbones``, ``maskkit.detectors`` and ``maskkit.reporters``.
+"""
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal, TypeAlias
+
+from maskkit.exceptions import PluginError
+
+Group: TypeAlias = Literal["backbones", "detectors", "reporters"]
+
+# Library that a built-in plugin imports -> extra that installs it.
+_EXTRAS = {
+    "cv2": "opencv",
+    "mlflow": "mlflow",
+    "tensorboard": "tensorboard",
+}
+
+
+def names(group: Group) -> list[str]:
+    """List the installed plugins of a group, sorted; imports none of them."""
+    return sorted(_entries(group))
+
+
+def load(group: Group, spec: str, **params: Any) -> Any:
+    """Make the plugin that a user named.
+
+    Parameters
+    ----------
+    group : {"backbones", "detectors", "reporters"}
+    spec : str
+        ``"name"`` or ``"name:argument"``; the argument goes to the plugin's first parameter, as in
+        ``"timm:mobilenetv3_small_100"`` or ``"json:report.json"``.
+    **params : object
+        Further constructor parameters.
+
+    Returns
+    -------
+    plugin : object
+        An instance.
+
+    Raises
+    ------
+    PluginError
+        If the name is unknown or claimed twice, or the plugin fails to load.
+    """
+    name, _, argument = spec.partition(":")
+    entries = _entries(group)
+    if name not in entries:
+        raise PluginError(
+            f"{group[:-1]} {name!r} is unknown; installed: {', '.join(sorted(entries)) or 'none'}. "
+            f"Pass one of them or an instance."
+        )
+    factory = _import(group, entries[name])
+    return factory(argument, **params) if argument else factory(**params)
+
+
+def resolve(group: Group, plugin: Any) -> Any:
+    """Give back an instance as it is and turn a name into one."""
+    return load(group, plugin) if isinstance(plugin, str) else plugin
+
+
+def name_of(group: Group, plugin: Any) -> str:
+    """Tell the name under which a plugin's class is installed.
+
+    Raises
+    ------
+    PluginError
+        If its class has no entry point.
+    """
+    path = f"{type(plugin).__module__}:{type(plugin).__qualname__}"
+    for name, entry in _entries(group).items():
+        if entry.value == path:
+            return name
+    raise PluginError(
+        f"{type(plugin).__name__} is not installed as a plugin; declare the entry point "
+        f"maskkit.{group} = '{path}' in its package."
+    )
+
+
+def _entries(group: Group) -> dict[str, EntryPoint]:
+    """Map names to entry points: a third party's wins over ours, two third parties clash."""
+    ours: dict[str, EntryPoint] = {}
+    theirs: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=f"maskkit.{group}"):
+        chosen = ours if entry.value.startswith("maskkit.") else theirs
+        rival = chosen.get(entry.name)
+        if rival is not None and rival.value != entry.value:
+            raise PluginError(
+                f"{group[:-1]} {entry.name!r} is claimed twice, by {_package(rival)} and {_package(entry)}; "
+                f"uninstall one of them."
+            )
+        chosen[entry.name] = entry
+    return ours | theirs
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist is not None else entry.value
+
+
+def _import(group: Group, entry: EntryPoint) -> Any:
+    try:
+        return entry.load()
+    except ModuleNotFoundError as exc:
+        extra = _EXTRAS.get((exc.name or "").partition(".")[0])
+        if extra is None:
+            raise PluginError(f"{group[:-1]} {entry.name!r} of {_package(entry)} fails to load: {exc}.") from exc
+        raise PluginError(
+            f"{group[:-1]} {entry.name!r} needs {exc.name}; install it: pip install 'maskkit[{extra}]'"
+        ) from exc
+    except Exception as exc:  # somebody else's module may raise anything; it is named, not hidden
+        raise PluginError(
+            f"{group[:-1]} {entry.name!r} of {_package(entry)} fails to load: {type(exc).__name__}: {exc}."
+        ) from exc

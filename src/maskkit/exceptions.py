@@ -1,0 +1,55 @@
+"""Every error that maskkit raises on purpose.
+
+::
+
+    MaskkitError
+    ├── ImageError       an image cannot be read (also a ValueError)
+    ├── DataError        a data folder does not hold what it should (also a ValueError)
+    ├── WeightsError     backbone weights are out of reach or do not fit (also a RuntimeError)
+    ├── PluginError      a plugin is unknown, fails to load or breaks its contract (also a LookupError)
+    └── ModelFileError   a saved model is damaged or cannot be written (also a ValueError)
+
+Wrong arguments raise plain ``ValueError`` and ``TypeError``; an unfitted model raises
+scikit-learn's ``NotFittedError``.
+"""
+
+__all__ = [
+    "MaskkitError",
+    "ImageError",
+    "DataError",
+    "WeightsError",
+    "PluginError",
+    "ModelFileError",
+    "SkippedImageWarning",
+]
+
+
+class MaskkitError(Exception):
+    """Base of all errors of maskkit."""
+
+
+class ImageError(MaskkitError, ValueError):
+    """An image cannot be read; the message names it."""
+
+
+class DataError(MaskkitError, ValueError):
+    """A data folder does not hold what it should; the message names the folder or file."""
+
+
+class WeightsError(MaskkitError, RuntimeError):
+    """Backbone weights are out of reach or do not fit the network."""
+
+
+class PluginError(MaskkitError, LookupError):
+    """A plugin is unknown, fails to load or breaks its contract; the message names it."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class ModelFileError(MaskkitError, ValueError):
+    """A saved model is damaged, or a model cannot be saved; the message names the file."""
+
+
+class SkippedImageWarning(UserWarning):
+    """Images were left out, as asked by ``on_error="skip"``; the message counts and names them."""
