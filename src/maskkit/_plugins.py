@@ -47,14 +47,19 @@ def load(group: Group, spec: str, **params: Any) -> Any:
         If the name is unknown or claimed twice, or the plugin fails to load.
     """
     name, _, argument = spec.partition(":")
+    factory = load_class(group, name)
+    return factory(argument, **params) if argument else factory(**params)
+
+
+def load_class(group: Group, name: str) -> Any:
+    """Import the class of a plugin; raises `PluginError` as `load` does."""
     entries = _entries(group)
     if name not in entries:
         raise PluginError(
             f"{group[:-1]} {name!r} is unknown; installed: {', '.join(sorted(entries)) or 'none'}. "
             f"Pass one of them or an instance."
         )
-    factory = _import(group, entries[name])
-    return factory(argument, **params) if argument else factory(**params)
+    return _import(group, entries[name])
 
 
 def resolve(group: Group, plugin: Any) -> Any:

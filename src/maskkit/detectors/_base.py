@@ -1,10 +1,12 @@
 """The contract between maskkit and a face detector."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from maskkit.exceptions import PluginError
 
 RgbImage = NDArray[np.uint8]
 
@@ -50,3 +52,42 @@ class Detector(Protocol):
             Empty arrays when there is none.
         """
         ...
+
+
+def check_faces(faces: Any, detector: str) -> Faces:
+    """Check what a detector gave, and give it with the right dtypes.
+
+    Parameters
+    ----------
+    faces : Faces
+        Any object with `boxes_xyxy` and `scores`, and `landmarks` or not.
+    detector : str
+        What an error calls the detector.
+
+    Raises
+    ------
+    PluginError
+        If members are missing, shapes disagree, values are not finite, or a box is turned over.
+    """
+    try:
+        boxes = np.asarray(faces.boxes_xyxy, dtype=np.float32)
+        scores = np.asarray(faces.scores, dtype=np.float32)
+        landmarks = getattr(faces, "landmarks", None)
+        landmarks = None if landmarks is None else np.asarray(landmarks, dtype=np.float32)
+    except (AttributeError, TypeError, ValueError) as exc:
+        raise PluginError(
+            f"detector {detector}: detect() gave {type(faces).__name__} ({exc}); want Faces(boxes_xyxy, scores)."
+        ) from exc
+    if boxes.size == 0:
+        boxes = boxes.reshape(0, 4)
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or scores.shape != (len(boxes),):
+        raise PluginError(
+            f"detector {detector}: boxes_xyxy has shape {boxes.shape} and scores {scores.shape}; want (n, 4) and (n,)."
+        )
+    if landmarks is not None and (landmarks.ndim != 3 or landmarks.shape[::2] != (len(boxes), 2)):
+        raise PluginError(f"detector {detector}: landmarks has shape {landmarks.shape}; want (n, n_points, 2).")
+    if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+        raise PluginError(f"detector {detector}: boxes_xyxy or scores hold NaN or infinity; want finite numbers.")
+    if (boxes[:, 2:] <= boxes[:, :2]).any():
+        raise PluginError(f"detector {detector}: a box has right <= left or bottom <= top; want left, top, right, bottom.")
+    return Faces(boxes, scores, landmarks)

@@ -1,0 +1,54 @@
+"""maskkit: tells, for every face in a picture, whether a mask is worn.
+
+Importing the package imports neither torch nor scikit-learn: each public name is loaded when it is
+first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from maskkit._classifier import MaskClassifier
+    from maskkit._embedder import FaceEmbedder
+    from maskkit._head import TransferHead
+    from maskkit._results import FaceResult, PhotoResult
+    from maskkit.evaluation import Evaluation, PhotoEvaluation, evaluate, evaluate_photos
+
+_HOMES = {
+    "MaskClassifier": "_classifier",
+    "FaceEmbedder": "_embedder",
+    "TransferHead": "_head",
+    "FaceResult": "_results",
+    "PhotoResult": "_results",
+    "evaluate": "evaluation",
+    "evaluate_photos": "evaluation",
+    "Evaluation": "evaluation",
+    "PhotoEvaluation": "evaluation",
+}
+
+__all__ = [
+    "MaskClassifier",
+    "FaceEmbedder",
+    "TransferHead",
+    "FaceResult",
+    "PhotoResult",
+    "evaluate",
+    "evaluate_photos",
+    "Evaluation",
+    "PhotoEvaluation",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"maskkit.{_HOMES[name]}"), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("maskkit")
+    raise AttributeError(f"module 'maskkit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,302 @@
+"""TransferHead: features to class probabilities."""
+
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state, compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import nn
+
+from maskkit._devices import resolve_device, seeded
+from maskkit._training import Batch, History, train
+
+
+class TransferHead(ClassifierMixin, BaseEstimator):
+    """The layers that replace a backbone's last one: Dropout, Linear, Dropout, Linear, softmax.
+
+    A scikit-learn classifier of its own, for any table of features. Features are standardised
+    while it trains, and the scaling is then folded into the first linear layer, so that the network
+    that predicts has just the layers named and trains well whatever the scale of its inputs.
+
+    Parameters
+    ----------
+    hidden_units : int, default=300
+        Width of the first linear layer.
+    dropout : float, default=0.2
+        Share of inputs and hidden units dropped in training, range 0 to 1.
+    epochs : int, default=30
+        Passes over the training data, at most.
+    batch_size : int, default=128
+    learning_rate : float, default=0.001
+        The highest of the one-cycle schedule; the optimiser is AdamW.
+    weight_decay : float, default=0.1
+        AdamW's decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101).
+    class_weight : {"balanced"}, dict or None, default=None
+        As in scikit-learn.
+    early_stopping : bool, default=False
+        Hold out a part, stop when its loss no longer falls, and go back to the best weights.
+    validation_fraction : float, default=0.1
+        The part held out for early stopping, stratified by class.
+    patience : int, default=5
+        Epochs without a lower validation loss before stopping.
+    device : str, default="auto"
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+    random_state : int, RandomState instance or None, default=None
+        Seeds initial weights, dropout, order and the held-out part.
+    verbose : int, default=0
+        1 shows progress on standard error.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Sorted labels; the order of the columns of `predict_proba`.
+    n_features_in_ : int
+    network_ : torch.nn.Sequential
+        Float32 (n, n_features) to logits (n, n_classes).
+    history_ : list of dict
+        A record an epoch: epoch, loss, accuracy, images_per_second, and validation_loss and
+        validation_accuracy with early stopping.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from maskkit import TransferHead
+    >>> features = np.array([[0.0, 1.0], [0.1, 0.9], [1.0, 0.0], [0.9, 0.2]] * 10)
+    >>> labels = ["bare", "bare", "mask", "mask"] * 10
+    >>> head = TransferHead(random_state=0).fit(features, labels)
+    >>> head.predict([[0.0, 1.0], [1.0, 0.1]]).tolist()
+    ['bare', 'mask']
+    """
+
+    def __init__(
+        self,
+        hidden_units: int = 300,
+        dropout: float = 0.2,
+        *,
+        epochs: int = 30,
+        batch_size: int = 128,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.1,
+        class_weight: dict[Any, float] | str | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        patience: int = 5,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ):
+        self.hidden_units = hidden_units
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Train on a table of features.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+            Labels of two or more classes.
+        sample_weight : array-like of shape (n_samples,), optional
+            Non-negative; how much each row counts.
+
+        Returns
+        -------
+        self : TransferHead
+
+        Raises
+        ------
+        ValueError
+            If shapes disagree, values are not finite, or there is only one class.
+        """
+        X, y = validate_data(self, X, y, dtype=np.float32)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        targets = self._initialise(X.shape[1], y, seed)
+        weights = merge_weights(self.class_weight, y, sample_weight)
+        device = resolve_device(self.device)
+        self.network_.to(device)
+        with seeded(seed, device):
+            self.history_ = self._train(X, targets, weights, seed, device)
+        self.network_.cpu()
+        return self
+
+    def initialise(self, n_features: int, y: NDArray[Any]) -> NDArray[np.int64]:
+        """Make the untrained layers, for a loop that trains them with their backbone.
+
+        Parameters
+        ----------
+        n_features : int
+        y : ndarray of shape (n_samples,)
+            Labels of two or more classes.
+
+        Returns
+        -------
+        targets : ndarray of shape (n_samples,), int64
+            Each label's index among `classes_`.
+        """
+        self.n_features_in_ = n_features
+        return self._initialise(n_features, y, int(check_random_state(self.random_state).randint(2**31 - 1)))
+
+    def _initialise(self, n_features: int, y: NDArray[Any], seed: int) -> NDArray[np.int64]:
+        self.classes_, targets = encode_labels(y)
+        with seeded(seed):
+            self.network_ = self.build(n_features, len(self.classes_))
+        return targets
+
+    def build(self, n_features: int, n_classes: int) -> nn.Sequential:
+        """Make the layers, float32 (n, n_features) to logits (n, n_classes).
+
+        The last layer starts at zero, so that training starts from equal probabilities and the first
+        gradients that reach a pretrained backbone are small.
+        """
+        network = nn.Sequential(
+            nn.Dropout(self.dropout),
+            nn.Linear(n_features, self.hidden_units),
+            nn.Dropout(self.dropout),
+            nn.Linear(self.hidden_units, n_classes),
+        )
+        nn.init.zeros_(network[3].weight)
+        nn.init.zeros_(network[3].bias)
+        return network
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Tell the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes), float64
+            Rows sum to 1; columns in the order of `classes_`.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float32, reset=False)
+        with torch.inference_mode():
+            logits = self.network_(torch.tensor(X))
+        return torch.softmax(logits.double(), dim=1).numpy()
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Name the most probable class of each row, (n_samples,)."""
+        proba = self.predict_proba(X)
+        return self.classes_[proba.argmax(axis=1)]
+
+    def _train(
+        self,
+        X: NDArray[np.float32],
+        targets: NDArray[np.int64],
+        weights: NDArray[np.float32],
+        seed: int,
+        device: torch.device,
+    ) -> History:
+        held_out = np.array([], dtype=int)
+        rows = np.arange(len(X))
+        if self.early_stopping:
+            rows, held_out = split_rows(targets, self.validation_fraction, seed)
+        mean, scale = _standardisation(X[rows], weights[rows])
+        tensors = [
+            torch.from_numpy(array).to(device)
+            for array in (((X - mean) / scale).astype(np.float32), targets, weights)
+        ]
+        shuffle = torch.Generator().manual_seed(seed)
+
+        def batches(epoch: int) -> Iterator[Batch]:
+            order = torch.from_numpy(rows)[torch.randperm(len(rows), generator=shuffle)]
+            for part in order.split(self.batch_size):
+                yield tuple(tensor[part] for tensor in tensors)  # type: ignore[misc]
+
+        def validation() -> Iterator[Batch]:
+            yield tuple(tensor[held_out] for tensor in tensors)  # type: ignore[misc]
+
+        history = train(
+            self.network_,
+            torch.optim.AdamW(self.network_.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay),
+            batches,
+            n_epochs=self.epochs,
+            n_items=len(rows),
+            n_batches=-(-len(rows) // self.batch_size),
+            validation=validation if self.early_stopping else None,
+            patience=self.patience if self.early_stopping else None,
+            verbose=self.verbose,
+        )
+        _fold(self.network_[1], mean, scale)
+        return history
+
+
+def encode_labels(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Give the sorted classes and each label's index among them.
+
+    Raises
+    ------
+    ValueError
+        If the labels are not classes, or all the same.
+    """
+    check_classification_targets(y)
+    classes, targets = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"y holds 1 class, {classes[0]!r}; want two or more: add examples of another class.")
+    return classes, targets
+
+
+def merge_weights(class_weight: Any, y: NDArray[Any], sample_weight: ArrayLike | None) -> NDArray[np.float32]:
+    """Multiply class weights and sample weights, (n_samples,) float32.
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative or not finite, fewer than two classes count, or the length is not that of `y`.
+    """
+    weights = compute_sample_weight(class_weight, y)
+    if sample_weight is not None:
+        given = np.asarray(sample_weight, dtype=np.float64)
+        if given.shape != y.shape:
+            raise ValueError(f"sample_weight has shape {given.shape}; want {y.shape}, one a sample.")
+        weights = weights * given
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError("sample_weight holds NaN, infinite or negative values; want finite ones, 0 or more.")
+    if len(np.unique(y[weights > 0])) < 2:
+        raise ValueError("only one class has a sample_weight above zero; want two classes or more that count.")
+    return weights.astype(np.float32)
+
+
+def split_rows(targets: NDArray[np.int64], fraction: float, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Split row numbers into those to train on and those held out, stratified by class."""
+    rows = np.arange(len(targets))
+    kept, held_out = train_test_split(rows, test_size=fraction, stratify=targets, random_state=seed)
+    return kept, held_out
+
+
+def _standardisation(
+    X: NDArray[np.float32], weights: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    weights = weights.astype(np.float64)
+    mean = np.average(X, axis=0, weights=weights)
+    scale = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weights))
+    # A column that never changes tells nothing; do not blow up its noise.
+    return mean, np.where(scale > 1e-6 * (np.abs(mean) + 1e-6), scale, 1.0)
+
+
+def _fold(layer: nn.Linear, mean: NDArray[np.float64], scale: NDArray[np.float64]) -> None:
+    """Make a layer trained on (x - mean) / scale take x."""
+    device = layer.weight.device
+    with torch.no_grad():
+        weight = layer.weight.double().cpu() / torch.from_numpy(scale)
+        layer.bias.sub_((weight @ torch.from_numpy(mean)).float().to(device))
+        layer.weight.copy_(weight.float().to(device))

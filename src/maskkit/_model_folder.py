@@ -1,0 +1,160 @@
+"""Saved models: a folder of safetensors and JSON, never pickle."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from maskkit.exceptions import ModelFileError
+
+FORMAT_VERSION = 1
+CONFIG_FILE = "maskkit.json"
+TENSOR_FILE = "model.safetensors"
+CARD_FILE = "README.md"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Everything about a fitted model but its weights; each field is plain JSON.
+
+    Attributes
+    ----------
+    classes : list of str or int
+    backbone, detector : dict
+        ``{"name": ..., "params": {...}}``.
+    head : dict
+        Parameters of the TransferHead.
+    preprocess : dict
+        `image_size`, `mean`, `std`.
+    params : dict
+        Parameters of the MaskClassifier, to fit alike again.
+    training : dict
+        What the model was trained on and how it went.
+    """
+
+    classes: list[Any]
+    backbone: dict[str, Any]
+    head: dict[str, Any]
+    preprocess: dict[str, Any]
+    detector: dict[str, Any]
+    params: dict[str, Any]
+    training: dict[str, Any]
+
+
+def write_model(
+    folder: str | os.PathLike[str],
+    config: ModelConfig,
+    tensors: dict[str, torch.Tensor],
+    *,
+    half: bool,
+    card: str,
+) -> Path:
+    """Write a model folder: whole under its name, or not at all.
+
+    Parameters
+    ----------
+    folder : path
+        Made, or replaced if it is a model of maskkit.
+    config : ModelConfig
+    tensors : dict of str to Tensor
+    half : bool
+        Store float32 as float16: half the size, three significant digits.
+    card : str
+        The model card, Markdown.
+
+    Returns
+    -------
+    folder : Path
+
+    Raises
+    ------
+    ModelFileError
+        If the folder exists and is something else, or cannot be written.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / CONFIG_FILE).is_file() and (folder.is_file() or any(folder.iterdir())):
+        raise ModelFileError(f"{folder}: exists and is no model of maskkit; choose another name.")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            _fill_folder(new, config, tensors, half=half, card=card)
+            if folder.exists():
+                shutil.rmtree(folder)
+            new.replace(folder)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+    except OSError as exc:
+        raise ModelFileError(f"{folder}: cannot be written ({exc}).") from exc
+    return folder
+
+
+def _fill_folder(
+    folder: Path, config: ModelConfig, tensors: dict[str, torch.Tensor], *, half: bool, card: str
+) -> None:
+    folder.chmod(0o755)  # mkdtemp's folders are private; a model need not be
+    stored = {
+        name: (tensor.half() if half and tensor.dtype == torch.float32 else tensor).contiguous().cpu()
+        for name, tensor in tensors.items()
+    }
+    safetensors.torch.save_file(stored, folder / TENSOR_FILE)
+    sha256 = hashlib.sha256((folder / TENSOR_FILE).read_bytes()).hexdigest()
+    document = {"format_version": FORMAT_VERSION, **asdict(config), "files": {TENSOR_FILE: {"sha256": sha256}}}
+    (folder / CONFIG_FILE).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+
+
+def read_model(folder: str | os.PathLike[str]) -> tuple[ModelConfig, dict[str, torch.Tensor]]:
+    """Read a model folder and check it.
+
+    Returns
+    -------
+    config : ModelConfig
+    tensors : dict of str to Tensor
+        Float16 is widened to float32.
+
+    Raises
+    ------
+    ModelFileError
+        If a file is missing, damaged, of an unknown version, or not the one that was saved.
+    """
+    folder = Path(folder)
+    try:
+        document = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        data = (folder / TENSOR_FILE).read_bytes()
+    except FileNotFoundError as exc:
+        raise ModelFileError(
+            f"{folder}: is no model of maskkit ({Path(exc.filename).name} is missing); pass a folder that save() wrote."
+        ) from exc
+    except (OSError, ValueError) as exc:
+        raise ModelFileError(f"{folder}: cannot be read ({exc}).") from exc
+    version = document.get("format_version") if isinstance(document, dict) else None
+    if version != FORMAT_VERSION:
+        raise ModelFileError(
+            f"{folder / CONFIG_FILE}: has format version {version!r}, this maskkit reads {FORMAT_VERSION}; "
+            f"upgrade maskkit or save the model again."
+        )
+    fields = ModelConfig.__dataclass_fields__
+    missing = [name for name in (*fields, "files") if name not in document]
+    if missing:
+        raise ModelFileError(f"{folder / CONFIG_FILE}: lacks {', '.join(missing)}; save the model again.")
+    sha256 = hashlib.sha256(data).hexdigest()
+    wanted = document["files"].get(TENSOR_FILE, {}).get("sha256")
+    if sha256 != wanted:
+        raise ModelFileError(
+            f"{folder / TENSOR_FILE}: is damaged or was changed (SHA-256 {sha256[:12]}..., saved {str(wanted)[:12]}...); "
+            f"copy the model again."
+        )
+    try:
+        tensors = safetensors.torch.load(data)
+    except Exception as exc:  # the reader's own error type is not public
+        raise ModelFileError(f"{folder / TENSOR_FILE}: is no safetensors file ({exc}).") from exc
+    widened = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    return ModelConfig(**{name: document[name] for name in fields}), widened

@@ -1,0 +1,138 @@
+"""Photos with any number of faces: read, detect, crop, classify, in a stream."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskkit._crops import crop_square
+from maskkit._images import ImageSource, RgbImage, load_image, name_source
+from maskkit._parallel import in_batches, map_ahead
+from maskkit._results import FaceResult, PhotoResult
+from maskkit.detectors._base import Detector, Faces, check_faces
+from maskkit.exceptions import ImageError
+
+# Photos whose faces share batches; bounds the memory at that many decoded photos, twice.
+_WINDOW = 8
+
+
+class PhotoReader:
+    """Finds and classifies the faces of photos.
+
+    Parameters
+    ----------
+    detector : Detector
+    classify : callable
+        Gives probabilities (n_faces, n_classes) of a list of crops.
+    classes : ndarray of shape (n_classes,)
+    model, detector_name : str
+        What results call the two.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        classify: Callable[[list[RgbImage]], NDArray[np.floating[Any]]],
+        classes: NDArray[Any],
+        *,
+        model: str,
+        detector_name: str,
+    ):
+        self.detector = detector
+        self.classify = classify
+        self.classes = classes.tolist()
+        self.model = model
+        self.detector_name = detector_name
+
+    def read(self, photos: Iterable[ImageSource], *, on_error: str) -> Iterator[PhotoResult]:
+        """Yield a result a photo, in order; takes few photos ahead."""
+        loaded = map_ahead(_load, enumerate(photos), n_ahead=_WINDOW)
+        for window in in_batches(loaded, _WINDOW):
+            if on_error == "raise":
+                for photo in window:
+                    if photo.error is not None:
+                        raise photo.error
+            yield from self._read_window(window)
+
+    def _read_window(self, photos: list["_Photo"]) -> Iterator[PhotoResult]:
+        found = [self._detect(photo) for photo in photos]
+        crops = [
+            crop_square(photo.image, box)
+            for photo, (faces, _) in zip(photos, found, strict=True)
+            for box in faces.boxes_xyxy
+        ]
+        start = time.perf_counter()
+        probabilities = iter(self.classify(crops)) if crops else iter(())
+        face_ms = (time.perf_counter() - start) * 1000 / max(1, len(crops))
+        for photo, (faces, detect_ms) in zip(photos, found, strict=True):
+            speed_ms = {"read": photo.read_ms, "detect": detect_ms, "classify": face_ms * len(faces)}
+            yield PhotoResult(
+                tuple(
+                    self._face(index, faces, row) for index, row in zip(range(len(faces)), probabilities, strict=False)
+                ),
+                photo.source,
+                photo.name,
+                None if photo.error is not None else (photo.image.shape[1], photo.image.shape[0]),
+                self.model,
+                self.detector_name,
+                error=None if photo.error is None else str(photo.error),
+                speed_ms={stage: round(value, 3) for stage, value in speed_ms.items()},
+            )
+
+    def _detect(self, photo: "_Photo") -> tuple[Faces, float]:
+        if photo.error is not None:
+            return _NO_FACES, 0.0
+        start = time.perf_counter()
+        faces = check_faces(self.detector.detect(photo.image), self.detector_name)
+        return _fit_to_image(faces, photo.image), (time.perf_counter() - start) * 1000
+
+    def _face(self, index: int, faces: Faces, row: NDArray[np.floating[Any]]) -> FaceResult:
+        best = int(row.argmax())
+        left, top, right, bottom = (int(edge) for edge in faces.boxes_xyxy[index])
+        points = None
+        if faces.landmarks is not None:
+            points = tuple((round(float(x), 1), round(float(y), 1)) for x, y in faces.landmarks[index])
+        return FaceResult(
+            box=(left, top, right, bottom),
+            detection_score=float(faces.scores[index]),
+            label=self.classes[best],
+            probability=float(row[best]),
+            probabilities=dict(zip(self.classes, map(float, row), strict=True)),
+            landmarks=points,
+        )
+
+
+class _Photo(NamedTuple):
+    source: ImageSource
+    name: str
+    image: RgbImage
+    error: ImageError | None
+    read_ms: float
+
+
+_NO_IMAGE = np.zeros((0, 0, 3), dtype=np.uint8)
+_NO_FACES = Faces(np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.float32))
+
+
+def _load(item: tuple[int, ImageSource]) -> _Photo:
+    index, source = item
+    name = name_source(source, index)
+    start = time.perf_counter()
+    try:
+        image, error = load_image(source, name=name), None
+    except ImageError as exc:
+        image, error = _NO_IMAGE, exc
+    return _Photo(source, name, image, error, (time.perf_counter() - start) * 1000)
+
+
+def _fit_to_image(faces: Faces, image: RgbImage) -> Faces:
+    """Round boxes to whole pixels inside the image, drop those outside it, put the largest first."""
+    height, width = image.shape[:2]
+    boxes = np.rint(faces.boxes_xyxy).clip(0, np.float32([width, height, width, height]))
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    inside = np.flatnonzero((sizes > 0).all(axis=1))
+    order = inside[np.argsort(-sizes[inside].prod(axis=1), kind="stable")]
+    landmarks = None if faces.landmarks is None else faces.landmarks[order]
+    return Faces(boxes[order], faces.scores[order], landmarks)

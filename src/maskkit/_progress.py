@@ -1,0 +1,81 @@
+"""What is shown while something long runs."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+
+class TrainingProgress:
+    """A progress bar on a terminal, a line an epoch elsewhere, nothing when not verbose.
+
+    Everything goes to standard error, so that standard output holds results only.
+
+    Parameters
+    ----------
+    n_epochs : int
+    n_items : int
+        Items an epoch.
+    verbose : int
+        0 is silent.
+    """
+
+    def __init__(self, n_epochs: int, n_items: int, *, verbose: int):
+        self.n_epochs = n_epochs
+        self.n_items = n_items
+        self.verbose = verbose
+
+    def __enter__(self) -> Self:
+        self._start = time.perf_counter()
+        self._bar = None
+        if self.verbose:
+            from rich.console import Console
+
+            self._console = Console(stderr=True)
+            if self._console.is_terminal or self._console.is_jupyter:
+                self._bar = self._make_bar()
+                self._bar.start()
+                self._task = self._bar.add_task(
+                    "", total=self.n_epochs * self.n_items, epoch=1, loss=float("nan"), accuracy=0.0, rate=0.0
+                )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, epoch: int, n_done: int, loss: float, accuracy: float) -> None:
+        """Show the state after `n_done` items of an epoch (counted from 1)."""
+        if self._bar is not None:
+            done = (epoch - 1) * self.n_items + n_done
+            rate = done / (time.perf_counter() - self._start)
+            self._bar.update(self._task, completed=done, epoch=epoch, loss=loss, accuracy=accuracy, rate=rate)
+
+    def finish_epoch(self, record: dict[str, float]) -> None:
+        """Leave a line for the epoch where there is no bar."""
+        if self.verbose and self._bar is None:
+            held_out = ""
+            if "validation_loss" in record:
+                held_out = (
+                    f"  validation loss {record['validation_loss']:.4f}"
+                    f"  validation accuracy {record['validation_accuracy']:.4f}"
+                )
+            self._console.print(
+                f"epoch {record['epoch']:.0f}/{self.n_epochs}  loss {record['loss']:.4f}"
+                f"  accuracy {record['accuracy']:.4f}{held_out}  {record['images_per_second']:.0f} images/s",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    def _make_bar(self):  # type: ignore[no-untyped-def]  # rich is imported only when it is shown
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        return Progress(
+            TextColumn("epoch {task.fields[epoch]}/" + str(self.n_epochs)),
+            BarColumn(bar_width=20),
+            TextColumn("loss {task.fields[loss]:.3f}  accuracy {task.fields[accuracy]:.3f}"),
+            TextColumn("{task.fields[rate]:.0f} images/s"),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+        )

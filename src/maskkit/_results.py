@@ -1,0 +1,260 @@
+"""What predict_faces returns: the faces of a photo, to read, to draw and to save."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from PIL import Image
+
+from maskkit._crops import crop_square
+from maskkit._drawing import blur_faces, draw_faces
+from maskkit._images import ImageSource, load_image, name_source
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels of the upright photo; right and bottom exclusive."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceResult:
+    """One face.
+
+    Attributes
+    ----------
+    box : tuple of 4 int
+        Left, top, right, bottom in pixels of the upright photo; right and bottom exclusive.
+    detection_score : float
+        The detector's: how sure it is that this is a face. Detectors differ in their scale.
+    label : str or int
+        The most probable class.
+    probability : float
+        Of `label`, range 0 to 1.
+    probabilities : dict
+        Of every class; sums to 1.
+    landmarks : tuple of (x, y) or None
+        In pixels, where the detector gives them: left eye, right eye, nose, left and right corner of
+        the mouth, as seen in the photo.
+    """
+
+    box: Box
+    detection_score: float
+    label: Any
+    probability: float
+    probabilities: Mapping[Any, float]
+    landmarks: tuple[tuple[float, float], ...] | None = None
+
+    @property
+    def size_px(self) -> int:
+        """Longer side of the box, in pixels."""
+        left, top, right, bottom = self.box
+        return max(right - left, bottom - top)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give everything as plain values that JSON can hold."""
+        return {
+            "box": list(self.box),
+            "detection_score": self.detection_score,
+            "label": self.label,
+            "probability": self.probability,
+            "probabilities": {str(label): value for label, value in self.probabilities.items()},
+            "size_px": self.size_px,
+            "landmarks": None if self.landmarks is None else [list(point) for point in self.landmarks],
+        }
+
+
+@dataclass(frozen=True, repr=False)
+class PhotoResult(Sequence[FaceResult]):
+    """The faces of one photo, largest first; a sequence of `FaceResult`.
+
+    Attributes
+    ----------
+    faces : tuple of FaceResult
+    source : image
+        As it was given. The photo is read again when it is drawn, so that results are small.
+    name : str
+        The path, or the form and place of what was given.
+    size : tuple of (int, int) or None
+        Width and height of the upright photo, in pixels; None if unreadable.
+    status : {"ok", "no_face", "unreadable"}
+    error : str or None
+        Why the photo is unreadable.
+    speed_ms : dict
+        Milliseconds for ``read``, ``detect`` and ``classify``, the last shared out by faces.
+    model, detector : str
+    """
+
+    faces: tuple[FaceResult, ...]
+    source: ImageSource
+    name: str
+    size: tuple[int, int] | None
+    model: str
+    detector: str
+    error: str | None = None
+    speed_ms: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def status(self) -> Literal["ok", "no_face", "unreadable"]:
+        """Whether there is something to see."""
+        if self.error is not None:
+            return "unreadable"
+        return "ok" if self.faces else "no_face"
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    @overload
+    def __getitem__(self, index: int) -> FaceResult: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[FaceResult, ...]: ...
+    def __getitem__(self, index: int | slice) -> FaceResult | tuple[FaceResult, ...]:
+        return self.faces[index]
+
+    def __iter__(self) -> Iterator[FaceResult]:
+        return iter(self.faces)
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{count} {label}" for label, count in self.summary().items()) or self.status
+        return f"<PhotoResult {self.name}: {found}>"
+
+    def summary(self) -> dict[Any, int]:
+        """Count the faces by label, most frequent first."""
+        return dict(Counter(face.label for face in self.faces).most_common())
+
+    def draw(self, *, blur: bool = False) -> Image.Image:
+        """Draw boxes and labels over the photo.
+
+        Parameters
+        ----------
+        blur : bool, default=False
+            Make the faces unrecognisable first.
+
+        Returns
+        -------
+        picture : PIL.Image.Image
+            RGB, upright, without metadata.
+
+        Raises
+        ------
+        ImageError
+            If the photo cannot be read (again).
+        """
+        picture = Image.fromarray(load_image(self.source, name=self.name))
+        boxes = [face.box for face in self.faces]
+        if blur:
+            picture = blur_faces(picture, boxes)
+        classes = list(self.faces[0].probabilities) if self.faces else []
+        return draw_faces(picture, boxes, [(face.label, face.probability) for face in self.faces], classes)
+
+    def save(self, path: str | os.PathLike[str], *, blur: bool = False) -> Path:
+        """Write the drawn photo; the file's ending chooses the format. Gives the path."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.draw(blur=blur).save(path)
+        return path
+
+    def save_crops(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Write each face as ``STEM-INDEX-LABEL.png`` into a folder. Gives the paths."""
+        if not self.faces:
+            return []
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        image = load_image(self.source, name=self.name)
+        stem = Path(self.name).stem if isinstance(self.source, (str, os.PathLike)) else "photo"
+        paths = []
+        for index, face in enumerate(self.faces):
+            label = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in str(face.label))
+            paths.append(folder / f"{stem}-{index}-{label}.png")
+            Image.fromarray(crop_square(image, face.box)).save(paths[-1])
+        return paths
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give everything but the picture as plain values that JSON can hold."""
+        return {
+            "source": self.name,
+            "size": None if self.size is None else list(self.size),
+            "status": self.status,
+            "error": self.error,
+            "summary": {str(label): count for label, count in self.summary().items()},
+            "faces": [face.to_dict() for face in self.faces],
+            "speed_ms": dict(self.speed_ms),
+            "model": self.model,
+            "detector": self.detector,
+        }
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """Give `to_dict` as JSON text."""
+        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
+
+    def to_dataframe(self) -> "DataFrame":
+        """Give a row a face as a pandas DataFrame; needs the extra ``pandas``.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            from pandas import DataFrame
+        except ModuleNotFoundError as exc:
+            raise ImportError("to_dataframe needs pandas; install it: pip install 'maskkit[pandas]'") from exc
+        return DataFrame(rows_of(self), columns=list(ROW_FIELDS))
+
+    def __rich__(self) -> Any:
+        from rich.table import Table
+
+        table = Table(title=f"{self.name}  {self.status}", title_justify="left")
+        for column in ("face", "label", "probability", "score", "box", "px"):
+            table.add_column(column, justify="left" if column == "label" else "right")
+        for index, face in enumerate(self.faces):
+            table.add_row(
+                str(index),
+                str(face.label),
+                f"{face.probability:.3f}",
+                f"{face.detection_score:.2f}",
+                " ".join(map(str, face.box)),
+                str(face.size_px),
+            )
+        return table
+
+    def _repr_html_(self) -> str:
+        import base64
+        import html
+        import io
+
+        file = io.BytesIO()
+        if self.error is not None:
+            return f"<p>{html.escape(self.name)}: {html.escape(self.error)}</p>"
+        picture = self.draw()
+        picture.thumbnail((800, 800))
+        picture.save(file, "PNG")
+        data = base64.b64encode(file.getvalue()).decode()
+        return f'<figure><img src="data:image/png;base64,{data}"><figcaption>{html.escape(repr(self))}</figcaption></figure>'
+
+
+ROW_FIELDS = ("source", "status", "face", "label", "probability", "detection_score", "left", "top", "right", "bottom")
+"""Columns of a table of faces."""
+
+
+def rows_of(photo: PhotoResult) -> list[dict[str, Any]]:
+    """Give a row a face, with the keys of `ROW_FIELDS`; a photo without faces has none."""
+    return [
+        dict(
+            zip(
+                ROW_FIELDS,
+                (photo.name, photo.status, index, face.label, face.probability, face.detection_score, *face.box),
+                strict=True,
+            )
+        )
+        for index, face in enumerate(photo.faces)
+    ]
+
+
+def unreadable(source: ImageSource, index: int, error: str, model: str, detector: str) -> PhotoResult:
+    """Make the result of a photo that cannot be read."""
+    return PhotoResult((), source, name_source(source, index), None, model, detector, error=error)

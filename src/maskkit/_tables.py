@@ -1,0 +1,166 @@
+"""How a table looks: on a terminal and in a notebook."""
+
+import html
+import math
+import textwrap
+from collections.abc import Iterable
+from dataclasses import replace
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, TypeAlias
+
+from maskkit.reporters._base import Estimate, Table
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table as RichTable
+
+Cell: TypeAlias = str | int | float | Estimate | None
+
+# Width of a terminal whose width nobody has changed.
+TERMINAL_COLUMNS = 80
+LONGEST_WORD = 24
+
+
+def format_cell(cell: Cell) -> str:
+    """Write a cell as text.
+
+    Parameters
+    ----------
+    cell : str, int, float, Estimate or None
+        NumPy's scalars count as Python's.
+
+    Returns
+    -------
+    text : str
+        Integers with thousands separators, other numbers with three decimals, an estimate with its
+        interval in brackets; ``"-"`` for None and NaN.
+
+    Examples
+    --------
+    >>> format_cell(Estimate(0.978, 0.971, 0.984, n=2500))
+    '0.978 [0.971, 0.984]'
+    >>> format_cell(12000), format_cell(0.5), format_cell(None)
+    ('12,000', '0.500', '-')
+    """
+    if cell is None:
+        return "-"
+    if isinstance(cell, Estimate):
+        value = format_cell(float(cell.value))
+        return value if value == "-" else f"{value} [{cell.low:.3f}, {cell.high:.3f}]"
+    if isinstance(cell, Integral):
+        return f"{int(cell):,}"
+    if isinstance(cell, Real):
+        return "-" if math.isnan(cell) else f"{float(cell):.3f}"
+    return str(cell)
+
+
+def to_rich(table: Table) -> "RichTable | Group":
+    """Lay a table out for a terminal.
+
+    Where it is wider than 80 columns, headings wrap and intervals go below their values; where that
+    does not help, it goes on in further blocks that repeat its first column.
+
+    Parameters
+    ----------
+    table : Table
+
+    Returns
+    -------
+    renderable : rich.table.Table or rich.console.Group
+        To be printed by a ``rich.console.Console``; nothing in it is read as markup.
+    """
+    from rich.console import Console, Group
+
+    console = Console(width=10 * TERMINAL_COLUMNS)
+    wide = _lay_out(table, narrow=False)
+    if console.measure(wide).maximum <= TERMINAL_COLUMNS:
+        return wide
+    narrow = _lay_out(table, narrow=True)
+    n_columns = len(table.columns)
+    if console.measure(narrow).minimum <= TERMINAL_COLUMNS or n_columns <= 2:
+        return narrow
+    n_fitting = next(
+        n
+        for n in range(n_columns - 1, 1, -1)
+        if n == 2 or console.measure(_lay_out(_select(table, range(n)), narrow=True)).minimum <= TERMINAL_COLUMNS
+    )
+    first = replace(_select(table, range(n_fitting)), note="")
+    rest = replace(_select(table, [0, *range(n_fitting, n_columns)]), title="")
+    return Group(to_rich(first), to_rich(rest))
+
+
+def to_html(table: Table) -> str:
+    """Write a table as an HTML ``<table>``, every text escaped."""
+    aligns = ["right" if is_number else "left" for is_number in _are_numbers(table)]
+
+    def row(tag: str, texts: list[str]) -> str:
+        return "<tr>" + "".join(
+            f'<{tag} style="text-align: {align}">{html.escape(text)}</{tag}>'
+            for text, align in zip(texts, aligns, strict=True)
+        ) + "</tr>"  # fmt: skip
+
+    lines = [
+        "<table>",
+        f"<caption>{html.escape(table.title)}</caption>",
+        f"<thead>{row('th', list(table.columns))}</thead>",
+        "<tbody>",
+        *(row("td", [format_cell(cell) for cell in cells]) for cells in table.rows),
+        "</tbody>",
+    ]
+    if table.note:
+        lines.append(f'<tfoot><tr><td colspan="{len(table.columns)}">{html.escape(table.note)}</td></tr></tfoot>')
+    return "\n".join([*lines, "</table>"])
+
+
+def _are_numbers(table: Table) -> list[bool]:
+    """Tell for each column whether it holds no words."""
+    return [not any(isinstance(row[index], str) for row in table.rows) for index in range(len(table.columns))]
+
+
+def _select(table: Table, columns: Iterable[int]) -> Table:
+    columns = list(columns)
+    return replace(
+        table,
+        columns=tuple(table.columns[index] for index in columns),
+        rows=tuple(tuple(row[index] for index in columns) for row in table.rows),
+    )
+
+
+def _lay_out(table: Table, *, narrow: bool) -> "RichTable":
+    from rich.box import SIMPLE_HEAD
+    from rich.cells import cell_len
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    # Title and note wrap at the table's width: keep a small table from breaking them.
+    room = max(cell_len(table.title), min(cell_len(table.note), TERMINAL_COLUMNS - 20)) + 2
+    rich_table = RichTable(
+        title=Text(table.title, style="bold") if table.title else None,
+        caption=Text(table.note, style="dim") if table.note else None,
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0) if narrow else (0, 1),
+        min_width=min(room, TERMINAL_COLUMNS),
+    )
+    rows = [[_write(cell, narrow) for cell in row] for row in table.rows]
+    for index, (column, is_number) in enumerate(zip(table.columns, _are_numbers(table), strict=True)):
+        # Numbers are never broken; words are, and beyond LONGEST_WORD anywhere.
+        texts = [row[index] for row in rows]
+        pieces = [piece for text in texts for piece in (text.split("\n") if is_number else text.split())]
+        width = max(map(cell_len, [*column.split(), *pieces]), default=1)
+        rich_table.add_column(
+            Text("\n".join(textwrap.wrap(column, width)) if narrow and is_number else column),
+            justify="right" if is_number else "left",
+            no_wrap=is_number,
+            min_width=width if is_number else min(width, LONGEST_WORD),
+            overflow="fold",
+        )
+    for row in rows:
+        rich_table.add_row(*map(Text, row))
+    return rich_table
+
+
+def _write(cell: Cell, narrow: bool) -> str:
+    text = format_cell(cell)
+    return text.replace(" [", "\n[") if narrow and isinstance(cell, Estimate) else text

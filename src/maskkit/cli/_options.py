@@ -1,0 +1,104 @@
+"""What several verbs share: options, formats, reading of sources."""
+
+import csv
+import glob
+import json
+import sys
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from maskkit import MaskClassifier
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+DEFAULT_MODEL = "maskkit-lite0"
+
+ModelOption = Annotated[
+    str, typer.Option("--model", "-m", help="A folder that train wrote, or the name of a model that ships with maskkit.")
+]
+DetectorOption = Annotated[
+    str | None, typer.Option(help="Face detector instead of the model's own: centerface, dlib_hog, dlib_cnn, yunet, whole.")
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print the results.")]
+SplitOption = Annotated[
+    str | None, typer.Option(help="Which split of DATA, such as Validation. Needless where there is only one.")
+]
+
+
+def load_model(model: str, **params: Any) -> "MaskClassifier":
+    """Load a model by folder or by name; a folder wins."""
+    from maskkit import MaskClassifier
+
+    given = {name: value for name, value in params.items() if value is not None}
+    if Path(model).exists() or "/" in model:
+        return MaskClassifier.load(model, **given)
+    return MaskClassifier.from_pretrained(model, **given)
+
+
+def holds_photos(folder: Path) -> bool:
+    """Tell whether a folder holds photos with Pascal VOC annotations rather than sorted faces."""
+    return (folder / "annotations").is_dir() or any(folder.glob("*.xml"))
+
+
+def choose_split(faces: Any, wanted: str | None, *, default: str | None = None) -> Any:
+    """Give the split of `load_faces` that was named, in any case, else the default, else the only one."""
+    from maskkit.exceptions import DataError
+
+    splits = faces.splits
+    name = (wanted or "").lower() or (default if default in splits else None)
+    if name is None and len(splits) == 1:
+        name = next(iter(splits))
+    if name not in splits:
+        raise DataError(f"--split {wanted or 'is missing and'} names no split; DATA has {', '.join(splits)}.")
+    return splits[name]
+
+
+def find_images(sources: Iterable[str]) -> list[Path]:
+    """List the images that files, folders (with all below them) and patterns name, in order."""
+    from maskkit.datasets import find_images_below
+    from maskkit.exceptions import DataError
+
+    found: list[Path] = []
+    for source in sources:
+        path = Path(source)
+        if path.is_dir():
+            images = find_images_below(path)
+            if not images:
+                raise DataError(f"{source}: holds no images; pass files or another folder.")
+            found += images
+        # A file may have a name with brackets or stars in it.
+        elif not path.exists() and glob.has_magic(source):
+            matches = [Path(match) for match in sorted(glob.glob(source, recursive=True))]
+            if not matches:
+                raise DataError(f"{source}: matches no file; check the pattern.")
+            found += matches
+        else:
+            found.append(path)
+    return found
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_csv(rows: Iterable[dict[str, Any]], fields: Iterable[str]) -> None:
+    """Print rows as CSV with a header, each as it comes."""
+    writer = csv.DictWriter(sys.stdout, list(fields), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow(row)

@@ -1,0 +1,84 @@
+"""maskkit predict."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from maskkit.cli._options import (
+    DEFAULT_MODEL,
+    DetectorOption,
+    DeviceOption,
+    Format,
+    FormatOption,
+    ModelOption,
+    find_images,
+    load_model,
+    print_csv,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from maskkit import PhotoResult
+
+
+def predict(
+    sources: Annotated[list[str], typer.Argument(help="Photos: files, folders or quoted patterns.", metavar="SOURCE...")],
+    model: ModelOption = DEFAULT_MODEL,
+    detector: DetectorOption = None,
+    device: DeviceOption = "auto",
+    save: Annotated[Path | None, typer.Option(help="Write each photo, drawn over, into this folder.")] = None,
+    save_crops: Annotated[Path | None, typer.Option(help="Write each face into this folder.")] = None,
+    blur: Annotated[bool, typer.Option("--blur", help="Make the faces in saved photos unrecognisable.")] = False,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Find the faces in photos and tell who wears a mask.
+
+    Example: maskkit predict street.jpg --save drawn
+    """
+    classifier = load_model(model, detector=detector, device=device)
+    unreadable: list[str] = []
+
+    def photos() -> Iterator["PhotoResult"]:
+        for photo in classifier.predict_photos(find_images(sources)):
+            if photo.error is not None:
+                unreadable.append(photo.error)
+            elif save is not None:
+                photo.save(_free_name(save, photo.name), blur=blur)
+            if save_crops is not None and photo.faces:
+                photo.save_crops(save_crops)
+            yield photo
+
+    _print(photos(), output)
+    for folder in (save, save_crops):
+        if folder is not None and folder.is_dir():
+            typer.echo(f"written: {folder}", err=True)
+    if unreadable:
+        raise ValueError(f"{len(unreadable)} of the photos could not be read: {' '.join(unreadable)}")
+
+
+def _free_name(folder: Path, source: str) -> Path:
+    """Name the drawn photo as its source; two sources of one name do not overwrite each other."""
+    stem = Path(source).stem
+    path, number = folder / f"{stem}.png", 2
+    while path.exists():
+        path, number = folder / f"{stem}-{number}.png", number + 1
+    return path
+
+
+def _print(photos: Iterable["PhotoResult"], output: Format) -> None:
+    from maskkit._results import ROW_FIELDS, rows_of
+
+    if output is Format.JSON:
+        print_json([photo.to_dict() for photo in photos])
+    elif output is Format.JSONL:
+        for photo in photos:
+            print(photo.to_json(), flush=True)
+    elif output is Format.CSV:
+        print_csv((row for photo in photos for row in rows_of(photo)), ROW_FIELDS)
+    else:
+        import rich
+
+        for photo in photos:
+            rich.print(photo)

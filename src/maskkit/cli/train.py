@@ -1,0 +1,67 @@
+"""maskkit train."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maskkit.cli._options import DeviceOption, SplitOption, choose_split
+
+
+def train(
+    data: Annotated[Path, typer.Argument(help="Folder of split/class folders, or of class folders.", metavar="DATA")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder that the model is written to.")],
+    split: SplitOption = None,
+    backbone: Annotated[str, typer.Option(help="resnet50, efficientnet_lite0, timm:NAME or a plugin.")] = "resnet50",
+    weights: Annotated[str, typer.Option(help="imagenet, none (random) or the path of a state dict.")] = "imagenet",
+    fine_tune: Annotated[bool, typer.Option("--fine-tune", help="Train every layer, not the head alone.")] = False,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images computed at once.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="The highest of the one-cycle schedule.")] = None,
+    image_size: Annotated[int | None, typer.Option(min=16, help="Side of the input, in pixels.")] = None,
+    class_weight: Annotated[str | None, typer.Option(help="balanced: each class counts the same.")] = None,
+    early_stopping: Annotated[
+        bool, typer.Option("--early-stopping", help="Hold out a tenth, stop when its loss no longer falls.")
+    ] = False,
+    detector: Annotated[str, typer.Option(help="Face detector that the model will use on photos.")] = "centerface",
+    seed: Annotated[int, typer.Option(help="Seeds order, initial values and augmentation.")] = 0,
+    device: DeviceOption = "auto",
+    half: Annotated[bool, typer.Option("--half", help="Store weights as float16, at half the size.")] = False,
+    on_error: Annotated[str, typer.Option(help="raise, or skip images that cannot be read.")] = "raise",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in --out.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Train a model on face crops sorted into one folder a class.
+
+    Example: maskkit train face-mask-12k --backbone efficientnet_lite0 --out model
+    """
+    from maskkit import MaskClassifier
+    from maskkit.datasets import load_faces
+    from maskkit.exceptions import ModelFileError
+
+    if out.exists() and not overwrite:
+        raise ModelFileError(f"{out}: exists; choose another name or add --overwrite.")
+    faces = choose_split(load_faces(data, on_error=on_error, random_state=seed), split, default="train")
+    classifier = MaskClassifier(
+        backbone,
+        weights=None if weights == "none" else weights,
+        fine_tune=fine_tune,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        image_size=image_size,
+        class_weight=class_weight,
+        early_stopping=early_stopping or None,
+        detector=detector,
+        device=device,
+        random_state=seed,
+        verbose=0 if quiet else 1,
+    )
+    classifier.fit(faces.paths, faces.labels)
+    classifier.save(out, half=half)
+    counts = ", ".join(
+        f"{count:,} {label}" for label, count in zip(classifier.classes_, classifier.class_counts_, strict=True)
+    )
+    megabytes = sum(file.stat().st_size for file in out.iterdir()) / 1e6
+    print(f"trained on {counts}")
+    print(f"saved {out} ({megabytes:.1f} MB)")

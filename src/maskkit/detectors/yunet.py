@@ -1,0 +1,122 @@
+"""YuNet: a network of 0.2 MB in OpenCV."""
+
+import os
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import cv2
+import numpy as np
+import torch.hub
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_scalar
+
+from maskkit.detectors._base import Faces, RgbImage
+from maskkit.detectors._pixels import check_image, resize_long_side
+from maskkit.detectors._weights import given_file, load_once
+from maskkit.exceptions import WeightsError
+
+WEIGHTS_URL = (
+    "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/face_detection_yunet_2023mar.onnx"
+)
+WEIGHTS_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+
+
+class YuNetDetector(BaseEstimator):
+    """YuNet in OpenCV.
+
+    Parameters
+    ----------
+    long_side_px : int, default 800
+        Images are enlarged or shrunk until their longer side has this length, at least 32. More
+        finds smaller faces and takes longer.
+    threshold : float, default 0.6
+        Lowest score of a face, 0 to 1.
+    nms_iou : float, default 0.3
+        Of two boxes that overlap by more than this intersection over union, 0 to 1, the one with
+        the lower score is dropped.
+    weights : path, optional
+        The network as an ONNX file. By default ``face_detection_yunet_2023mar.onnx`` (MIT) of OpenCV's
+        model zoo is downloaded on first use, checked, and kept in the folder of `torch.hub`.
+
+    Notes
+    -----
+    Source: Wu, Peng, Yu: YuNet: A Tiny Millisecond-level Face Detector, Machine Intelligence Research 20,
+    2023, doi:10.1007/s11633-023-1423-y.
+    """
+
+    def __init__(
+        self,
+        long_side_px: int = 800,
+        threshold: float = 0.6,
+        nms_iou: float = 0.3,
+        weights: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.long_side_px = long_side_px
+        self.threshold = threshold
+        self.nms_iou = nms_iou
+        self.weights = weights
+
+    def detect(self, image: RgbImage) -> Faces:
+        """Find the faces in an image. Threads may call it; they take turns.
+
+        Parameters
+        ----------
+        image : ndarray of shape (H, W, 3), uint8
+            RGB, upright.
+
+        Returns
+        -------
+        faces : Faces
+            By falling score, with five landmarks. Scores are 0 to 1.
+
+        Raises
+        ------
+        ValueError
+            If `image` has another shape or dtype, or a parameter is out of its range.
+        WeightsError
+            If the network's file is missing, cannot be downloaded or is no such network.
+        """
+        check_image(image)
+        check_scalar(self.threshold, "threshold", (int, float), min_val=0, max_val=1)
+        check_scalar(self.nms_iou, "nms_iou", (int, float), min_val=0, max_val=1)
+        resized, scale_xy = resize_long_side(image, self.long_side_px)
+        network, turn = _load_network(given_file(self.weights) if self.weights is not None else _download())
+        with turn:
+            network.setInputSize((resized.shape[1], resized.shape[0]))
+            network.setScoreThreshold(self.threshold)
+            network.setNMSThreshold(self.nms_iou)
+            _, found = network.detect(cv2.cvtColor(resized, cv2.COLOR_RGB2BGR))
+        # A row is x, y, width, height; x and y of five landmarks, the person's right side (the
+        # image's left) first, as in the contract; the score. No row at all is None.
+        rows = np.empty((0, 15), np.float32) if found is None else found
+        corners, sizes = rows[:, :2] / scale_xy, rows[:, 2:4] / scale_xy
+        landmarks = rows[:, 4:14].reshape(-1, 5, 2) / scale_xy
+        return Faces(np.concatenate([corners, corners + sizes], axis=1), rows[:, 14].copy(), landmarks)
+
+
+@load_once
+def _load_network(path: str) -> tuple[Any, Lock]:
+    """Give the network and the lock to use it under: it holds the size and thresholds of a call."""
+    try:
+        network = cv2.FaceDetectorYN.create(path, "", (32, 32))
+        network.detect(np.zeros((32, 32, 3), np.uint8))  # only now would OpenCV miss an output
+        return network, Lock()
+    except cv2.error as exc:
+        raise WeightsError(f"{path} is not YuNet's ONNX file ({exc}); check the path.") from exc
+
+
+def _download() -> str:
+    """Give the path of the published weights, downloaded unless they were before."""
+    path = Path(torch.hub.get_dir(), "checkpoints", Path(WEIGHTS_URL).name)
+    if path.is_file():
+        return str(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(WEIGHTS_URL, str(path), hash_prefix=WEIGHTS_SHA256, progress=False)
+    except (OSError, RuntimeError) as exc:  # no network, no right to write; another checksum
+        raise WeightsError(
+            f"YuNet's weights cannot be downloaded from {WEIGHTS_URL} to {path} ({exc}); "
+            f"fetch the file elsewhere and pass it: weights=PATH."
+        ) from exc
+    return str(path)

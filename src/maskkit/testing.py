@@ -1,0 +1,209 @@
+"""Fakes and contracts for tests, ours and those of plugin authors."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageDraw
+from sklearn.base import BaseEstimator
+from torch import nn
+
+from maskkit._images import RgbImage
+from maskkit.backbones._base import Backbone, Weights
+from maskkit.detectors._base import Detector, Faces, check_faces
+from maskkit.exceptions import PluginError
+from maskkit.reporters._base import Reporter
+
+__all__ = ["FixedDetector", "TinyBackbone", "check_backbone", "check_detector", "check_reporter", "make_faces"]
+
+
+def make_faces(
+    n_images: int = 20,
+    *,
+    classes: tuple[str, ...] = ("with_mask", "without_mask"),
+    size_px: int = 64,
+    random_state: int = 0,
+) -> tuple[list[RgbImage], NDArray[np.str_]]:
+    """Draw simple faces, some with a mask.
+
+    Parameters
+    ----------
+    n_images : int, default=20
+    classes : tuple of str
+        Labels in turn; the first kind wears a blue mask, the second none, a third a yellow one below
+        the nose, and so on in other colours.
+    size_px : int, default=64
+        Side of the square images.
+    random_state : int, default=0
+        Equal seeds give equal pictures.
+
+    Returns
+    -------
+    images : list of ndarray of shape (size_px, size_px, 3), uint8
+    labels : ndarray of shape (n_images,), str
+
+    Examples
+    --------
+    >>> from maskkit.testing import make_faces
+    >>> faces, labels = make_faces(4)
+    >>> faces[0].shape, labels.tolist()
+    ((64, 64, 3), ['with_mask', 'without_mask', 'with_mask', 'without_mask'])
+    """
+    rng = np.random.default_rng(random_state)
+    kinds = [index % len(classes) for index in range(n_images)]
+    return [_draw_face(kind, size_px, rng) for kind in kinds], np.array([classes[kind] for kind in kinds])
+
+
+_MASKS = ("#3b82c4", None, "#e0b030", "#4a9a5b", "#8a4fa0")
+_SKINS = ("#f1c9a5", "#d9a47a", "#a86f4a", "#6b4630")
+
+
+def _draw_face(kind: int, size_px: int, rng: np.random.Generator) -> RgbImage:
+    grey = int(rng.integers(60, 200))
+    picture = Image.new("RGB", (100, 100), (grey, grey, grey))
+    draw = ImageDraw.Draw(picture)
+    x, y = (int(value) for value in rng.integers(-5, 6, size=2))
+    draw.ellipse((20 + x, 8 + y, 80 + x, 94 + y), fill=_SKINS[rng.integers(len(_SKINS))])
+    for eye in (38, 62):
+        draw.ellipse((eye - 4 + x, 36 + y, eye + 4 + x, 42 + y), fill="#202020")
+    draw.arc((40 + x, 62 + y, 60 + x, 78 + y), 20, 160, fill="#8a2f2f", width=3)
+    mask = _MASKS[kind % len(_MASKS)]
+    if mask is not None:
+        top = 50 if kind == 0 else 62
+        draw.rounded_rectangle((26 + x, top + y, 74 + x, 90 + y), radius=12, fill=mask)
+    pixels = np.asarray(picture.resize((size_px, size_px), Image.Resampling.BILINEAR), dtype=np.int16)
+    return (pixels + rng.normal(0, 4, pixels.shape)).clip(0, 255).astype(np.uint8)
+
+
+class FixedDetector(BaseEstimator):
+    """A detector that finds the same boxes in every image.
+
+    Parameters
+    ----------
+    boxes_xyxy : array-like of shape (n_faces, 4)
+        Left, top, right, bottom in pixels; right and bottom exclusive.
+    scores : array-like of shape (n_faces,), optional
+        By default all 1.
+    """
+
+    def __init__(self, boxes_xyxy: ArrayLike, scores: ArrayLike | None = None):
+        self.boxes_xyxy = boxes_xyxy
+        self.scores = scores
+
+    def detect(self, image: RgbImage) -> Faces:
+        """Give the boxes."""
+        boxes = np.asarray(self.boxes_xyxy, dtype=np.float32).reshape(-1, 4)
+        scores = np.ones(len(boxes)) if self.scores is None else self.scores
+        return Faces(boxes, np.asarray(scores, dtype=np.float32))
+
+
+class TinyBackbone(BaseEstimator):
+    """A backbone of one small convolution: quick, and enough for `make_faces`."""
+
+    image_size = 32
+    mean = (0.5, 0.5, 0.5)
+    std = (0.5, 0.5, 0.5)
+    n_features = 64
+    weights_info = "random values"
+
+    def build(self, weights: Weights) -> nn.Module:
+        """Make the network; its values are random whatever `weights` says."""
+        return nn.Sequential(nn.Conv2d(3, 16, 5, stride=3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+
+
+def check_detector(detector: Detector) -> None:
+    """Check that a detector keeps its contract; call it in the tests of a plugin.
+
+    It is shown noise, an empty wall, a drawn face and images of odd sizes, and must give `Faces` of
+    the right shapes each time, the same ones for the same image, and leave the image alone.
+
+    Raises
+    ------
+    PluginError
+        If it breaks the contract; the message says how.
+    """
+    name = type(detector).__name__
+    rng = np.random.default_rng(0)
+    images = [
+        rng.integers(0, 256, (120, 90, 3), dtype=np.uint8),
+        np.full((64, 64, 3), 127, dtype=np.uint8),
+        make_faces(1, size_px=200)[0][0],
+        np.zeros((20, 400, 3), dtype=np.uint8),
+        np.zeros((1, 1, 3), dtype=np.uint8),
+    ]
+    for image in images:
+        before = image.copy()
+        faces = check_faces(detector.detect(image), name)
+        again = check_faces(detector.detect(image), name)
+        if not np.array_equal(image, before):
+            raise PluginError(f"detector {name}: detect() changed the image; work on a copy.")
+        if not (
+            np.array_equal(faces.boxes_xyxy, again.boxes_xyxy) and np.array_equal(faces.scores, again.scores)
+        ):
+            raise PluginError(f"detector {name}: detect() gave two answers for one image; want the same each time.")
+
+
+def check_backbone(backbone: Backbone) -> None:
+    """Check that a backbone keeps its contract; call it in the tests of a plugin.
+
+    Raises
+    ------
+    PluginError
+        If it breaks the contract; the message says how.
+    """
+    name = type(backbone).__name__
+    for member in ("image_size", "mean", "std", "n_features", "weights_info", "build"):
+        if not hasattr(backbone, member):
+            raise PluginError(f"backbone {name}: has no {member}; see maskkit.backbones.Backbone.")
+    for member in ("mean", "std"):
+        if len(getattr(backbone, member)) != 3:
+            raise PluginError(f"backbone {name}: {member} is {getattr(backbone, member)!r}; want three numbers, R, G, B.")
+    network = backbone.build(None)
+    if not isinstance(network, nn.Module):
+        raise PluginError(f"backbone {name}: build() gave {type(network).__name__}; want a torch.nn.Module.")
+    network.eval()
+    size = backbone.image_size
+    with torch.inference_mode():
+        features = network(torch.zeros(2, 3, size, size))
+    if tuple(features.shape) != (2, backbone.n_features):
+        raise PluginError(
+            f"backbone {name}: gave features of shape {tuple(features.shape)} for 2 images; want (2, {backbone.n_features})."
+        )
+    if not torch.isfinite(features).all():
+        raise PluginError(f"backbone {name}: gave NaN or infinite features for black images; want finite ones.")
+
+
+def check_reporter(reporter: Reporter) -> None:
+    """Check that a reporter keeps its contract; call it in the tests of a plugin.
+
+    It is given an evaluation of eight drawn faces, one of them misjudged.
+
+    Raises
+    ------
+    PluginError
+        If it breaks the contract; the message says how.
+    """
+    from maskkit.evaluation import evaluate
+
+    name = type(reporter).__name__
+    faces, labels = make_faces(8)
+    evaluation = evaluate(_Fake(), faces, labels, n_resamples=20)
+    before = evaluation.to_dict()
+    written: Any = reporter.report(evaluation)
+    if written is not None and not (isinstance(written, Path) and written.exists()):
+        raise PluginError(f"reporter {name}: report() gave {written!r}; want None or the Path of what was written.")
+    if evaluation.to_dict() != before:
+        raise PluginError(f"reporter {name}: report() changed the evaluation; work on a copy.")
+
+
+class _Fake:
+    """A classifier that is right about every face of `make_faces` but the first."""
+
+    classes_ = np.array(["with_mask", "without_mask"])
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        proba = np.array([[0.9, 0.1] if index % 2 == 0 else [0.2, 0.8] for index in range(len(X))])
+        proba[0] = proba[0][::-1]
+        return proba

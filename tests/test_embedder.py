@@ -1,0 +1,93 @@
+"""FaceEmbedder turns images into features, in a pipeline or by itself."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from maskkit import FaceEmbedder
+from maskkit.exceptions import ImageError
+from maskkit.testing import TinyBackbone
+
+
+def make_embedder(**params):
+    return FaceEmbedder(TinyBackbone(), **{"weights": None, "random_state": 0, "precision": "float32", **params})
+
+
+def test_features_are_float32_rows_in_order(faces):
+    features = make_embedder(batch_size=7).fit_transform(faces[0])
+    assert features.shape == (40, 64)
+    assert features.dtype == np.float32
+    alone = make_embedder().fit(faces[0]).transform([faces[0][33]])
+    np.testing.assert_allclose(features[33], alone[0], rtol=1e-4, atol=1e-5)
+
+
+def test_paths_and_arrays_give_the_same_features(faces, face_paths):
+    embedder = make_embedder().fit(faces[0])
+    np.testing.assert_array_equal(embedder.transform(face_paths[0]), embedder.transform(faces[0]))
+
+
+def test_works_in_a_pipeline_by_itself():
+    from maskkit.testing import make_faces
+
+    images, labels = make_faces(24)
+    pipeline = make_pipeline(FaceEmbedder("efficientnet_lite0", image_size=64), LogisticRegression())
+    assert pipeline.fit(images[:16], labels[:16]).score(images[16:], labels[16:]) == 1.0
+
+
+def test_set_output_names_the_columns(faces):
+    pytest.importorskip("pandas")
+    table = make_embedder().set_output(transform="pandas").fit_transform(faces[0][:3])
+    assert table.shape == (3, 64)
+    assert table.columns[0] == "faceembedder0"
+
+
+def test_random_weights_follow_the_seed(faces):
+    first, same, other = (make_embedder(random_state=seed).fit_transform(faces[0][:2]) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, same)
+    assert not np.allclose(first, other)
+
+
+def test_stream_takes_a_generator_and_gives_batches(faces):
+    embedder = make_embedder(batch_size=16).fit(faces[0])
+    batches = list(embedder.stream(image for image in faces[0]))
+    assert [len(batch) for batch in batches] == [16, 16, 8]
+    np.testing.assert_array_equal(np.concatenate(batches), embedder.transform(faces[0]))
+
+
+def test_bfloat16_features_are_near_float32(faces):
+    exact, rounded = (
+        FaceEmbedder("efficientnet_lite0", image_size=64, precision=precision).fit_transform(faces[0][:8])
+        for precision in ("float32", "bfloat16")
+    )
+    cosine = (exact * rounded).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(rounded, axis=1)
+    assert cosine.min() > 0.99
+    assert not np.array_equal(exact, rounded)
+
+
+def test_unreadable_image_is_named_by_its_place(faces):
+    embedder = make_embedder().fit(faces[0])
+    with pytest.raises(ImageError, match="image 2 "):
+        embedder.transform([faces[0][0], faces[0][1], np.zeros((3, 3))])
+
+
+def test_clone_pickle_and_unfitted(faces):
+    embedder = make_embedder()
+    with pytest.raises(NotFittedError):
+        embedder.transform(faces[0])
+    assert clone(embedder).get_params()["random_state"] == 0
+    embedder.fit(faces[0])
+    reopened = pickle.loads(pickle.dumps(embedder))
+    np.testing.assert_array_equal(reopened.transform(faces[0][:4]), embedder.transform(faces[0][:4]))
+
+
+def test_network_does_not_learn_from_prediction(faces):
+    embedder = make_embedder().fit(faces[0])
+    before = {name: value.clone() for name, value in embedder.network_.state_dict().items()}
+    embedder.transform(faces[0])
+    assert all(torch.equal(value, before[name]) for name, value in embedder.network_.state_dict().items())
