@@ -130,9 +130,10 @@ def test_sample_weight_reaches_the_head(faces):
     images, labels = faces
     weights = np.where(labels == "with_mask", 1.0, 1e-6)
     model = make_classifier(epochs=1).fit(images, labels, sample_weight=weights)
-    assert (model.predict_proba(images)[:, 0]).mean() > make_classifier(epochs=1).fit(images, labels).predict_proba(images)[
-        :, 0
-    ].mean()
+    assert (
+        (model.predict_proba(images)[:, 0]).mean()
+        > make_classifier(epochs=1).fit(images, labels).predict_proba(images)[:, 0].mean()
+    )
 
 
 def test_metadata_routing_carries_sample_weight(faces):
@@ -253,7 +254,9 @@ def test_missing_and_broken_files_are_named(fitted, face_paths, tmp_path):
 
 
 def test_unknown_plugins_are_named_with_the_known_ones(faces):
-    with pytest.raises(PluginError, match="backbone 'resnet5O' is unknown; installed: efficientnet_lite0, resnet50, timm"):
+    with pytest.raises(
+        PluginError, match="backbone 'resnet5O' is unknown; installed: efficientnet_lite0, resnet50, timm"
+    ):
         make_classifier(backbone="resnet5O").fit(*faces)
     with pytest.raises(PluginError, match="detector 'mtcnn' is unknown; installed: centerface, dlib_cnn"):
         make_classifier(detector="mtcnn").fit(*faces)

@@ -128,7 +128,7 @@ def test_wrong_weights_are_named(weights, message):
 
 
 def test_one_class_is_named():
-    with pytest.raises(ValueError, match="y holds 1 class, .*'mask'.*; want two or more"):
+    with pytest.raises(ValueError, match=r"y holds 1 class, .*'mask'.*; want two or more"):
         TransferHead().fit(np.eye(3), ["mask"] * 3)
 
 

@@ -16,16 +16,16 @@ def picture():
     return Image.fromarray(rng.integers(0, 256, (24, 36, 3), dtype=np.uint8))
 
 
-def encode(picture, format, **options):
+def encode(picture, form, **options):
     file = io.BytesIO()
-    picture.save(file, format, **options)
+    picture.save(file, form, **options)
     return file.getvalue()
 
 
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"])
-def test_all_forms_of_one_file_agree(picture, format, tmp_path):
-    data = encode(picture, format)
-    path = tmp_path / f"picture.{format.lower()}"
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"])
+def test_all_forms_of_one_file_agree(picture, kind, tmp_path):
+    data = encode(picture, kind)
+    path = tmp_path / f"picture.{kind.lower()}"
     path.write_bytes(data)
     expected = load_image(path)
     assert expected.shape == (24, 36, 3)
@@ -36,8 +36,8 @@ def test_all_forms_of_one_file_agree(picture, format, tmp_path):
 
 
 def test_lossless_files_keep_every_pixel(picture):
-    for format in ("PNG", "BMP", "TIFF"):
-        np.testing.assert_array_equal(load_image(encode(picture, format)), np.asarray(picture))
+    for kind in ("PNG", "BMP", "TIFF"):
+        np.testing.assert_array_equal(load_image(encode(picture, kind)), np.asarray(picture))
 
 
 def test_file_object_is_read_from_its_position_and_put_back(picture):
@@ -85,8 +85,9 @@ def test_16_bit_grey_is_scaled_not_clipped():
 
 def test_first_frame_of_an_animation_is_taken():
     red, blue = Image.new("RGB", (4, 4), "red"), Image.new("RGB", (4, 4), "blue")
-    for format in ("GIF", "WEBP", "TIFF", "PNG"):
-        data = encode(red, format, save_all=True, append_images=[blue], **({"lossless": True} if format == "WEBP" else {}))
+    for kind in ("GIF", "WEBP", "TIFF", "PNG"):
+        exact = {"lossless": True} if kind == "WEBP" else {}
+        data = encode(red, kind, save_all=True, append_images=[blue], **exact)
         assert load_image(data)[0, 0].tolist() == [255, 0, 0]
 
 

@@ -60,9 +60,7 @@ def test_no_face_is_an_empty_result(faces):
 
 def test_stream_gives_one_result_a_photo_in_order(model):
     sizes = [1, 0, 3, 2, 0, 1, 4, 1, 2, 5, 1]
-    photos = (
-        make_photo(*["with_mask"] * size) if size else np.zeros((64, 32, 3), np.uint8) for size in sizes
-    )
+    photos = (make_photo(*["with_mask"] * size) if size else np.zeros((64, 32, 3), np.uint8) for size in sizes)
     results = list(model.predict_photos(photos))
     assert [len(result) for result in results] == sizes
     assert all(face.label == "with_mask" for result in results for face in result)

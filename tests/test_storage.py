@@ -54,9 +54,7 @@ def test_new_process_with_another_hash_seed_predicts_the_same(model, folder, fac
         "np.save(sys.argv[3], MaskClassifier.load(sys.argv[1]).predict_proba(np.load(sys.argv[2])))\n"
     )
     arguments = [folder, tmp_path / "faces.npy", tmp_path / "proba.npy"]
-    subprocess.run(
-        [sys.executable, "-c", script, *arguments], check=True, env={**os.environ, "PYTHONHASHSEED": "11"}
-    )
+    subprocess.run([sys.executable, "-c", script, *arguments], check=True, env={**os.environ, "PYTHONHASHSEED": "11"})
     np.testing.assert_array_equal(np.load(tmp_path / "proba.npy"), model.predict_proba(faces[0]))
 
 
@@ -133,7 +131,10 @@ def damage_config(folder, **changes):
         (lambda folder: (folder / "model.safetensors").unlink(), r"\(model\.safetensors is missing\)"),
         (lambda folder: (folder / "maskkit.json").write_text('{"format'), r"cannot be read"),
         (lambda folder: (folder / "maskkit.json").write_text("[1]"), r"has format version None"),
-        (lambda folder: damage_config(folder, format_version=99), r"has format version 99, this maskkit reads 1; upgrade"),
+        (
+            lambda folder: damage_config(folder, format_version=99),
+            r"has format version 99, this maskkit reads 1; upgrade",
+        ),
         (lambda folder: damage_config(folder, classes=None, head=None), r"lacks classes, head"),
         (lambda folder: damage_config(folder, head={"n_features": 3}), r"does not fit together"),
         (lambda folder: os.truncate(folder / "model.safetensors", 1000), r"is damaged or was changed"),

@@ -18,8 +18,7 @@ def write_card(name: str, config: ModelConfig) -> str:
     card : str
     """
     counts = "\n".join(
-        f"| {label} | {count:,} |"
-        for label, count in zip(config.classes, config.training["class_counts"], strict=True)
+        f"| {label} | {count:,} |" for label, count in zip(config.classes, config.training["class_counts"], strict=True)
     )
     parameters = "\n".join(f"| `{key}` | `{value!r}` |" for key, value in config.params.items())
     versions = ", ".join(f"{library} {number}" for library, number in config.training["versions"].items())

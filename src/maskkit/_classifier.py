@@ -254,7 +254,9 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
             model=self.model_name_,
             detector_name=_name(self.detector),
         )
-        return reader.read(check_images(photos) if isinstance(photos, (str, os.PathLike)) else photos, on_error=on_error)
+        if isinstance(photos, (str, os.PathLike)):
+            check_images(photos)  # says that one path is not many
+        return reader.read(photos, on_error=on_error)
 
     def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> Path:
         """Write the fitted model: a folder of safetensors and JSON with a model card.

@@ -160,7 +160,7 @@ def _draw_sizes(axes: "Axes", sizes_px: Mapping[str, NDArray[Any]], what: str) -
     smallest, largest = (everything.min(), everything.max()) if everything.size else (1, 2)
     # Four bins an octave, since sizes differ by factors; marks at powers of two.
     first = np.floor(np.log2(max(1, smallest)))
-    edges = 2 ** np.arange(first, max(np.log2(largest), first) + 0.5, 0.25)
+    edges = (2 ** np.arange(first, max(np.log2(largest), first) + 0.5, 0.25)).tolist()
     for label, sizes in sizes_px.items():
         colour = colour_of(label, classes)
         axes.hist(sizes, edges, histtype="stepfilled", color=colour, alpha=0.25)

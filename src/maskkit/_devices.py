@@ -89,6 +89,6 @@ def _has_fast_bfloat16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
         # Older torch cannot tell; float32 is right everywhere.
-        has = getattr(torch.cpu, "get_capabilities", dict)()
+        has: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
         return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
     return False

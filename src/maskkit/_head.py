@@ -125,14 +125,14 @@ class TransferHead(ClassifierMixin, BaseEstimator):
         ValueError
             If shapes disagree, values are not finite, or there is only one class.
         """
-        X, y = validate_data(self, X, y, dtype=np.float32)
+        features, labels = validate_data(self, X, y, dtype=np.float32)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        targets = self._initialise(X.shape[1], y, seed)
-        weights = merge_weights(self.class_weight, y, sample_weight)
+        targets = self._initialise(features.shape[1], labels, seed)
+        weights = merge_weights(self.class_weight, labels, sample_weight)
         device = resolve_device(self.device)
         self.network_.to(device)
         with seeded(seed, device):
-            self.history_ = self._train(X, targets, weights, seed, device)
+            self.history_ = self._train(features, targets, weights, seed, device)
         self.network_.cpu()
         return self
 
@@ -165,15 +165,10 @@ class TransferHead(ClassifierMixin, BaseEstimator):
         The last layer starts at zero, so that training starts from equal probabilities and the first
         gradients that reach a pretrained backbone are small.
         """
-        network = nn.Sequential(
-            nn.Dropout(self.dropout),
-            nn.Linear(n_features, self.hidden_units),
-            nn.Dropout(self.dropout),
-            nn.Linear(self.hidden_units, n_classes),
-        )
-        nn.init.zeros_(network[3].weight)
-        nn.init.zeros_(network[3].bias)
-        return network
+        hidden, last = nn.Linear(n_features, self.hidden_units), nn.Linear(self.hidden_units, n_classes)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        return nn.Sequential(nn.Dropout(self.dropout), hidden, nn.Dropout(self.dropout), last)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Tell the probability of each class.
@@ -212,8 +207,7 @@ class TransferHead(ClassifierMixin, BaseEstimator):
             rows, held_out = split_rows(targets, self.validation_fraction, seed)
         mean, scale = _standardisation(X[rows], weights[rows])
         tensors = [
-            torch.from_numpy(array).to(device)
-            for array in (((X - mean) / scale).astype(np.float32), targets, weights)
+            torch.from_numpy(array).to(device) for array in (((X - mean) / scale).astype(np.float32), targets, weights)
         ]
         shuffle = torch.Generator().manual_seed(seed)
 
@@ -286,15 +280,14 @@ def split_rows(targets: NDArray[np.int64], fraction: float, seed: int) -> tuple[
 def _standardisation(
     X: NDArray[np.float32], weights: NDArray[np.float32]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    weights = weights.astype(np.float64)
-    mean = np.average(X, axis=0, weights=weights)
-    scale = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weights))
+    mean: NDArray[np.float64] = np.average(X, axis=0, weights=weights.astype(np.float64))
+    scale = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weights.astype(np.float64)))
     # A column that never changes tells nothing; do not blow up its noise.
     return mean, np.where(scale > 1e-6 * (np.abs(mean) + 1e-6), scale, 1.0)
 
 
-def _fold(layer: nn.Linear, mean: NDArray[np.float64], scale: NDArray[np.float64]) -> None:
-    """Make a layer trained on (x - mean) / scale take x."""
+def _fold(layer: Any, mean: NDArray[np.float64], scale: NDArray[np.float64]) -> None:
+    """Make a linear layer trained on (x - mean) / scale take x."""
     device = layer.weight.device
     with torch.no_grad():
         weight = layer.weight.double().cpu() / torch.from_numpy(scale)

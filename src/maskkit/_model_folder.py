@@ -96,9 +96,7 @@ def write_model(
     return folder
 
 
-def _fill_folder(
-    folder: Path, config: ModelConfig, tensors: dict[str, torch.Tensor], *, half: bool, card: str
-) -> None:
+def _fill_folder(folder: Path, config: ModelConfig, tensors: dict[str, torch.Tensor], *, half: bool, card: str) -> None:
     folder.chmod(0o755)  # mkdtemp's folders are private; a model need not be
     stored = {
         name: (tensor.half() if half and tensor.dtype == torch.float32 else tensor).contiguous().cpu()
@@ -149,8 +147,8 @@ def read_model(folder: str | os.PathLike[str]) -> tuple[ModelConfig, dict[str, t
     wanted = document["files"].get(TENSOR_FILE, {}).get("sha256")
     if sha256 != wanted:
         raise ModelFileError(
-            f"{folder / TENSOR_FILE}: is damaged or was changed (SHA-256 {sha256[:12]}..., saved {str(wanted)[:12]}...); "
-            f"copy the model again."
+            f"{folder / TENSOR_FILE}: is damaged or was changed (its SHA-256 is {sha256[:12]}..., "
+            f"{str(wanted)[:12]}... was saved); copy the model again."
         )
     try:
         tensors = safetensors.torch.load(data)

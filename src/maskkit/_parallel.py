@@ -10,9 +10,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def map_ahead(
-    function: Callable[[Item], Result], items: Iterable[Item], *, n_ahead: int = 64
-) -> Iterator[Result]:
+def map_ahead(function: Callable[[Item], Result], items: Iterable[Item], *, n_ahead: int = 64) -> Iterator[Result]:
     """Yield ``function(item)`` for each item, in order, computed ahead in threads.
 
     Pillow and NumPy let go of the interpreter lock while they decode and resize, so threads keep

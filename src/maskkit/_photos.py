@@ -64,7 +64,7 @@ class PhotoReader:
             for box in faces.boxes_xyxy
         ]
         start = time.perf_counter()
-        probabilities = iter(self.classify(crops)) if crops else iter(())
+        probabilities = iter(self.classify(crops) if crops else ())
         face_ms = (time.perf_counter() - start) * 1000 / max(1, len(crops))
         for photo, (faces, detect_ms) in zip(photos, found, strict=True):
             speed_ms = {"read": photo.read_ms, "detect": detect_ms, "classify": face_ms * len(faces)}
@@ -130,7 +130,7 @@ def _load(item: tuple[int, ImageSource]) -> _Photo:
 def _fit_to_image(faces: Faces, image: RgbImage) -> Faces:
     """Round boxes to whole pixels inside the image, drop those outside it, put the largest first."""
     height, width = image.shape[:2]
-    boxes = np.rint(faces.boxes_xyxy).clip(0, np.float32([width, height, width, height]))
+    boxes = np.rint(faces.boxes_xyxy).clip(0, np.array([width, height, width, height], dtype=np.float32))
     sizes = boxes[:, 2:] - boxes[:, :2]
     inside = np.flatnonzero((sizes > 0).all(axis=1))
     order = inside[np.argsort(-sizes[inside].prod(axis=1), kind="stable")]

@@ -59,7 +59,5 @@ class Preprocess:
     def normalise(self, images: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
         """Turn uint8 (n, S, S, 3) into the network's float32 (n, 3, S, S), channels last in memory."""
         pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
-        mean, std = (
-            torch.tensor(value, device=device).mul_(255).view(1, 3, 1, 1) for value in (self.mean, self.std)
-        )
+        mean, std = (torch.tensor(value, device=device).mul_(255).view(1, 3, 1, 1) for value in (self.mean, self.std))
         return pixels.sub_(mean).div_(std)

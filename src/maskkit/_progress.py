@@ -2,7 +2,7 @@
 
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 
 class TrainingProgress:
@@ -26,7 +26,7 @@ class TrainingProgress:
 
     def __enter__(self) -> Self:
         self._start = time.perf_counter()
-        self._bar = None
+        self._bar: Any = None
         if self.verbose:
             from rich.console import Console
 
@@ -68,7 +68,7 @@ class TrainingProgress:
                 soft_wrap=True,
             )
 
-    def _make_bar(self):  # type: ignore[no-untyped-def]  # rich is imported only when it is shown
+    def _make_bar(self) -> Any:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         return Progress(

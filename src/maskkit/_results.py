@@ -234,7 +234,8 @@ class PhotoResult(Sequence[FaceResult]):
         picture.thumbnail((800, 800))
         picture.save(file, "PNG")
         data = base64.b64encode(file.getvalue()).decode()
-        return f'<figure><img src="data:image/png;base64,{data}"><figcaption>{html.escape(repr(self))}</figcaption></figure>'
+        caption = html.escape(repr(self))
+        return f'<figure><img src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
 
 
 ROW_FIELDS = ("source", "status", "face", "label", "probability", "detection_score", "left", "top", "right", "bottom")

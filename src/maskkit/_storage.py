@@ -5,7 +5,7 @@ import platform
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from maskkit._head import TransferHead
 from maskkit._model_folder import CONFIG_FILE, ModelConfig, read_model, write_model
 from maskkit._preprocess import Preprocess
 from maskkit.exceptions import ModelFileError
+
+Network = TypeVar("Network", bound=nn.Module)
 
 _PRETRAINED = Path(__file__).parent / "pretrained"
 
@@ -58,7 +60,8 @@ def load(cls: Any, folder: str | os.PathLike[str], **params: Any) -> Any:
     unknown = sorted(set(params) - set(_PREDICTION_PARAMETERS))
     if unknown:
         raise ValueError(
-            f"load() cannot change {', '.join(unknown)}: the model is trained; it takes {', '.join(_PREDICTION_PARAMETERS)}."
+            f"load() cannot change {', '.join(unknown)}: the model is trained; "
+            f"it takes {', '.join(_PREDICTION_PARAMETERS)}."
         )
     config, tensors = read_model(folder)
     try:
@@ -145,7 +148,7 @@ def _load_head(classifier: Any, config: ModelConfig, tensors: dict[str, torch.Te
     return head
 
 
-def _fill(network: nn.Module, tensors: dict[str, torch.Tensor], prefix: str) -> nn.Module:
+def _fill(network: Network, tensors: dict[str, torch.Tensor], prefix: str) -> Network:
     state = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     network.load_state_dict(state)
     return network.eval()

@@ -5,7 +5,7 @@
     MaskkitError
     ├── ImageError       an image cannot be read (also a ValueError)
     ├── DataError        a data folder does not hold what it should (also a ValueError)
-    ├── WeightsError     backbone weights are out of reach or do not fit (also a RuntimeError)
+    ├── WeightsError     weights are out of reach or do not fit (also a RuntimeError)
     ├── PluginError      a plugin is unknown, fails to load or breaks its contract (also a LookupError)
     └── ModelFileError   a saved model is damaged or cannot be written (also a ValueError)
 
@@ -37,7 +37,7 @@ class DataError(MaskkitError, ValueError):
 
 
 class WeightsError(MaskkitError, RuntimeError):
-    """Backbone weights are out of reach or do not fit the network."""
+    """Weights are out of reach or do not fit the network."""
 
 
 class PluginError(MaskkitError, LookupError):

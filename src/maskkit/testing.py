@@ -139,9 +139,7 @@ def check_detector(detector: Detector) -> None:
         again = check_faces(detector.detect(image), name)
         if not np.array_equal(image, before):
             raise PluginError(f"detector {name}: detect() changed the image; work on a copy.")
-        if not (
-            np.array_equal(faces.boxes_xyxy, again.boxes_xyxy) and np.array_equal(faces.scores, again.scores)
-        ):
+        if not (np.array_equal(faces.boxes_xyxy, again.boxes_xyxy) and np.array_equal(faces.scores, again.scores)):
             raise PluginError(f"detector {name}: detect() gave two answers for one image; want the same each time.")
 
 
@@ -159,7 +157,9 @@ def check_backbone(backbone: Backbone) -> None:
             raise PluginError(f"backbone {name}: has no {member}; see maskkit.backbones.Backbone.")
     for member in ("mean", "std"):
         if len(getattr(backbone, member)) != 3:
-            raise PluginError(f"backbone {name}: {member} is {getattr(backbone, member)!r}; want three numbers, R, G, B.")
+            raise PluginError(
+                f"backbone {name}: {member} is {getattr(backbone, member)!r}; want three numbers, R, G, B."
+            )
     network = backbone.build(None)
     if not isinstance(network, nn.Module):
         raise PluginError(f"backbone {name}: build() gave {type(network).__name__}; want a torch.nn.Module.")
@@ -169,7 +169,8 @@ def check_backbone(backbone: Backbone) -> None:
         features = network(torch.zeros(2, 3, size, size))
     if tuple(features.shape) != (2, backbone.n_features):
         raise PluginError(
-            f"backbone {name}: gave features of shape {tuple(features.shape)} for 2 images; want (2, {backbone.n_features})."
+            f"backbone {name}: gave features of shape {tuple(features.shape)} for 2 images; "
+            f"want (2, {backbone.n_features})."
         )
     if not torch.isfinite(features).all():
         raise PluginError(f"backbone {name}: gave NaN or infinite features for black images; want finite ones.")

@@ -45,5 +45,6 @@ class ResNet50Backbone(BaseEstimator):
                 _IMAGENET.url, map_location="cpu", check_hash=True, progress=False, weights_only=True
             )
         except (OSError, RuntimeError) as exc:
-            raise unreachable("resnet50", f"a state dict of torchvision's or timm's resnet50 ({_IMAGENET.url})", exc) from exc
+            wanted = f"a state dict of torchvision's or timm's resnet50 ({_IMAGENET.url})"
+            raise unreachable("resnet50", wanted, exc) from exc
         return fill(network, state, classifier="fc", source=_IMAGENET.url)

@@ -1,5 +1,7 @@
 """Every architecture of timm, as ``backbone="timm:NAME"``."""
 
+from typing import Any
+
 import timm
 from sklearn.base import BaseEstimator
 from torch import nn
@@ -61,7 +63,8 @@ class TimmBackbone(BaseEstimator):
     @property
     def n_features(self) -> int:
         """Features an image."""
-        return int(self.build(None).num_features)
+        features: Any = self.build(None).num_features
+        return int(features)
 
     @property
     def weights_info(self) -> str:

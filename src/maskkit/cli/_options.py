@@ -27,10 +27,11 @@ class Format(StrEnum):
 DEFAULT_MODEL = "maskkit-lite0"
 
 ModelOption = Annotated[
-    str, typer.Option("--model", "-m", help="A folder that train wrote, or the name of a model that ships with maskkit.")
+    str, typer.Option("--model", "-m", help="Folder that train wrote, or name of a model that ships with maskkit.")
 ]
 DetectorOption = Annotated[
-    str | None, typer.Option(help="Face detector instead of the model's own: centerface, dlib_hog, dlib_cnn, yunet, whole.")
+    str | None,
+    typer.Option(help="Face detector instead of the model's own: centerface, dlib_hog, dlib_cnn, yunet or whole."),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print the results.")]

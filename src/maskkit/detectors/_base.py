@@ -89,5 +89,7 @@ def check_faces(faces: Any, detector: str) -> Faces:
     if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
         raise PluginError(f"detector {detector}: boxes_xyxy or scores hold NaN or infinity; want finite numbers.")
     if (boxes[:, 2:] <= boxes[:, :2]).any():
-        raise PluginError(f"detector {detector}: a box has right <= left or bottom <= top; want left, top, right, bottom.")
+        raise PluginError(
+            f"detector {detector}: a box has right <= left or bottom <= top; want left, top, right, bottom."
+        )
     return Faces(boxes, scores, landmarks)

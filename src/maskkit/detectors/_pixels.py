@@ -1,5 +1,7 @@
 """What the detectors do to an image before they look at it."""
 
+from numbers import Integral
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -40,7 +42,7 @@ def resize_long_side(image: RgbImage, long_side_px: int) -> tuple[RgbImage, NDAr
     scale_xy : ndarray of shape (2,), float32
         Pixels of `resized` per pixel of `image` along x and y; divide found points by it.
     """
-    check_scalar(long_side_px, "long_side_px", int, min_val=32)
+    check_scalar(long_side_px, "long_side_px", Integral, min_val=32)
     height_px, width_px = image.shape[:2]
     scale = long_side_px / max(height_px, width_px)
     new_width_px, new_height_px = max(1, round(width_px * scale)), max(1, round(height_px * scale))

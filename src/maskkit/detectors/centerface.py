@@ -1,6 +1,7 @@
 """CenterFace: small and masked faces too, fast on a CPU. The default detector."""
 
 import os
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -29,12 +30,12 @@ class CenterFaceDetector(BaseEstimator):
 
     Parameters
     ----------
-    long_side_px : int, default 800
+    long_side_px : int, default=800
         Images are enlarged or shrunk until their longer side has this length, at least 32. More
         finds smaller faces and takes longer.
-    threshold : float, default 0.4
+    threshold : float, default=0.4
         Lowest score of a face, 0 to 1.
-    nms_iou : float, default 0.3
+    nms_iou : float, default=0.3
         Of two boxes that overlap by more than this intersection over union, 0 to 1, the one with
         the lower score is dropped.
     weights : path, optional
@@ -80,8 +81,8 @@ class CenterFaceDetector(BaseEstimator):
             If the network's file is missing or no such network.
         """
         check_image(image)
-        check_scalar(self.threshold, "threshold", (int, float), min_val=0, max_val=1)
-        check_scalar(self.nms_iou, "nms_iou", (int, float), min_val=0, max_val=1)
+        check_scalar(self.threshold, "threshold", Real, min_val=0, max_val=1)
+        check_scalar(self.nms_iou, "nms_iou", Real, min_val=0, max_val=1)
         resized, scale_xy = resize_long_side(image, self.long_side_px)
         network = _load_network(self._weights_path())
         # A request of its own makes the call safe in threads; measured, it costs no time.

@@ -1,6 +1,7 @@
 """dlib's convolutional network: more poses than its classic detector, slow on a CPU."""
 
 import os
+from numbers import Integral
 from threading import Lock
 from typing import Any
 
@@ -23,10 +24,10 @@ class DlibCnnDetector(BaseEstimator):
 
     Parameters
     ----------
-    upsample : int, default 1
+    upsample : int, default=1
         How often the image is doubled in size before; the smallest face found is 80 px, 40 px, 20 px,
         ... for 0, 1, 2, ... Each doubling takes four times the time and memory.
-    threshold : float, default 0.0
+    threshold : float, default=0.0
         Lowest score of a face; scores begin at 0 and are mostly near 1.
     weights : path, optional
         The network's file; by default ``mmod_human_face_detector.dat`` (CC0) of the package
@@ -68,7 +69,7 @@ class DlibCnnDetector(BaseEstimator):
             If the network's file is missing or no such network.
         """
         check_image(image)
-        check_scalar(self.upsample, "upsample", int, min_val=0)
+        check_scalar(self.upsample, "upsample", Integral, min_val=0)
         network, turn = _load_network(self._weights_path())
         image = _pad(image)
         with turn:

@@ -1,6 +1,7 @@
 """dlib's classic detector: frontal, bare faces from about 40 px on."""
 
 from functools import cache
+from numbers import Integral
 from threading import Lock
 from typing import Any
 
@@ -19,17 +20,17 @@ class DlibHogDetector(BaseEstimator):
 
     Parameters
     ----------
-    upsample : int, default 1
+    upsample : int, default=1
         How often the image is doubled in size before; the smallest face found is 80 px, 40 px, 20 px,
         ... for 0, 1, 2, ... Each doubling takes four times the time.
-    threshold : float, default 0.0
+    threshold : float, default=0.0
         Lowest score of a face; scores have no fixed range, 0 is the classifier's own border.
 
     Notes
     -----
     Source: Dalal, Triggs: Histograms of Oriented Gradients for Human Detection, 2005; King: Max-Margin
     Object Detection, 2015, arXiv:1502.00046. It knows bare faces: on photos of crowds with masks it
-    finds one face of eight.
+    finds one face of nine.
     """
 
     def __init__(self, upsample: int = 1, threshold: float = 0.0) -> None:
@@ -55,7 +56,7 @@ class DlibHogDetector(BaseEstimator):
             If `image` has another shape or dtype, or `upsample` is negative.
         """
         check_image(image)
-        check_scalar(self.upsample, "upsample", int, min_val=0)
+        check_scalar(self.upsample, "upsample", Integral, min_val=0)
         detector, turn = _load_detector()
         with turn:
             rectangles, scores, _ = detector.run(np.ascontiguousarray(image), self.upsample, float(self.threshold))

@@ -1,6 +1,7 @@
 """YuNet: a network of 0.2 MB in OpenCV."""
 
 import os
+from numbers import Real
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -27,12 +28,12 @@ class YuNetDetector(BaseEstimator):
 
     Parameters
     ----------
-    long_side_px : int, default 800
+    long_side_px : int, default=800
         Images are enlarged or shrunk until their longer side has this length, at least 32. More
         finds smaller faces and takes longer.
-    threshold : float, default 0.6
+    threshold : float, default=0.6
         Lowest score of a face, 0 to 1.
-    nms_iou : float, default 0.3
+    nms_iou : float, default=0.3
         Of two boxes that overlap by more than this intersection over union, 0 to 1, the one with
         the lower score is dropped.
     weights : path, optional
@@ -78,8 +79,8 @@ class YuNetDetector(BaseEstimator):
             If the network's file is missing, cannot be downloaded or is no such network.
         """
         check_image(image)
-        check_scalar(self.threshold, "threshold", (int, float), min_val=0, max_val=1)
-        check_scalar(self.nms_iou, "nms_iou", (int, float), min_val=0, max_val=1)
+        check_scalar(self.threshold, "threshold", Real, min_val=0, max_val=1)
+        check_scalar(self.nms_iou, "nms_iou", Real, min_val=0, max_val=1)
         resized, scale_xy = resize_long_side(image, self.long_side_px)
         network, turn = _load_network(given_file(self.weights) if self.weights is not None else _download())
         with turn:

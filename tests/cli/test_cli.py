@@ -1,0 +1,254 @@
+"""The command line: what it prints, where, and how it ends."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskkit import MaskClassifier
+from maskkit.cli import main
+from maskkit.testing import make_faces
+
+
+def run(capsys, *arguments):
+    """Run a command; give its exit code, standard output and standard error."""
+    with pytest.raises(SystemExit) as ending:
+        main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return ending.value.code or 0, captured.out, captured.err
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Split and class folders with drawn faces."""
+    folder = tmp_path_factory.mktemp("data")
+    images, labels = make_faces(36)
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+        place = folder / ("Train" if index < 24 else "Validation") / label
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place / f"{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(data, tmp_path_factory):
+    """A model that the command line trained; its detector takes the whole image for a face."""
+    out = tmp_path_factory.mktemp("models") / "model"
+    options = "--backbone timm:test_resnet --weights none --image-size 48 --detector whole --quiet"
+    with pytest.raises(SystemExit) as ending:
+        main(["train", str(data), "--out", str(out), *options.split()])
+    assert not ending.value.code
+    return out
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "one face.png"
+    Image.fromarray(make_faces(1)[0][0]).save(path)
+    return path
+
+
+def test_train_writes_a_model_that_predicts(model, data):
+    loaded = MaskClassifier.load(model)
+    assert loaded.classes_.tolist() == ["with_mask", "without_mask"]
+    assert loaded.class_counts_.tolist() == [12, 12]
+    assert len(loaded.predict(sorted(data.glob("Validation/*/*")))) == 12
+
+
+def test_train_does_not_overwrite_unless_told(model, data, capsys):
+    code, _, err = run(capsys, "train", data, "--out", model, "--backbone", "timm:test_resnet", "--weights", "none")
+    assert code == 1
+    assert "exists; choose another name or add --overwrite" in err
+
+
+def test_train_fine_tunes_and_says_what_it_saved(data, tmp_path, capsys):
+    options = ["--backbone", "timm:test_resnet", "--weights", "none", "--image-size", "48", "--fine-tune", "--epochs", "1", "--half"]
+    code, out, err = run(capsys, "train", data, "--out", tmp_path / "m", *options)
+    assert code == 0
+    assert "trained on 12 with_mask, 12 without_mask" in out
+    assert "saved" in out
+    assert "epoch 1/1" in err
+
+
+def test_evaluate_prints_a_table_and_writes_reports(model, data, tmp_path, capsys):
+    arguments = ("--split", "Validation", "--model", model, "--json", tmp_path / "r.json", "--plots", tmp_path / "p")
+    code, out, _ = run(capsys, "evaluate", data, *arguments)
+    assert code == 0
+    assert "accuracy" in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert json.loads((tmp_path / "r.json").read_text())["n_faces"] == 12
+    assert list((tmp_path / "p").glob("*.png"))
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl", "csv"])
+def test_evaluate_prints_what_programs_read(model, data, form, capsys):
+    code, out, _ = run(capsys, "evaluate", data, "--split", "validation", "--model", model, "--format", form)
+    assert code == 0
+    if form == "json":
+        assert json.loads(out)["n_faces"] == 12
+    elif form == "jsonl":
+        assert {json.loads(line)["figure"] for line in out.splitlines()} >= {"accuracy"}
+    else:
+        assert "accuracy" in [row["figure"] for row in csv.DictReader(io.StringIO(out))]
+
+
+def test_evaluate_fails_under_a_limit(model, data, capsys):
+    arguments = ("evaluate", data, "--split", "Validation", "--model", model, "--fail-under")
+    assert run(capsys, *arguments, "accuracy=0")[0] == 0
+    code, _, err = run(capsys, *arguments, "accuracy=1.1")
+    assert code == 1
+    assert "under the limit: accuracy" in err
+    code, _, err = run(capsys, *arguments, "beauty=0.5")
+    assert code == 1
+    assert "--fail-under beauty is unknown; the figures are accuracy" in err
+    assert run(capsys, *arguments, "accuracy=high")[0] == 2
+
+
+def test_evaluate_asks_for_the_split(model, data, capsys):
+    code, _, err = run(capsys, "evaluate", data, "--model", model)
+    assert code == 1
+    assert "DATA has train, validation" in err
+
+
+def test_predict_prints_a_table(model, photo, capsys):
+    code, out, _ = run(capsys, "predict", photo, "--model", model)
+    assert code == 0
+    assert "one face.png" in out
+    assert "mask" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl", "csv"])
+def test_predict_prints_what_programs_read(model, photo, form, capsys):
+    code, out, err = run(capsys, "predict", photo, "--model", model, "--format", form)
+    assert (code, err) == (0, "")
+    if form == "csv":
+        (row,) = csv.DictReader(io.StringIO(out))
+    else:
+        document = json.loads(out)[0] if form == "json" else json.loads(out)
+        assert document["source"] == str(photo)
+        (row,) = document["faces"]
+    assert row["label"] in ("with_mask", "without_mask")
+
+
+def test_predict_saves_pictures_and_crops_and_keeps_equal_names_apart(model, photo, tmp_path, capsys):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / photo.name).write_bytes(photo.read_bytes())
+    saved, crops = tmp_path / "drawn", tmp_path / "crops"
+    code, _, err = run(
+        capsys, "predict", photo, other, "--model", model, "--save", saved, "--save-crops", crops, "--blur"
+    )
+    assert code == 0
+    assert f"written: {saved}" in err
+    assert sorted(path.name for path in saved.iterdir()) == ["one face-2.png", "one face.png"]
+    assert len(list(crops.iterdir())) == 2
+
+
+def test_predict_takes_folders_and_patterns(model, data, capsys):
+    _, whole, _ = run(capsys, "predict", data / "Validation", "--model", model, "--format", "jsonl")
+    _, pattern, _ = run(capsys, "predict", data / "Validation" / "*" / "*.png", "--model", model, "--format", "jsonl")
+    assert len(whole.splitlines()) == len(pattern.splitlines()) == 12
+    code, _, err = run(capsys, "predict", data / "*.bmp", "--model", model)
+    assert code == 1
+    assert "matches no file" in err
+
+
+def test_predict_reports_the_unreadable_and_goes_on(model, photo, tmp_path, capsys):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"nothing")
+    code, out, err = run(capsys, "predict", broken, photo, "--model", model, "--format", "jsonl")
+    assert code == 1
+    assert [json.loads(line)["status"] for line in out.splitlines()] == ["unreadable", "ok"]
+    assert err.count("\n") == 1
+    assert "1 of the photos could not be read" in err
+    assert "broken.jpg" in err
+
+
+def test_data_info_counts(data, tmp_path, capsys):
+    code, out, _ = run(capsys, "data", "info", data, "--chart", tmp_path / "chart.png")
+    assert code == 0
+    assert "with_mask" in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert (tmp_path / "chart.png").is_file()
+    code, out, _ = run(capsys, "data", "info", data, "--format", "json")
+    assert json.loads(out)
+    assert run(capsys, "data", "info", data, "--format", "csv")[0] == 2
+
+
+def test_data_collage_writes_a_picture(data, tmp_path, capsys):
+    code, _, err = run(capsys, "data", "collage", data, "--out", tmp_path / "collage.png", "--columns", 3, "--rows", 2)
+    assert code == 0
+    assert "written" in err
+    with Image.open(tmp_path / "collage.png") as picture:
+        assert picture.width > 300
+
+
+def test_checks_says_which_plugins_load(capsys):
+    code, out, _ = run(capsys, "checks", "--format", "json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["detectors"]["centerface"] == "loads"
+    assert found["versions"]["torch"][0].isdigit()
+    assert found["models"] == {"maskkit-lite0": "ships with maskkit"}
+    assert "centerface" in run(capsys, "checks")[1]
+
+
+def test_demo_finds_one_masked_and_one_bare_face(tmp_path, capsys):
+    code, out, _ = run(capsys, "demo", "--out", tmp_path / "demo.png")
+    assert code == 0
+    with Image.open(tmp_path / "demo.png") as picture:
+        assert np.asarray(picture).shape == (512, 1024, 3)
+    assert "1 WithMask" in out
+    assert "1 WithoutMask" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("predict", "gone.jpg"), "gone.jpg: no such file"),
+        (("predict", "x.jpg", "--model", "no/model"), "no/model: is no model of maskkit"),
+        (("predict", "x.jpg", "--model", "nothing"), "'nothing' is no folder and no model that ships with maskkit"),
+        (("train", "no-folder", "--out", "m"), "no-folder: no such folder"),
+        (("data", "info", "no-folder"), "no-folder: no such folder"),
+    ],
+)
+def test_mistakes_end_with_one_line_and_exit_1(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, *arguments)
+    assert code == 1
+    assert err.startswith("maskkit: error: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    from maskkit.exceptions import DataError
+
+    with pytest.raises(DataError, match="no such folder"):
+        main(["data", "info", str(tmp_path / "gone"), "--debug"])
+
+
+@pytest.mark.parametrize("arguments", [("predict",), ("fly",), ("evaluate", "x", "--format", "xml")])
+def test_bad_usage_ends_with_2(arguments, capsys):
+    assert run(capsys, *arguments)[0] == 2
+
+
+@pytest.mark.parametrize("verb", ["demo", "train", "evaluate", "predict", "checks", "data info", "data collage"])
+def test_help_has_an_example(verb, capsys):
+    code, out, _ = run(capsys, *verb.split(), "--help")
+    assert code == 0
+    assert f"Example: maskkit {verb}" in " ".join(out.replace("│", " ").split())
+
+
+def test_program_is_installed():
+    done = subprocess.run(
+        [sys.executable, "-c", "from maskkit.cli import main; main(['--version'])"], capture_output=True
+    )
+    assert done.stdout.startswith(b"maskkit ")

@@ -1,0 +1,75 @@
+"""What is public is exact, and importing it is cheap."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+import maskkit
+
+MODULES = ["maskkit", "maskkit.backbones", "maskkit.datasets", "maskkit.detectors", "maskkit.evaluation",
+           "maskkit.exceptions", "maskkit.reporters", "maskkit.testing"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_all_names_exist(name):
+    module = importlib.import_module(name)
+    assert len(set(module.__all__)) == len(module.__all__)
+    for public in module.__all__:
+        assert getattr(module, public) is not None
+
+
+@pytest.mark.parametrize("name", ["maskkit", "maskkit.backbones", "maskkit.detectors", "maskkit.reporters"])
+def test_lazy_modules_list_exactly_their_public_names(name):
+    module = importlib.import_module(name)
+    assert sorted(dir(module)) == sorted(module.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        _ = module.nonsense
+
+
+def imported_by(statement):
+    heavy = [
+        "torch",
+        "torchvision",
+        "sklearn",
+        "scipy",
+        "numpy",
+        "PIL",
+        "openvino",
+        "cv2",
+        "dlib",
+        "timm",
+        "matplotlib",
+        "rich",
+    ]
+    script = f"import sys\n{statement}\nprint(*[name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    return set(done.stdout.split())
+
+
+def test_importing_maskkit_imports_nothing_heavy():
+    assert imported_by("import maskkit; dir(maskkit); maskkit.__version__") == set()
+
+
+def test_command_line_help_imports_nothing_heavy():
+    assert imported_by("import maskkit.cli") <= {"rich"}
+
+
+def test_importing_everything_changes_no_global_state():
+    script = """
+import os, warnings, logging
+before = (dict(os.environ), list(warnings.filters), list(logging.getLogger().handlers))
+import maskkit
+for name in maskkit.__all__:
+    getattr(maskkit, name)
+named = [f for f in warnings.filters if f not in before[1] and f[3] is not None and "maskkit" in str(f)]
+assert not named and list(logging.getLogger().handlers) == before[2]
+print("same")
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "same"
+
+
+def test_version_is_the_packages():
+    assert maskkit.__version__.count(".") == 2
