@@ -89,7 +89,7 @@ def _validation_loss(head, X, y):
     from sklearn.metrics import log_loss
     from sklearn.utils import check_random_state
 
-    from maskkit._head import split_rows
+    from maskkit._targets import split_rows
 
     seed = int(check_random_state(head.random_state).randint(2**31 - 1))
     _, held_out = split_rows(y, head.validation_fraction, seed)

@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, has_fit_parameter
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, has_fit_parameter
 
 from maskkit import _plugins, _storage
 from maskkit._augment import augment_face
-from maskkit._devices import resolve_device, resolve_precision
 from maskkit._embedder import FaceEmbedder
 from maskkit._finetune import fine_tune
-from maskkit._head import TransferHead, merge_weights, split_rows
+from maskkit._head import TransferHead
 from maskkit._images import ImageSource, check_images
 from maskkit._photos import PhotoReader
 from maskkit._preprocess import Augment
 from maskkit._results import PhotoResult
+from maskkit._targets import check_labels, merge_weights
 from maskkit.backbones._base import Backbone, Weights
 from maskkit.detectors._base import Detector
 
@@ -28,7 +28,7 @@ from maskkit.detectors._base import Detector
 _HEAD_RATE_FACTOR = 10
 
 # The origin's recipe: two rounds of 16 images.
-_FINE_TUNE_DEFAULTS = {"epochs": 2, "batch_size": 16, "learning_rate": 3e-4, "early_stopping": False}
+_FINE_TUNE_DEFAULTS: dict[str, Any] = {"epochs": 2, "batch_size": 16, "learning_rate": 3e-4, "early_stopping": False}
 _HEAD_PARAMETERS = ("epochs", "batch_size", "learning_rate", "class_weight", "early_stopping", "validation_fraction")
 
 
@@ -167,7 +167,7 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
             If weights or plugins cannot be had.
         """
         sources = check_images(X)
-        y = _check_labels(y)
+        y = check_labels(y)
         check_consistent_length(sources, y)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         head = self._make_head(seed)
@@ -338,30 +338,18 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"fine_tune=True trains a TransferHead, not {type(head).__name__}; leave head=None.")
         if self.augment not in ("auto", None) and not callable(self.augment):
             raise ValueError(f"augment={self.augment!r} is unknown; use 'auto', None or a callable (image, rng).")
-        chosen = {name: getattr(self, name) for name in _FINE_TUNE_DEFAULTS}
-        chosen = {name: _FINE_TUNE_DEFAULTS[name] if value is None else value for name, value in chosen.items()}
-        device = resolve_device(self.device)
-        targets = head.initialise(self.embedder_.backbone_.n_features, y)
-        rows, held_out = np.arange(len(y)), np.array([], dtype=int)
-        if chosen.pop("early_stopping"):
-            rows, held_out = split_rows(targets, head.validation_fraction, seed)
-        head.history_ = fine_tune(
-            self.embedder_.network_,
-            head.network_,
-            self.embedder_.preprocess_,
+        given = {name: getattr(self, name) for name in _FINE_TUNE_DEFAULTS if getattr(self, name) is not None}
+        fine_tune(
+            self.embedder_,
+            head,
             sources,
-            targets,
+            y,
             merge_weights(self.class_weight, y, sample_weight),
-            rows=rows,
-            held_out=held_out,
             head_rate_factor=1 if self.weights is None else _HEAD_RATE_FACTOR,
-            patience=head.patience if len(held_out) else None,
             augment=augment_face if self.augment == "auto" else self.augment,
-            device=device,
-            precision=resolve_precision(self.precision, device),
             seed=seed,
             verbose=self.verbose,
-            **chosen,
+            **_FINE_TUNE_DEFAULTS | given,
         )
         return head
 
@@ -400,13 +388,3 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
 
 def _name(plugin: Any) -> str:
     return plugin if isinstance(plugin, str) else type(plugin).__name__
-
-
-def _check_labels(y: ArrayLike) -> NDArray[Any]:
-    # NumPy would turn a list of str and int into str without a word.
-    kinds = {type(label) for label in y} if isinstance(y, (list, tuple)) else set()
-    if any(issubclass(kind, str) for kind in kinds) and not all(issubclass(kind, str) for kind in kinds):
-        raise ValueError(
-            f"y mixes labels of {', '.join(sorted(kind.__name__ for kind in kinds))}; want all str or all int."
-        )
-    return column_or_1d(y)

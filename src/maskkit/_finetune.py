@@ -1,87 +1,102 @@
 """End-to-end training of a backbone and its head."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from maskkit._devices import seeded
+from maskkit._devices import resolve_device, resolve_precision, seeded
 from maskkit._images import ImageSource, RgbImage, name_source
 from maskkit._parallel import in_batches, map_ahead
 from maskkit._preprocess import Augment, Preprocess
+from maskkit._targets import split_rows
 from maskkit._training import Batch, History, train
+from maskkit.backbones._base import Backbone
 
 WEIGHT_DECAY = 0.05
 LABEL_SMOOTHING = 0.05
 
 
+class Embedder(Protocol):
+    """What fine-tuning needs of a fitted `FaceEmbedder`."""
+
+    backbone_: Backbone
+    network_: nn.Module
+    preprocess_: Preprocess
+    device: str
+    precision: str
+
+
+class Head(Protocol):
+    """What fine-tuning needs of an unfitted `TransferHead`."""
+
+    network_: nn.Sequential
+    history_: History
+    validation_fraction: float
+    patience: int
+
+    def initialise(self, n_features: int, y: NDArray[Any]) -> NDArray[np.int64]:
+        """Make the untrained layers and give class indices."""
+        ...
+
+
 def fine_tune(
-    backbone: nn.Module,
-    head: nn.Module,
-    preprocess: Preprocess,
+    embedder: Embedder,
+    head: Head,
     sources: Sequence[ImageSource],
-    targets: NDArray[np.int64],
+    y: NDArray[Any],
     weights: NDArray[np.float32],
     *,
-    rows: NDArray[np.int64],
-    held_out: NDArray[np.int64],
     epochs: int,
     batch_size: int,
     learning_rate: float,
     head_rate_factor: float,
-    patience: int | None,
+    early_stopping: bool,
     augment: Augment | None,
-    device: torch.device,
-    precision: torch.dtype,
     seed: int,
     verbose: int,
-) -> History:
-    """Train every layer of a backbone and its head, in place.
+) -> None:
+    """Train every layer of a backbone and its head, in place; leaves `history_` in the head.
 
     AdamW with a one-cycle schedule and label smoothing. Each image of each epoch has random numbers
     of its own, so that the order in which threads finish changes nothing.
 
     Parameters
     ----------
-    backbone : torch.nn.Module
-        Float32 (n, 3, S, S) to (n, n_features).
-    head : torch.nn.Module
-        Float32 (n, n_features) to logits (n, n_classes).
-    preprocess : Preprocess
+    embedder : Embedder
+    head : Head
     sources : sequence of n_images images
-    targets : ndarray of shape (n_images,), int64
-        Class indices.
+    y : ndarray of shape (n_images,)
+        Labels.
     weights : ndarray of shape (n_images,), float32
         How much each image counts.
-    rows, held_out : ndarray of int64
-        Indices of images to train on and to validate on; `held_out` may be empty.
     epochs, batch_size : int
     learning_rate : float
         The backbone's highest.
     head_rate_factor : float
         The head's rate as a multiple of the backbone's.
-    patience : int, optional
-        Epochs without a lower validation loss before stopping; None never stops.
+    early_stopping : bool
+        Hold out a part, stop when its loss no longer falls, and go back to the best weights.
     augment : callable, optional
         Changes a training image.
-    device : torch.device
-    precision : torch.dtype
-        Of matrix products.
     seed : int
     verbose : int
-
-    Returns
-    -------
-    history : list of dict
-        A record an epoch.
     """
-    network = nn.Sequential(backbone, head).to(device)
+    device = resolve_device(embedder.device)
+    precision = resolve_precision(embedder.precision, device)
+    preprocess = embedder.preprocess_
+    targets = head.initialise(embedder.backbone_.n_features, y)
+    rows, held_out = np.arange(len(y)), np.array([], dtype=np.int64)
+    if early_stopping:
+        rows, held_out = split_rows(targets, head.validation_fraction, seed)
+    network = nn.Sequential(embedder.network_, head.network_).to(device)
     optimizer = torch.optim.AdamW(
         [
-            {"params": list(backbone.parameters()), "lr": learning_rate},
-            {"params": list(head.parameters()), "lr": learning_rate * head_rate_factor},
+            {"params": list(embedder.network_.parameters()), "lr": learning_rate},
+            {"params": list(head.network_.parameters()), "lr": learning_rate * head_rate_factor},
         ],
         weight_decay=WEIGHT_DECAY,
         fused=device.type != "mps",  # one pass over the weights; torch's floor has no such kernel for MPS
@@ -112,18 +127,17 @@ def fine_tune(
         return batches_of(np.random.default_rng((seed, epoch)).permutation(rows)[:n_items], epoch)
 
     with seeded(seed, device):
-        history = train(
+        head.history_ = train(
             network,
             optimizer,
             batches,
             n_epochs=epochs,
             n_items=n_items,
             n_batches=n_items // batch_size,
-            validation=(lambda: batches_of(held_out, None)) if len(held_out) else None,
-            patience=patience,
+            validation=(lambda: batches_of(held_out, None)) if early_stopping else None,
+            patience=head.patience if early_stopping else None,
             label_smoothing=LABEL_SMOOTHING,
             precision=precision,
             verbose=verbose,
         )
     network.cpu()
-    return history

@@ -7,13 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state, compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
 from maskkit._devices import resolve_device, seeded
+from maskkit._targets import encode_labels, merge_weights, split_rows
 from maskkit._training import Batch, History, train
 
 
@@ -232,49 +231,6 @@ class TransferHead(ClassifierMixin, BaseEstimator):
         )
         _fold(self.network_[1], mean, scale)
         return history
-
-
-def encode_labels(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Give the sorted classes and each label's index among them.
-
-    Raises
-    ------
-    ValueError
-        If the labels are not classes, or all the same.
-    """
-    check_classification_targets(y)
-    classes, targets = np.unique(y, return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError(f"y holds 1 class, {classes[0]!r}; want two or more: add examples of another class.")
-    return classes, targets
-
-
-def merge_weights(class_weight: Any, y: NDArray[Any], sample_weight: ArrayLike | None) -> NDArray[np.float32]:
-    """Multiply class weights and sample weights, (n_samples,) float32.
-
-    Raises
-    ------
-    ValueError
-        If a weight is negative or not finite, fewer than two classes count, or the length is not that of `y`.
-    """
-    weights = compute_sample_weight(class_weight, y)
-    if sample_weight is not None:
-        given = np.asarray(sample_weight, dtype=np.float64)
-        if given.shape != y.shape:
-            raise ValueError(f"sample_weight has shape {given.shape}; want {y.shape}, one a sample.")
-        weights = weights * given
-    if not np.isfinite(weights).all() or (weights < 0).any():
-        raise ValueError("sample_weight holds NaN, infinite or negative values; want finite ones, 0 or more.")
-    if len(np.unique(y[weights > 0])) < 2:
-        raise ValueError("only one class has a sample_weight above zero; want two classes or more that count.")
-    return weights.astype(np.float32)
-
-
-def split_rows(targets: NDArray[np.int64], fraction: float, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Split row numbers into those to train on and those held out, stratified by class."""
-    rows = np.arange(len(targets))
-    kept, held_out = train_test_split(rows, test_size=fraction, stratify=targets, random_state=seed)
-    return kept, held_out
 
 
 def _standardisation(

@@ -1,6 +1,6 @@
 """What the words of face-mask data mean, however they are spelt."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 # Okabe and Ito's colour-blind safe palette (2008, "Color Universal Design"), darkened where white
@@ -26,3 +26,36 @@ def colour_of(label: Any, classes: Sequence[Any]) -> str:
         if spelling(label) in words:
             return colour
     return _OTHERS[list(classes).index(label) % len(_OTHERS)]
+
+
+def match_labels(labels: Iterable[Any], classes: Sequence[Any]) -> dict[Any, Any]:
+    """Map each label to the class that it means.
+
+    An equal class wins, else one that is spelt alike but for case and punctuation, so that
+    ``WithMask`` meets ``with_mask``.
+
+    Parameters
+    ----------
+    labels : iterable
+    classes : sequence
+
+    Returns
+    -------
+    meant : dict
+        Label -> class; labels that mean none are left out.
+
+    Raises
+    ------
+    ValueError
+        If a label may mean two classes.
+    """
+    meant: dict[Any, Any] = {}
+    for label in set(labels):
+        alike = [known for known in classes if known == label] or [
+            known for known in classes if spelling(known) == spelling(label)
+        ]
+        if len(alike) > 1:
+            raise ValueError(f"label {label!r} may mean {' or '.join(map(repr, alike))}; rename one of them.")
+        if alike:
+            meant[label] = alike[0]
+    return meant

@@ -6,15 +6,13 @@ import textwrap
 from collections.abc import Iterable
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from maskkit.reporters._base import Estimate, Table
+from maskkit.reporters._base import Cell, Estimate, Table
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table as RichTable
-
-Cell: TypeAlias = str | int | float | Estimate | None
 
 # Width of a terminal whose width nobody has changed.
 TERMINAL_COLUMNS = 80

@@ -67,7 +67,18 @@ def test_train_does_not_overwrite_unless_told(model, data, capsys):
 
 
 def test_train_fine_tunes_and_says_what_it_saved(data, tmp_path, capsys):
-    options = ["--backbone", "timm:test_resnet", "--weights", "none", "--image-size", "48", "--fine-tune", "--epochs", "1", "--half"]
+    options = [
+        "--backbone",
+        "timm:test_resnet",
+        "--weights",
+        "none",
+        "--image-size",
+        "48",
+        "--fine-tune",
+        "--epochs",
+        "1",
+        "--half",
+    ]
     code, out, err = run(capsys, "train", data, "--out", tmp_path / "m", *options)
     assert code == 0
     assert "trained on 12 with_mask, 12 without_mask" in out

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskkit._collage import draw_chart, save_figure
+from maskkit._charts import draw_chart, save_figure
 from maskkit._images import name_source
 from maskkit._parallel import map_ahead
 from maskkit._tables import to_html, to_rich

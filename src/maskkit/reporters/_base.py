@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,12 @@ class Estimate:
     n: int
 
 
+Cell: TypeAlias = str | int | float | Estimate | None
+"""What a table holds."""
+
+Rows: TypeAlias = tuple[tuple[Cell, ...], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table ready to be shown.
@@ -42,7 +51,7 @@ class Table:
 
     title: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str | int | float | Estimate | None, ...], ...]
+    rows: Rows
     note: str = ""
 
 
@@ -59,6 +68,10 @@ class Report(Protocol):
 
     def to_dict(self) -> dict[str, Any]:
         """Give everything as plain values that JSON can hold."""
+        ...
+
+    def figures(self) -> dict[str, "Figure"]:
+        """Draw pictures, matplotlib figures by name."""
         ...
 
 

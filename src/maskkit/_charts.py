@@ -1,0 +1,116 @@
+"""Charts as matplotlib figures, and figures as files without metadata."""
+
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskkit._labels import colour_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# What else matplotlib would write into a file: its name and the date.
+_NO_METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Creator": None, "Date": None, "Format": None, "Type": None},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+}
+
+
+def draw_chart(counts: Mapping[str, Mapping[str, int]], sizes_px: Mapping[str, NDArray[Any]], what: str) -> "Figure":
+    """Draw how many there are by split and class, and how large they are.
+
+    Parameters
+    ----------
+    counts : dict
+        Split -> class -> number.
+    sizes_px : dict
+        Class -> longer sides in pixels.
+    what : str
+        What is counted: ``"images"`` or ``"faces"``.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    classes = list(sizes_px)
+    n_bars = len(counts) * len(classes)
+    figure = Figure(figsize=(max(9.0, 6.0 + 0.35 * n_bars), 4.2), dpi=120, layout="constrained")
+    bars, sizes = figure.subplots(1, 2)
+    _draw_counts(bars, counts, classes, what)
+    _draw_sizes(sizes, sizes_px, what)
+    # A leading space, since matplotlib 3.9 keeps names with a leading underscore out of a legend.
+    handles = [container.patches[0] for container in bars.containers]
+    legend = figure.legend(
+        handles, [f" {label}" for label in classes], loc="outside upper center", ncols=4, frameon=False
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return figure
+
+
+def save_figure(figure: "Figure", path: str | os.PathLike[str]) -> Path:
+    """Write a figure without metadata; the file's ending chooses PNG, SVG or PDF. Gives the path.
+
+    Raises
+    ------
+    ValueError
+        If the ending is another.
+    """
+    path = Path(path)
+    form = path.suffix.lower().removeprefix(".")
+    if form not in _NO_METADATA:
+        raise ValueError(
+            f"{path}: the ending {path.suffix!r} is unknown; use {', '.join(map('.'.__add__, _NO_METADATA))}."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        # A class name in letters that the font lacks is drawn as boxes; the chart is still right.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        figure.savefig(path, format=form, metadata=_NO_METADATA[form])
+    return path
+
+
+def _draw_counts(axes: "Axes", counts: Mapping[str, Mapping[str, int]], classes: list[str], what: str) -> None:
+    width = 0.8 / max(1, len(classes))
+    for place, label in enumerate(classes):
+        heights = [of_split.get(label, 0) for of_split in counts.values()]
+        lefts = np.arange(len(counts)) - 0.4 + width * (place + 0.5)
+        bars = axes.bar(lefts, heights, 0.92 * width, color=colour_of(label, classes))
+        axes.bar_label(bars, [f"{height:,}" for height in heights], padding=2, fontsize=8)
+    axes.set_xticks(range(len(counts)), list(counts), parse_math=False)
+    axes.tick_params(axis="x", length=0)
+    axes.margins(y=0.1)
+    _mark_counts(axes, what)
+
+
+def _draw_sizes(axes: "Axes", sizes_px: Mapping[str, NDArray[Any]], what: str) -> None:
+    classes = list(sizes_px)
+    everything = np.concatenate([np.empty(0), *sizes_px.values()])
+    smallest, largest = (everything.min(), everything.max()) if everything.size else (1, 2)
+    # Four bins an octave, since sizes differ by factors; marks at powers of two.
+    first = np.floor(np.log2(max(1, smallest)))
+    edges = (2 ** np.arange(first, max(np.log2(largest), first) + 0.5, 0.25)).tolist()
+    for label, sizes in sizes_px.items():
+        colour = colour_of(label, classes)
+        axes.hist(sizes, edges, histtype="stepfilled", color=colour, alpha=0.25)
+        axes.hist(sizes, edges, histtype="step", color=colour, linewidth=1.5)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:.0f}")
+    axes.set_xlabel(f"longer side of {what}, px")
+    _mark_counts(axes, what)
+
+
+def _mark_counts(axes: "Axes", what: str) -> None:
+    axes.set_ylabel(what)
+    axes.locator_params(axis="y", integer=True)
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.spines[["top", "right"]].set_visible(False)

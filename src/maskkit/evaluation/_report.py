@@ -1,0 +1,44 @@
+"""What every evaluation offers to reporters, terminals and notebooks."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from maskkit import _plugins
+from maskkit._tables import to_html, to_rich
+from maskkit.reporters._base import Estimate, Report, Reporter, Table
+
+
+class ReportMixin:
+    """Shows an evaluation's tables."""
+
+    def tables(self) -> tuple[Table, ...]:
+        """Give the figures as tables to show."""
+        raise NotImplementedError("a subclass gives its tables")
+
+    def __rich__(self) -> Any:
+        from rich.console import Group
+
+        return Group(*map(to_rich, self.tables()))
+
+    def _repr_html_(self) -> str:
+        return "".join(map(to_html, self.tables()))
+
+
+def send(evaluation: Report, reporters: str | Reporter | Iterable[str | Reporter]) -> None:
+    """Hand an evaluation to reporters, given as names or instances, one or several.
+
+    Raises
+    ------
+    PluginError
+        If a name is unknown or its plugin does not load; then nothing is reported.
+    """
+    given = [reporters] if isinstance(reporters, str) or hasattr(reporters, "report") else list(reporters)
+    for reporter in [_plugins.resolve("reporters", reporter) for reporter in given]:
+        reporter.report(evaluation)
+
+
+def plain(estimate: Estimate) -> dict[str, float | int | None]:
+    """Give an estimate as JSON can hold it: NaN becomes None."""
+    values = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+    return {name: None if math.isnan(value) else value for name, value in values.items()} | {"n": estimate.n}

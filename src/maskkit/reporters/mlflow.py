@@ -1,0 +1,47 @@
+"""Figures for MLflow."""
+
+import math
+import re
+
+import mlflow
+from sklearn.base import BaseEstimator
+
+from maskkit.reporters._base import Report
+
+
+class MlflowReporter(BaseEstimator):
+    """Logs the figures, the pictures and the whole evaluation as a run; needs the extra ``mlflow``.
+
+    Parameters
+    ----------
+    tracking_uri : str or None, default=None
+        A server or a folder (``file:mlruns``); None leaves it to MLflow's own settings.
+    experiment : str, default="maskkit"
+    run_name : str or None, default=None
+    """
+
+    def __init__(self, tracking_uri: str | None = None, experiment: str = "maskkit", run_name: str | None = None):
+        self.tracking_uri = tracking_uri
+        self.experiment = experiment
+        self.run_name = run_name
+
+    def report(self, evaluation: Report) -> None:
+        """Log a finished run."""
+        client = mlflow.MlflowClient(tracking_uri=self.tracking_uri)
+        found = client.get_experiment_by_name(self.experiment)
+        experiment_id = client.create_experiment(self.experiment) if found is None else found.experiment_id
+        run_id = client.create_run(experiment_id, run_name=self.run_name).info.run_id
+        for name, estimate in evaluation.metrics().items():
+            for end in ("value", "low", "high"):
+                value = getattr(estimate, end)
+                if not math.isnan(value):
+                    client.log_metric(run_id, _clean(f"{name}.{end}"), value)
+        client.log_dict(run_id, evaluation.to_dict(), "evaluation.json")
+        for name, figure in evaluation.figures().items():
+            client.log_figure(run_id, figure, f"{name}.png")
+        client.set_terminated(run_id)
+
+
+def _clean(name: str) -> str:
+    """Replace what MLflow does not take in a name: it takes letters, digits and ``_-./ :``."""
+    return re.sub(r"[^\w\-. /:]", "_", name.replace("<", "under ").replace("+", " and up"))

@@ -1,0 +1,36 @@
+"""Figures for TensorBoard."""
+
+import os
+from pathlib import Path
+
+# Named so that a missing package is missed here, not deep inside torch.
+import tensorboard  # noqa: F401
+from sklearn.base import BaseEstimator
+from torch.utils.tensorboard import SummaryWriter
+
+from maskkit.reporters._base import Report
+
+
+class TensorBoardReporter(BaseEstimator):
+    """Writes the figures for ``tensorboard --logdir runs``; needs the extra ``tensorboard``.
+
+    Parameters
+    ----------
+    log_dir : str or Path, default="runs"
+    step : int, default=0
+        Where on TensorBoard's axis the figures go.
+    """
+
+    def __init__(self, log_dir: str | os.PathLike[str] = "runs", step: int = 0):
+        self.log_dir = log_dir
+        self.step = step
+
+    def report(self, evaluation: Report) -> Path:
+        """Write an event file and give its folder."""
+        with SummaryWriter(os.fspath(self.log_dir)) as writer:
+            for name, estimate in evaluation.metrics().items():
+                for end in ("value", "low", "high"):
+                    writer.add_scalar(f"{name}/{end}", getattr(estimate, end), self.step)
+            for name, figure in evaluation.figures().items():
+                writer.add_figure(name, figure, self.step)
+        return Path(self.log_dir)
