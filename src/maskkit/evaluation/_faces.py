@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,7 +96,7 @@ class Evaluation(ReportMixin):
             (str(label), *map(int, row)) for label, row in zip(self.classes, self.confusion, strict=True)
         )
         worst: Rows = tuple(
-            (mistake.name, str(mistake.truth), str(mistake.label), mistake.probability)
+            (Path(mistake.name).name, str(mistake.truth), str(mistake.label), mistake.probability)
             for mistake in self.mistakes[:N_MISTAKES_SHOWN]
         )
         tables = (

@@ -96,6 +96,8 @@ def draw_precision(curves: Mapping[Any, Curve], average: Mapping[Any, Estimate])
     figure, axes = _new_figure(5.4, 4.6)
     classes = list(curves)
     for label, (recall, precision) in curves.items():
+        if not len(recall):
+            continue  # a class that was never said has no curve
         text = f" {label}, AP {average[label].value:.3f}"
         axes.step(
             np.concatenate([[0], recall]),

@@ -15,7 +15,7 @@ class MlflowReporter(BaseEstimator):
     Parameters
     ----------
     tracking_uri : str or None, default=None
-        A server or a folder (``file:mlruns``); None leaves it to MLflow's own settings.
+        A server, or a file such as ``sqlite:///mlflow.db``; None leaves it to MLflow's own settings.
     experiment : str, default="maskkit"
     run_name : str or None, default=None
     """

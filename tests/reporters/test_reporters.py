@@ -1,0 +1,105 @@
+"""Reporters write what the evaluation holds, with the real trackers."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskkit import evaluate, evaluate_photos
+from maskkit.exceptions import PluginError
+from maskkit.reporters import ConsoleReporter, JsonReporter, PlotsReporter
+from maskkit.testing import check_reporter, make_faces
+from tests.test_evaluation import SAID, TRUTHS, A, Finder, Scripted, annotated, face, one_hot
+
+
+@pytest.fixture(scope="module", params=["faces", "photos"])
+def evaluation(request):
+    if request.param == "faces":
+        return evaluate(Scripted(one_hot(SAID)), make_faces(10)[0], TRUTHS, n_resamples=20)
+    photos = [annotated((A, "with_mask"))] * 3
+    return evaluate_photos(Finder(*[[face(A, "with_mask")]] * 3), photos, n_resamples=20)
+
+
+def test_console_prints_80_columns(evaluation, capsys):
+    ConsoleReporter().report(evaluation)
+    lines = capsys.readouterr().out.splitlines()
+    assert any("95 % interval" in line for line in lines)
+    assert max(map(len, lines)) <= 80
+
+
+def test_json_holds_everything(evaluation, tmp_path):
+    path = JsonReporter(tmp_path / "new" / "report.json").report(evaluation)
+    assert json.loads(path.read_text()) == json.loads(json.dumps(evaluation.to_dict()))
+    assert [file.name for file in path.parent.iterdir()] == ["report.json"]
+
+
+def test_plots_are_pictures_without_metadata(evaluation, tmp_path):
+    folder = PlotsReporter(tmp_path / "plots").report(evaluation)
+    names = {path.stem for path in folder.iterdir()}
+    assert names in ({"confusion_matrix", "roc", "worst_mistakes"}, {"by_size", "precision_recall"})
+    for path in folder.iterdir():
+        with Image.open(path) as picture:
+            assert min(picture.size) > 200
+            assert not {"Software", "Creation Time"} & set(picture.info)
+            assert np.asarray(picture.convert("L")).std() > 5
+
+
+def test_tensorboard_reads_back_what_was_written(evaluation, tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from maskkit.reporters import TensorBoardReporter
+
+    folder = TensorBoardReporter(tmp_path / "runs", step=3).report(evaluation)
+    events = EventAccumulator(str(folder)).Reload()
+    name = next(iter(evaluation.metrics()))
+    (event,) = events.Scalars(f"{name}/value")
+    assert event.step == 3
+    assert event.value == pytest.approx(evaluation.metrics()[name].value)
+    assert set(events.Tags()["images"]) == set(evaluation.figures())
+
+
+# MLflow's own tables use what SQLAlchemy 2.1 deprecates.
+@pytest.mark.filterwarnings("ignore:.*deprecated since. 2.1")
+def test_mlflow_reads_back_what_was_written(evaluation, tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    from maskkit.reporters import MlflowReporter
+
+    monkeypatch.chdir(tmp_path)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    for _ in range(2):
+        MlflowReporter(uri, experiment="faces", run_name="first").report(evaluation)
+    client = mlflow.MlflowClient(uri)
+    runs = client.search_runs([client.get_experiment_by_name("faces").experiment_id])
+    assert len(runs) == 2
+    assert runs[0].info.status == "FINISHED"
+    name, estimate = next(iter(evaluation.metrics().items()))
+    assert runs[0].data.metrics[f"{name}.value"] == pytest.approx(estimate.value)
+    artifacts = {artifact.path for artifact in client.list_artifacts(runs[0].info.run_id)}
+    assert artifacts == {"evaluation.json", *(f"{figure}.png" for figure in evaluation.figures())}
+
+
+def test_contract_of_the_built_in_reporters(tmp_path):
+    for reporter in (ConsoleReporter(), JsonReporter(tmp_path / "r.json"), PlotsReporter(tmp_path / "p")):
+        check_reporter(reporter)
+
+
+class Broken:
+    def __init__(self, answer):
+        self.answer = answer
+
+    def report(self, evaluation):
+        return self.answer(evaluation)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda evaluation: "report.txt", "gave 'report.txt'; want None or the Path"),
+        (lambda evaluation: evaluation.confusion.fill(0), "changed the evaluation"),
+    ],
+)
+def test_contract_catches_nonsense(answer, message):
+    with pytest.raises(PluginError, match=f"reporter Broken: .*{message}"):
+        check_reporter(Broken(answer))
