@@ -158,14 +158,15 @@ class PhotoResult(Sequence[FaceResult]):
         self.draw(blur=blur).save(path)
         return path
 
-    def save_crops(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Write each face as ``STEM-INDEX-LABEL.png`` into a folder. Gives the paths."""
+    def save_crops(self, folder: str | os.PathLike[str], *, stem: str | None = None) -> list[Path]:
+        """Write each face as ``STEM-INDEX-LABEL.png`` into a folder; the stem is the photo's own. Gives the paths."""
         if not self.faces:
             return []
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         image = load_image(self.source, name=self.name)
-        stem = Path(self.name).stem if isinstance(self.source, (str, os.PathLike)) else "photo"
+        if stem is None:
+            stem = Path(self.name).stem if isinstance(self.source, (str, os.PathLike)) else "photo"
         paths = []
         for index, face in enumerate(self.faces):
             label = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in str(face.label))

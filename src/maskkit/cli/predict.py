@@ -41,15 +41,18 @@ def predict(
     """
     classifier = load_model(model, detector=detector, device=device)
     unreadable: list[str] = []
+    stems: set[str] = set()
 
     def photos() -> Iterator["PhotoResult"]:
         for photo in classifier.predict_photos(find_images(sources)):
             if photo.error is not None:
                 unreadable.append(photo.error)
-            elif save is not None:
-                photo.save(_free_name(save, photo.name), blur=blur)
-            if save_crops is not None and photo.faces:
-                photo.save_crops(save_crops)
+            else:
+                stem = _free_stem(photo.name, stems)
+                if save is not None:
+                    photo.save(save / f"{stem}.png", blur=blur)
+                if save_crops is not None:
+                    photo.save_crops(save_crops, stem=stem)
             yield photo
 
     _print(photos(), output)
@@ -60,13 +63,13 @@ def predict(
         raise ValueError(f"{len(unreadable)} of the photos could not be read: {' '.join(unreadable)}")
 
 
-def _free_name(folder: Path, source: str) -> Path:
-    """Name the drawn photo as its source; two sources of one name do not overwrite each other."""
-    stem = Path(source).stem
-    path, number = folder / f"{stem}.png", 2
-    while path.exists():
-        path, number = folder / f"{stem}-{number}.png", number + 1
-    return path
+def _free_stem(source: str, taken: set[str]) -> str:
+    """Name what is written as its source; two photos of one name do not overwrite each other."""
+    stem, number = Path(source).stem, 2
+    while stem in taken:
+        stem, number = f"{Path(source).stem}-{number}", number + 1
+    taken.add(stem)
+    return stem
 
 
 def _print(photos: Iterable["PhotoResult"], output: Format) -> None:
