@@ -6,6 +6,7 @@ PHOTOS is a folder with Pascal VOC annotations. Detectors that cannot be loaded 
 import sys
 
 import rich
+
 from maskkit import MaskClassifier, evaluate_photos
 from maskkit._tables import to_rich
 from maskkit.datasets import load_photos

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from maskkit._tables import format_cell, to_html, to_rich
-from maskkit.reporters._base import Estimate, Table
+from maskkit._tables import Estimate, Table, format_cell, to_html, to_rich
 
 ESTIMATE = Estimate(0.978, 0.971, 0.984, n=2500)
 NOTHING = Estimate(float("nan"), 0.0, 1.0, n=0)

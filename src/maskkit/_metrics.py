@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskkit.reporters._base import Estimate
+from maskkit._tables import Estimate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

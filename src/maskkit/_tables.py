@@ -1,18 +1,63 @@
-"""How a table looks: on a terminal and in a notebook."""
+"""Figures with their intervals, tables of them, and how these look on a terminal and in a notebook."""
 
 import html
 import math
 import textwrap
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import TYPE_CHECKING
-
-from maskkit.reporters._base import Cell, Estimate, Table
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table as RichTable
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure with its 95 % interval.
+
+    Parameters
+    ----------
+    value : float
+        The figure; NaN where nothing could be counted.
+    low, high : float
+        Ends of the 95 % interval.
+    n : int
+        What it was counted on.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+Cell: TypeAlias = str | int | float | Estimate | None
+"""What a table holds."""
+
+Rows: TypeAlias = tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table ready to be shown.
+
+    Parameters
+    ----------
+    title : str
+    columns : tuple of str
+    rows : tuple of tuples
+        Cells are str, int, float, `Estimate` or None.
+    note : str
+        A sentence below the table; may be empty.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Rows
+    note: str = ""
+
 
 # Width of a terminal whose width nobody has changed.
 TERMINAL_COLUMNS = 80

@@ -15,9 +15,8 @@ from PIL import Image
 from maskkit._charts import draw_chart, save_figure
 from maskkit._images import name_source
 from maskkit._parallel import map_ahead
-from maskkit._tables import to_html, to_rich
+from maskkit._tables import Table, to_html, to_rich
 from maskkit.datasets._voc import AnnotatedPhoto
-from maskkit.reporters._base import Table
 
 if TYPE_CHECKING:
     from rich.console import Group

@@ -13,8 +13,9 @@ from sklearn.utils.validation import check_consistent_length
 from maskkit._images import ImageSource, RgbImage, check_images, load_image, name_source
 from maskkit._labels import match_labels
 from maskkit._metrics import bootstrapped, class_scores, macro, resample, roc_auc, wilson
+from maskkit._tables import Estimate, Rows, Table
 from maskkit.evaluation._report import ReportMixin, plain, send
-from maskkit.reporters._base import Estimate, Reporter, Rows, Table
+from maskkit.reporters._base import Reporter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

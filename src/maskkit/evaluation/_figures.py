@@ -10,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from maskkit._labels import BLUE, VERMILION, colour_of
-from maskkit.reporters._base import Estimate
+from maskkit._tables import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -19,9 +19,10 @@ from maskkit._metrics import (
     wilson,
 )
 from maskkit._results import PhotoResult
+from maskkit._tables import Estimate, Rows, Table
 from maskkit.evaluation._report import ReportMixin, plain, send
 from maskkit.exceptions import ImageError
-from maskkit.reporters._base import Estimate, Reporter, Rows, Table
+from maskkit.reporters._base import Reporter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

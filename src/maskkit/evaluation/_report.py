@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from maskkit import _plugins
-from maskkit._tables import to_html, to_rich
-from maskkit.reporters._base import Estimate, Report, Reporter, Table
+from maskkit._tables import Estimate, Table, to_html, to_rich
+from maskkit.reporters._base import Report, Reporter
 
 
 class ReportMixin:

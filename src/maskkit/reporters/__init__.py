@@ -3,7 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from maskkit.reporters._base import Estimate, Report, Reporter, Table
+from maskkit._tables import Estimate, Table
+from maskkit.reporters._base import Report, Reporter
 
 if TYPE_CHECKING:
     from maskkit.reporters.console import ConsoleReporter
