@@ -6,7 +6,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from maskkit import MaskClassifier
 
 (images, labels), (new_images, new_labels) = read_faces()
-model = MaskClassifier("efficientnet_lite0", image_size=96, random_state=0)
+model = MaskClassifier("efficientnet_lite0", image_size=64, random_state=0)
 
 scores = cross_val_score(model, images, labels, cv=5)
 print(f"accuracy {scores.mean():.3f}, folds from {scores.min():.3f} to {scores.max():.3f}")

@@ -14,6 +14,6 @@ def read_faces():
             return (splits[0].paths, splits[0].labels), (splits[-1].paths, splits[-1].labels)
         images, labels = splits[0].paths, splits[0].labels
     else:
-        images, labels = make_faces(80)
+        images, labels = make_faces(48)
     n_test = len(labels) // 4
     return (images[n_test:], labels[n_test:]), (images[:n_test], labels[:n_test])

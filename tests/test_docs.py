@@ -43,7 +43,8 @@ def test_every_verb_in_the_docs_exists():
     from maskkit.cli import app
 
     verbs = {command.callback.__name__ for command in app.registered_commands} | {"data"}
-    used = {verb for page in PAGES for verb in re.findall(r"^(?:\.venv/bin/)?maskkit (\w+)", page.read_text(), re.M)}
+    commands = "".join(block for page in PAGES for block in read_blocks(page, "console"))
+    used = set(re.findall(r"(?:^|/|&& )maskkit (\w+)", commands, re.MULTILINE))
     assert used
     assert used <= verbs
 

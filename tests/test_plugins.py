@@ -54,7 +54,7 @@ def test_listing_names_imports_no_plugin():
 
 
 def test_argument_after_the_colon_is_the_first_parameter():
-    assert _plugins.load("reporters", "json:a:b.json").path == Path("a:b.json")
+    assert _plugins.load("reporters", "json:a:b.json").path == "a:b.json"
 
 
 def test_instances_pass_through():

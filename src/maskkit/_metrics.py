@@ -125,8 +125,8 @@ def box_iou(boxes: NDArray[Any], others: NDArray[Any]) -> Floats:
 def match_boxes(boxes: NDArray[Any], scores: NDArray[Any], truths: NDArray[Any], *, iou: float) -> Ints:
     """Match detections to annotated boxes, one to one.
 
-    The surest detection chooses first, each the free box that it overlaps most, as in PASCAL VOC
-    (Everingham et al. 2010, IJCV 88, 303-338).
+    The surest detection chooses first, each the free box that it overlaps most, as in COCO's
+    evaluation (Lin et al. 2014, ECCV; `evaluateImg` of pycocotools).
 
     Parameters
     ----------
@@ -177,7 +177,8 @@ def precision_recall(is_right: NDArray[np.bool_], weights: NDArray[Any], n_truth
 def average_precision(is_right: NDArray[np.bool_], weights: NDArray[Any], n_truths: float) -> float:
     """Give the area under the curve of `precision_recall`; NaN if there is nothing to find.
 
-    All points of the curve count, as in PASCAL VOC from 2010 on.
+    All points of the curve count, as in PASCAL VOC from 2010 on (Everingham et al. 2015, IJCV 111,
+    98-136).
     """
     if n_truths == 0:
         return np.nan

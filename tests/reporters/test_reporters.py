@@ -1,16 +1,20 @@
 """Reporters write what the evaluation holds, with the real trackers."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from maskkit import evaluate, evaluate_photos
+from maskkit.evaluation import Mistake
 from maskkit.exceptions import PluginError
 from maskkit.reporters import ConsoleReporter, JsonReporter, PlotsReporter
 from maskkit.testing import check_reporter, make_faces
-from tests.test_evaluation import SAID, TRUTHS, A, Finder, Scripted, annotated, face, one_hot
+from tests.test_evaluation import SAID, TRUTHS, Scripted, one_hot
+from tests.test_photo_evaluation import A, Finder, annotated, face
 
 
 @pytest.fixture(scope="module", params=["faces", "photos"])
@@ -45,6 +49,25 @@ def test_plots_are_pictures_without_metadata(evaluation, tmp_path):
             assert np.asarray(picture.convert("L")).std() > 5
 
 
+def test_file_names_that_are_not_utf8_can_be_reported(tmp_path):
+    # What Path gives for b"face\xe9.png" on a file system that takes any bytes.
+    mistake = Mistake(make_faces(1)[0][0], "face\udce9.png", "with_mask", "without_mask", 0.9)
+    odd = replace(evaluate(Scripted(one_hot(SAID)), make_faces(10)[0], TRUTHS, n_resamples=5), mistakes=(mistake,))
+    path = JsonReporter(tmp_path / "report.json").report(odd)
+    assert json.loads(path.read_text(encoding="utf-8"))["mistakes"][0]["file"] == "face\udce9.png"
+    assert (PlotsReporter(tmp_path / "plots").report(odd) / "worst_mistakes.png").is_file()
+
+
+def test_failed_json_leaves_the_last_report_alone(tmp_path):
+    path = tmp_path / "report.json"
+    path.write_text("{}")
+    broken = SimpleNamespace(to_dict=lambda: {"value": float("nan")})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        JsonReporter(path).report(broken)
+    assert path.read_text() == "{}"
+    assert [file.name for file in tmp_path.iterdir()] == ["report.json"]
+
+
 def test_tensorboard_reads_back_what_was_written(evaluation, tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -55,6 +78,8 @@ def test_tensorboard_reads_back_what_was_written(evaluation, tmp_path):
     events = EventAccumulator(str(folder)).Reload()
     name = next(iter(evaluation.metrics()))
     (event,) = events.Scalars(f"{name}/value")
+    known = {name for name, estimate in evaluation.metrics().items() if not np.isnan(estimate.value)}
+    assert {tag.rpartition("/")[0] for tag in events.Tags()["scalars"]} == known
     assert event.step == 3
     assert event.value == pytest.approx(evaluation.metrics()[name].value)
     assert set(events.Tags()["images"]) == set(evaluation.figures())
@@ -76,8 +101,28 @@ def test_mlflow_reads_back_what_was_written(evaluation, tmp_path, monkeypatch):
     assert runs[0].info.status == "FINISHED"
     name, estimate = next(iter(evaluation.metrics().items()))
     assert runs[0].data.metrics[f"{name}.value"] == pytest.approx(estimate.value)
+    assert len(runs[0].data.metrics) == 3 * sum(not np.isnan(figure.value) for figure in evaluation.metrics().values())
     artifacts = {artifact.path for artifact in client.list_artifacts(runs[0].info.run_id)}
     assert artifacts == {"evaluation.json", *(f"{figure}.png" for figure in evaluation.figures())}
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated since. 2.1")
+def test_mlflow_needs_no_server_and_marks_failed_runs(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    from maskkit.reporters import MlflowReporter
+
+    def fail():
+        raise OSError("no space left")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    broken = SimpleNamespace(metrics=dict, to_dict=dict, figures=fail)
+    with pytest.raises(OSError, match="no space left"):
+        MlflowReporter().report(broken)
+    assert (tmp_path / "mlflow.db").is_file()
+    client = mlflow.MlflowClient()
+    (run,) = client.search_runs([client.get_experiment_by_name("maskkit").experiment_id])
+    assert run.info.status == "FAILED"
 
 
 def test_contract_of_the_built_in_reporters(tmp_path):

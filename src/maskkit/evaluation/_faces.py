@@ -11,9 +11,9 @@ from sklearn.metrics import roc_curve
 from sklearn.utils.validation import check_consistent_length
 
 from maskkit._images import ImageSource, RgbImage, check_images, load_image, name_source
-from maskkit._labels import match_labels
 from maskkit._metrics import bootstrapped, class_scores, macro, resample, roc_auc, wilson
 from maskkit._tables import Estimate, Rows, Table
+from maskkit.evaluation._checks import check_proba, check_resamples, index_labels, list_classes
 from maskkit.evaluation._report import ReportMixin, plain, send
 from maskkit.reporters._base import Reporter
 
@@ -66,7 +66,8 @@ class Evaluation(ReportMixin):
         ``f1/CLASS``, ``precision``, ``recall`` and ``f1`` (means over classes), ``auc`` (of two
         classes; the mean of one against the rest for more).
     roc : dict
-        Class -> (false positive rates, true positive rates) of this class against the rest.
+        Class -> (false positive rates, true positive rates) of this class against the rest; a class
+        without faces, or with all of them, has none.
     mistakes : tuple of Mistake
         The surest first.
     """
@@ -113,7 +114,7 @@ class Evaluation(ReportMixin):
         if not worst:
             return tables
         title = f"Worst of {len(self.mistakes)} mistakes" if len(self.mistakes) > len(worst) else "Mistakes"
-        return (*tables, Table(title, ("file", "truth", "said", "probability"), worst))
+        return (*tables, Table(title, ("file", "truth", "said", "how sure"), worst))
 
     def to_dict(self) -> dict[str, Any]:
         """Give everything as plain values that JSON can hold."""
@@ -142,10 +143,9 @@ class Evaluation(ReportMixin):
         """Draw the confusion matrix, the ROC curves and the worst mistakes; matplotlib figures by name."""
         from maskkit.evaluation import _figures
 
-        drawn = {
-            "confusion_matrix": _figures.draw_confusion(self.confusion, self.classes),
-            "roc": _figures.draw_roc(self.roc, self.estimates["auc"]),
-        }
+        drawn = {"confusion_matrix": _figures.draw_confusion(self.confusion, self.classes)}
+        if self.roc:
+            drawn["roc"] = _figures.draw_roc(self.roc, self.estimates["auc"])
         if self.mistakes:
             drawn["worst_mistakes"] = _figures.draw_mistakes(self.mistakes)
         return drawn
@@ -184,14 +184,23 @@ def evaluate(
 
     Raises
     ------
+    NotFittedError
+        If the classifier is not fitted.
     ValueError
-        If lengths disagree, X is empty, or a label means none of the classifier's classes.
+        If lengths disagree, X is empty, a label means none of the classifier's classes, or
+        `predict_proba` gives another shape than a row an image and a column a class.
+
+    Notes
+    -----
+    A bootstrapped figure of 1 has an interval without width, however few the faces; see the accuracy,
+    whose interval knows how many there were.
     """
+    check_resamples(n_resamples)
     sources = check_images(X)
-    check_consistent_length(sources, y)
-    classes = classifier.classes_.tolist()
-    truths = _class_indices(np.asarray(y).tolist(), classes)
-    proba = np.asarray(classifier.predict_proba(sources), dtype=np.float64)
+    classes = list_classes(classifier)
+    truths = index_labels(y, classes)
+    check_consistent_length(sources, truths)
+    proba = check_proba(classifier.predict_proba(sources), len(sources), classes)
     said = proba.argmax(axis=1)
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
     np.add.at(confusion, (truths, said), 1)
@@ -220,17 +229,6 @@ def evaluate(
     )
     send(evaluation, reporters)
     return evaluation
-
-
-def _class_indices(labels: Sequence[Any], classes: Sequence[Any]) -> NDArray[np.int64]:
-    meant = match_labels(labels, classes)
-    unknown = sorted({repr(label) for label in labels if label not in meant})
-    if unknown:
-        raise ValueError(
-            f"y holds {', '.join(unknown)}, which the classifier does not know; it knows "
-            f"{', '.join(map(repr, classes))}. Rename the labels or leave those images out."
-        )
-    return np.array([classes.index(meant[label]) for label in labels])
 
 
 def _estimate(

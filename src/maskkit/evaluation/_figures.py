@@ -1,16 +1,18 @@
 """Pictures of an evaluation, as matplotlib figures."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from maskkit._labels import BLUE, VERMILION, colour_of
-from maskkit._tables import Estimate
+from maskkit._tables import Estimate, format_cell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,15 +27,16 @@ def draw_confusion(confusion: NDArray[np.int64], classes: Sequence[Any]) -> Figu
     """Draw counts with their share of the row; the darker, the larger the share."""
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     n_classes = len(classes)
-    figure, axes = _new_figure(2.2 + 1.3 * n_classes, 1.6 + 1.1 * n_classes)
+    figure, axes = _new_figure(2.4 + 1.3 * n_classes, 1.7 + 1.1 * n_classes)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    names = [str(label) for label in classes]
+    names = [_wrap(str(label)) for label in classes]
     axes.set_xticks(range(n_classes), names, parse_math=False)
-    axes.set_yticks(range(n_classes), names, rotation=90, va="center", parse_math=False)
+    axes.set_yticks(range(n_classes), names, parse_math=False)
     axes.tick_params(length=0)
     for (row, column), count in np.ndenumerate(confusion):
         share = shares[row, column]
-        ink = "white" if share > 0.5 else "black"
+        # From here on, white has more contrast with the map's blue than black.
+        ink = "white" if share > 0.65 else "black"
         axes.text(column, row, f"{count:,}\n{share:.1%}", ha="center", va="center", color=ink, fontsize=11)
     axes.set_xlabel("said")
     axes.set_ylabel("truth")
@@ -63,7 +66,7 @@ def draw_mistakes(mistakes: Sequence["Mistake"]) -> Figure:
     shown = mistakes[:N_MISTAKES]
     n_columns = min(4, len(shown))
     n_rows = -(-len(shown) // n_columns)
-    figure = Figure(figsize=(2.4 * max(n_columns, 2), 2.9 * n_rows), dpi=120, layout="constrained")
+    figure = Figure(figsize=(2.4 * max(n_columns, 2), 2.9 * n_rows), dpi=120, layout=_layout())
     for index, mistake in enumerate(shown):
         axes = figure.add_subplot(n_rows, n_columns, index + 1)
         axes.imshow(mistake.image())
@@ -98,7 +101,7 @@ def draw_precision(curves: Mapping[Any, Curve], average: Mapping[Any, Estimate])
     for label, (recall, precision) in curves.items():
         if not len(recall):
             continue  # a class that was never said has no curve
-        text = f" {label}, AP {average[label].value:.3f}"
+        text = f" {label}, AP {format_cell(average[label])}"
         axes.step(
             np.concatenate([[0], recall]),
             np.concatenate([precision[:1], precision]),
@@ -117,7 +120,7 @@ def draw_precision(curves: Mapping[Any, Curve], average: Mapping[Any, Estimate])
 
 
 def _new_figure(width: float, height: float) -> tuple[Figure, "Axes"]:
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=120, layout=_layout())
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
@@ -129,5 +132,16 @@ def _add_legend(axes: "Axes", place: Literal["lower left", "lower right"]) -> No
             text.set_parse_math(False)
 
 
+def _layout() -> ConstrainedLayoutEngine:
+    return ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
+
+
+def _wrap(name: str, n_letters: int = 14) -> str:
+    """Break a class name into short lines, at underscores and spaces if it can be."""
+    return "\n".join(textwrap.wrap(name.replace("_", "_ "), n_letters)).replace("_ ", "_")
+
+
 def _shorten(name: str, n_letters: int = 28) -> str:
+    # A file name that is not UTF-8 holds surrogates, which no font can draw.
+    name = name.encode("utf-8", "replace").decode("utf-8")
     return name if len(name) <= n_letters else f"{name[: n_letters - 12]}…{name[-11:]}"

@@ -19,7 +19,10 @@ class ReportMixin:
     def __rich__(self) -> Any:
         from rich.console import Group
 
-        return Group(*map(to_rich, self.tables()))
+        parts: list[Any] = []
+        for table in self.tables():
+            parts += [to_rich(table), ""] if table.note else [to_rich(table)]
+        return Group(*parts)
 
     def _repr_html_(self) -> str:
         return "".join(map(to_html, self.tables()))

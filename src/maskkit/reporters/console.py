@@ -14,3 +14,5 @@ class ConsoleReporter(BaseEstimator):
         """Print the tables."""
         for table in evaluation.tables():
             rich.print(to_rich(table))
+            if table.note:
+                rich.print()

@@ -28,7 +28,8 @@ class JsonReporter(BaseEstimator):
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             text = json.dumps(evaluation.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-            unfinished.write_text(text + "\n", encoding="utf-8")
+            # A file name that is not UTF-8 holds surrogates; as \udcXX they are JSON again.
+            unfinished.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)

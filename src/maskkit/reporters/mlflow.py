@@ -2,11 +2,17 @@
 
 import math
 import re
+import time
 
 import mlflow
+from mlflow.entities import Metric
 from sklearn.base import BaseEstimator
 
+from maskkit._parallel import in_batches
 from maskkit.reporters._base import Report
+
+# What MLflow takes in one call.
+MOST_METRICS = 1000
 
 
 class MlflowReporter(BaseEstimator):
@@ -15,7 +21,8 @@ class MlflowReporter(BaseEstimator):
     Parameters
     ----------
     tracking_uri : str or None, default=None
-        A server, or a file such as ``sqlite:///mlflow.db``; None leaves it to MLflow's own settings.
+        A server, or a file such as ``sqlite:///mlflow.db``; None leaves it to MLflow's own settings,
+        by default that file in the working folder, so that no server is needed.
     experiment : str, default="maskkit"
     run_name : str or None, default=None
     """
@@ -31,15 +38,26 @@ class MlflowReporter(BaseEstimator):
         found = client.get_experiment_by_name(self.experiment)
         experiment_id = client.create_experiment(self.experiment) if found is None else found.experiment_id
         run_id = client.create_run(experiment_id, run_name=self.run_name).info.run_id
-        for name, estimate in evaluation.metrics().items():
-            for end in ("value", "low", "high"):
-                value = getattr(estimate, end)
-                if not math.isnan(value):
-                    client.log_metric(run_id, _clean(f"{name}.{end}"), value)
-        client.log_dict(run_id, evaluation.to_dict(), "evaluation.json")
-        for name, figure in evaluation.figures().items():
-            client.log_figure(run_id, figure, f"{name}.png")
+        try:
+            for batch in in_batches(_list_metrics(evaluation), MOST_METRICS):
+                client.log_batch(run_id, metrics=batch)
+            client.log_dict(run_id, evaluation.to_dict(), "evaluation.json")
+            for name, figure in evaluation.figures().items():
+                client.log_figure(run_id, figure, f"{name}.png")
+        except BaseException:
+            client.set_terminated(run_id, "FAILED")
+            raise
         client.set_terminated(run_id)
+
+
+def _list_metrics(evaluation: Report) -> list[Metric]:
+    now_ms = int(1000 * time.time())
+    return [
+        Metric(_clean(f"{name}.{end}"), getattr(estimate, end), now_ms, 0)
+        for name, estimate in evaluation.metrics().items()
+        if not math.isnan(estimate.value)
+        for end in ("value", "low", "high")
+    ]
 
 
 def _clean(name: str) -> str:

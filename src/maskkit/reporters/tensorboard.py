@@ -1,5 +1,6 @@
 """Figures for TensorBoard."""
 
+import math
 import os
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from maskkit.reporters._base import Report
 
 class TensorBoardReporter(BaseEstimator):
     """Writes the figures for ``tensorboard --logdir runs``; needs the extra ``tensorboard``.
+
+    Figures that could not be counted (NaN) are left out.
 
     Parameters
     ----------
@@ -29,8 +32,9 @@ class TensorBoardReporter(BaseEstimator):
         """Write an event file and give its folder."""
         with SummaryWriter(os.fspath(self.log_dir)) as writer:
             for name, estimate in evaluation.metrics().items():
-                for end in ("value", "low", "high"):
-                    writer.add_scalar(f"{name}/{end}", getattr(estimate, end), self.step)
+                if not math.isnan(estimate.value):
+                    for end in ("value", "low", "high"):
+                        writer.add_scalar(f"{name}/{end}", getattr(estimate, end), self.step)
             for name, figure in evaluation.figures().items():
                 writer.add_figure(name, figure, self.step)
         return Path(self.log_dir)
