@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, h
 
 from maskkit import _plugins, _storage
 from maskkit._augment import augment_face
-from maskkit._embedder import FaceEmbedder
+from maskkit._embedder import make_embedder
 from maskkit._finetune import fine_tune
 from maskkit._head import TransferHead
 from maskkit._images import ImageSource, check_images
@@ -50,10 +50,19 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         Any scikit-learn classifier with `predict_proba`; by default ``TransferHead()``.
     fine_tune : bool, default=False
         Train the backbone too; needs a `TransferHead`.
-    epochs, batch_size, learning_rate, early_stopping, validation_fraction : optional
-        As in `TransferHead`, whose values they override. When fine-tuning the defaults are 2 epochs,
-        batches of 16, a rate of 3e-4 (ten times that for the head of a pretrained backbone) and no
-        early stopping.
+    epochs : int, optional
+        Passes over the training data, at most. By default what the head says, 2 when fine-tuning.
+    batch_size : int, optional
+        Images computed at once. By default 32 for features and what the head says for training, 16
+        when fine-tuning.
+    learning_rate : float, optional
+        The highest of the one-cycle schedule. By default what the head says, 3e-4 when fine-tuning;
+        there the head of a pretrained backbone has ten times the rate.
+    early_stopping : bool, optional
+        Hold out a part, stop when its loss no longer falls, and go back to the best weights. By
+        default what the head says; not when fine-tuning.
+    validation_fraction : float, optional
+        The part held out for early stopping. By default what the head says.
     class_weight : {"balanced"}, dict or None, default=None
         As in scikit-learn.
     augment : {"auto"}, callable or None, default="auto"
@@ -172,7 +181,7 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         head = self._make_head(seed)
         self.detector_ = _plugins.resolve("detectors", self.detector)
-        self.embedder_ = self.make_embedder(seed).fit(sources)
+        self.embedder_ = make_embedder(self.get_params(deep=False), seed).fit(sources)
         if self.fine_tune:
             self.head_ = self._fit_every_layer(head, sources, y, sample_weight, seed)
         else:
@@ -222,7 +231,8 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         ImageError
             If the photo cannot be read.
         """
-        return next(self.predict_photos([photo], on_error="raise"))
+        check_is_fitted(self)
+        return self._photo_reader().read_one(photo)
 
     def predict_photos(
         self, photos: Iterable[ImageSource], *, on_error: Literal["report", "raise"] = "report"
@@ -247,16 +257,9 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         if on_error not in ("report", "raise"):
             raise ValueError(f"on_error={on_error!r} is unknown; use 'report' or 'raise'.")
-        reader = PhotoReader(
-            self.detector_,
-            self.predict_proba,
-            self.classes_,
-            model=self.model_name_,
-            detector_name=_name(self.detector),
-        )
         if isinstance(photos, (str, os.PathLike)):
             check_images(photos)  # says that one path is not many
-        return reader.read(photos, on_error=on_error)
+        return self._photo_reader().read(photos, on_error=on_error)
 
     def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> Path:
         """Write the fitted model: a folder of safetensors and JSON with a model card.
@@ -317,6 +320,15 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
             self.head = TransferHead()
         return super().set_params(**params)
 
+    def _photo_reader(self) -> PhotoReader:
+        return PhotoReader(
+            self.detector_,
+            self.predict_proba,
+            self.classes_,
+            model=self.model_name_,
+            detector_name=_name(self.detector),
+        )
+
     def _features(self, X: Any) -> NDArray[np.float32]:
         """Compute features: the one seam, which tests may replace."""
         return self.embedder_.transform(X)
@@ -352,18 +364,6 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
             **_FINE_TUNE_DEFAULTS | given,
         )
         return head
-
-    def make_embedder(self, seed: int | None = None) -> FaceEmbedder:
-        """Make the unfitted embedder that these parameters ask for."""
-        embedder = FaceEmbedder(
-            self.backbone,
-            weights=self.weights,
-            image_size=self.image_size,
-            device=self.device,
-            precision=self.precision,
-            random_state=seed,
-        )
-        return embedder if self.batch_size is None else embedder.set_params(batch_size=self.batch_size)
 
     def _make_head(self, seed: int) -> Any:
         head = TransferHead() if self.head is None else clone(self.head)

@@ -1,13 +1,15 @@
 """Boxes, words and blur over a photo."""
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from maskkit._labels import colour_of
 
-Box = tuple[int, int, int, int]
+Box: TypeAlias = tuple[int, int, int, int]
+Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def draw_faces(
@@ -15,18 +17,30 @@ def draw_faces(
 ) -> Image.Image:
     """Draw boxes with their labels and probabilities over a copy of a picture.
 
-    Line and letters grow with the picture, and shrink for small faces.
+    Lines and letters grow with the picture. A face that is small for its words gets the percentage
+    alone, a tiny one only its box; then a legend says which colour is which class.
     """
     picture = picture.copy()
     draw = ImageDraw.Draw(picture)
     longer_px = max(picture.size)
-    width = max(2, round(longer_px / 350))
+    line_px = max(1, round(longer_px / 350))
+    font = ImageFont.load_default(max(10, longer_px / 50))
+    n_shortened = 0
     # The largest faces come first and are drawn last, on top.
     for box, (label, probability) in reversed(list(zip(boxes, labels, strict=True))):
         colour = colour_of(label, classes)
-        draw.rectangle((box[0], box[1], box[2] - 1, box[3] - 1), outline=colour, width=width)
-        size = min(max(11, longer_px / 45), max(11, (box[2] - box[0]) / 5))
-        _write(draw, box, f"{label} {probability:.0%}", colour, ImageFont.load_default(size), picture.size)
+        draw.rectangle((box[0], box[1], box[2] - 1, box[3] - 1), outline=colour, width=line_px)
+        words, number = f"{label} {probability:.0%}", f"{probability:.0%}"
+        room_px = 1.75 * (box[2] - box[0])
+        fitting = [text for text in (words, number) if font.getlength(text) <= room_px]
+        n_shortened += words not in fitting
+        if fitting:
+            _write(draw, (box[0], box[1]), fitting[0], colour, font, picture.size)
+    if n_shortened:
+        counts = Counter(label for label, _ in labels)
+        _add_legend(
+            draw, [(f"{counts[label]} {label}", colour_of(label, classes)) for label in counts], font, picture.size
+        )
     return picture
 
 
@@ -49,17 +63,30 @@ def blur_faces(picture: Image.Image, boxes: Sequence[Box]) -> Image.Image:
 
 
 def _write(
-    draw: ImageDraw.ImageDraw,
-    box: Box,
-    text: str,
-    colour: str,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-    size: tuple[int, int],
+    draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, colour: str, font: Font, size: tuple[int, int]
 ) -> None:
-    """Write above the box, or inside its upper edge where there is no room; never outside the picture."""
+    """Write above a box's corner, or below it where there is no room; never outside the picture."""
+    width, height = _measure(draw, text, font)
+    x = min(max(0, corner[0]), max(0, size[0] - width))
+    y = corner[1] - height if corner[1] >= height else corner[1]
+    _draw_tag(draw, (x, y), text, colour, font)
+
+
+def _add_legend(draw: ImageDraw.ImageDraw, entries: list[tuple[str, str]], font: Font, size: tuple[int, int]) -> None:
+    """Write a tag a class into the lower left corner, one above the other."""
+    bottom = size[1]
+    for text, colour in reversed(entries):
+        bottom -= _measure(draw, text, font)[1]
+        _draw_tag(draw, (0, bottom), text, colour, font)
+
+
+def _draw_tag(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, colour: str, font: Font) -> None:
+    width, height = _measure(draw, text, font)
+    left, top, *_ = draw.textbbox((0, 0), text, font=font)
+    draw.rectangle((*place, place[0] + width, place[1] + height), fill=colour)
+    draw.text((place[0] + 3 - left, place[1] + 3 - top), text, fill="white", font=font)
+
+
+def _measure(draw: ImageDraw.ImageDraw, text: str, font: Font) -> tuple[int, int]:
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
-    width, height = right - left + 6, bottom - top + 6
-    x = min(max(0, box[0]), max(0, size[0] - width))
-    y = box[1] - height if box[1] >= height else box[1]
-    draw.rectangle((x, y, x + width, y + height), fill=colour)
-    draw.text((x + 3 - left, y + 3 - top), text, fill="white", font=font)
+    return round(right - left) + 6, round(bottom - top) + 6

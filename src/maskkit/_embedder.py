@@ -1,6 +1,6 @@
 """FaceEmbedder: images to features, with a frozen backbone."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -172,3 +172,10 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         return tags
+
+
+def make_embedder(params: Mapping[str, Any], seed: int | None = None) -> FaceEmbedder:
+    """Make the unfitted embedder that a MaskClassifier's parameters ask for."""
+    names = ("backbone", "weights", "image_size", "batch_size", "device", "precision")
+    given = {name: params[name] for name in names if name != "batch_size" or params[name] is not None}
+    return FaceEmbedder(**given, random_state=seed)

@@ -46,6 +46,13 @@ class PhotoReader:
         self.model = model
         self.detector_name = detector_name
 
+    def read_one(self, photo: ImageSource) -> PhotoResult:
+        """Give the result of a photo; raises `ImageError` if it cannot be read."""
+        loaded = _load((None, photo))
+        if loaded.error is not None:
+            raise loaded.error
+        return next(self._read_window([loaded]))
+
     def read(self, photos: Iterable[ImageSource], *, on_error: str) -> Iterator[PhotoResult]:
         """Yield a result a photo, in order; takes few photos ahead."""
         loaded = map_ahead(_load, enumerate(photos), n_ahead=_WINDOW)
@@ -116,7 +123,7 @@ _NO_IMAGE = np.zeros((0, 0, 3), dtype=np.uint8)
 _NO_FACES = Faces(np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.float32))
 
 
-def _load(item: tuple[int, ImageSource]) -> _Photo:
+def _load(item: tuple[int | None, ImageSource]) -> _Photo:
     index, source = item
     name = name_source(source, index)
     start = time.perf_counter()

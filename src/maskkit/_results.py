@@ -12,7 +12,8 @@ from PIL import Image
 
 from maskkit._crops import crop_square
 from maskkit._drawing import blur_faces, draw_faces
-from maskkit._images import ImageSource, load_image, name_source
+from maskkit._images import ImageSource, load_image
+from maskkit._tables import Table, to_rich
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -207,21 +208,17 @@ class PhotoResult(Sequence[FaceResult]):
         return DataFrame(rows_of(self), columns=list(ROW_FIELDS))
 
     def __rich__(self) -> Any:
-        from rich.table import Table
+        from rich.text import Text
 
-        table = Table(title=f"{self.name}  {self.status}", title_justify="left")
-        for column in ("face", "label", "probability", "score", "box", "px"):
-            table.add_column(column, justify="left" if column == "label" else "right")
-        for index, face in enumerate(self.faces):
-            table.add_row(
-                str(index),
-                str(face.label),
-                f"{face.probability:.3f}",
-                f"{face.detection_score:.2f}",
-                " ".join(map(str, face.box)),
-                str(face.size_px),
-            )
-        return table
+        if not self.faces:
+            return Text(f"{self.name}: {'no face' if self.error is None else 'unreadable'}\n")
+        rows = tuple(
+            (index, str(face.label), face.probability, face.detection_score, " ".join(map(str, face.box)), face.size_px)
+            for index, face in enumerate(self.faces)
+        )
+        counts = ", ".join(f"{count} {label}" for label, count in self.summary().items())
+        columns = ("face", "label", "probability", "score", "box", "size, px")
+        return to_rich(Table(self.name, columns, rows, counts))
 
     def _repr_html_(self) -> str:
         import base64
@@ -255,8 +252,3 @@ def rows_of(photo: PhotoResult) -> list[dict[str, Any]]:
         )
         for index, face in enumerate(photo.faces)
     ]
-
-
-def unreadable(source: ImageSource, index: int, error: str, model: str, detector: str) -> PhotoResult:
-    """Make the result of a photo that cannot be read."""
-    return PhotoResult((), source, name_source(source, index), None, model, detector, error=error)

@@ -13,7 +13,7 @@ from torch import nn
 
 from maskkit import _plugins
 from maskkit._card import write_card
-from maskkit._embedder import FaceEmbedder
+from maskkit._embedder import FaceEmbedder, make_embedder
 from maskkit._head import TransferHead
 from maskkit._model_folder import CONFIG_FILE, ModelConfig, read_model, write_model
 from maskkit._preprocess import Preprocess
@@ -136,7 +136,7 @@ def _load_embedder(classifier: Any, config: ModelConfig, tensors: dict[str, torc
     settings = config.preprocess
     preprocess = Preprocess(settings["image_size"], tuple(settings["mean"]), tuple(settings["std"]))
     network = _fill(backbone.build(None), tensors, "backbone.")
-    return classifier.make_embedder().adopt(backbone, network, preprocess)
+    return make_embedder(classifier.get_params(deep=False)).adopt(backbone, network, preprocess)
 
 
 def _load_head(classifier: Any, config: ModelConfig, tensors: dict[str, torch.Tensor]) -> TransferHead:

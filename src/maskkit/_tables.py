@@ -197,6 +197,8 @@ def _lay_out(table: Table, *, narrow: bool) -> "RichTable":
             justify="right" if is_number else "left",
             no_wrap=is_number,
             min_width=width if is_number else min(width, LONGEST_WORD),
+            # A long name, of a file say, folds within its column instead of tearing the table apart.
+            max_width=LONGEST_WORD if narrow and not is_number else None,
             overflow="fold",
         )
     for row in rows:

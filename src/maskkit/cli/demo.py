@@ -32,7 +32,6 @@ def demo(
     masked = _paint_mask(portrait, classifier.predict_faces(portrait)[0])
     photo = classifier.predict_faces(np.hstack([portrait, masked]))
     rich.print(photo)
-    rich.print(f"in all: {', '.join(f'{count} {label}' for label, count in photo.summary().items())}")
     print(f"written: {photo.save(out)}")
 
 
