@@ -26,17 +26,17 @@ def test_normalise_follows_the_formula_channel_by_channel():
     assert got.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_augment_sees_the_image_before_it_is_resized():
-    seen = []
-
-    def augment(image, rng):
-        seen.append((image.shape, rng.random()))
-        return image[:, ::-1]
-
+def test_change_sees_the_image_before_it_is_resized():
     image = np.zeros((4, 16, 3), dtype=np.uint8)
     image[:, 8:] = 255
-    mirrored = PREPROCESS.load(image, augment=augment, rng=np.random.default_rng(3))
-    assert seen == [((4, 16, 3), np.random.default_rng(3).random())]
+    shapes = []
+
+    def mirror(image):
+        shapes.append(image.shape)
+        return image[:, ::-1]
+
+    mirrored = PREPROCESS.load(image, change=mirror)
+    assert shapes == [(4, 16, 3)]
     np.testing.assert_array_equal(mirrored, PREPROCESS.load(np.ascontiguousarray(image[:, ::-1])))
 
 

@@ -7,29 +7,23 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from maskkit import _plugins, _storage
-from maskkit._augment import augment_face
+from maskkit._decision import DecisionRule, choose_threshold, fit_temperature
 from maskkit._embedder import make_embedder
-from maskkit._finetune import fine_tune
+from maskkit._fitting import fit_every_layer, fit_head, make_head
 from maskkit._head import TransferHead
 from maskkit._images import ImageSource, check_images
+from maskkit._labels import index_labels
 from maskkit._photos import PhotoReader
 from maskkit._preprocess import Augment
 from maskkit._results import PhotoResult
-from maskkit._targets import check_labels, merge_weights
+from maskkit._targets import check_labels
 from maskkit.backbones._base import Backbone, Weights
 from maskkit.detectors._base import Detector
-
-# A new head may move faster than a pretrained backbone, not faster than one that is new as well.
-_HEAD_RATE_FACTOR = 10
-
-# The origin's recipe: two rounds of 16 images.
-_FINE_TUNE_DEFAULTS: dict[str, Any] = {"epochs": 2, "batch_size": 16, "learning_rate": 3e-4, "early_stopping": False}
-_HEAD_PARAMETERS = ("epochs", "batch_size", "learning_rate", "class_weight", "early_stopping", "validation_fraction")
 
 
 class MaskClassifier(ClassifierMixin, BaseEstimator):
@@ -70,9 +64,18 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         and compresses them; a callable takes (image, rng) and gives an image.
     image_size : int, optional
         Side of the square that images are resized to, in pixels; by default the backbone's own.
+    find_face : bool, default=True
+        In `fit` and `predict`, cut the largest face out of pictures that show much more than a face,
+        such as a whole person.
     detector : str or Detector, default="centerface"
+        Of `predict_faces` and `predict_photos`:
         ``"centerface"``, ``"dlib_hog"``, ``"dlib_cnn"``, ``"yunet"``, ``"whole"``, any installed
         plugin or an instance.
+    threshold : float, range 0 to 1, default=0
+        Faces of photos whose most probable class has a lower probability are ``"uncertain"``;
+        `choose_threshold` finds one.
+    min_size_px : float, default=0
+        So are faces whose box's longer side is shorter.
     device : str, default="auto"
         ``"auto"`` (CUDA, else MPS, else CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
     precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
@@ -126,7 +129,10 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         class_weight: dict[Any, float] | str | None = None,
         augment: Literal["auto"] | Augment | None = "auto",
         image_size: int | None = None,
+        find_face: bool = True,
         detector: str | Detector = "centerface",
+        threshold: float = 0.0,
+        min_size_px: float = 0.0,
         device: str = "auto",
         precision: str = "auto",
         random_state: int | np.random.RandomState | None = None,
@@ -144,7 +150,10 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         self.class_weight = class_weight
         self.augment = augment
         self.image_size = image_size
+        self.find_face = find_face
         self.detector = detector
+        self.threshold = threshold
+        self.min_size_px = min_size_px
         self.device = device
         self.precision = precision
         self.random_state = random_state
@@ -179,13 +188,11 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         y = check_labels(y)
         check_consistent_length(sources, y)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        head = self._make_head(seed)
+        head = make_head(self, seed)
         self.detector_ = _plugins.resolve("detectors", self.detector)
         self.embedder_ = make_embedder(self.get_params(deep=False), seed).fit(sources)
-        if self.fine_tune:
-            self.head_ = self._fit_every_layer(head, sources, y, sample_weight, seed)
-        else:
-            self.head_ = self._fit_head(head, sources, y, sample_weight)
+        fit = fit_every_layer if self.fine_tune else fit_head
+        self.head_ = fit(self, head, sources, y, sample_weight, seed)
         self.classes_ = self.head_.classes_
         self.history_ = getattr(self.head_, "history_", [])
         self.class_counts_ = np.unique(y, return_counts=True)[1]
@@ -261,6 +268,64 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
             check_images(photos)  # says that one path is not many
         return self._photo_reader().read(photos, on_error=on_error)
 
+    def calibrate(self, X: Any, y: ArrayLike) -> Self:
+        """Make probabilities true: 0.9 is to be right nine times in ten, on faces like these.
+
+        Divides the logits by a temperature (Guo et al. 2017, arXiv:1706.04599), which changes no label.
+
+        Parameters
+        ----------
+        X : sequence of images
+            One face an image, none of them trained on; some hundred.
+        y : array-like of shape (n_images,)
+
+        Returns
+        -------
+        self : MaskClassifier
+
+        Raises
+        ------
+        ValueError
+            If the head is not a `TransferHead`, or a label is unknown.
+        """
+        check_is_fitted(self)
+        if not isinstance(self.head_, TransferHead):
+            raise ValueError(
+                f"calibrate works on a TransferHead, not {type(self.head_).__name__}; "
+                f"give scikit-learn's CalibratedClassifierCV as the head."
+            )
+        proba = self.predict_proba(X)
+        self.head_.divide_logits(fit_temperature(proba, index_labels(y, self.classes_.tolist())))
+        return self
+
+    def choose_threshold(
+        self, X: Any, y: ArrayLike, *, precision: float | None = None, uncertain_cost: float | None = None
+    ) -> float:
+        """Find the `threshold` that keeps a promise, from faces that the model was not trained on.
+
+        Parameters
+        ----------
+        X : sequence of images
+        y : array-like of shape (n_images,)
+        precision : float, range 0 to 1
+            The wanted share of right answers among those given.
+        uncertain_cost : float, range 0 to 1
+            What no answer costs, where a wrong one costs 1. Give this or `precision`.
+
+        Returns
+        -------
+        threshold : float
+            For the parameter of that name: ``clf.set_params(threshold=...)``.
+
+        Raises
+        ------
+        ValueError
+            If no threshold reaches the precision.
+        """
+        proba = self.predict_proba(X)
+        right = proba.argmax(axis=1) == index_labels(y, self.classes_.tolist())
+        return choose_threshold(proba.max(axis=1), right, precision=precision, uncertain_cost=uncertain_cost)
+
     def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> Path:
         """Write the fitted model: a folder of safetensors and JSON with a model card.
 
@@ -323,60 +388,16 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
     def _photo_reader(self) -> PhotoReader:
         return PhotoReader(
             self.detector_,
-            self.predict_proba,
+            lambda crops: self.head_.predict_proba(self._features(crops, are_crops=True)),
             self.classes_,
+            rule=DecisionRule(self.threshold, self.min_size_px),
             model=self.model_name_,
             detector_name=_name(self.detector),
         )
 
-    def _features(self, X: Any) -> NDArray[np.float32]:
+    def _features(self, X: Any, *, are_crops: bool = False) -> NDArray[np.float32]:
         """Compute features: the one seam, which tests may replace."""
-        return self.embedder_.transform(X)
-
-    def _fit_head(self, head: Any, sources: list[Any], y: NDArray[Any], sample_weight: ArrayLike | None) -> Any:
-        if callable(self.augment):
-            raise ValueError("augment is for fine_tune=True; frozen features are computed once, of clean images.")
-        features = self._features(sources)
-        if sample_weight is None:
-            return head.fit(features, y)
-        if not has_fit_parameter(head, "sample_weight"):
-            raise ValueError(f"{type(head).__name__} takes no sample_weight; choose another head or leave it out.")
-        return head.fit(features, y, sample_weight=sample_weight)
-
-    def _fit_every_layer(
-        self, head: TransferHead, sources: list[Any], y: NDArray[Any], sample_weight: ArrayLike | None, seed: int
-    ) -> TransferHead:
-        if not isinstance(head, TransferHead):
-            raise ValueError(f"fine_tune=True trains a TransferHead, not {type(head).__name__}; leave head=None.")
-        if self.augment not in ("auto", None) and not callable(self.augment):
-            raise ValueError(f"augment={self.augment!r} is unknown; use 'auto', None or a callable (image, rng).")
-        given = {name: getattr(self, name) for name in _FINE_TUNE_DEFAULTS if getattr(self, name) is not None}
-        fine_tune(
-            self.embedder_,
-            head,
-            sources,
-            y,
-            merge_weights(self.class_weight, y, sample_weight),
-            head_rate_factor=1 if self.weights is None else _HEAD_RATE_FACTOR,
-            augment=augment_face if self.augment == "auto" else self.augment,
-            seed=seed,
-            verbose=self.verbose,
-            **_FINE_TUNE_DEFAULTS | given,
-        )
-        return head
-
-    def _make_head(self, seed: int) -> Any:
-        head = TransferHead() if self.head is None else clone(self.head)
-        if not hasattr(head, "predict_proba"):
-            raise ValueError(f"head {type(head).__name__} has no predict_proba; use a classifier that has one.")
-        given = {name: getattr(self, name) for name in _HEAD_PARAMETERS if getattr(self, name) is not None}
-        if isinstance(head, TransferHead):
-            head.set_params(device=self.device, verbose=self.verbose, **given)
-        elif given:
-            raise ValueError(f"{', '.join(given)} set a TransferHead; give {type(head).__name__} its own parameters.")
-        if "random_state" in head.get_params() and head.get_params()["random_state"] is None:
-            head.set_params(random_state=seed)
-        return head
+        return np.concatenate(list(self.embedder_.stream(check_images(X), are_crops=are_crops)))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

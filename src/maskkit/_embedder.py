@@ -14,9 +14,15 @@ from torch import nn
 from maskkit import _plugins
 from maskkit._devices import autocast, resolve_device, resolve_precision, seeded
 from maskkit._images import ImageSource, RgbImage, check_images, name_source
+from maskkit._locate import Box, cut, find_small_face
 from maskkit._parallel import in_batches, map_ahead
 from maskkit._preprocess import Preprocess
 from maskkit.backbones._base import Backbone, Weights
+from maskkit.detectors import CenterFaceDetector
+
+# Enough for a face that fills a tenth of the picture, and a quarter of the time of the default.
+LOCATING_PX = 256
+LOCATING_THRESHOLD = 0.5
 
 
 class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -30,6 +36,9 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         A path leads to a state dict; None gives random values, seeded by `random_state`.
     image_size : int, optional
         Side of the square that images are resized to, in pixels; by default the backbone's own.
+    find_face : bool, default=False
+        Cut the largest face out of pictures that show much more than a face, such as a whole person.
+        Pictures in which none is found, and face crops, are taken whole.
     batch_size : int, default=32
         Images computed at once.
     device : str, default="auto"
@@ -68,6 +77,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         *,
         weights: Weights = "imagenet",
         image_size: int | None = None,
+        find_face: bool = False,
         batch_size: int = 32,
         device: str = "auto",
         precision: str = "auto",
@@ -76,6 +86,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self.backbone = backbone
         self.weights = weights
         self.image_size = image_size
+        self.find_face = find_face
         self.batch_size = batch_size
         self.device = device
         self.precision = precision
@@ -111,6 +122,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self.preprocess_ = preprocess
         self.network_ = network.eval().to(memory_format=torch.channels_last)
         self._n_features_out = backbone.n_features
+        self._locator = CenterFaceDetector(long_side_px=LOCATING_PX, threshold=LOCATING_THRESHOLD)
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:
@@ -133,12 +145,14 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         check_is_fitted(self)
         return np.concatenate(list(self.stream(check_images(X))))
 
-    def stream(self, images: Iterable[ImageSource]) -> Iterator[NDArray[np.float32]]:
+    def stream(self, images: Iterable[ImageSource], *, are_crops: bool = False) -> Iterator[NDArray[np.float32]]:
         """Yield the features batch by batch; images may come from an endless generator.
 
         Parameters
         ----------
         images : iterable of images
+        are_crops : bool, default=False
+            The images are known to be face crops: look for no face in them.
 
         Yields
         ------
@@ -148,16 +162,26 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         device = resolve_device(self.device)
         precision = resolve_precision(self.precision, device)
         network = self.network_.to(device)
-        pixels = map_ahead(self._load, enumerate(images), n_ahead=2 * self.batch_size)
+        change = None if are_crops else self.cut_face
+
+        def load(item: tuple[int, ImageSource]) -> RgbImage:
+            index, source = item
+            return self.preprocess_.load(source, name=name_source(source, index), change=change)
+
+        pixels = map_ahead(load, enumerate(images), n_ahead=2 * self.batch_size)
         for batch in in_batches(pixels, self.batch_size):
             inputs = self.preprocess_.normalise(np.stack(batch), device)
             with torch.inference_mode(), autocast(device, precision):
                 features = network(inputs)
             yield features.float().cpu().numpy()
 
-    def _load(self, item: tuple[int, ImageSource]) -> RgbImage:
-        index, source = item
-        return self.preprocess_.load(source, name=name_source(source, index))
+    def small_face(self, image: RgbImage) -> Box | None:
+        """Find the face that is to be cut out of a picture; None if it is taken whole."""
+        return find_small_face(image, self._locator) if self.find_face else None
+
+    def cut_face(self, image: RgbImage) -> RgbImage:
+        """Cut out the face of a picture of more than a face."""
+        return cut(image, self.small_face(image))
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
@@ -176,6 +200,6 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
 def make_embedder(params: Mapping[str, Any], seed: int | None = None) -> FaceEmbedder:
     """Make the unfitted embedder that a MaskClassifier's parameters ask for."""
-    names = ("backbone", "weights", "image_size", "batch_size", "device", "precision")
+    names = ("backbone", "weights", "image_size", "find_face", "batch_size", "device", "precision")
     given = {name: params[name] for name in names if name != "batch_size" or params[name] is not None}
     return FaceEmbedder(**given, random_state=seed)

@@ -10,6 +10,7 @@ from torch import nn
 
 from maskkit._devices import resolve_device, resolve_precision, seeded
 from maskkit._images import ImageSource, RgbImage, name_source
+from maskkit._locate import Box, cut
 from maskkit._parallel import in_batches, map_ahead
 from maskkit._preprocess import Augment, Preprocess
 from maskkit._targets import split_rows
@@ -28,6 +29,10 @@ class Embedder(Protocol):
     preprocess_: Preprocess
     device: str
     precision: str
+
+    def small_face(self, image: RgbImage) -> Box | None:
+        """Find the face that is to be cut out of a picture; None if it is taken whole."""
+        ...
 
 
 class Head(Protocol):
@@ -106,13 +111,20 @@ def fine_tune(
     batch_size = min(batch_size, len(rows))
     n_items = len(rows) - len(rows) % batch_size
 
+    boxes: dict[int, Box | None] = {}
+
     def load(item: tuple[int, int | None]) -> RgbImage:
         row, epoch = item
-        source, name = sources[row], name_source(sources[row], row)
-        if epoch is None:
-            return preprocess.load(source, name=name)
-        rng = np.random.default_rng((seed, epoch, row))
-        return preprocess.load(source, name=name, augment=augment, rng=rng)
+
+        def change(image: RgbImage) -> RgbImage:
+            if row not in boxes:
+                boxes[row] = embedder.small_face(image)
+            face = cut(image, boxes[row])
+            return (
+                face if epoch is None or augment is None else augment(face, np.random.default_rng((seed, epoch, row)))
+            )
+
+        return preprocess.load(sources[row], name=name_source(sources[row], row), change=change)
 
     def batches_of(order: NDArray[np.int64], epoch: int | None) -> Iterator[Batch]:
         pixels = map_ahead(load, ((int(row), epoch) for row in order), n_ahead=4 * batch_size)

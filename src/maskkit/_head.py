@@ -169,6 +169,12 @@ class TransferHead(ClassifierMixin, BaseEstimator):
         nn.init.zeros_(last.bias)
         return nn.Sequential(nn.Dropout(self.dropout), hidden, nn.Dropout(self.dropout), last)
 
+    def divide_logits(self, temperature: float) -> None:
+        """Make a trained head less sure of itself, or surer: folded into the last layer, labels stay."""
+        with torch.no_grad():
+            for parameter in self.network_[-1].parameters():
+                parameter.div_(temperature)
+
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Tell the probability of each class.
 

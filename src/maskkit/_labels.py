@@ -3,9 +3,14 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import column_or_1d
+
 # Okabe and Ito's colour-blind safe palette (2008, "Color Universal Design"), darkened where white
 # letters would not be readable on it.
 BLUE, VERMILION, ORANGE = "#0072B2", "#C44E00", "#B37700"
+GREY = "#5F6368"
 _OTHERS = ("#007A5A", "#A34D7D", "#3A7CA5", "#6B6B00", "#000000")
 
 _MEANINGS = {
@@ -21,10 +26,12 @@ def spelling(label: Any) -> str:
 
 
 def colour_of(label: Any, classes: Sequence[Any]) -> str:
-    """Give a class its colour: a known word its own, any other by its place among `classes`."""
+    """Give a class its colour: a known word its own, any other by its place among `classes`; grey for none."""
     for colour, words in _MEANINGS.items():
         if spelling(label) in words:
             return colour
+    if label not in classes:
+        return GREY
     return _OTHERS[list(classes).index(label) % len(_OTHERS)]
 
 
@@ -59,3 +66,22 @@ def match_labels(labels: Iterable[Any], classes: Sequence[Any]) -> dict[Any, Any
         if alike:
             meant[label] = alike[0]
     return meant
+
+
+def index_labels(y: ArrayLike, classes: Sequence[Any]) -> NDArray[np.int64]:
+    """Give the index of each label's class.
+
+    Raises
+    ------
+    ValueError
+        If a label means no class, or may mean two.
+    """
+    labels = column_or_1d(y).tolist()
+    meant = match_labels(labels, classes)
+    unknown = sorted({repr(label) for label in labels if label not in meant})
+    if unknown:
+        raise ValueError(
+            f"y holds {', '.join(unknown)}, which the classifier does not know; it knows "
+            f"{', '.join(map(repr, classes))}. Rename the labels or leave those images out."
+        )
+    return np.array([classes.index(meant[label]) for label in labels])

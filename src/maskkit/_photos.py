@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskkit._crops import crop_square
+from maskkit._decision import DecisionRule
 from maskkit._images import ImageSource, RgbImage, load_image, name_source
 from maskkit._parallel import in_batches, map_ahead
 from maskkit._results import FaceResult, PhotoResult
@@ -27,6 +28,7 @@ class PhotoReader:
     classify : callable
         Gives probabilities (n_faces, n_classes) of a list of crops.
     classes : ndarray of shape (n_classes,)
+    rule : DecisionRule
     model, detector_name : str
         What results call the two.
     """
@@ -37,12 +39,14 @@ class PhotoReader:
         classify: Callable[[list[RgbImage]], NDArray[np.floating[Any]]],
         classes: NDArray[Any],
         *,
+        rule: DecisionRule,
         model: str,
         detector_name: str,
     ):
         self.detector = detector
         self.classify = classify
         self.classes = classes.tolist()
+        self.rule = rule
         self.model = model
         self.detector_name = detector_name
 
@@ -108,6 +112,7 @@ class PhotoReader:
             probability=float(row[best]),
             probabilities=dict(zip(self.classes, map(float, row), strict=True)),
             landmarks=points,
+            reasons=self.rule.reasons(float(row[best]), max(right - left, bottom - top)),
         )
 
 

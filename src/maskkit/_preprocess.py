@@ -36,13 +36,12 @@ class Preprocess:
         source: ImageSource,
         *,
         name: str | None = None,
-        augment: Augment | None = None,
-        rng: np.random.Generator | None = None,
+        change: Callable[[RgbImage], RgbImage] | None = None,
     ) -> RgbImage:
         """Read an image and resize it, (image_size, image_size, 3) uint8.
 
         The whole image is stretched to a square, with antialiased bilinear interpolation. Nothing is
-        cropped: at a face crop's edge is the chin.
+        cropped: at a face crop's edge is the chin. `change` is done to the image before it is resized.
 
         Raises
         ------
@@ -50,8 +49,8 @@ class Preprocess:
             If the image cannot be read.
         """
         image = load_image(source, name=name)
-        if augment is not None:
-            image = augment(image, rng or np.random.default_rng())
+        if change is not None:
+            image = change(image)
         size = (self.image_size, self.image_size)
         resized = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
         return np.asarray(resized)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from PIL import Image
 
 from maskkit._crops import crop_square
+from maskkit._decision import UNCERTAIN
 from maskkit._drawing import blur_faces, draw_faces
 from maskkit._images import ImageSource, load_image
 from maskkit._tables import Table, to_rich
@@ -41,6 +42,8 @@ class FaceResult:
     landmarks : tuple of (x, y) or None
         In pixels, where the detector gives them: left eye, right eye, nose, left and right corner of
         the mouth, as seen in the photo.
+    reasons : tuple of str
+        Why the class cannot be told: ``"too_small"``, ``"low_probability"``; empty where it can.
     """
 
     box: Box
@@ -49,6 +52,12 @@ class FaceResult:
     probability: float
     probabilities: Mapping[Any, float]
     landmarks: tuple[tuple[float, float], ...] | None = None
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def decision(self) -> Any:
+        """The label, or ``"uncertain"`` where there are reasons not to trust it."""
+        return UNCERTAIN if self.reasons else self.label
 
     @property
     def size_px(self) -> int:
@@ -64,6 +73,8 @@ class FaceResult:
             "label": self.label,
             "probability": self.probability,
             "probabilities": {str(label): value for label, value in self.probabilities.items()},
+            "decision": self.decision,
+            "reasons": list(self.reasons),
             "size_px": self.size_px,
             "landmarks": None if self.landmarks is None else [list(point) for point in self.landmarks],
         }
@@ -124,8 +135,8 @@ class PhotoResult(Sequence[FaceResult]):
         return f"<PhotoResult {self.name}: {found}>"
 
     def summary(self) -> dict[Any, int]:
-        """Count the faces by label, most frequent first."""
-        return dict(Counter(face.label for face in self.faces).most_common())
+        """Count the faces by decision, most frequent first."""
+        return dict(Counter(face.decision for face in self.faces).most_common())
 
     def draw(self, *, blur: bool = False) -> Image.Image:
         """Draw boxes and labels over the photo.
@@ -150,7 +161,7 @@ class PhotoResult(Sequence[FaceResult]):
         if blur:
             picture = blur_faces(picture, boxes)
         classes = list(self.faces[0].probabilities) if self.faces else []
-        return draw_faces(picture, boxes, [(face.label, face.probability) for face in self.faces], classes)
+        return draw_faces(picture, boxes, [(face.decision, face.probability) for face in self.faces], classes)
 
     def save(self, path: str | os.PathLike[str], *, blur: bool = False) -> Path:
         """Write the drawn photo; the file's ending chooses the format. Gives the path."""
@@ -160,7 +171,7 @@ class PhotoResult(Sequence[FaceResult]):
         return path
 
     def save_crops(self, folder: str | os.PathLike[str], *, stem: str | None = None) -> list[Path]:
-        """Write each face as ``STEM-INDEX-LABEL.png`` into a folder; the stem is the photo's own. Gives the paths."""
+        """Write each face as ``STEM-INDEX-DECISION.png`` into a folder, by default with the photo's own stem."""
         if not self.faces:
             return []
         folder = Path(folder)
@@ -170,7 +181,7 @@ class PhotoResult(Sequence[FaceResult]):
             stem = Path(self.name).stem if isinstance(self.source, (str, os.PathLike)) else "photo"
         paths = []
         for index, face in enumerate(self.faces):
-            label = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in str(face.label))
+            label = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in str(face.decision))
             paths.append(folder / f"{stem}-{index}-{label}.png")
             Image.fromarray(crop_square(image, face.box)).save(paths[-1])
         return paths
@@ -213,11 +224,18 @@ class PhotoResult(Sequence[FaceResult]):
         if not self.faces:
             return Text(f"{self.name}: {'no face' if self.error is None else 'unreadable'}\n")
         rows = tuple(
-            (index, str(face.label), face.probability, face.detection_score, " ".join(map(str, face.box)), face.size_px)
+            (
+                index,
+                str(face.decision),
+                face.probability,
+                face.detection_score,
+                " ".join(map(str, face.box)),
+                face.size_px,
+            )
             for index, face in enumerate(self.faces)
         )
         counts = ", ".join(f"{count} {label}" for label, count in self.summary().items())
-        columns = ("face", "label", "probability", "score", "box", "size, px")
+        columns = ("face", "decision", "probability", "score", "box", "size, px")
         return to_rich(Table(self.name, columns, rows, counts))
 
     def _repr_html_(self) -> str:
@@ -236,7 +254,9 @@ class PhotoResult(Sequence[FaceResult]):
         return f'<figure><img src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
 
 
-ROW_FIELDS = ("source", "status", "face", "label", "probability", "detection_score", "left", "top", "right", "bottom")
+ROW_FIELDS = (
+    "source", "status", "face", "decision", "label", "probability", "detection_score", "left", "top", "right", "bottom"
+)  # fmt: skip
 """Columns of a table of faces."""
 
 
@@ -246,7 +266,16 @@ def rows_of(photo: PhotoResult) -> list[dict[str, Any]]:
         dict(
             zip(
                 ROW_FIELDS,
-                (photo.name, photo.status, index, face.label, face.probability, face.detection_score, *face.box),
+                (
+                    photo.name,
+                    photo.status,
+                    index,
+                    face.decision,
+                    face.label,
+                    face.probability,
+                    face.detection_score,
+                    *face.box,
+                ),
                 strict=True,
             )
         )

@@ -24,7 +24,7 @@ Network = TypeVar("Network", bound=nn.Module)
 _PRETRAINED = Path(__file__).parent / "pretrained"
 
 # Parameters that say how to predict, which whoever loads a model may choose anew.
-_PREDICTION_PARAMETERS = ("detector", "device", "precision", "batch_size", "verbose")
+_PREDICTION_PARAMETERS = ("detector", "threshold", "min_size_px", "device", "precision", "batch_size", "verbose")
 
 
 def save(classifier: Any, folder: str | os.PathLike[str], *, half: bool) -> Path:

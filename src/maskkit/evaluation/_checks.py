@@ -5,11 +5,9 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import check_scalar, column_or_1d
-
-from maskkit._labels import match_labels
+from sklearn.utils import check_scalar
 
 
 def list_classes(classifier: Any) -> list[Any]:
@@ -28,19 +26,6 @@ def list_classes(classifier: Any) -> list[Any]:
 def check_resamples(n_resamples: int) -> None:
     """Raise TypeError or ValueError unless there is at least one bootstrap sample."""
     check_scalar(n_resamples, "n_resamples", Integral, min_val=1)
-
-
-def index_labels(y: ArrayLike, classes: Sequence[Any]) -> NDArray[np.int64]:
-    """Give the index of each label's class; raises ValueError for a label that means none."""
-    labels = column_or_1d(y).tolist()
-    meant = match_labels(labels, classes)
-    unknown = sorted({repr(label) for label in labels if label not in meant})
-    if unknown:
-        raise ValueError(
-            f"y holds {', '.join(unknown)}, which the classifier does not know; it knows "
-            f"{', '.join(map(repr, classes))}. Rename the labels or leave those images out."
-        )
-    return np.array([classes.index(meant[label]) for label in labels])
 
 
 def check_proba(proba: Any, n_faces: int, classes: Sequence[Any]) -> NDArray[np.float64]:

@@ -11,9 +11,10 @@ from sklearn.metrics import roc_curve
 from sklearn.utils.validation import check_consistent_length
 
 from maskkit._images import ImageSource, RgbImage, check_images, load_image, name_source
+from maskkit._labels import index_labels
 from maskkit._metrics import bootstrapped, class_scores, macro, resample, roc_auc, wilson
 from maskkit._tables import Estimate, Rows, Table
-from maskkit.evaluation._checks import check_proba, check_resamples, index_labels, list_classes
+from maskkit.evaluation._checks import check_proba, check_resamples, list_classes
 from maskkit.evaluation._report import ReportMixin, plain, send
 from maskkit.reporters._base import Reporter
 
