@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from maskkit import _plugins, _storage
 from maskkit._augment import augment_face
@@ -17,6 +17,7 @@ from maskkit._embedder import make_embedder
 from maskkit._finetune import fine_tune
 from maskkit._head import TransferHead
 from maskkit._images import ImageSource, check_images
+from maskkit._params import check_params
 from maskkit._photos import PhotoReader
 from maskkit._preprocess import Augment
 from maskkit._results import PhotoResult
@@ -175,9 +176,11 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         WeightsError, PluginError
             If weights or plugins cannot be had.
         """
+        check_params(self)
         sources = check_images(X)
         y = check_labels(y)
-        check_consistent_length(sources, y)
+        if len(y) != len(sources):
+            raise ValueError(f"X has {len(sources)} images and y {len(y)} labels; want one label an image.")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         head = self._make_head(seed)
         self.detector_ = _plugins.resolve("detectors", self.detector)
@@ -348,8 +351,6 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
     ) -> TransferHead:
         if not isinstance(head, TransferHead):
             raise ValueError(f"fine_tune=True trains a TransferHead, not {type(head).__name__}; leave head=None.")
-        if self.augment not in ("auto", None) and not callable(self.augment):
-            raise ValueError(f"augment={self.augment!r} is unknown; use 'auto', None or a callable (image, rng).")
         given = {name: getattr(self, name) for name in _FINE_TUNE_DEFAULTS if getattr(self, name) is not None}
         fine_tune(
             self.embedder_,
