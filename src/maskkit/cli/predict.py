@@ -50,8 +50,10 @@ def predict(
         nonlocal n_unreadable
         for photo in classifier.predict_photos(paths):
             if photo.error is not None:
+                if len(paths) == 1:
+                    raise ValueError(photo.error)
                 n_unreadable += 1
-                typer.echo(photo.error, err=True)
+                typer.echo(f"maskkit: {photo.error}", err=True)
             else:
                 stem = _free_stem(photo.name, stems)
                 if save is not None:
