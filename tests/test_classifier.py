@@ -20,7 +20,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from maskkit import MaskClassifier, TransferHead
 from maskkit.exceptions import ImageError, PluginError
-from maskkit.testing import TinyBackbone, make_faces
+from maskkit.testing import FixedDetector, TinyBackbone, make_faces
 from tests.conftest import make_classifier
 
 
@@ -232,7 +232,9 @@ def test_parameters_that_exclude_each_other_are_named(faces, params, message):
     ("labels", "message"),
     [
         (["mask"] * 4, "y holds 1 class, .*mask.*; want two or more"),
-        (["mask", "bare", "mask"], r"inconsistent numbers of samples: \[4, 3\]"),
+        (["mask", "bare", "mask"], "X has 4 images and y 3 labels; want one label an image"),
+        (["mask", None, "bare", "bare"], r"y\[1\] is None; want a label for every image"),
+        (["mask", float("nan"), "bare", "bare"], r"y\[1\] is nan; want a label for every image"),
         (["mask", 1, "bare", 2], "y mixes labels of int, str; want all str or all int"),
         ([0.5, 1.5, 2.5, 3.7], "Unknown label type: continuous"),
     ],
@@ -275,3 +277,25 @@ def test_real_faces_are_learnt(data_dir):
     model = MaskClassifier("efficientnet_lite0", image_size=128, random_state=0)
     model.fit(faces.train.paths[:400], faces.train.labels[:400])
     assert model.score(faces.validation.paths[:200], faces.validation.labels[:200]) > 0.97
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"image_size": 0}, "image_size == 0, must be >= 8"),
+        ({"batch_size": 0}, "batch_size == 0, must be >= 1"),
+        ({"epochs": -1}, "epochs == -1, must be >= 1"),
+        ({"learning_rate": -1.0}, "learning_rate == -1.0, must be > 0"),
+        ({"validation_fraction": 1.0}, "validation_fraction == 1.0, must be < 1"),
+        ({"augment": "none"}, "augment='none' is unknown"),
+        ({"class_weight": "balance"}, "class_weight='balance' is unknown"),
+    ],
+)
+def test_wrong_parameters_are_named(faces, params, message):
+    with pytest.raises(ValueError, match=message):
+        make_classifier(**params).fit(*faces)
+
+
+def test_a_class_is_no_detector(faces):
+    with pytest.raises(PluginError, match=r"detector is the class FixedDetector; want a name .* or an instance"):
+        make_classifier(detector=FixedDetector).fit(*faces)

@@ -142,3 +142,9 @@ def test_precision_never_rises_with_recall():
     recall, precision = precision_recall(rng.random(50) < 0.6, np.ones(50), 40)
     assert (np.diff(recall) >= 0).all()
     assert (np.diff(precision) <= 0).all()
+
+
+def test_no_mistakes_among_few_is_not_certainty():
+    estimate = bootstrapped(1.0, np.ones(100), 12)
+    assert (estimate.value, estimate.high) == (1.0, 1.0)
+    assert estimate.low == wilson(12, 12).low < 0.8

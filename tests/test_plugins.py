@@ -135,3 +135,8 @@ print(open(report).read())
     )
     assert done.returncode == 0, done.stderr
     assert "| accuracy |" in done.stdout
+
+
+def test_a_plugin_that_needs_an_argument_says_so():
+    with pytest.raises(PluginError, match=r"backbone 'timm' cannot be made without an argument .*want 'timm:NAME'"):
+        _plugins.load("backbones", "timm")

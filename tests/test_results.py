@@ -60,7 +60,9 @@ def test_dataframe_has_a_row_a_face():
     table = make_photo().to_dataframe()
     assert list(table.columns) == list(ROW_FIELDS)
     assert table["label"].tolist() == ["with_mask", "without_mask"]
-    assert make_photo(()).to_dataframe().shape == (0, len(ROW_FIELDS))
+    nobody = make_photo(()).to_dataframe()
+    assert nobody["status"].tolist() == ["no_face"]
+    assert nobody["label"].tolist() == [None]
 
 
 def test_missing_pandas_gives_the_line_to_type(monkeypatch):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from maskkit import _plugins, _storage
 from maskkit._decision import DecisionRule, choose_threshold, fit_temperature
@@ -18,6 +18,7 @@ from maskkit._fitting import fit_every_layer, fit_head, make_head
 from maskkit._head import TransferHead
 from maskkit._images import ImageSource, check_images
 from maskkit._labels import index_labels
+from maskkit._params import check_params
 from maskkit._photos import PhotoReader
 from maskkit._preprocess import Augment
 from maskkit._results import PhotoResult
@@ -184,9 +185,11 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         WeightsError, PluginError
             If weights or plugins cannot be had.
         """
+        check_params(self)
         sources = check_images(X)
         y = check_labels(y)
-        check_consistent_length(sources, y)
+        if len(y) != len(sources):
+            raise ValueError(f"X has {len(sources)} images and y {len(y)} labels; want one label an image.")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         head = make_head(self, seed)
         self.detector_ = _plugins.resolve("detectors", self.detector)

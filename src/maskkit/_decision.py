@@ -113,5 +113,5 @@ def choose_threshold(
 
 def _from_the_top(values: NDArray[Any], groups: NDArray[np.int64], n_groups: int) -> NDArray[np.float64]:
     """Sum values of this and all higher groups."""
-    sums: NDArray[np.float64] = np.bincount(groups, weights=values, minlength=n_groups)
+    sums = np.bincount(groups, weights=values, minlength=n_groups).astype(np.float64)
     return np.cumsum(sums[::-1])[::-1]

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from maskkit._labels import colour_of
+from maskkit._tables import format_percent
 
 Box: TypeAlias = tuple[int, int, int, int]
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -17,25 +18,29 @@ def draw_faces(
 ) -> Image.Image:
     """Draw boxes with their labels and probabilities over a copy of a picture.
 
-    Lines and letters grow with the picture. A face that is small for its words gets the percentage
-    alone, a tiny one only its box; then a legend says which colour is which class.
+    Lines and letters grow with the picture. Words that would cover another face or other words are
+    left out, or cut down to the percentage; then a legend says which colour is which class.
     """
     picture = picture.copy()
     draw = ImageDraw.Draw(picture)
     longer_px = max(picture.size)
     line_px = max(1, round(longer_px / 350))
     font = ImageFont.load_default(max(10, longer_px / 50))
+    for box, (label, _) in zip(boxes, labels, strict=True):
+        draw.rectangle((box[0], box[1], box[2] - 1, box[3] - 1), outline=colour_of(label, classes), width=line_px)
+    taken: list[Box] = []
     n_shortened = 0
-    # The largest faces come first and are drawn last, on top.
-    for box, (label, probability) in reversed(list(zip(boxes, labels, strict=True))):
-        colour = colour_of(label, classes)
-        draw.rectangle((box[0], box[1], box[2] - 1, box[3] - 1), outline=colour, width=line_px)
-        words, number = f"{label} {probability:.0%}", f"{probability:.0%}"
-        room_px = 1.75 * (box[2] - box[0])
-        fitting = [text for text in (words, number) if font.getlength(text) <= room_px]
-        n_shortened += words not in fitting
-        if fitting:
-            _write(draw, (box[0], box[1]), fitting[0], colour, font, picture.size)
+    # The largest faces come first and choose first.
+    for index, (label, probability) in enumerate(labels):
+        number = format_percent(probability)
+        others = [*boxes[:index], *boxes[index + 1 :], *taken]
+        for text in (f"{label} {number}", number):
+            tag = _place_tag(draw, boxes[index], text, font, picture.size)
+            if not any(_overlap(tag, other) for other in others):
+                _draw_tag(draw, tag, text, colour_of(label, classes), font)
+                taken.append(tag)
+                break
+        n_shortened += text == number or tag not in taken
     if n_shortened:
         counts = Counter(label for label, _ in labels)
         _add_legend(
@@ -55,36 +60,39 @@ def blur_faces(picture: Image.Image, boxes: Sequence[Box]) -> Image.Image:
             min(picture.width, right + margin),
             min(picture.height, bottom + margin),
         )
-        # A face of 8 blocks a side names nobody; the blur only softens the blocks' edges.
+        # A face of 5 blocks a side names nobody, nor does it show an expression; the blur only softens
+        # the blocks' edges.
         size = (area[2] - area[0], area[3] - area[1])
-        blocks = picture.crop(area).resize((8, 8), Image.Resampling.BOX).resize(size, Image.Resampling.NEAREST)
-        picture.paste(blocks.filter(ImageFilter.GaussianBlur(max(size) / 32)), area)
+        blocks = picture.crop(area).resize((5, 5), Image.Resampling.BOX).resize(size, Image.Resampling.NEAREST)
+        picture.paste(blocks.filter(ImageFilter.GaussianBlur(max(size) / 16)), area)
     return picture
 
 
-def _write(
-    draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, colour: str, font: Font, size: tuple[int, int]
-) -> None:
-    """Write above a box's corner, or below it where there is no room; never outside the picture."""
+def _place_tag(draw: ImageDraw.ImageDraw, box: Box, text: str, font: Font, size: tuple[int, int]) -> Box:
+    """Place words above a box, or inside its upper edge where there is no room; never outside the picture."""
     width, height = _measure(draw, text, font)
-    x = min(max(0, corner[0]), max(0, size[0] - width))
-    y = corner[1] - height if corner[1] >= height else corner[1]
-    _draw_tag(draw, (x, y), text, colour, font)
+    left = min(max(0, box[0]), max(0, size[0] - width))
+    top = box[1] - height if box[1] >= height else box[1]
+    return left, top, left + width, top + height
+
+
+def _overlap(first: Box, second: Box) -> bool:
+    return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] and second[1] < first[3]
 
 
 def _add_legend(draw: ImageDraw.ImageDraw, entries: list[tuple[str, str]], font: Font, size: tuple[int, int]) -> None:
     """Write a tag a class into the lower left corner, one above the other."""
     bottom = size[1]
     for text, colour in reversed(entries):
-        bottom -= _measure(draw, text, font)[1]
-        _draw_tag(draw, (0, bottom), text, colour, font)
+        width, height = _measure(draw, text, font)
+        bottom -= height
+        _draw_tag(draw, (0, bottom, width, bottom + height), text, colour, font)
 
 
-def _draw_tag(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, colour: str, font: Font) -> None:
-    width, height = _measure(draw, text, font)
+def _draw_tag(draw: ImageDraw.ImageDraw, tag: Box, text: str, colour: str, font: Font) -> None:
     left, top, *_ = draw.textbbox((0, 0), text, font=font)
-    draw.rectangle((*place, place[0] + width, place[1] + height), fill=colour)
-    draw.text((place[0] + 3 - left, place[1] + 3 - top), text, fill="white", font=font)
+    draw.rectangle(tag, fill=colour)
+    draw.text((tag[0] + 3 - left, tag[1] + 3 - top), text, fill="white", font=font)
 
 
 def _measure(draw: ImageDraw.ImageDraw, text: str, font: Font) -> tuple[int, int]:

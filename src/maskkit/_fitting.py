@@ -73,8 +73,6 @@ def fit_every_layer(
     if not isinstance(head, TransferHead):
         raise ValueError(f"fine_tune=True trains a TransferHead, not {type(head).__name__}; leave head=None.")
     augment = classifier.augment
-    if augment not in ("auto", None) and not callable(augment):
-        raise ValueError(f"augment={augment!r} is unknown; use 'auto', None or a callable (image, rng).")
     given = {name: getattr(classifier, name) for name in FINE_TUNE_DEFAULTS if getattr(classifier, name) is not None}
     fine_tune(
         classifier.embedder_,

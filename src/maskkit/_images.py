@@ -57,6 +57,11 @@ def load_image(source: ImageSource, *, name: str | None = None) -> RgbImage:
         raise
     except FileNotFoundError as exc:
         raise ImageError(f"{name}: no such file; check the path.") from exc
+    except Image.DecompressionBombError as exc:
+        raise ImageError(
+            f"{name}: has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, which may be an attack; "
+            f"shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS if you trust it."
+        ) from exc
     except Exception as exc:  # Pillow's decoders raise nearly anything on a broken file
         raise ImageError(f"{name}: cannot be read as an image ({exc}).") from exc
 

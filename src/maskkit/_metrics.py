@@ -36,12 +36,16 @@ def bootstrapped(value: float, samples: Floats, n: int) -> Estimate:
     """Estimate a figure with the percentile interval of its bootstrap samples.
 
     Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3. Samples in
-    which the figure does not exist (NaN) are left out.
+    which the figure does not exist (NaN) are left out. A figure of 0 or 1 that no sample changes gets
+    Wilson's interval of such a share of n cases.
     """
     known = samples[~np.isnan(samples)]
     if np.isnan(value) or known.size == 0:
         return Estimate(np.nan, np.nan, np.nan, n)
     low, high = np.percentile(known, [2.5, 97.5])
+    if low == high == value and value in (0, 1):
+        # Resampling no mistakes gives no mistakes, however few the cases: take the interval of a share.
+        return wilson(value * n, n)
     return Estimate(float(value), float(low), float(high), n)
 
 

@@ -79,10 +79,8 @@ def write_model(
         If the folder exists and is something else, or cannot be written.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / CONFIG_FILE).is_file() and (folder.is_file() or any(folder.iterdir())):
-        raise ModelFileError(f"{folder}: exists and is no model of maskkit; choose another name.")
+    check_target(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
         new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
             _fill_folder(new, config, tensors, half=half, card=card)
@@ -92,8 +90,26 @@ def write_model(
         finally:
             shutil.rmtree(new, ignore_errors=True)
     except OSError as exc:
-        raise ModelFileError(f"{folder}: cannot be written ({exc}).") from exc
+        raise ModelFileError(f"{folder}: cannot be written ({exc.strerror}).") from exc
     return folder
+
+
+def check_target(folder: Path) -> None:
+    """Check that a model can be written under a name, which a training of hours had better know before.
+
+    Raises
+    ------
+    ModelFileError
+        If the folder is something else than a model, or cannot be made.
+    """
+    if folder.exists() and not (folder / CONFIG_FILE).is_file() and (folder.is_file() or any(folder.iterdir())):
+        raise ModelFileError(f"{folder}: exists and is no model of maskkit; choose another name.")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder.parent):
+            pass
+    except OSError as exc:
+        raise ModelFileError(f"{folder}: cannot be written ({exc.strerror}); choose another place.") from exc
 
 
 def _fill_folder(folder: Path, config: ModelConfig, tensors: dict[str, torch.Tensor], *, half: bool, card: str) -> None:
@@ -127,7 +143,7 @@ def read_model(folder: str | os.PathLike[str]) -> tuple[ModelConfig, dict[str, t
     try:
         document = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         data = (folder / TENSOR_FILE).read_bytes()
-    except FileNotFoundError as exc:
+    except (FileNotFoundError, NotADirectoryError) as exc:
         raise ModelFileError(
             f"{folder}: is no model of maskkit ({Path(exc.filename).name} is missing); pass a folder that save() wrote."
         ) from exc

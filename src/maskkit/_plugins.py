@@ -11,6 +11,8 @@ from maskkit.exceptions import PluginError
 
 Group: TypeAlias = Literal["backbones", "detectors", "reporters"]
 
+_METHODS: dict[Group, str] = {"backbones": "build", "detectors": "detect", "reporters": "report"}
+
 # Library that a built-in plugin imports -> extra that installs it.
 _EXTRAS = {
     "cv2": "opencv",
@@ -48,7 +50,14 @@ def load(group: Group, spec: str, **params: Any) -> Any:
     """
     name, _, argument = spec.partition(":")
     factory = load_class(group, name)
-    return factory(argument, **params) if argument else factory(**params)
+    try:
+        return factory(argument, **params) if argument else factory(**params)
+    except TypeError as exc:
+        if argument or params:
+            raise
+        raise PluginError(
+            f"{group[:-1]} {spec!r} cannot be made without an argument ({exc}); want '{name}:NAME'."
+        ) from exc
 
 
 def load_class(group: Group, name: str) -> Any:
@@ -63,8 +72,22 @@ def load_class(group: Group, name: str) -> Any:
 
 
 def resolve(group: Group, plugin: Any) -> Any:
-    """Give back an instance as it is and turn a name into one."""
-    return load(group, plugin) if isinstance(plugin, str) else plugin
+    """Give back an instance as it is and turn a name into one.
+
+    Raises
+    ------
+    PluginError
+        As `load` does, or if what was given has not the method of its group.
+    """
+    if isinstance(plugin, str):
+        return load(group, plugin)
+    method = _METHODS[group]
+    if isinstance(plugin, type) or not callable(getattr(plugin, method, None)):
+        shown = f"the class {plugin.__name__}" if isinstance(plugin, type) else f"{plugin!r}"
+        raise PluginError(
+            f"{group[:-1]} is {shown}; want a name ({', '.join(names(group))}) or an instance with {method}()."
+        )
+    return plugin
 
 
 def name_of(group: Group, plugin: Any) -> str:

@@ -205,7 +205,7 @@ class PhotoResult(Sequence[FaceResult]):
         return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
 
     def to_dataframe(self) -> "DataFrame":
-        """Give a row a face as a pandas DataFrame; needs the extra ``pandas``.
+        """Give a row a face as a pandas DataFrame, or one with the status alone; needs the extra ``pandas``.
 
         Raises
         ------
@@ -261,23 +261,10 @@ ROW_FIELDS = (
 
 
 def rows_of(photo: PhotoResult) -> list[dict[str, Any]]:
-    """Give a row a face, with the keys of `ROW_FIELDS`; a photo without faces has none."""
-    return [
-        dict(
-            zip(
-                ROW_FIELDS,
-                (
-                    photo.name,
-                    photo.status,
-                    index,
-                    face.decision,
-                    face.label,
-                    face.probability,
-                    face.detection_score,
-                    *face.box,
-                ),
-                strict=True,
-            )
-        )
+    """Give a row a face, with the keys of `ROW_FIELDS`; a photo without faces has one, empty but for its status."""
+    faces: list[tuple[Any, ...]] = [
+        (index, face.decision, face.label, face.probability, face.detection_score, *face.box)
         for index, face in enumerate(photo.faces)
     ]
+    nothing = (None,) * (len(ROW_FIELDS) - 2)
+    return [dict(zip(ROW_FIELDS, (photo.name, photo.status, *row), strict=True)) for row in faces or [nothing]]

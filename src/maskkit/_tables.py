@@ -97,6 +97,11 @@ def format_cell(cell: Cell) -> str:
     return str(cell)
 
 
+def format_percent(probability: float) -> str:
+    """Write a probability as a percentage; what is not quite sure is not called 100 %."""
+    return ">99%" if 0.995 <= probability < 1 else f"{probability:.0%}"
+
+
 def to_rich(table: Table) -> "RichTable | Group":
     """Lay a table out for a terminal.
 

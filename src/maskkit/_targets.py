@@ -18,6 +18,9 @@ def check_labels(y: ArrayLike) -> NDArray[Any]:
     ValueError
         If they mix str with another type, or are no column.
     """
+    for row, label in enumerate(y if isinstance(y, (list, tuple)) else ()):
+        if label is None or label != label:
+            raise ValueError(f"y[{row}] is {label!r}; want a label for every image.")
     # NumPy would turn a list of str and int into str without a word.
     kinds = {type(label) for label in y} if isinstance(y, (list, tuple)) else set()
     if any(issubclass(kind, str) for kind in kinds) and not all(issubclass(kind, str) for kind in kinds):
@@ -38,7 +41,9 @@ def encode_labels(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     check_classification_targets(y)
     classes, targets = np.unique(y, return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"y holds 1 class, {classes[0]!r}; want two or more: add examples of another class.")
+        raise ValueError(
+            f"y holds 1 class, {classes[:1].tolist()[0]!r}; want two or more: add examples of another class."
+        )
     return classes, targets
 
 

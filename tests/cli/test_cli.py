@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -122,7 +123,7 @@ def test_evaluate_fails_under_a_limit(model, data, capsys):
 
 def test_evaluate_asks_for_the_split(model, data, capsys):
     code, _, err = run(capsys, "evaluate", data, "--model", model)
-    assert code == 1
+    assert code == 2
     assert "DATA has train, validation" in err
 
 
@@ -176,9 +177,80 @@ def test_predict_reports_the_unreadable_and_goes_on(model, photo, tmp_path, caps
     code, out, err = run(capsys, "predict", broken, photo, "--model", model, "--format", "jsonl")
     assert code == 1
     assert [json.loads(line)["status"] for line in out.splitlines()] == ["unreadable", "ok"]
-    assert err.count("\n") == 1
-    assert "1 of the photos could not be read" in err
-    assert "broken.jpg" in err
+    assert err.startswith(f"maskkit: {broken}: cannot be read as an image")
+    assert err.endswith("maskkit: error: 1 of 2 photos could not be read\n")
+
+
+def test_predict_gives_each_photo_a_row(model, photo, tmp_path, capsys):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"nothing")
+    _, out, _ = run(capsys, "predict", broken, photo, "--model", model, "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["status"] for row in rows] == ["unreadable", "ok"]
+    assert rows[0]["label"] == ""
+    assert rows[1]["label"]
+
+
+def test_out_is_checked_before_training(data, tmp_path, capsys):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "notes.txt").write_text("mine")
+    for out, said in ((other, "exists and is no model"), (photo_file(tmp_path) / "model", "cannot be written")):
+        code, _, err = run(capsys, "train", data, "--out", out, "--backbone", "nothing", "--overwrite")
+        assert code == 1
+        assert said in err  # and not that the backbone is unknown
+    assert (other / "notes.txt").read_text() == "mine"
+
+
+def photo_file(folder):
+    path = folder / "file.png"
+    path.write_bytes(b"")
+    return path
+
+
+def test_train_refuses_annotated_photos(tmp_path, capsys):
+    (tmp_path / "annotations").mkdir()
+    code, _, err = run(capsys, "train", tmp_path, "--out", tmp_path / "model")
+    assert code == 1
+    assert "want face crops" in err
+
+
+def test_reporters_are_checked_before_the_model_is_loaded(data, capsys):
+    code, _, err = run(capsys, "evaluate", data, "--split", "validation", "--model", "gone/", "--report", "consle")
+    assert code == 1
+    assert "reporter 'consle' is unknown" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["predict", "a.jpg", "--blur"], "--blur"),
+        (["demo", "--out", "picture.txt"], "ending names no format"),
+        (["data", "info", ".", "--format", "csv"], "--format"),
+    ],
+)
+def test_bad_usage_is_named(arguments, said, capsys):
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert said in " ".join(err.replace("\u2502", " ").split())
+
+
+def test_a_url_is_refused_as_it_was_given(capsys):
+    code, _, err = run(capsys, "predict", "https://example.com/a.jpg")
+    assert code == 1
+    assert "https://example.com/a.jpg: is a URL" in err
+
+
+@pytest.mark.filterwarnings("default")
+def test_skipped_images_are_told_in_one_line(data, tmp_path, capsys):
+    folder = tmp_path / "data"
+    shutil.copytree(data, folder)
+    (folder / "Train" / "with_mask" / "broken.png").write_bytes(b"nothing")
+    options = "--backbone timm:test_resnet --weights none --image-size 48 --detector whole --quiet --on-error skip"
+    code, _, err = run(capsys, "train", folder, "--out", tmp_path / "model", *options.split())
+    assert code == 0
+    assert err.startswith("maskkit: warning: 1 of ")
+    assert "train.py" not in err
 
 
 def test_data_info_counts(data, tmp_path, capsys):

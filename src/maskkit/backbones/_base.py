@@ -79,7 +79,12 @@ def read_state_dict(path: str | os.PathLike[str]) -> StateDict:
         else:
             state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as exc:  # pickle, zip and safetensors readers each raise their own
-        raise WeightsError(f"{file}: is no state dict that can be read safely ({exc}).") from exc
+        # torch's message goes on to advise reading it unsafely.
+        reason = str(exc).partition("\n")[0].partition(". ")[0]
+        raise WeightsError(
+            f"{file}: is no state dict that can be read safely ({reason}); want a .safetensors file or one that "
+            f"torch.save(net.state_dict(), path) wrote."
+        ) from exc
     for wrapper in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]

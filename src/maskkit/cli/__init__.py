@@ -2,11 +2,14 @@
 
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
 
 from maskkit.cli import checks, data, demo, evaluate, predict, train
+
+INTERRUPTED = 130  # a shell's number for Ctrl-C
 
 app = typer.Typer(
     help="Tell, for every face in a picture, whether a mask is worn.",
@@ -43,14 +46,29 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line: exit 1 and one line for a user's mistake, 2 for bad usage."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
+    warnings.showwarning = _show_warning  # type: ignore[assignment]  # we need the message alone
     try:
         app([argument for argument in arguments if argument != "--debug"])
     except BrokenPipeError:
         # Whoever read the output has gone, `| head` say. What is still buffered goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except SystemExit as exc:
+        if exc.code == INTERRUPTED:
+            print("maskkit: interrupted", file=sys.stderr)
+        raise
     except Exception as exc:  # the last line of defence: shown in one line, or whole with --debug
         if debug:
             raise
-        print(f"maskkit: error: {' '.join(str(exc).split()) or type(exc).__name__}", file=sys.stderr)
+        print(f"maskkit: error: {_describe(exc)}", file=sys.stderr)
         sys.exit(1)
+
+
+def _describe(exc: Exception) -> str:
+    if isinstance(exc, OSError) and exc.filename is not None:
+        return f"{exc.filename}: {exc.strerror}"
+    return " ".join(str(exc).split()) or type(exc).__name__
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    print(f"maskkit: warning: {message}", file=sys.stderr)

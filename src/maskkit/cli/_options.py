@@ -24,6 +24,13 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+class OnError(StrEnum):
+    """What becomes of images that cannot be read."""
+
+    RAISE = "raise"
+    SKIP = "skip"
+
+
 DEFAULT_MODEL = "maskkit-lite0"
 
 ModelOption = Annotated[
@@ -35,8 +42,14 @@ DetectorOption = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print the results.")]
+OnErrorOption = Annotated[
+    OnError, typer.Option(help="What images that cannot be read do: end the run, or be left out.")
+]
 SplitOption = Annotated[
-    str | None, typer.Option(help="Which split of DATA, such as Validation. Needless where there is only one.")
+    str | None,
+    typer.Option(
+        help="Which split of DATA, such as Validation. By default the only one; train and collage take Train."
+    ),
 ]
 
 
@@ -63,8 +76,10 @@ def choose_split(faces: Any, wanted: str | None, *, default: str | None = None) 
     name = (wanted or "").lower() or (default if default in splits else None)
     if name is None and len(splits) == 1:
         name = next(iter(splits))
+    if name is None:
+        raise typer.BadParameter(f"DATA has {', '.join(splits)}; name one of them", param_hint="--split")
     if name not in splits:
-        raise DataError(f"--split {wanted or 'is missing and'} names no split; DATA has {', '.join(splits)}.")
+        raise DataError(f"--split {wanted}: no such split; DATA has {', '.join(splits)}.")
     return splits[name]
 
 
@@ -75,6 +90,8 @@ def find_images(sources: Iterable[str]) -> list[Path]:
 
     found: list[Path] = []
     for source in sources:
+        if "://" in source:
+            raise DataError(f"{source}: is a URL, and prediction uses no network; download it and pass the file.")
         path = Path(source)
         if path.is_dir():
             images = find_images_below(path)
@@ -90,6 +107,23 @@ def find_images(sources: Iterable[str]) -> list[Path]:
         else:
             found.append(path)
     return found
+
+
+def refuse_for_photos(option: str, value: Any) -> None:
+    """Raise BadParameter if an option for crops was given for photos."""
+    if value is not None:
+        raise typer.BadParameter("DATA holds annotated photos, which have none", param_hint=option)
+
+
+def check_picture(path: Path) -> None:
+    """Check that the ending names a format of pictures that can be written; raises BadParameter."""
+    from PIL import Image
+
+    endings = Image.registered_extensions()
+    if endings.get(path.suffix.lower()) not in Image.SAVE:
+        raise typer.BadParameter(
+            f"{path}: its ending names no format of pictures; use .png or .jpg", param_hint="--out"
+        )
 
 
 def print_json(value: Any) -> None:

@@ -1,11 +1,20 @@
 """maskkit data: look at data before training on them."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from maskkit.cli._options import Format, FormatOption, SplitOption, choose_split, holds_photos, print_json
+from maskkit.cli._options import SplitOption, check_picture, choose_split, holds_photos, print_json, refuse_for_photos
+
+
+class Format(StrEnum):
+    """How a description is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
 
 app = typer.Typer(help="Look at data before training on them.", no_args_is_help=True)
 
@@ -18,7 +27,7 @@ DataArgument = Annotated[
 def info(
     data: DataArgument,
     chart: Annotated[Path | None, typer.Option(help="Write a chart to this PNG file.")] = None,
-    output: FormatOption = Format.TABLE,
+    output: Annotated[Format, typer.Option("--format", "-f", help="How to print the description.")] = Format.TABLE,
 ) -> None:
     """Count images by class and split, and show their sizes.
 
@@ -31,10 +40,8 @@ def info(
         import rich
 
         rich.print(description)
-    elif output is Format.JSON:
-        print_json(description.to_dict())
     else:
-        raise typer.BadParameter(f"{output.value!r}; data info prints table or json", param_hint="--format")
+        print_json(description.to_dict())
     if chart is not None:
         typer.echo(f"written: {description.save_chart(chart)}", err=True)
 
@@ -55,8 +62,11 @@ def collage(
     """
     from maskkit import datasets
 
+    check_picture(out)
     loaded = _load(data)
-    if not holds_photos(data):
+    if holds_photos(data):
+        refuse_for_photos("--split", split)
+    else:
         loaded = choose_split(loaded, split, default="train")
     picture = datasets.collage(loaded, n_columns=columns, n_rows=rows, blur=blur, random_state=seed)
     picture.save(out)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskkit.cli._options import DEFAULT_MODEL, ModelOption, load_model
+from maskkit.cli._options import DEFAULT_MODEL, ModelOption, check_picture, load_model
 
 if TYPE_CHECKING:
     from maskkit import FaceResult
@@ -27,6 +27,7 @@ def demo(
     import rich
     from skimage.data import astronaut
 
+    check_picture(out)
     classifier = load_model(model)
     portrait = astronaut()
     masked = _paint_mask(portrait, classifier.predict_faces(portrait)[0])

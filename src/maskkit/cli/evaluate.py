@@ -12,12 +12,15 @@ from maskkit.cli._options import (
     Format,
     FormatOption,
     ModelOption,
+    OnError,
+    OnErrorOption,
     SplitOption,
     choose_split,
     holds_photos,
     load_model,
     print_csv,
     print_json,
+    refuse_for_photos,
 )
 
 
@@ -38,6 +41,7 @@ def evaluate(
     fail_under: Annotated[
         list[str] | None, typer.Option(help="Exit 1 if a figure is lower, as in accuracy=0.98. Repeatable.")
     ] = None,
+    on_error: OnErrorOption = OnError.RAISE,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Measure a model on labelled crops or annotated photos, with 95 % intervals.
@@ -48,14 +52,20 @@ def evaluate(
     from maskkit._plugins import resolve
     from maskkit.datasets import load_faces, load_photos
 
+    # Whatever can be wrong with the question is found before the answer is computed.
     limits = [_parse_limit(text) for text in fail_under or ()]
-    classifier = load_model(model, detector=detector, device=device)
+    specs = [f"json:{json}"] * (json is not None) + [f"plots:{plots}"] * (plots is not None) + (report or [])
+    takers = [resolve("reporters", spec) for spec in specs]
     result: evaluation.Evaluation | evaluation.PhotoEvaluation
     if holds_photos(data):
-        result = evaluation.evaluate_photos(classifier, load_photos(data))
+        refuse_for_photos("--split", split)
+        photos = load_photos(data, on_error=on_error.value)
+        result = evaluation.evaluate_photos(load_model(model, detector=detector, device=device), photos)
     else:
-        faces = choose_split(load_faces(data), split)
-        result = evaluation.evaluate(classifier, faces.paths, faces.labels)
+        if detector is not None:
+            raise typer.BadParameter("DATA holds face crops, in which nothing is detected", param_hint="--detector")
+        faces = choose_split(load_faces(data, on_error=on_error.value), split)
+        result = evaluation.evaluate(load_model(model, device=device), faces.paths, faces.labels)
     metrics = result.metrics()
     unknown = [name for name, _ in limits if name not in metrics]
     if unknown:
@@ -75,9 +85,8 @@ def evaluate(
             print(json_module.dumps(row))
     else:
         print_json(result.to_dict())
-    specs = [f"json:{json}"] * (json is not None) + [f"plots:{plots}"] * (plots is not None) + (report or [])
-    for spec in specs:
-        written = resolve("reporters", spec).report(result)
+    for taker in takers:
+        written = taker.report(result)
         if written is not None:
             typer.echo(f"written: {written}", err=True)
     missed = [

@@ -39,14 +39,21 @@ def predict(
 
     Example: maskkit predict street.jpg --save drawn
     """
+    if blur and save is None:
+        raise typer.BadParameter("is for the photos that --save writes", param_hint="--blur")
+    paths = find_images(sources)
     classifier = load_model(model, detector=detector, device=device)
-    unreadable: list[str] = []
+    n_unreadable = 0
     stems: set[str] = set()
 
     def photos() -> Iterator["PhotoResult"]:
-        for photo in classifier.predict_photos(find_images(sources)):
+        nonlocal n_unreadable
+        for photo in classifier.predict_photos(paths):
             if photo.error is not None:
-                unreadable.append(photo.error)
+                if len(paths) == 1:
+                    raise ValueError(photo.error)
+                n_unreadable += 1
+                typer.echo(f"maskkit: {photo.error}", err=True)
             else:
                 stem = _free_stem(photo.name, stems)
                 if save is not None:
@@ -59,8 +66,8 @@ def predict(
     for folder in (save, save_crops):
         if folder is not None and folder.is_dir():
             typer.echo(f"written: {folder}", err=True)
-    if unreadable:
-        raise ValueError(f"{len(unreadable)} of the photos could not be read: {' '.join(unreadable)}")
+    if n_unreadable:
+        raise ValueError(f"{n_unreadable} of {len(paths)} photos could not be read")
 
 
 def _free_stem(source: str, taken: set[str]) -> str:

@@ -1,19 +1,11 @@
 """maskkit train."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from maskkit.cli._options import DeviceOption, SplitOption, choose_split
-
-
-class OnError(StrEnum):
-    """What becomes of images that cannot be read."""
-
-    RAISE = "raise"
-    SKIP = "skip"
+from maskkit.cli._options import DeviceOption, OnError, OnErrorOption, SplitOption, choose_split, holds_photos
 
 
 def train(
@@ -25,7 +17,7 @@ def train(
     fine_tune: Annotated[bool, typer.Option("--fine-tune", help="Train every layer, not the head alone.")] = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Images computed at once.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="The highest of the one-cycle schedule.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=0, help="The highest of the one-cycle schedule.")] = None,
     image_size: Annotated[int | None, typer.Option(min=16, help="Side of the input, in pixels.")] = None,
     class_weight: Annotated[str | None, typer.Option(help="balanced: each class counts the same.")] = None,
     early_stopping: Annotated[
@@ -36,7 +28,7 @@ def train(
     device: DeviceOption = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     half: Annotated[bool, typer.Option("--half", help="Store weights as float16, at half the size.")] = False,
-    on_error: Annotated[OnError, typer.Option(help="What an image that cannot be read does.")] = OnError.RAISE,
+    on_error: OnErrorOption = OnError.RAISE,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in --out.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
@@ -45,11 +37,15 @@ def train(
     Example: maskkit train face-mask-12k --backbone efficientnet_lite0 --out model
     """
     from maskkit import MaskClassifier
+    from maskkit._model_folder import check_target
     from maskkit.datasets import load_faces
-    from maskkit.exceptions import ModelFileError
+    from maskkit.exceptions import DataError, ModelFileError
 
+    check_target(out)
     if out.exists() and not overwrite:
         raise ModelFileError(f"{out}: exists; choose another name or add --overwrite.")
+    if holds_photos(data):
+        raise DataError(f"{data}: holds annotated photos; want face crops sorted into one folder a class.")
     faces = choose_split(load_faces(data, on_error=on_error.value, random_state=seed), split, default="train")
     classifier = MaskClassifier(
         backbone,

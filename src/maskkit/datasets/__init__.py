@@ -14,7 +14,7 @@ from maskkit._crops import crop_square
 from maskkit._drawing import blur_faces
 from maskkit._images import load_image
 from maskkit.datasets._description import Description, describe_faces, describe_photos
-from maskkit.datasets._face_data import FaceData, as_photos, as_splits
+from maskkit.datasets._face_data import FaceBunch, FaceData, as_photos, as_splits
 from maskkit.datasets._folders import check_folder, find_faces, find_images_below, find_unreadable, warn_of_skipped
 from maskkit.datasets._voc import AnnotatedPhoto, find_annotations, read_annotation
 from maskkit.exceptions import DataError
@@ -97,11 +97,11 @@ def load_faces(
             )
         if shuffle:
             pairs = [pairs[index] for index in check_random_state(random_state).permutation(len(pairs))]
-        splits[name] = Bunch(
+        splits[name] = FaceBunch(
             paths=[path for path, _ in pairs], labels=np.array([label for _, label in pairs], dtype=np.str_)
         )
     warn_of_skipped(skipped, len(everything), "images")
-    faces = Bunch(splits=splits, skipped=list(skipped.items()))
+    faces = FaceBunch(splits=splits, skipped=list(skipped.items()))
     faces.update(splits["all"] if folder in found else splits)
     return faces
 

@@ -13,6 +13,21 @@ FaceData: TypeAlias = Bunch | tuple[Sequence[Any], Sequence[Any]] | Sequence[Ann
 """What `describe` and `collage` take: from `load_faces`, (paths, labels), or from `load_photos`."""
 
 
+class FaceBunch(Bunch):
+    """A Bunch that shows how much there is of what, not every path."""
+
+    def __repr__(self) -> str:
+        splits = self.get("splits", {"all": self})
+        shown = ", ".join(f"{name}: {len(split['paths']):,}" for name, split in splits.items())
+        return f"<faces, {shown}>"
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            raise AttributeError(f"there is no {name!r}; there are {', '.join(self)}") from None
+
+
 def as_photos(faces: FaceData) -> list[AnnotatedPhoto] | None:
     """Give a list of photos, None for images of one face each."""
     if isinstance(faces, (Bunch, tuple, str)) or not hasattr(faces, "__iter__"):

@@ -15,7 +15,7 @@ from maskkit._labels import index_labels
 from maskkit._metrics import bootstrapped, class_scores, macro, resample, roc_auc, wilson
 from maskkit._tables import Estimate, Rows, Table
 from maskkit.evaluation._checks import check_proba, check_resamples, list_classes
-from maskkit.evaluation._report import ReportMixin, plain, send
+from maskkit.evaluation._report import ReportMixin, plain, resolve_reporters
 from maskkit.reporters._base import Reporter
 
 if TYPE_CHECKING:
@@ -147,8 +147,7 @@ class Evaluation(ReportMixin):
         drawn = {"confusion_matrix": _figures.draw_confusion(self.confusion, self.classes)}
         if self.roc:
             drawn["roc"] = _figures.draw_roc(self.roc, self.estimates["auc"])
-        if self.mistakes:
-            drawn["worst_mistakes"] = _figures.draw_mistakes(self.mistakes)
+        drawn["worst_mistakes"] = _figures.draw_mistakes(self.mistakes)
         return drawn
 
 
@@ -193,10 +192,10 @@ def evaluate(
 
     Notes
     -----
-    A bootstrapped figure of 1 has an interval without width, however few the faces; see the accuracy,
-    whose interval knows how many there were.
+    A bootstrapped figure of 0 or 1 that no sample changes has the interval of a share of as many faces.
     """
     check_resamples(n_resamples)
+    takers = resolve_reporters(reporters)
     sources = check_images(X)
     classes = list_classes(classifier)
     truths = index_labels(y, classes)
@@ -228,7 +227,8 @@ def evaluate(
             for index in surest
         ),
     )
-    send(evaluation, reporters)
+    for reporter in takers:
+        reporter.report(evaluation)
     return evaluation
 
 

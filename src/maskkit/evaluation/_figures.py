@@ -64,6 +64,12 @@ def draw_roc(roc: Mapping[Any, Curve], auc: Estimate) -> Figure:
 def draw_mistakes(mistakes: Sequence["Mistake"]) -> Figure:
     """Draw the surest mistakes with file name, truth, label and probability."""
     shown = mistakes[:N_MISTAKES]
+    if not shown:
+        # A picture all the same: it replaces that of an earlier model in the folder.
+        figure, axes = _new_figure(4.8, 1.6)
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "no mistakes", ha="center", va="center", fontsize=12)
+        return figure
     n_columns = min(4, len(shown))
     n_rows = -(-len(shown) // n_columns)
     figure = Figure(figsize=(2.4 * max(n_columns, 2), 2.9 * n_rows), dpi=120, layout=_layout())

@@ -11,7 +11,7 @@ from maskkit._labels import match_labels
 from maskkit._tables import Estimate, Rows, Table
 from maskkit.evaluation._checks import check_resamples, list_classes
 from maskkit.evaluation._counts import FOUND_IOU, SIZES, Annotated, PhotoCounts
-from maskkit.evaluation._report import ReportMixin, plain, send
+from maskkit.evaluation._report import ReportMixin, plain, resolve_reporters
 from maskkit.reporters._base import Reporter
 
 if TYPE_CHECKING:
@@ -175,10 +175,13 @@ def evaluate_photos(
 
     Notes
     -----
-    A bootstrapped figure of 1 has an interval without width, however few the photos.
+    A bootstrapped figure of 0 or 1 that no sample changes has the interval of a share of as many faces.
     """
     check_resamples(n_resamples)
+    takers = resolve_reporters(reporters)
     photos = list(photos)
+    if strangers := [photo for photo in photos if not hasattr(photo, "boxes_xyxy")]:
+        raise TypeError(f"photos holds {strangers[0]!r}; want a list of AnnotatedPhoto, as load_photos gives.")
     classes = list_classes(classifier)
     meant = match_labels((str(label) for photo in photos for label in photo.labels), classes)
     if not meant:
@@ -198,5 +201,6 @@ def evaluate_photos(
         counts.estimate(n_resamples, np.random.default_rng(random_state)),
         counts.curves(),
     )
-    send(evaluation, reporters)
+    for reporter in takers:
+        reporter.report(evaluation)
     return evaluation

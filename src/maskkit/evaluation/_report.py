@@ -6,7 +6,7 @@ from typing import Any
 
 from maskkit import _plugins
 from maskkit._tables import Estimate, Table, to_html, to_rich
-from maskkit.reporters._base import Report, Reporter
+from maskkit.reporters._base import Reporter
 
 
 class ReportMixin:
@@ -28,17 +28,16 @@ class ReportMixin:
         return "".join(map(to_html, self.tables()))
 
 
-def send(evaluation: Report, reporters: str | Reporter | Iterable[str | Reporter]) -> None:
-    """Hand an evaluation to reporters, given as names or instances, one or several.
+def resolve_reporters(reporters: str | Reporter | Iterable[str | Reporter]) -> list[Reporter]:
+    """List reporters that were given as names or instances, one or several.
 
     Raises
     ------
     PluginError
-        If a name is unknown or its plugin does not load; then nothing is reported.
+        If a name is unknown or its plugin does not load.
     """
     given = [reporters] if isinstance(reporters, str) or hasattr(reporters, "report") else list(reporters)
-    for reporter in [_plugins.resolve("reporters", reporter) for reporter in given]:
-        reporter.report(evaluation)
+    return [_plugins.resolve("reporters", reporter) for reporter in given]
 
 
 def plain(estimate: Estimate) -> dict[str, float | int | None]:
