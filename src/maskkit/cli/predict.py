@@ -14,6 +14,7 @@ from maskkit.cli._options import (
     FormatOption,
     ModelOption,
     find_images,
+    free_stem,
     load_model,
     print_csv,
     print_json,
@@ -48,7 +49,7 @@ def predict(
             if photo.error is not None:
                 unreadable.append(photo.error)
             else:
-                stem = _free_stem(photo.name, stems)
+                stem = free_stem(photo.name, stems)
                 if save is not None:
                     photo.save(save / f"{stem}.png", blur=blur)
                 if save_crops is not None:
@@ -61,15 +62,6 @@ def predict(
             typer.echo(f"written: {folder}", err=True)
     if unreadable:
         raise ValueError(f"{len(unreadable)} of the photos could not be read: {' '.join(unreadable)}")
-
-
-def _free_stem(source: str, taken: set[str]) -> str:
-    """Name what is written as its source; two photos of one name do not overwrite each other."""
-    stem, number = Path(source).stem, 2
-    while stem in taken:
-        stem, number = f"{Path(source).stem}-{number}", number + 1
-    taken.add(stem)
-    return stem
 
 
 def _print(photos: Iterable["PhotoResult"], output: Format) -> None:
