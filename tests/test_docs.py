@@ -56,9 +56,16 @@ def test_docstring_examples_run():
     import maskkit.testing
 
     tried = 0
-    for thing in (maskkit.MaskClassifier, maskkit.FaceEmbedder, maskkit.TransferHead, maskkit.testing.make_faces):
+    examples = (
+        maskkit.MaskClassifier,
+        maskkit.FaceEmbedder,
+        maskkit.TransferHead,
+        maskkit.explain,
+        maskkit.testing.make_faces,
+    )
+    for thing in examples:
         for test in doctest.DocTestFinder(recurse=False).find(thing, thing.__name__, globs={}):
             result = doctest.DocTestRunner().run(test)
             assert result.failed == 0
             tried += result.attempted
-    assert tried >= 12
+    assert tried >= 18

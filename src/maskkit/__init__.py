@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from maskkit._classifier import MaskClassifier
     from maskkit._embedder import FaceEmbedder
+    from maskkit._explain import explain, explain_faces
+    from maskkit._explanation import Explanation, PhotoExplanation
     from maskkit._head import TransferHead
     from maskkit._results import FaceResult, PhotoResult
     from maskkit.evaluation import Evaluation, PhotoEvaluation, evaluate, evaluate_photos
@@ -24,6 +26,10 @@ _HOMES = {
     "evaluate_photos": "evaluation",
     "Evaluation": "evaluation",
     "PhotoEvaluation": "evaluation",
+    "explain": "_explain",
+    "explain_faces": "_explain",
+    "Explanation": "_explanation",
+    "PhotoExplanation": "_explanation",
 }
 
 __all__ = [
@@ -36,6 +42,10 @@ __all__ = [
     "evaluate_photos",
     "Evaluation",
     "PhotoEvaluation",
+    "explain",
+    "explain_faces",
+    "Explanation",
+    "PhotoExplanation",
     "__version__",
 ]
 

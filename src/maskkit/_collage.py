@@ -4,15 +4,12 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from maskkit._labels import colour_of
-
-if TYPE_CHECKING:
-    pass
 
 # Pictures up to this many times longer than wide fill their tile; others keep their ends.
 _CROPPED_RATIO = 4 / 3
@@ -34,20 +31,30 @@ def choose_evenly(labels: Sequence[str], n_chosen: int, generator: np.random.Ran
 
 
 def compose_tiles(
-    pictures: Sequence[Image.Image], labels: Sequence[str], classes: Sequence[str], n_columns: int, tile_px: int
+    pictures: Sequence[Image.Image],
+    labels: Sequence[Any],
+    classes: Sequence[Any],
+    n_columns: int,
+    tile_size: tuple[int, int],
+    *,
+    captions: Sequence[str] | None = None,
 ) -> Image.Image:
-    """Lay pictures out as square tiles, the name of the class under each in its colour.
+    """Lay pictures out as tiles of one size, the name of the class under each in its colour.
 
     Parameters
     ----------
     pictures : sequence of PIL images
         At least one, RGB.
-    labels : sequence of str
+    labels : sequence of str or int
         One a picture.
-    classes : sequence of str
+    classes : sequence of str or int
         Every class there is; decides the colours.
-    n_columns, tile_px : int
-        Tiles a row and their side.
+    n_columns : int
+        Tiles a row, at most.
+    tile_size : tuple of (int, int)
+        Width and height of a tile, in pixels.
+    captions : sequence of str, optional
+        What stands under the pictures instead of the label.
 
     Returns
     -------
@@ -56,20 +63,20 @@ def compose_tiles(
     """
     n_columns = min(n_columns, len(pictures))
     n_rows = -(-len(pictures) // n_columns)
-    gap, text_px = max(2, tile_px // 12), max(9, tile_px // 9)
+    width, height = tile_size
+    gap, text_px = max(2, height // 12), max(9, height // 9)
     font = _load_font(text_px)
-    lines_of = {label: _wrap(label, font, tile_px) for label in set(labels)}
+    lines = [_wrap(text, font, width) for text in (map(str, labels) if captions is None else captions)]
     line_px = round(1.25 * text_px)
-    n_lines = max(map(len, lines_of.values()))
-    step_x, step_y = tile_px + gap, tile_px + gap + n_lines * line_px
+    step_x, step_y = width + gap, height + gap + max(map(len, lines)) * line_px
     sheet = Image.new("RGB", (gap + n_columns * step_x, gap + n_rows * step_y), _PAPER)
     draw = ImageDraw.Draw(sheet)
     for place, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
         x, y = gap + place % n_columns * step_x, gap + place // n_columns * step_y
-        sheet.paste(_fit_square(picture, tile_px), (x, y))
-        for number, text in enumerate(lines_of[label], start=1):
+        sheet.paste(_fit_tile(picture, tile_size), (x, y))
+        for number, text in enumerate(lines[place], start=1):
             # Anchored at the base line, so that names with and without tails stand level.
-            place_xy = (x + tile_px / 2, y + tile_px + number * line_px)
+            place_xy = (x + width / 2, y + height + number * line_px)
             draw.text(place_xy, text, fill=colour_of(label, classes), font=font, anchor="ms")
     return sheet
 
@@ -82,9 +89,9 @@ def _load_font(size_px: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size_px)
 
 
-def _fit_square(picture: Image.Image, side_px: int) -> Image.Image:
-    size = (side_px, side_px)
-    if max(picture.size) <= _CROPPED_RATIO * min(picture.size):
+def _fit_tile(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    stretch = picture.width * size[1] / (picture.height * size[0])
+    if 1 / _CROPPED_RATIO <= stretch <= _CROPPED_RATIO:
         return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
     return ImageOps.pad(picture, size, Image.Resampling.LANCZOS, color=_FRAME)
 

@@ -1,9 +1,11 @@
-"""Boxes, words and blur over a photo."""
+"""Boxes, words, blur and heat over a photo."""
 
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from maskkit._labels import colour_of
@@ -66,6 +68,23 @@ def blur_faces(picture: Image.Image, boxes: Sequence[Box]) -> Image.Image:
         blocks = picture.crop(area).resize((5, 5), Image.Resampling.BOX).resize(size, Image.Resampling.NEAREST)
         picture.paste(blocks.filter(ImageFilter.GaussianBlur(max(size) / 16)), area)
     return picture
+
+
+def draw_heat(picture: Image.Image, heat: NDArray[np.float32]) -> Image.Image:
+    """Lay heat of shape (H, W), range 0 to 1, over a grey copy of a picture of that size."""
+    from matplotlib import colormaps
+
+    # Inferno is even to the eye and readable by the colour-blind (van der Walt and Smith 2015); on grey its
+    # colours are not taken for skin. It grows denser with the heat, so that the rest of the face stays clear.
+    colours = Image.fromarray(colormaps["inferno"](heat, bytes=True)[..., :3])
+    density = Image.fromarray((0.65 * 255 * heat).astype(np.uint8))
+    return Image.composite(colours, picture.convert("L").convert("RGB"), density)
+
+
+def resize_heat(heat: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Give heat (h, w), range 0 to 1, another width and height."""
+    # Bicubic, since bilinear interpolation of few places draws stars; it overshoots a little.
+    return np.asarray(Image.fromarray(heat).resize(size, Image.Resampling.BICUBIC)).clip(0, 1)
 
 
 def _place_tag(draw: ImageDraw.ImageDraw, box: Box, text: str, font: Font, size: tuple[int, int]) -> Box:

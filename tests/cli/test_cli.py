@@ -253,6 +253,47 @@ def test_skipped_images_are_told_in_one_line(data, tmp_path, capsys):
     assert "train.py" not in err
 
 
+def test_explain_writes_a_picture_a_photo(model, photo, tmp_path, capsys):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / photo.name).write_bytes(photo.read_bytes())
+    saved = tmp_path / "explained"
+    code, out, _ = run(capsys, "explain", photo, other, "--model", model, "--save", saved)
+    assert code == 0
+    assert sorted(path.name for path in saved.iterdir()) == ["one face-2.png", "one face.png"]
+    assert [f"written: {saved}" in line and "mask" in line for line in out.splitlines()] == [True, True]
+
+
+def test_explain_takes_crops_and_a_class(model, data, tmp_path, capsys):
+    saved = tmp_path / "explained"
+    arguments = ("--crops", "--label", "without_mask", "--model", model, "--save", saved)
+    code, out, _ = run(capsys, "explain", data / "Validation", *arguments)
+    assert code == 0
+    assert len(list(saved.iterdir())) == out.count("without_mask ") == 12
+    code, _, err = run(capsys, "explain", data / "Validation", *arguments, "--label", "hat")
+    assert code == 1
+    assert "label='hat' is no class of this model" in err
+
+
+@pytest.mark.parametrize("crops", [(), ("--crops",)])
+def test_explain_reports_the_unreadable_and_goes_on(crops, model, photo, tmp_path, capsys):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"nothing")
+    saved = tmp_path / "explained"
+    code, _, err = run(capsys, "explain", broken, photo, "--model", model, "--save", saved, *crops)
+    assert code == 1
+    assert "1 of the images could not be read" in err
+    assert "broken.jpg" in err
+    assert len(list(saved.iterdir())) == 1
+
+
+def test_explain_says_where_no_face_is(tmp_path, capsys):
+    Image.new("RGB", (200, 200)).save(tmp_path / "empty.png")
+    code, out, _ = run(capsys, "explain", tmp_path / "empty.png", "--save", tmp_path / "explained")
+    assert (code, out) == (0, f"{tmp_path / 'empty.png'}: no face\n")
+    assert not (tmp_path / "explained").exists()
+
+
 def test_data_info_counts(data, tmp_path, capsys):
     code, out, _ = run(capsys, "data", "info", data, "--chart", tmp_path / "chart.png")
     assert code == 0
@@ -323,7 +364,9 @@ def test_bad_usage_ends_with_2(arguments, capsys):
     assert run(capsys, *arguments)[0] == 2
 
 
-@pytest.mark.parametrize("verb", ["demo", "train", "evaluate", "predict", "checks", "data info", "data collage"])
+@pytest.mark.parametrize(
+    "verb", ["demo", "train", "evaluate", "predict", "explain", "checks", "data info", "data collage"]
+)
 def test_help_has_an_example(verb, capsys):
     code, out, _ = run(capsys, *verb.split(), "--help")
     assert code == 0

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from maskkit.cli import checks, data, demo, evaluate, predict, train
+from maskkit.cli import checks, data, demo, evaluate, explain, predict, train
 
 INTERRUPTED = 130  # a shell's number for Ctrl-C
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (demo.demo, train.train, evaluate.evaluate, predict.predict):
+for verb in (demo.demo, train.train, evaluate.evaluate, predict.predict, explain.explain):
     app.command()(verb)
 app.add_typer(data.app, name="data")
 app.command()(checks.checks)

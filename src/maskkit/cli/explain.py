@@ -1,0 +1,78 @@
+"""maskkit explain."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from maskkit.cli._options import (
+    DEFAULT_MODEL,
+    DetectorOption,
+    DeviceOption,
+    ModelOption,
+    find_images,
+    free_stem,
+    load_model,
+)
+
+if TYPE_CHECKING:
+    from maskkit import MaskClassifier
+
+
+def explain(
+    sources: Annotated[
+        list[str], typer.Argument(help="Photos: files, folders or quoted patterns.", metavar="SOURCE...")
+    ],
+    model: ModelOption = DEFAULT_MODEL,
+    label: Annotated[
+        str | None, typer.Option(help="Class to explain, instead of the most probable of each face.")
+    ] = None,
+    crops: Annotated[bool, typer.Option("--crops", help="Each image is one face: look for none in it.")] = False,
+    detector: DetectorOption = None,
+    device: DeviceOption = "auto",
+    save: Annotated[Path, typer.Option(help="Folder to write the pictures into.")] = Path("explained"),
+) -> None:
+    """Show which places of each face the model looks at: heat maps, one picture a photo.
+
+    Example: maskkit explain street.jpg --save explained
+    """
+    classifier = load_model(model, detector=detector, device=device)
+    draw = _explain_crops if crops else _explain_photos
+    unreadable = draw(classifier, find_images(sources), label, save)
+    if unreadable:
+        raise ValueError(f"{len(unreadable)} of the images could not be read: {' '.join(unreadable)}")
+
+
+def _explain_photos(classifier: "MaskClassifier", paths: list[Path], label: str | None, folder: Path) -> list[str]:
+    from maskkit import explain_faces
+
+    unreadable: list[str] = []
+    stems: set[str] = set()
+    for photo in classifier.predict_photos(paths):
+        if photo.error is not None:
+            unreadable.append(photo.error)
+            continue
+        faces = explain_faces(classifier, photo, label=label)
+        if faces:
+            counts = ", ".join(f"{count} {name}" for name, count in photo.summary().items())
+            print(f"{photo.name}: {counts}; written: {faces.save(folder / f'{free_stem(photo.name, stems)}.png')}")
+        else:
+            print(f"{photo.name}: no face")
+    return unreadable
+
+
+def _explain_crops(classifier: "MaskClassifier", paths: list[Path], label: str | None, folder: Path) -> list[str]:
+    from maskkit import explain
+    from maskkit.exceptions import ImageError
+
+    unreadable: list[str] = []
+    stems: set[str] = set()
+    for path in paths:
+        try:
+            face = explain(classifier, path, label=label)
+        except ImageError as exc:
+            unreadable.append(str(exc))
+            continue
+        written = face.save(folder / f"{free_stem(str(path), stems)}.png")
+        print(f"{path}: {face.label} {face.probability:.0%}; written: {written}")
+    return unreadable
