@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from maskkit._embedder import FaceEmbedder
     from maskkit._head import TransferHead
     from maskkit._results import FaceResult, PhotoResult
-    from maskkit.evaluation import Evaluation, PhotoEvaluation, evaluate, evaluate_photos
+    from maskkit.evaluation import (
+        Comparison,
+        Evaluation,
+        PhotoEvaluation,
+        Robustness,
+        evaluate,
+        evaluate_photos,
+        evaluate_robustness,
+    )
 
 _HOMES = {
     "MaskClassifier": "_classifier",
@@ -22,8 +30,11 @@ _HOMES = {
     "PhotoResult": "_results",
     "evaluate": "evaluation",
     "evaluate_photos": "evaluation",
+    "evaluate_robustness": "evaluation",
     "Evaluation": "evaluation",
+    "Comparison": "evaluation",
     "PhotoEvaluation": "evaluation",
+    "Robustness": "evaluation",
 }
 
 __all__ = [
@@ -34,8 +45,11 @@ __all__ = [
     "PhotoResult",
     "evaluate",
     "evaluate_photos",
+    "evaluate_robustness",
     "Evaluation",
+    "Comparison",
     "PhotoEvaluation",
+    "Robustness",
     "__version__",
 ]
 

@@ -28,11 +28,20 @@ def colour_of(label: Any, classes: Sequence[Any]) -> str:
     return _OTHERS[list(classes).index(label) % len(_OTHERS)]
 
 
+def is_worn_incorrectly(label: Any) -> bool:
+    """Tell whether a label is a known word for a mask that is worn incorrectly."""
+    return spelling(label) in _MEANINGS[ORANGE]
+
+
+def _means_the_same(label: Any, other: Any) -> bool:
+    return any({spelling(label), spelling(other)} <= words for words in _MEANINGS.values())
+
+
 def match_labels(labels: Iterable[Any], classes: Sequence[Any]) -> dict[Any, Any]:
     """Map each label to the class that it means.
 
     An equal class wins, else one that is spelt alike but for case and punctuation, so that
-    ``WithMask`` meets ``with_mask``.
+    ``WithMask`` meets ``with_mask``, else one that is a known word for the same: ``Masked``.
 
     Parameters
     ----------
@@ -51,9 +60,11 @@ def match_labels(labels: Iterable[Any], classes: Sequence[Any]) -> dict[Any, Any
     """
     meant: dict[Any, Any] = {}
     for label in set(labels):
-        alike = [known for known in classes if known == label] or [
-            known for known in classes if spelling(known) == spelling(label)
-        ]
+        alike = (
+            [known for known in classes if known == label]
+            or [known for known in classes if spelling(known) == spelling(label)]
+            or [known for known in classes if _means_the_same(known, label)]
+        )
         if len(alike) > 1:
             raise ValueError(f"label {label!r} may mean {' or '.join(map(repr, alike))}; rename one of them.")
         if alike:

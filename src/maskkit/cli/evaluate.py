@@ -1,7 +1,7 @@
 """maskkit evaluate."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,16 +20,29 @@ from maskkit.cli._options import (
     print_json,
 )
 
+if TYPE_CHECKING:
+    from maskkit.reporters import Report
+
 
 def evaluate(
     data: Annotated[
-        Path,
-        typer.Argument(help="Folder of face crops as for train, or of photos with VOC annotations.", metavar="DATA"),
+        list[Path],
+        typer.Argument(
+            help="Folder of face crops as for train, or of photos with VOC annotations; several are compared with "
+            "the first.",
+            metavar="DATA...",
+        ),
     ],
     model: ModelOption = DEFAULT_MODEL,
     split: SplitOption = None,
     detector: DetectorOption = None,
     device: DeviceOption = "auto",
+    crops: Annotated[
+        bool, typer.Option("--crops", help="Judge the annotated faces of photos; several DATA always do. No detector.")
+    ] = False,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Instead, measure faces made smaller, blurred, compressed and dark.")
+    ] = False,
     json: Annotated[Path | None, typer.Option(help="Write everything to this JSON file.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Write pictures into this folder.")] = None,
     report: Annotated[
@@ -44,18 +57,11 @@ def evaluate(
 
     Example: maskkit evaluate face-mask-12k --split Validation --model model --plots plots
     """
-    from maskkit import evaluation
     from maskkit._plugins import resolve
-    from maskkit.datasets import load_faces, load_photos
 
     limits = [_parse_limit(text) for text in fail_under or ()]
     classifier = load_model(model, detector=detector, device=device)
-    result: evaluation.Evaluation | evaluation.PhotoEvaluation
-    if holds_photos(data):
-        result = evaluation.evaluate_photos(classifier, load_photos(data))
-    else:
-        faces = choose_split(load_faces(data), split)
-        result = evaluation.evaluate(classifier, faces.paths, faces.labels)
+    result = _measure(classifier, data, split, crops=crops, robustness=robustness)
     metrics = result.metrics()
     unknown = [name for name, _ in limits if name not in metrics]
     if unknown:
@@ -85,6 +91,37 @@ def evaluate(
     ]
     if missed:
         raise ValueError(f"under the limit: {', '.join(missed)}")
+
+
+def _measure(classifier: Any, data: list[Path], split: str | None, *, crops: bool, robustness: bool) -> "Report":
+    from maskkit import evaluation
+    from maskkit.datasets import load_photos
+
+    if len(data) > 1:
+        if robustness:
+            raise ValueError(f"--robustness takes one DATA, not {len(data)}; run it once for each.")
+        names = [path.resolve().name for path in data]
+        # Two folders of one name, Validation say, are told apart by their paths.
+        names = names if len(set(names)) == len(names) else list(map(str, data))
+        if len(set(names)) < len(names):
+            raise ValueError("DATA names one folder twice; want different ones to compare.")
+        sets = {name: _load(path, split) for name, path in zip(names, data, strict=True)}
+        return evaluation.evaluate(classifier, sets)
+    if robustness:
+        return evaluation.evaluate_robustness(classifier, _load(data[0], split))
+    if holds_photos(data[0]) and not crops:
+        return evaluation.evaluate_photos(classifier, load_photos(data[0]))
+    return evaluation.evaluate(classifier, _load(data[0], split))
+
+
+def _load(folder: Path, split: str | None) -> Any:
+    """Load photos or faces, of these the split named; faces without splits are taken whole."""
+    from maskkit.datasets import load_faces, load_photos
+
+    if holds_photos(folder):
+        return load_photos(folder)
+    faces = load_faces(folder)
+    return faces.splits["all"] if list(faces.splits) == ["all"] else choose_split(faces, split)
 
 
 def _parse_limit(text: str) -> tuple[str, float]:

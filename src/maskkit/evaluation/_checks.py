@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_scalar, column_or_1d
 
-from maskkit._labels import match_labels
+from maskkit._labels import is_worn_incorrectly, match_labels
 
 
 def list_classes(classifier: Any) -> list[Any]:
@@ -31,16 +31,25 @@ def check_resamples(n_resamples: int) -> None:
 
 
 def index_labels(y: ArrayLike, classes: Sequence[Any]) -> NDArray[np.int64]:
-    """Give the index of each label's class; raises ValueError for a label that means none."""
+    """Give the index of each label's class.
+
+    An incorrectly worn mask is -1 where the classifier has no class for it: neither answer would be
+    right. Any other label that means none is more likely a mistake.
+
+    Raises
+    ------
+    ValueError
+        If another label means none of the classes.
+    """
     labels = column_or_1d(y).tolist()
     meant = match_labels(labels, classes)
-    unknown = sorted({repr(label) for label in labels if label not in meant})
+    unknown = sorted({repr(label) for label in labels if label not in meant and not is_worn_incorrectly(label)})
     if unknown:
         raise ValueError(
             f"y holds {', '.join(unknown)}, which the classifier does not know; it knows "
             f"{', '.join(map(repr, classes))}. Rename the labels or leave those images out."
         )
-    return np.array([classes.index(meant[label]) for label in labels])
+    return np.array([classes.index(meant[label]) if label in meant else -1 for label in labels], dtype=np.int64)
 
 
 def check_proba(proba: Any, n_faces: int, classes: Sequence[Any]) -> NDArray[np.float64]:

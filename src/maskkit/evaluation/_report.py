@@ -1,7 +1,7 @@
 """What every evaluation offers to reporters, terminals and notebooks."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from maskkit import _plugins
@@ -45,3 +45,11 @@ def plain(estimate: Estimate) -> dict[str, float | int | None]:
     """Give an estimate as JSON can hold it: NaN becomes None."""
     values = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
     return {name: None if math.isnan(value) else value for name, value in values.items()} | {"n": estimate.n}
+
+
+def name_left_out(left_out: Mapping[str, int]) -> str:
+    """Say which faces were not judged; nothing if all were."""
+    if not left_out:
+        return ""
+    counts = ", ".join(f"{count:,} {label}" for label, count in left_out.items())
+    return f"Left out, since the model has no such class: {counts}."
