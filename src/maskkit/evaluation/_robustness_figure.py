@@ -19,6 +19,9 @@ def draw(robustness: "Robustness") -> Figure:
     """Draw accuracy with its interval, and the recall of each class, one small chart a condition."""
     figure = Figure(figsize=(9.4, 6.6), dpi=120, layout=layout())
     charts = figure.subplots(2, 2, sharey=True).ravel()
+    lowest = min(estimate.low for estimate in robustness.metrics().values() if estimate.n)
+    # From the next ten percent down: most of the range may be empty.
+    bottom = np.floor(10 * lowest) / 10
     for axes, condition in zip(charts, CONDITIONS, strict=True):
         curve = robustness.curves[condition.name]
         steps = [robustness.unchanged, *curve.values()]
@@ -35,7 +38,7 @@ def draw(robustness: "Robustness") -> Figure:
         axes.set_xticks(places, ["as is", *(f"{level:g}" for level in curve)])
         axes.set_xlabel(condition.unit)
         axes.set_title(condition.name, fontsize=11)
-        axes.set_ylim(0, 1.02)
+        axes.set_ylim(bottom, 1 + 0.02 * (1 - bottom))
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.grid(axis="y", color="#dddddd", linewidth=0.7)
         axes.spines[["top", "right"]].set_visible(False)

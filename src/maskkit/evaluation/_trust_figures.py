@@ -10,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 from maskkit._labels import BLUE, VERMILION
 from maskkit._tables import Estimate
 from maskkit.evaluation._calibration import N_BINS
-from maskkit.evaluation._figures import add_legend, new_figure
+from maskkit.evaluation._figures import add_legend, layout, new_figure
 from maskkit.evaluation._slices import Group, mark
 from maskkit.evaluation._trust import Reliability, RiskCoverage
 
@@ -22,15 +22,15 @@ _GREY = "#999999"
 
 def draw_reliability(reliability: Reliability, error: Estimate) -> Figure:
     """Draw accuracy against confidence with intervals, and below how many faces are in each bin."""
-    figure, axes = new_figure(5.2, 5.4)
-    below = axes.inset_axes((0, -0.38, 1, 0.22), sharex=axes)
+    figure = Figure(figsize=(5.2, 5.4), dpi=120, layout=layout())
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+    axes.spines[["top", "right"]].set_visible(False)
     kept = [index for index, estimate in enumerate(reliability.accuracy) if estimate.n]
     estimates = [reliability.accuracy[index] for index in kept]
     axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=":")
     _draw_points(axes, reliability.confidence[kept], estimates)
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("accuracy")
-    axes.tick_params(labelbottom=False)
     axes.set_title(f"Reliability, ECE {error.value:.3f} [{error.low:.3f}, {error.high:.3f}]", fontsize=11)
     edges = np.arange(N_BINS + 1) / N_BINS
     below.bar(edges[:-1], [estimate.n for estimate in reliability.accuracy], 1 / N_BINS, align="edge", color=_GREY)
@@ -70,6 +70,7 @@ def draw_groups(groups: Sequence[Group], overall: Estimate) -> Figure:
     axes.set_yticks(range(len(groups)), names, parse_math=False)
     axes.set_ylim(len(groups) - 0.5, -0.5)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.locator_params(axis="x", nbins=6)
     axes.set_title("Accuracy by slice, 95 % intervals; dotted: all faces", fontsize=11, loc="right")
     return figure
 
@@ -90,6 +91,7 @@ def draw_comparison(estimates: Mapping[str, Mapping[str, Estimate]]) -> Figure:
     axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.locator_params(axis="x", nbins=6)
     axes.set_title("Data sets side by side, 95 % intervals", fontsize=11)
     add_legend(axes, "best")
     return figure
