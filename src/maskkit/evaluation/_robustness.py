@@ -11,7 +11,7 @@ from maskkit.evaluation._worsen import CONDITIONS
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Of accuracy, from which on a condition is said to break the classifier.
+# Of mean recall, from which on a condition is said to break the classifier.
 BREAKING_LOSS = 0.05
 
 Figures = Mapping[str, Estimate]
@@ -44,10 +44,10 @@ class Robustness(ReportMixin):
     curves: Mapping[str, Mapping[float, Figures]]
 
     def breaks_at(self) -> dict[str, float | None]:
-        """Give of each condition the mildest level that costs 5 points of accuracy, None if none does."""
-        limit = self.unchanged["accuracy"].value - BREAKING_LOSS
+        """Give of each condition the mildest level that costs 5 points of mean recall, None if none does."""
+        limit = self.unchanged["recall"].value - BREAKING_LOSS
         return {
-            name: next((level for level, figures in curve.items() if figures["accuracy"].value < limit), None)
+            name: next((level for level, figures in curve.items() if figures["recall"].value < limit), None)
             for name, curve in self.curves.items()
         }
 
@@ -77,7 +77,7 @@ class Robustness(ReportMixin):
         columns = ("condition", "level", "accuracy", "recall")
         return (
             Table(
-                f"Where {100 * BREAKING_LOSS:g} points of accuracy are lost",
+                f"Where {100 * BREAKING_LOSS:g} points of recall are lost",
                 ("condition", "level is", "lost at"),
                 units,
                 name_left_out(self.left_out),
