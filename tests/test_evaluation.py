@@ -59,7 +59,9 @@ def test_confusion_and_shares(evaluation):
 def test_every_figure_lies_in_its_interval(evaluation):
     for name, estimate in evaluation.metrics().items():
         assert estimate.low <= estimate.value <= estimate.high, name
-        assert 0 <= estimate.low < estimate.high <= 1, name
+        assert 0 <= estimate.low <= estimate.high <= 1, name
+    for name in ("accuracy", "recall", "precision", "f1", "auc", "ece", "brier", "aurc", "recall/with_mask"):
+        assert evaluation.metrics()[name].low < evaluation.metrics()[name].high, name
 
 
 def test_mistakes_are_named_the_surest_first(evaluation):
@@ -98,6 +100,13 @@ def test_spelling_of_labels_does_not_matter():
     )
 
 
+def test_known_words_for_the_same_meet():
+    truths = ["Masked"] * 6 + ["no mask"] * 4
+    assert evaluate(Scripted(one_hot(SAID)), make_faces(10)[0], truths).metrics()["accuracy"].value == pytest.approx(
+        0.8
+    )
+
+
 def test_equal_spelling_wins_and_doubt_is_an_error():
     model = Scripted(one_hot([0, 1]), ("Mask", "mask"))
     assert evaluate(model, make_faces(2)[0], ["Mask", "mask"]).metrics()["accuracy"].value == 1
@@ -114,7 +123,8 @@ def test_equal_spelling_wins_and_doubt_is_an_error():
             "y holds 'beard', which the classifier does not know; it knows 'with_mask'",
         ),
         (make_faces(2)[0], ["with_mask"], "inconsistent numbers of samples"),
-        (make_faces(2)[0], None, "y should be a 1d array"),
+        (make_faces(2)[0], None, "X is a list without y; want"),
+        (make_faces(2)[0], [["with_mask", "with_mask"]], "y should be a 1d array"),
         ([], [], "X is empty"),
     ],
 )
@@ -166,7 +176,7 @@ def test_one_class_alone_can_be_evaluated():
     result = evaluate(Scripted(one_hot([0, 0, 1])), make_faces(3)[0], ["with_mask"] * 3)
     assert result.metrics()["accuracy"].value == pytest.approx(2 / 3)
     assert np.isnan(result.metrics()["auc"].value)
-    assert set(result.figures()) == {"confusion_matrix", "worst_mistakes"}
+    assert set(result.figures()) == {"confusion_matrix", "reliability", "risk_coverage", "slices", "worst_mistakes"}
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["metrics"]["auc"]["value"] is None
 
 

@@ -10,8 +10,10 @@ from maskkit._metrics import (
     bootstrapped,
     box_iou,
     class_scores,
+    difference,
     macro,
     match_boxes,
+    mean_share,
     precision_recall,
     resample,
     roc_auc,
@@ -61,6 +63,24 @@ def test_bootstrap_leaves_out_samples_without_the_figure():
 
 def test_resample_draws_n_cases_each_time():
     assert [counts.sum() for counts in resample(7, 5, np.random.default_rng(0))] == [7] * 5
+
+
+def test_difference_of_shares_agrees_with_newcombe():
+    # Table II of the paper, method 10: 56/70 less 48/80.
+    estimate = difference(wilson(56, 70), wilson(48, 80))
+    assert [round(value, 4) for value in (estimate.value, estimate.low, estimate.high)] == [0.2, 0.0524, 0.3339]
+
+
+def test_mean_of_shares_holds_the_truth_95_times_in_100():
+    rng = np.random.default_rng(0)
+    means = [mean_share([wilson(rng.binomial(400, 0.98), 400), wilson(rng.binomial(40, 0.8), 40)]) for _ in range(2000)]
+    assert 0.93 < np.mean([mean.low <= 0.89 <= mean.high for mean in means]) < 0.97
+
+
+def test_mean_of_shares_leaves_out_those_of_nothing():
+    assert mean_share([wilson(3, 4), wilson(0, 0)]) == wilson(3, 4)
+    assert np.isnan(mean_share([wilson(0, 0)]).value)
+    assert mean_share([wilson(5, 5), wilson(5, 5)]).low < 0.8
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from maskkit._explanation import Explanation, PhotoExplanation
     from maskkit._head import TransferHead
     from maskkit._results import FaceResult, PhotoResult
-    from maskkit.evaluation import Evaluation, PhotoEvaluation, evaluate, evaluate_photos
+    from maskkit.evaluation import (
+        Comparison,
+        Evaluation,
+        PhotoEvaluation,
+        Robustness,
+        evaluate,
+        evaluate_photos,
+        evaluate_robustness,
+    )
 
 _HOMES = {
     "MaskClassifier": "_classifier",
@@ -24,8 +32,11 @@ _HOMES = {
     "PhotoResult": "_results",
     "evaluate": "evaluation",
     "evaluate_photos": "evaluation",
+    "evaluate_robustness": "evaluation",
     "Evaluation": "evaluation",
+    "Comparison": "evaluation",
     "PhotoEvaluation": "evaluation",
+    "Robustness": "evaluation",
     "explain": "_explain",
     "explain_faces": "_explain",
     "Explanation": "_explanation",
@@ -40,8 +51,11 @@ __all__ = [
     "PhotoResult",
     "evaluate",
     "evaluate_photos",
+    "evaluate_robustness",
     "Evaluation",
+    "Comparison",
     "PhotoEvaluation",
+    "Robustness",
     "explain",
     "explain_faces",
     "Explanation",

@@ -297,8 +297,8 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
                 f"calibrate works on a TransferHead, not {type(self.head_).__name__}; "
                 f"give scikit-learn's CalibratedClassifierCV as the head."
             )
-        proba = self.predict_proba(X)
-        self.head_.divide_logits(fit_temperature(proba, index_labels(y, self.classes_.tolist())))
+        proba, targets = self._judge(X, y)
+        self.head_.divide_logits(fit_temperature(proba, targets))
         return self
 
     def choose_threshold(
@@ -325,8 +325,8 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If no threshold reaches the precision.
         """
-        proba = self.predict_proba(X)
-        right = proba.argmax(axis=1) == index_labels(y, self.classes_.tolist())
+        proba, targets = self._judge(X, y)
+        right = proba.argmax(axis=1) == targets
         return choose_threshold(proba.max(axis=1), right, precision=precision, uncertain_cost=uncertain_cost)
 
     def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> Path:
@@ -387,6 +387,12 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         if self.head is None and "head" not in params and any(name.startswith("head__") for name in params):
             self.head = TransferHead()
         return super().set_params(**params)
+
+    def _judge(self, X: Any, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Give probabilities and true classes of the faces that the classifier has a class for."""
+        check_is_fitted(self)
+        targets = index_labels(y, self.classes_.tolist())
+        return self.predict_proba(X)[targets >= 0], targets[targets >= 0]
 
     def _photo_reader(self) -> PhotoReader:
         return PhotoReader(

@@ -35,11 +35,20 @@ def colour_of(label: Any, classes: Sequence[Any]) -> str:
     return _OTHERS[list(classes).index(label) % len(_OTHERS)]
 
 
+def is_worn_incorrectly(label: Any) -> bool:
+    """Tell whether a label is a known word for a mask that is worn incorrectly."""
+    return spelling(label) in _MEANINGS[ORANGE]
+
+
+def _means_the_same(label: Any, other: Any) -> bool:
+    return any({spelling(label), spelling(other)} <= words for words in _MEANINGS.values())
+
+
 def match_labels(labels: Iterable[Any], classes: Sequence[Any]) -> dict[Any, Any]:
     """Map each label to the class that it means.
 
     An equal class wins, else one that is spelt alike but for case and punctuation, so that
-    ``WithMask`` meets ``with_mask``.
+    ``WithMask`` meets ``with_mask``, else one that is a known word for the same: ``Masked``.
 
     Parameters
     ----------
@@ -58,9 +67,11 @@ def match_labels(labels: Iterable[Any], classes: Sequence[Any]) -> dict[Any, Any
     """
     meant: dict[Any, Any] = {}
     for label in set(labels):
-        alike = [known for known in classes if known == label] or [
-            known for known in classes if spelling(known) == spelling(label)
-        ]
+        alike = (
+            [known for known in classes if known == label]
+            or [known for known in classes if spelling(known) == spelling(label)]
+            or [known for known in classes if _means_the_same(known, label)]
+        )
         if len(alike) > 1:
             raise ValueError(f"label {label!r} may mean {' or '.join(map(repr, alike))}; rename one of them.")
         if alike:
@@ -71,17 +82,20 @@ def match_labels(labels: Iterable[Any], classes: Sequence[Any]) -> dict[Any, Any
 def index_labels(y: ArrayLike, classes: Sequence[Any]) -> NDArray[np.int64]:
     """Give the index of each label's class.
 
+    An incorrectly worn mask is -1 where the classifier has no class for it: neither answer would be
+    right. Any other label that means none is more likely a mistake.
+
     Raises
     ------
     ValueError
-        If a label means no class, or may mean two.
+        If another label means none of the classes, or one may mean two.
     """
     labels = column_or_1d(y).tolist()
     meant = match_labels(labels, classes)
-    unknown = sorted({repr(label) for label in labels if label not in meant})
+    unknown = sorted({repr(label) for label in labels if label not in meant and not is_worn_incorrectly(label)})
     if unknown:
         raise ValueError(
             f"y holds {', '.join(unknown)}, which the classifier does not know; it knows "
             f"{', '.join(map(repr, classes))}. Rename the labels or leave those images out."
         )
-    return np.array([classes.index(meant[label]) for label in labels])
+    return np.array([classes.index(meant[label]) if label in meant else -1 for label in labels], dtype=np.int64)

@@ -55,6 +55,35 @@ def resample(n: int, n_resamples: int, rng: np.random.Generator) -> Iterable[Int
         yield np.bincount(rng.integers(0, n, n), minlength=n)
 
 
+def difference(first: Estimate, second: Estimate) -> Estimate:
+    """Estimate how much the first figure is above the second, both of samples of their own.
+
+    The interval follows from theirs: Newcombe 1998, "Interval estimation for the difference between
+    independent proportions", Statistics in Medicine 17, 873-890, method 10; for figures other than
+    shares Zou and Donner 2008, "Construction of confidence limits about effect measures", Statistics
+    in Medicine 27, 1693-1702.
+    """
+    value = first.value - second.value
+    low = value - np.hypot(first.value - first.low, second.high - second.value)
+    high = value + np.hypot(first.high - first.value, second.value - second.low)
+    return Estimate(value, float(low), float(high), min(first.n, second.n))
+
+
+def mean_share(shares: Iterable[Estimate]) -> Estimate:
+    """Estimate the mean of shares of separate cases, such as the recalls of classes; those of nothing are left out.
+
+    The interval follows from theirs, as for a difference (Zou and Donner 2008, see `difference`), and
+    so has a width also where all shares are 1.
+    """
+    known = [share for share in shares if share.n]
+    if not known:
+        return Estimate(np.nan, np.nan, np.nan, 0)
+    value = float(np.mean([share.value for share in known]))
+    below = np.linalg.norm([share.value - share.low for share in known]) / len(known)
+    above = np.linalg.norm([share.high - share.value for share in known]) / len(known)
+    return Estimate(value, float(value - below), float(value + above), sum(share.n for share in known))
+
+
 def class_scores(confusion: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
     """Give precision, recall and F1 of each class, each (..., n_classes).
 

@@ -127,6 +127,54 @@ def test_evaluate_asks_for_the_split(model, data, capsys):
     assert "DATA has train, validation" in err
 
 
+@pytest.fixture
+def photos(tmp_path):
+    """Photos of one face each, annotated whole, one of a class that the model does not have."""
+    folder = tmp_path / "photos"
+    (folder / "annotations").mkdir(parents=True)
+    (folder / "images").mkdir()
+    labels = ["with_mask", "without_mask", "with_mask", "mask_weared_incorrect"]
+    for index, (image, label) in enumerate(zip(make_faces(4)[0], labels, strict=True)):
+        Image.fromarray(image).save(folder / "images" / f"{index}.png")
+        box = "<bndbox><xmin>0</xmin><ymin>0</ymin><xmax>64</xmax><ymax>64</ymax></bndbox>"
+        annotation = f"<annotation><object><name>{label}</name>{box}</object></annotation>"
+        (folder / "annotations" / f"{index}.xml").write_text(annotation)
+    return folder
+
+
+def test_evaluate_compares_several_data_with_the_first(model, data, photos, tmp_path, capsys):
+    alone = data / "Train"
+    arguments = (data, alone, photos, "--split", "Validation", "--model", model, "--json", tmp_path / "r.json")
+    code, out, _ = run(capsys, "evaluate", *arguments)
+    assert code == 0
+    assert f"Lost outside {data.name}" in out
+    assert "photos: Left out, since the model has no such class: 1" in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 80
+    sets = json.loads((tmp_path / "r.json").read_text())["data_sets"]
+    assert {name: of_set["n_faces"] for name, of_set in sets.items()} == {data.name: 12, "Train": 24, "photos": 3}
+    assert run(capsys, "evaluate", alone, photos, "--model", model, "--fail-under", "photos/accuracy=0")[0] == 0
+    code, _, err = run(capsys, "evaluate", alone, alone, "--model", model)
+    assert (code, "names one folder twice" in err) == (1, True)
+
+
+def test_evaluate_judges_annotated_faces_where_told(model, photos, capsys):
+    _, found, _ = run(capsys, "evaluate", photos, "--model", model, "--format", "json")
+    _, cut, _ = run(capsys, "evaluate", photos, "--model", model, "--crops", "--format", "json")
+    assert json.loads(found)["kind"] == "photos"
+    assert (json.loads(cut)["kind"], json.loads(cut)["n_photos"], json.loads(cut)["n_faces"]) == ("faces", 3, 3)
+
+
+def test_evaluate_measures_robustness(model, data, photos, tmp_path, capsys):
+    code, out, _ = run(
+        capsys, "evaluate", data / "Validation", "--model", model, "--robustness", "--plots", tmp_path / "p"
+    )
+    assert code == 0
+    assert "darkness" in out
+    assert (tmp_path / "p" / "robustness.png").is_file()
+    code, _, err = run(capsys, "evaluate", data / "Validation", photos, "--model", model, "--robustness")
+    assert (code, "--robustness takes one DATA, not 2" in err) == (1, True)
+
+
 def test_predict_prints_a_table(model, photo, capsys):
     code, out, _ = run(capsys, "predict", photo, "--model", model)
     assert code == 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskkit import evaluate, evaluate_photos
+from maskkit import evaluate, evaluate_photos, evaluate_robustness
 from maskkit.evaluation import Mistake
 from maskkit.exceptions import PluginError
 from maskkit.reporters import ConsoleReporter, JsonReporter, PlotsReporter
@@ -16,9 +16,20 @@ from maskkit.testing import check_reporter, make_faces
 from tests.test_evaluation import SAID, TRUTHS, Scripted, one_hot
 from tests.test_photo_evaluation import A, Finder, annotated, face
 
+OF_COMPARISON = {"comparison"} | {
+    f"{place}_{figure}"
+    for place in ("1_own", "2_other")
+    for figure in ("confusion_matrix", "roc", "reliability", "risk_coverage", "slices", "worst_mistakes")
+}
 
-@pytest.fixture(scope="module", params=["faces", "photos"])
+
+@pytest.fixture(scope="module", params=["faces", "photos", "comparison", "robustness"])
 def evaluation(request):
+    if request.param == "comparison":
+        faces = make_faces(10)[0], TRUTHS
+        return evaluate(Scripted(one_hot(SAID)), {"own": faces, "other": faces}, n_resamples=20)
+    if request.param == "robustness":
+        return evaluate_robustness(Scripted(one_hot(SAID)), make_faces(10)[0], TRUTHS, n_resamples=20)
     if request.param == "faces":
         return evaluate(Scripted(one_hot(SAID)), make_faces(10)[0], TRUTHS, n_resamples=20)
     photos = [annotated((A, "with_mask"))] * 3
@@ -28,7 +39,7 @@ def evaluation(request):
 def test_console_prints_80_columns(evaluation, capsys):
     ConsoleReporter().report(evaluation)
     lines = capsys.readouterr().out.splitlines()
-    assert any("95 % interval" in line for line in lines)
+    assert any("95 % interval" in line or "accuracy" in line for line in lines)
     assert max(map(len, lines)) <= 80
 
 
@@ -41,7 +52,8 @@ def test_json_holds_everything(evaluation, tmp_path):
 def test_plots_are_pictures_without_metadata(evaluation, tmp_path):
     folder = PlotsReporter(tmp_path / "plots").report(evaluation)
     names = {path.stem for path in folder.iterdir()}
-    assert names in ({"confusion_matrix", "roc", "worst_mistakes"}, {"by_size", "precision_recall"})
+    of_faces = {"confusion_matrix", "roc", "reliability", "risk_coverage", "slices", "worst_mistakes"}
+    assert names in (of_faces, {"by_size", "precision_recall"}, {"robustness"}, OF_COMPARISON)
     for path in folder.iterdir():
         with Image.open(path) as picture:
             assert min(picture.size) > 200

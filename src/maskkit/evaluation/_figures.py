@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -27,7 +26,7 @@ def draw_confusion(confusion: NDArray[np.int64], classes: Sequence[Any]) -> Figu
     """Draw counts with their share of the row; the darker, the larger the share."""
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     n_classes = len(classes)
-    figure, axes = _new_figure(2.4 + 1.3 * n_classes, 1.7 + 1.1 * n_classes)
+    figure, axes = new_figure(2.4 + 1.3 * n_classes, 1.7 + 1.1 * n_classes)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     names = [_wrap(str(label)) for label in classes]
     axes.set_xticks(range(n_classes), names, parse_math=False)
@@ -46,7 +45,7 @@ def draw_confusion(confusion: NDArray[np.int64], classes: Sequence[Any]) -> Figu
 
 def draw_roc(roc: Mapping[Any, Curve], auc: Estimate) -> Figure:
     """Draw the ROC curve; of two classes one, since the other is its mirror image."""
-    figure, axes = _new_figure(5, 4.6)
+    figure, axes = new_figure(5, 4.6)
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
     classes = list(roc)
     for label in classes[-1:] if len(classes) == 2 else classes:
@@ -57,7 +56,7 @@ def draw_roc(roc: Mapping[Any, Curve], auc: Estimate) -> Figure:
     axes.set_ylabel("true positive rate")
     axes.set_aspect("equal")
     axes.set_title(f"ROC, AUC {auc.value:.4f} [{auc.low:.4f}, {auc.high:.4f}]", fontsize=11)
-    _add_legend(axes, "lower right")
+    add_legend(axes, "lower right")
     return figure
 
 
@@ -66,27 +65,25 @@ def draw_mistakes(mistakes: Sequence["Mistake"]) -> Figure:
     shown = mistakes[:N_MISTAKES]
     if not shown:
         # A picture all the same: it replaces that of an earlier model in the folder.
-        figure, axes = _new_figure(4.8, 1.6)
+        figure, axes = new_figure(4.8, 1.6)
         axes.set_axis_off()
         axes.text(0.5, 0.5, "no mistakes", ha="center", va="center", fontsize=12)
         return figure
     n_columns = min(4, len(shown))
     n_rows = -(-len(shown) // n_columns)
-    figure = Figure(figsize=(2.4 * max(n_columns, 2), 2.9 * n_rows), dpi=120, layout=_layout())
+    figure = Figure(figsize=(2.4 * max(n_columns, 2), 2.9 * n_rows), dpi=120, layout=layout())
     for index, mistake in enumerate(shown):
         axes = figure.add_subplot(n_rows, n_columns, index + 1)
         axes.imshow(mistake.image())
         axes.set_axis_off()
-        text = (
-            f"{_shorten(Path(mistake.name).name)}\nis {mistake.truth}\nsaid {mistake.label} {mistake.probability:.2f}"
-        )
+        text = f"{_shorten(mistake.place)}\nis {mistake.truth}\nsaid {mistake.label} {mistake.probability:.2f}"
         axes.set_title(text, fontsize=8, loc="left", parse_math=False)
     return figure
 
 
 def draw_sizes(by_size: Mapping[str, Estimate]) -> Figure:
     """Draw the share of faces found and rightly judged by size, with intervals and counts."""
-    figure, axes = _new_figure(5.4, 3.8)
+    figure, axes = new_figure(5.4, 3.8)
     places = np.arange(len(by_size))
     values = np.array([estimate.value for estimate in by_size.values()])
     ends = np.array([[estimate.value - estimate.low, estimate.high - estimate.value] for estimate in by_size.values()])
@@ -102,7 +99,7 @@ def draw_sizes(by_size: Mapping[str, Estimate]) -> Figure:
 
 def draw_precision(curves: Mapping[Any, Curve], average: Mapping[Any, Estimate]) -> Figure:
     """Draw precision against recall for each class."""
-    figure, axes = _new_figure(5.4, 4.6)
+    figure, axes = new_figure(5.4, 4.6)
     classes = list(curves)
     for label, (recall, precision) in curves.items():
         if not len(recall):
@@ -121,24 +118,24 @@ def draw_precision(curves: Mapping[Any, Curve], average: Mapping[Any, Estimate])
     axes.set_xlabel("recall")
     axes.set_ylabel("precision")
     axes.set_title("Found and rightly judged, IoU 0.5", fontsize=11)
-    _add_legend(axes, "lower left")
+    add_legend(axes, "lower left")
     return figure
 
 
-def _new_figure(width: float, height: float) -> tuple[Figure, "Axes"]:
-    figure = Figure(figsize=(width, height), dpi=120, layout=_layout())
+def new_figure(width: float, height: float) -> tuple[Figure, "Axes"]:
+    figure = Figure(figsize=(width, height), dpi=120, layout=layout())
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
-def _add_legend(axes: "Axes", place: Literal["lower left", "lower right"]) -> None:
+def add_legend(axes: "Axes", place: Literal["lower left", "lower right", "best"]) -> None:
     if axes.get_legend_handles_labels()[0]:
         for text in axes.legend(loc=place, frameon=False).get_texts():
             text.set_parse_math(False)
 
 
-def _layout() -> ConstrainedLayoutEngine:
+def layout() -> ConstrainedLayoutEngine:
     return ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
 
 

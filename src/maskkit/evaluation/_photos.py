@@ -11,7 +11,7 @@ from maskkit._labels import match_labels
 from maskkit._tables import Estimate, Rows, Table
 from maskkit.evaluation._checks import check_resamples, list_classes
 from maskkit.evaluation._counts import FOUND_IOU, SIZES, Annotated, PhotoCounts
-from maskkit.evaluation._report import ReportMixin, plain, resolve_reporters
+from maskkit.evaluation._report import ReportMixin, plain, report_to, resolve_reporters
 from maskkit.reporters._base import Reporter
 
 if TYPE_CHECKING:
@@ -201,6 +201,5 @@ def evaluate_photos(
         counts.estimate(n_resamples, np.random.default_rng(random_state)),
         counts.curves(),
     )
-    for reporter in takers:
-        reporter.report(evaluation)
+    report_to(takers, evaluation)
     return evaluation

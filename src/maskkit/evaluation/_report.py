@@ -1,12 +1,12 @@
 """What every evaluation offers to reporters, terminals and notebooks."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from maskkit import _plugins
 from maskkit._tables import Estimate, Table, to_html, to_rich
-from maskkit.reporters._base import Reporter
+from maskkit.reporters._base import Report, Reporter
 
 
 class ReportMixin:
@@ -40,7 +40,21 @@ def resolve_reporters(reporters: str | Reporter | Iterable[str | Reporter]) -> l
     return [_plugins.resolve("reporters", reporter) for reporter in given]
 
 
+def report_to(reporters: Iterable[Reporter], evaluation: Report) -> None:
+    """Hand an evaluation to reporters, one after the other."""
+    for reporter in reporters:
+        reporter.report(evaluation)
+
+
 def plain(estimate: Estimate) -> dict[str, float | int | None]:
     """Give an estimate as JSON can hold it: NaN becomes None."""
     values = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
     return {name: None if math.isnan(value) else value for name, value in values.items()} | {"n": estimate.n}
+
+
+def name_left_out(left_out: Mapping[str, int]) -> str:
+    """Say which faces were not judged; nothing if all were."""
+    if not left_out:
+        return ""
+    counts = ", ".join(f"{count:,} {label}" for label, count in left_out.items())
+    return f"Left out, since the model has no such class: {counts}."
