@@ -264,9 +264,9 @@ def test_train_refuses_annotated_photos(tmp_path, capsys):
 
 
 def test_reporters_are_checked_before_the_model_is_loaded(data, capsys):
-    code, _, err = run(capsys, "evaluate", data, "--split", "validation", "--model", "gone/", "--report", "consle")
+    code, _, err = run(capsys, "evaluate", data, "--split", "validation", "--model", "gone/", "--report", "paper")
     assert code == 1
-    assert "reporter 'consle' is unknown" in err
+    assert "reporter 'paper' is unknown" in err
 
 
 @pytest.mark.parametrize(
