@@ -299,3 +299,39 @@ def test_wrong_parameters_are_named(faces, params, message):
 def test_a_class_is_no_detector(faces):
     with pytest.raises(PluginError, match=r"detector is the class FixedDetector; want a name .* or an instance"):
         make_classifier(detector=FixedDetector).fit(*faces)
+
+
+def test_uncertain_faces_say_why(faces):
+    model = make_classifier(detector=FixedDetector([(0, 0, 40, 40), (0, 0, 9, 9)]), min_size_px=10).fit(*faces)
+    large, small = model.predict_faces(faces[0][0])
+    assert (large.decision, large.reasons) == (large.label, ())
+    assert (small.decision, small.reasons) == ("uncertain", ("too_small",))
+    model.set_params(threshold=1.0)
+    assert all("low_probability" in face.reasons for face in model.predict_faces(faces[0][0]))
+    assert model.predict_faces(faces[0][0]).summary() == {"uncertain": 2}
+
+
+def test_calibration_changes_no_label(faces):
+    model = make_classifier().fit(*faces)
+    new_faces, new_labels = make_faces(40, random_state=3)
+    new_labels = new_labels.copy()
+    new_labels[:10] = np.roll(new_labels[:10], 1)  # some are wrong, so that certainty is wrong too
+    before = model.predict_proba(new_faces)
+    after = model.calibrate(new_faces, new_labels).predict_proba(new_faces)
+    np.testing.assert_array_equal(before.argmax(axis=1), after.argmax(axis=1))
+    columns = (new_labels == model.classes_[1]).astype(int)
+    rows = np.arange(len(columns))
+    assert np.log(after[rows, columns]).mean() > np.log(before[rows, columns]).mean()
+    with pytest.raises(ValueError, match="y holds 'hat'"):
+        model.calibrate(new_faces, ["hat"] * 40)
+
+
+def test_threshold_is_chosen_for_a_precision(fitted):
+    new_faces, new_labels = make_faces(40, random_state=3)
+    assert fitted.choose_threshold(new_faces, new_labels, precision=0.9) == 0
+
+
+def test_sklearn_heads_have_their_own_calibration(faces):
+    model = make_classifier(head=LogisticRegression()).fit(*faces)
+    with pytest.raises(ValueError, match=r"calibrate works on a TransferHead.*CalibratedClassifierCV"):
+        model.calibrate(*faces)

@@ -15,7 +15,7 @@ from torch import nn
 from maskkit import MaskClassifier, explain, explain_faces
 from maskkit._crops import crop_square
 from maskkit._labels import spelling
-from maskkit.cli.demo import _paint_mask
+from maskkit.augment import paint_mask
 from maskkit.exceptions import ImageError
 from maskkit.testing import FixedDetector
 from tests.conftest import make_classifier
@@ -32,7 +32,10 @@ def portrait(shipped):
     """One portrait twice, cut to the face: bare and with a painted mask; and where the paint is."""
     picture = astronaut()
     face = shipped.predict_faces(picture)[0]
-    bare, masked = (crop_square(image, face.box) for image in (picture, _paint_mask(picture, face)))
+    bare, masked = (
+        crop_square(image, face.box)
+        for image in (picture, paint_mask(picture, face.landmarks, kind="surgical", random_state=5))
+    )
     return bare, masked, (bare != masked).any(axis=2)
 
 

@@ -75,7 +75,9 @@ def test_rows_can_be_written_as_csv(tmp_path):
     with (tmp_path / "faces.csv").open("w") as file:
         writer = csv.DictWriter(file, ROW_FIELDS)
         writer.writerows(rows_of(make_photo()))
-    assert (tmp_path / "faces.csv").read_text().splitlines()[0] == "street.jpg,ok,0,with_mask,0.8,0.9,10,20,70,90"
+    assert (tmp_path / "faces.csv").read_text().splitlines()[
+        0
+    ] == "street.jpg,ok,0,with_mask,with_mask,0.8,0.9,10,20,70,90"
 
 
 def test_drawing_marks_the_boxes_and_leaves_the_photo_alone():

@@ -25,7 +25,7 @@ class TableClassifier(MaskClassifier):
         X, y = validate_data(self, X, y, dtype=np.float32)
         return super().fit(list(X), y, sample_weight)
 
-    def _features(self, X):
+    def _features(self, X, *, are_crops=False):
         if isinstance(X, list) and X and isinstance(X[0], np.ndarray):
             return np.stack(X)
         return validate_data(self, X, dtype=np.float32, reset=False)

@@ -122,7 +122,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self.preprocess_ = preprocess
         self.network_ = network.eval().to(memory_format=torch.channels_last)
         self._n_features_out = backbone.n_features
-        self._locator = CenterFaceDetector(long_side_px=LOCATING_PX, threshold=LOCATING_THRESHOLD)
+        self.locator_ = CenterFaceDetector(long_side_px=LOCATING_PX, threshold=LOCATING_THRESHOLD)
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:
@@ -177,7 +177,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
     def small_face(self, image: RgbImage) -> Box | None:
         """Find the face that is to be cut out of a picture; None if it is taken whole."""
-        return find_small_face(image, self._locator) if self.find_face else None
+        return find_small_face(image, self.locator_) if self.find_face else None
 
     def cut_face(self, image: RgbImage) -> RgbImage:
         """Cut out the face of a picture of more than a face."""

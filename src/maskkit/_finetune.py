@@ -9,13 +9,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from maskkit._devices import resolve_device, resolve_precision, seeded
-from maskkit._images import ImageSource, RgbImage, name_source
-from maskkit._locate import Box, cut
+from maskkit._images import ImageSource, RgbImage
+from maskkit._locate import Box
 from maskkit._parallel import in_batches, map_ahead
 from maskkit._preprocess import Augment, Preprocess
+from maskkit._synthetic import Painter
 from maskkit._targets import split_rows
 from maskkit._training import Batch, History, train
+from maskkit._views import TrainingViews
 from maskkit.backbones._base import Backbone
+from maskkit.detectors._base import Detector
 
 WEIGHT_DECAY = 0.05
 LABEL_SMOOTHING = 0.05
@@ -27,6 +30,7 @@ class Embedder(Protocol):
     backbone_: Backbone
     network_: nn.Module
     preprocess_: Preprocess
+    locator_: Detector
     device: str
     precision: str
 
@@ -61,13 +65,13 @@ def fine_tune(
     head_rate_factor: float,
     early_stopping: bool,
     augment: Augment | None,
+    painter: Painter | None,
     seed: int,
     verbose: int,
 ) -> None:
     """Train every layer of a backbone and its head, in place; leaves `history_` in the head.
 
-    AdamW with a one-cycle schedule and label smoothing. Each image of each epoch has random numbers
-    of its own, so that the order in which threads finish changes nothing.
+    AdamW with a one-cycle schedule and label smoothing.
 
     Parameters
     ----------
@@ -87,6 +91,8 @@ def fine_tune(
         Hold out a part, stop when its loss no longer falls, and go back to the best weights.
     augment : callable, optional
         Changes a training image.
+    painter : Painter, optional
+        Paints masks on bare faces first.
     seed : int
     verbose : int
     """
@@ -111,27 +117,15 @@ def fine_tune(
     batch_size = min(batch_size, len(rows))
     n_items = len(rows) - len(rows) % batch_size
 
-    boxes: dict[int, Box | None] = {}
-
-    def load(item: tuple[int, int | None]) -> RgbImage:
-        row, epoch = item
-
-        def change(image: RgbImage) -> RgbImage:
-            if row not in boxes:
-                boxes[row] = embedder.small_face(image)
-            face = cut(image, boxes[row])
-            return (
-                face if epoch is None or augment is None else augment(face, np.random.default_rng((seed, epoch, row)))
-            )
-
-        return preprocess.load(sources[row], name=name_source(sources[row], row), change=change)
+    views = TrainingViews(embedder, sources, targets, augment=augment, painter=painter, seed=seed)
 
     def batches_of(order: NDArray[np.int64], epoch: int | None) -> Iterator[Batch]:
-        pixels = map_ahead(load, ((int(row), epoch) for row in order), n_ahead=4 * batch_size)
-        for batch, chosen in zip(in_batches(pixels, batch_size), in_batches(order, batch_size), strict=True):
+        loaded = map_ahead(views.load, ((int(row), epoch) for row in order), n_ahead=4 * batch_size)
+        for batch, chosen in zip(in_batches(loaded, batch_size), in_batches(order, batch_size), strict=True):
+            pixels, shown = zip(*batch, strict=True)
             yield (
-                preprocess.normalise(np.stack(batch), device),
-                torch.from_numpy(targets[chosen]).to(device),
+                preprocess.normalise(np.stack(pixels), device),
+                torch.tensor(shown).to(device),
                 torch.from_numpy(weights[chosen]).to(device),
             )
 

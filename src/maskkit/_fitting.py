@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
@@ -11,6 +12,7 @@ from maskkit._augment import augment_face
 from maskkit._finetune import fine_tune
 from maskkit._head import TransferHead
 from maskkit._images import ImageSource
+from maskkit._synthetic import Painter
 from maskkit._targets import merge_weights
 
 # A new head may move faster than a pretrained backbone, not faster than one that is new as well.
@@ -82,6 +84,7 @@ def fit_every_layer(
         merge_weights(classifier.class_weight, y, sample_weight),
         head_rate_factor=1 if classifier.weights is None else HEAD_RATE_FACTOR,
         augment=augment_face if augment == "auto" else augment,
+        painter=Painter.of(np.unique(y).tolist()) if augment == "auto" else None,
         seed=seed,
         verbose=classifier.verbose,
         **FINE_TUNE_DEFAULTS | given,

@@ -13,11 +13,14 @@ BLUE, VERMILION, ORANGE = "#0072B2", "#C44E00", "#B37700"
 GREY = "#5F6368"
 _OTHERS = ("#007A5A", "#A34D7D", "#3A7CA5", "#6B6B00", "#000000")
 
-_MEANINGS = {
-    BLUE: {"withmask", "mask", "masked", "facemask", "wearingmask"},
-    VERMILION: {"withoutmask", "nomask", "unmasked", "bare", "withoutfacemask"},
-    ORANGE: {"maskwearedincorrect", "incorrectmask", "maskwornincorrectly", "incorrect"},
+MASKED, BARE, INCORRECT = "masked", "bare", "worn incorrectly"
+
+_WORDS = {
+    MASKED: {"withmask", "mask", "masked", "facemask", "wearingmask"},
+    BARE: {"withoutmask", "nomask", "unmasked", "bare", "withoutfacemask"},
+    INCORRECT: {"maskwearedincorrect", "incorrectmask", "maskwornincorrectly", "incorrect"},
 }
+_COLOURS = {MASKED: BLUE, BARE: VERMILION, INCORRECT: ORANGE}
 
 
 def spelling(label: Any) -> str:
@@ -27,21 +30,17 @@ def spelling(label: Any) -> str:
 
 def colour_of(label: Any, classes: Sequence[Any]) -> str:
     """Give a class its colour: a known word its own, any other by its place among `classes`; grey for none."""
-    for colour, words in _MEANINGS.items():
-        if spelling(label) in words:
-            return colour
+    meaning = meaning_of(label)
+    if meaning is not None:
+        return _COLOURS[meaning]
     if label not in classes:
         return GREY
     return _OTHERS[list(classes).index(label) % len(_OTHERS)]
 
 
-def is_worn_incorrectly(label: Any) -> bool:
-    """Tell whether a label is a known word for a mask that is worn incorrectly."""
-    return spelling(label) in _MEANINGS[ORANGE]
-
-
-def _means_the_same(label: Any, other: Any) -> bool:
-    return any({spelling(label), spelling(other)} <= words for words in _MEANINGS.values())
+def meaning_of(label: Any) -> str | None:
+    """Tell what a label is a known word for: ``MASKED``, ``BARE``, ``INCORRECT`` or nothing."""
+    return next((meaning for meaning, words in _WORDS.items() if spelling(label) in words), None)
 
 
 def match_labels(labels: Iterable[Any], classes: Sequence[Any]) -> dict[Any, Any]:
@@ -70,7 +69,7 @@ def match_labels(labels: Iterable[Any], classes: Sequence[Any]) -> dict[Any, Any
         alike = (
             [known for known in classes if known == label]
             or [known for known in classes if spelling(known) == spelling(label)]
-            or [known for known in classes if _means_the_same(known, label)]
+            or [known for known in classes if meaning_of(known) == meaning_of(label) is not None]
         )
         if len(alike) > 1:
             raise ValueError(f"label {label!r} may mean {' or '.join(map(repr, alike))}; rename one of them.")
@@ -92,7 +91,7 @@ def index_labels(y: ArrayLike, classes: Sequence[Any]) -> NDArray[np.int64]:
     """
     labels = column_or_1d(y).tolist()
     meant = match_labels(labels, classes)
-    unknown = sorted({repr(label) for label in labels if label not in meant and not is_worn_incorrectly(label)})
+    unknown = sorted({repr(label) for label in labels if label not in meant and meaning_of(label) != INCORRECT})
     if unknown:
         raise ValueError(
             f"y holds {', '.join(unknown)}, which the classifier does not know; it knows "

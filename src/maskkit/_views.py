@@ -1,0 +1,88 @@
+"""How training images look from one epoch to the next."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskkit._images import ImageSource, RgbImage, name_source
+from maskkit._locate import Box, cut
+from maskkit._preprocess import Augment, Preprocess
+from maskkit._synthetic import Painter
+from maskkit.augment import find_landmarks
+from maskkit.detectors._base import Detector
+
+
+class Locator(Protocol):
+    """What views need of a fitted `FaceEmbedder`."""
+
+    preprocess_: Preprocess
+    locator_: Detector
+
+    def small_face(self, image: RgbImage) -> Box | None:
+        """Find the face that is to be cut out of a picture; None if it is taken whole."""
+        ...
+
+
+class TrainingViews:
+    """Gives each training image anew in each epoch: cut, painted, worn down, resized.
+
+    Each image of each epoch has random numbers of its own, so that the order in which threads finish
+    changes nothing. What a detector found is kept from the first epoch.
+
+    Parameters
+    ----------
+    embedder : FaceEmbedder
+    sources : sequence of n_images images
+    targets : ndarray of shape (n_images,), int64
+        Index of the class.
+    augment : callable, optional
+    painter : Painter, optional
+    seed : int
+    """
+
+    def __init__(
+        self,
+        embedder: Locator,
+        sources: Sequence[ImageSource],
+        targets: NDArray[np.int64],
+        *,
+        augment: Augment | None,
+        painter: Painter | None,
+        seed: int,
+    ):
+        self.embedder = embedder
+        self.sources = sources
+        self.targets = targets
+        self.augment = augment
+        self.painter = painter
+        self.seed = seed
+        self._boxes: dict[int, Box | None] = {}
+        self._landmarks: dict[int, NDArray[np.float32]] = {}
+
+    def load(self, item: tuple[int, int | None]) -> tuple[RgbImage, int]:
+        """Give the pixels of (row, epoch) and the class that they show; epoch None leaves them as they are."""
+        row, epoch = item
+        target = int(self.targets[row])
+
+        def change(image: RgbImage) -> RgbImage:
+            nonlocal target
+            if row not in self._boxes:
+                self._boxes[row] = self.embedder.small_face(image)
+            image = cut(image, self._boxes[row])
+            if epoch is None:
+                return image
+            rng = np.random.default_rng((self.seed, epoch, row))
+            if self.painter is not None and target == self.painter.bare:
+                image, target = self.painter.paint(image, self._find(row, image), target, rng)
+            return image if self.augment is None else self.augment(image, rng)
+
+        source = self.sources[row]
+        pixels = self.embedder.preprocess_.load(source, name=name_source(source, row), change=change)
+        return pixels, target
+
+    def _find(self, row: int, face: RgbImage) -> NDArray[np.float32]:
+        if row not in self._landmarks:
+            self._landmarks[row] = find_landmarks([face], self.embedder.locator_)[0]
+        return self._landmarks[row]

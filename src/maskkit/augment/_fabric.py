@@ -1,0 +1,62 @@
+"""Colours and patterns of what is painted."""
+
+import colorsys
+
+import numpy as np
+
+from maskkit.augment._canvas import Canvas, Plane
+from maskkit.augment._landmarks import vector
+
+SURGICAL = ((148, 196, 219), (120, 178, 205), (170, 214, 214), (232, 238, 240), (240, 190, 205), (38, 40, 44))
+RESPIRATOR = ((238, 239, 236), (225, 228, 230), (245, 243, 235), (60, 62, 66), (205, 212, 216))
+
+
+def choose_colour(rng: np.random.Generator) -> Plane:
+    """Choose a colour of clothes: black, grey, white and navy as often as all others together; RGB, 0 to 255."""
+    if rng.random() < 0.5:
+        grey = rng.choice([rng.uniform(15, 60), rng.uniform(60, 160), rng.uniform(180, 245)])
+        return vector(grey, grey, grey) + rng.uniform(-8, 14, 3).astype(np.float32) * vector(0.5, 0.5, 1)
+    rgb = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.2, 0.95), rng.uniform(0.2, 0.95))
+    return vector(*rgb) * 255
+
+
+def weave(canvas: Canvas, rng: np.random.Generator) -> Plane:
+    """Give cloth with a random pattern, (h, w, 3), range 0 to 255."""
+    first, second = choose_colour(rng), choose_colour(rng)
+    x, y = canvas.x, canvas.y
+    angle = rng.uniform(0, np.pi)
+    along = np.cos(angle) * x + np.sin(angle) * y
+    across = -np.sin(angle) * x + np.cos(angle) * y
+    frequency = rng.uniform(2, 9)
+    pattern = rng.choice(["plain", "plain", "plain", "stripes", "checks", "dots", "gradient", "print"])
+    if pattern == "plain":
+        share = np.zeros_like(x)
+    elif pattern == "stripes":
+        share = (np.sin(2 * np.pi * frequency * along) > rng.uniform(-0.6, 0.6)).astype(np.float32)
+    elif pattern == "checks":
+        share = 0.5 * ((np.sin(2 * np.pi * frequency * along) > 0) + 1.0 * (np.sin(2 * np.pi * frequency * across) > 0))
+    elif pattern == "dots":
+        share = (np.cos(np.pi * frequency * along) * np.cos(np.pi * frequency * across) > 0.6).astype(np.float32)
+    elif pattern == "gradient":
+        share = np.clip(along / 2 + 0.5, 0, 1)
+    else:
+        share = (soft_noise(canvas, rng, 10) > rng.uniform(-0.3, 0.5)).astype(np.float32)
+    return first + share[..., None].astype(np.float32) * (second - first)
+
+
+def soft_noise(canvas: Canvas, rng: np.random.Generator, n_blobs: int) -> Plane:
+    """Give smooth noise of about unit deviation with so many blobs along each side, (h, w)."""
+    from PIL import Image
+
+    height, width = canvas.x.shape
+    coarse = rng.normal(size=(n_blobs, n_blobs)).astype(np.float32)
+    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def shade(canvas: Canvas, colour: Plane, rng: np.random.Generator, *, roughness: float = 3.0) -> Plane:
+    """Light cloth as the face is lit, round it off to the sides, wrinkle and grain it."""
+    side = rng.uniform(-0.25, 0.25)
+    roundness = 1 - rng.uniform(0.1, 0.35) * np.clip(np.abs(canvas.x - side), 0, 1.2) ** 2
+    wrinkles = 1 + 0.03 * soft_noise(canvas, rng, 7)
+    lit = colour * (canvas.light * roundness * wrinkles * rng.uniform(0.75, 1.1))[..., None]
+    return lit + rng.normal(0, roughness, canvas.x.shape).astype(np.float32)[..., None]

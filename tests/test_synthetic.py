@@ -1,0 +1,72 @@
+"""Whose faces are painted, and what they are called then."""
+
+import numpy as np
+import pytest
+
+from maskkit import FaceEmbedder
+from maskkit._images import load_image
+from maskkit._synthetic import Painter
+from maskkit._views import TrainingViews
+from maskkit.augment import TEMPLATE
+from maskkit.testing import FixedDetector, TinyBackbone, make_faces
+
+FACE = np.full((64, 64, 3), 150, dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        (["WithMask", "WithoutMask"], (1, 0, None)),
+        (["mask_weared_incorrect", "with_mask", "without_mask"], (2, 1, 0)),
+        (["bare", "masked"], (0, 1, None)),
+    ],
+)
+def test_known_words_make_a_painter(classes, expected):
+    painter = Painter.of(classes)
+    assert (painter.bare, painter.masked, painter.incorrect) == expected
+
+
+@pytest.mark.parametrize(
+    "classes", [["a", "b"], [0, 1], ["mask", "cat"], ["mask", "masked", "bare"], ["mask", "incorrect"]]
+)
+def test_other_classes_are_left_alone(classes):
+    assert Painter.of(classes) is None
+
+
+def test_only_bare_faces_are_painted_and_called_what_they_show():
+    painter = Painter(bare=0, masked=1, incorrect=2)
+    shown = {0: 0, 1: 0, 2: 0}
+    for seed in range(300):
+        picture, target = painter.paint(FACE, TEMPLATE * 64, 0, np.random.default_rng(seed))
+        shown[target] += 1
+        assert target == 0 or not np.array_equal(picture, FACE)
+    assert min(shown.values()) > 10
+    assert shown[0] > shown[1] > shown[2]
+    for target in (1, 2):
+        picture, said = painter.paint(FACE, TEMPLATE * 64, target, np.random.default_rng(0))
+        assert picture is FACE
+        assert said == target
+
+
+def test_two_classes_get_no_third():
+    painter = Painter(bare=1, masked=0)
+    targets = {painter.paint(FACE, TEMPLATE * 64, 1, np.random.default_rng(seed))[1] for seed in range(200)}
+    assert targets == {0, 1}
+
+
+def test_views_change_from_epoch_to_epoch_and_not_from_run_to_run():
+    faces, labels = make_faces(6)
+    embedder = FaceEmbedder(TinyBackbone(), weights=None, image_size=32).fit(faces)
+    embedder.locator_ = FixedDetector([])
+    targets = (labels == "with_mask").astype(np.int64)
+
+    def load(epoch, augment=lambda image, rng: image):
+        views = TrainingViews(embedder, faces, targets, augment=augment, painter=Painter(bare=0, masked=1), seed=3)
+        return [views.load((row, epoch)) for row in range(6)]
+
+    first, again, later = load(0), load(0), load(1)
+    assert all(np.array_equal(a[0], b[0]) and a[1] == b[1] for a, b in zip(first, again, strict=True))
+    assert any(not np.array_equal(a[0], b[0]) for a, b in zip(first, later, strict=True))
+    plain = load(None)
+    assert [target for _, target in plain] == targets.tolist()
+    np.testing.assert_array_equal(plain[0][0], embedder.preprocess_.load(load_image(faces[0])))
