@@ -47,6 +47,32 @@ def info(
 
 
 @app.command()
+def audit(
+    data: Annotated[Path, typer.Argument(help="Folder of face crops.", metavar="DATA")],
+    out: Annotated[Path | None, typer.Option(help="Write pictures of copies and suspects into this folder.")] = None,
+    seed: Annotated[int, typer.Option(help="Seeds the folds.")] = 0,
+    output: Annotated[Format, typer.Option("--format", "-f", help="How to print what was found.")] = Format.TABLE,
+) -> None:
+    """Look for copies, leaks between splits, wrong labels, and classes that something else tells. Changes no file.
+
+    Example: maskkit data audit face-mask-12k --out audit
+    """
+    from maskkit import datasets
+
+    if holds_photos(data):
+        raise typer.BadParameter("holds annotated photos; audit takes face crops", param_hint="DATA")
+    found = datasets.audit(datasets.load_faces(data, shuffle=False), random_state=seed)
+    if output is Format.TABLE:
+        import rich
+
+        rich.print(found)
+    else:
+        print_json(found.to_dict())
+    if out is not None:
+        typer.echo(f"written: {found.save_pictures(out)}", err=True)
+
+
+@app.command()
 def collage(
     data: DataArgument,
     out: Annotated[Path, typer.Option("--out", "-o", help="PNG file to write.")] = Path("collage.png"),

@@ -1,6 +1,7 @@
 """Folders of faces and of annotated photos: read them, describe them, look at them."""
 
 import os
+from importlib.util import find_spec
 from itertools import starmap
 from typing import Any, Literal, TypeAlias
 
@@ -13,13 +14,24 @@ from maskkit._collage import choose_evenly, compose_tiles
 from maskkit._crops import crop_square
 from maskkit._drawing import blur_faces
 from maskkit._images import load_image
+from maskkit.datasets._audit import Audit, audit_faces
 from maskkit.datasets._description import Description, describe_faces, describe_photos
 from maskkit.datasets._face_data import FaceBunch, FaceData, as_photos, as_splits
 from maskkit.datasets._folders import check_folder, find_faces, find_images_below, find_unreadable, warn_of_skipped
 from maskkit.datasets._voc import AnnotatedPhoto, find_annotations, read_annotation
 from maskkit.exceptions import DataError
 
-__all__ = ["load_faces", "load_photos", "describe", "collage", "find_images_below", "AnnotatedPhoto", "Description"]
+__all__ = [
+    "load_faces",
+    "load_photos",
+    "describe",
+    "audit",
+    "Audit",
+    "collage",
+    "find_images_below",
+    "AnnotatedPhoto",
+    "Description",
+]
 
 OnError: TypeAlias = Literal["raise", "skip"]
 
@@ -243,6 +255,54 @@ def collage(
         pictures = [blur_faces(picture, [(0, 0, *picture.size)]) for picture in pictures]
     shown = [labels[index] for index in chosen]
     return compose_tiles(pictures, shown, sorted(set(labels)), n_columns, (tile_px, tile_px))
+
+
+def audit(faces: FaceData, *, random_state: int = 0) -> Audit:
+    """Look for what makes figures lie: copies, wrong labels, classes that something else than a mask tells.
+
+    Reports, and never deletes or changes a file. Needs the extra ``audit``.
+
+    Parameters
+    ----------
+    faces : Bunch or tuple
+        From `load_faces`, whole or one split; or (paths, labels).
+    random_state : int, default=0
+
+    Returns
+    -------
+    audit : Audit
+        Shown by a rich console; `audit.groups` is what `GroupKFold` wants.
+
+    Raises
+    ------
+    ImportError
+        If the extra ``audit`` is not installed.
+    TypeError, ValueError
+        If `faces` is no such data set, or has fewer than two images that can be read.
+
+    Notes
+    -----
+    Copies are found by perceptual hash, also of mirror images, and by the features of a frozen
+    EfficientNet-Lite0, whitened. Copies that were turned and cut are found in part: see the measurements.
+
+    Examples
+    --------
+    >>> found = audit(load_faces("face-mask-12k"))  # doctest: +SKIP
+    >>> cross_val_score(model, paths, labels, cv=GroupKFold(5), groups=found.groups)  # doctest: +SKIP
+    """
+    for library in ("imagehash", "cleanlab"):
+        if find_spec(library) is None:
+            raise ImportError(f"audit needs {library}; install it: pip install 'maskkit[audit]'")
+    if as_photos(faces) is not None:
+        raise TypeError("faces holds annotated photos; audit wants images of one face each, as load_faces gives.")
+    splits = as_splits(faces)
+    rows = [
+        (path, label, name)
+        for name, (paths, labels) in splits.items()
+        for path, label in zip(paths, labels.tolist(), strict=True)
+    ]
+    sources, labels, names = (list(column) for column in zip(*rows, strict=True))
+    return audit_faces(sources, labels, names, random_state=random_state)
 
 
 def _cut_tile(path: Any, box: NDArray[np.float32] | None) -> Image.Image:

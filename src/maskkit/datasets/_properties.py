@@ -1,0 +1,72 @@
+"""What an image is like apart from what it shows: size, sharpness, light, kind of file."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from maskkit._images import RgbImage, load_image, name_source
+from maskkit.exceptions import ImageError
+
+PROPERTIES = ("width", "height", "aspect", "sharpness", "brightness", "file type")
+# Sharpness is compared at one size, or it would only be another word for size.
+_SHARPNESS_PX = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traits:
+    """What the audit keeps of one image.
+
+    Parameters
+    ----------
+    digest : bytes
+        Equal for equal pixels.
+    hash, mirrored : int
+        64 bits of the perceptual hash, of the image and its mirror image.
+    values : tuple of float
+        In the order of `PROPERTIES`, without the file type.
+    ending : str
+    """
+
+    digest: bytes
+    hash: int
+    mirrored: int
+    values: tuple[float, ...]
+    ending: str
+
+
+def read_traits(item: tuple[int, Any]) -> Traits | str:
+    """Measure one image; gives the reason if it cannot be read."""
+    index, source = item
+    from imagehash import phash
+
+    try:
+        image = load_image(source, name=name_source(source, index))
+    except ImageError as exc:
+        return str(exc)
+    picture = Image.fromarray(image)
+    mirrored = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    height, width = image.shape[:2]
+    values = (float(width), float(height), width / height, _sharpness(picture), float(image.mean()))
+    ending = Path(source).suffix.lower() if isinstance(source, (str, Path)) else ""
+    return Traits(_digest(image), _to_int(phash(picture).hash), _to_int(phash(mirrored).hash), values, ending)
+
+
+def _digest(image: RgbImage) -> bytes:
+    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()
+
+
+def _to_int(bits: NDArray[np.bool_]) -> int:
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def _sharpness(picture: Image.Image) -> float:
+    """Measure the variance of the Laplacian (Pech-Pacheco et al. 2000, ICPR, "Diatom autofocusing")."""
+    grey = np.asarray(picture.convert("L").resize((_SHARPNESS_PX, _SHARPNESS_PX)), dtype=np.float64)
+    centre = grey[1:-1, 1:-1]
+    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * centre
+    return float(laplacian.var())
