@@ -8,7 +8,8 @@ from maskkit._images import load_image
 from maskkit._synthetic import Painter
 from maskkit._views import TrainingViews
 from maskkit.augment import TEMPLATE
-from maskkit.testing import FixedDetector, TinyBackbone, make_faces
+from maskkit.detectors import Faces
+from maskkit.testing import TinyBackbone, make_faces
 
 FACE = np.full((64, 64, 3), 150, dtype=np.uint8)
 
@@ -54,10 +55,16 @@ def test_two_classes_get_no_third():
     assert targets == {0, 1}
 
 
+class FiveLandmarks:
+    def detect(self, image):
+        height, width = image.shape[:2]
+        return Faces(np.float32([[0, 0, width, height]]), np.float32([1]), (TEMPLATE * [width, height])[None])
+
+
 def test_views_change_from_epoch_to_epoch_and_not_from_run_to_run():
     faces, labels = make_faces(6)
     embedder = FaceEmbedder(TinyBackbone(), weights=None, image_size=32).fit(faces)
-    embedder.locator_ = FixedDetector([])
+    embedder.locator_ = FiveLandmarks()
     targets = (labels == "with_mask").astype(np.int64)
 
     def load(epoch, augment=lambda image, rng: image):

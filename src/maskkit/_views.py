@@ -10,7 +10,7 @@ from maskkit._images import ImageSource, RgbImage, name_source
 from maskkit._locate import Box, cut
 from maskkit._preprocess import Augment, Preprocess
 from maskkit._synthetic import Painter
-from maskkit.augment import find_landmarks
+from maskkit.augment._landmarks import find_points
 from maskkit.detectors._base import Detector
 
 
@@ -59,7 +59,7 @@ class TrainingViews:
         self.painter = painter
         self.seed = seed
         self._boxes: dict[int, Box | None] = {}
-        self._landmarks: dict[int, NDArray[np.float32]] = {}
+        self._landmarks: dict[int, NDArray[np.float32] | None] = {}
 
     def load(self, item: tuple[int, int | None]) -> tuple[RgbImage, int]:
         """Give the pixels of (row, epoch) and the class that they show; epoch None leaves them as they are."""
@@ -75,14 +75,17 @@ class TrainingViews:
                 return image
             rng = np.random.default_rng((self.seed, epoch, row))
             if self.painter is not None and target == self.painter.bare:
-                image, target = self.painter.paint(image, self._find(row, image), target, rng)
+                landmarks = self._find(row, image)
+                # Where no face is found, what was painted might lie beside it.
+                if landmarks is not None:
+                    image, target = self.painter.paint(image, landmarks, target, rng)
             return image if self.augment is None else self.augment(image, rng)
 
         source = self.sources[row]
         pixels = self.embedder.preprocess_.load(source, name=name_source(source, row), change=change)
         return pixels, target
 
-    def _find(self, row: int, face: RgbImage) -> NDArray[np.float32]:
+    def _find(self, row: int, face: RgbImage) -> NDArray[np.float32] | None:
         if row not in self._landmarks:
-            self._landmarks[row] = find_landmarks([face], self.embedder.locator_)[0]
+            self._landmarks[row] = find_points(face, self.embedder.locator_)
         return self._landmarks[row]

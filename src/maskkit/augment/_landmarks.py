@@ -1,6 +1,6 @@
 """Where the eyes, the nose and the mouth are in a face crop."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,12 @@ medians of CenterFace's over 300 bare crops of face-mask-12k."""
 _PADDING = 0.25
 
 
-def find_landmarks(images: Iterable[RgbImage], detector: Detector | None = None) -> list[NDArray[np.float32]]:
+def find_landmarks(images: Sequence[RgbImage], detector: Detector | None = None) -> list[NDArray[np.float32]]:
     """Find the landmarks of face crops.
 
     Parameters
     ----------
-    images : iterable of ndarray of shape (H, W, 3), uint8
+    images : sequence of ndarray of shape (H, W, 3), uint8
         One face each.
     detector : Detector, optional
         One that gives five landmarks; by default CenterFace at 256 px.
@@ -42,14 +42,17 @@ def find_landmarks(images: Iterable[RgbImage], detector: Detector | None = None)
         from maskkit.detectors.centerface import CenterFaceDetector
 
         detector = CenterFaceDetector(long_side_px=256)
-    return [_find(image, detector) for image in images]
+    usual = (TEMPLATE * vector(image.shape[1], image.shape[0]) for image in images)
+    found = (find_points(image, detector) for image in images)
+    return [points if points is not None else default for points, default in zip(found, usual, strict=True)]
 
 
-def _find(image: RgbImage, detector: Detector) -> NDArray[np.float32]:
+def find_points(image: RgbImage, detector: Detector) -> NDArray[np.float32] | None:
+    """Find the landmarks of one crop, as `find_landmarks` does; None where no face is found."""
     height, width = image.shape[:2]
     margin = round(_PADDING * max(height, width))
     faces = detector.detect(np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="edge"))
     if len(faces) == 0 or faces.landmarks is None or faces.landmarks.shape[1] != 5:
-        return TEMPLATE * vector(width, height)
+        return None
     sizes = (faces.boxes_xyxy[:, 2:] - faces.boxes_xyxy[:, :2]).prod(axis=1)
     return np.asarray(faces.landmarks[sizes.argmax()] - margin, dtype=np.float32)

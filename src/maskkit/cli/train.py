@@ -1,16 +1,27 @@
 """maskkit train."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from maskkit.cli._options import DeviceOption, OnError, OnErrorOption, SplitOption, choose_split, holds_photos
 
+if TYPE_CHECKING:
+    from maskkit import MaskClassifier
+
 
 def train(
-    data: Annotated[Path, typer.Argument(help="Folder of split/class folders, or of class folders.", metavar="DATA")],
+    data: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folder of split/class folders, or of class folders. Several for --recipe.", metavar="DATA..."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder that the model is written to.")],
+    recipe: Annotated[
+        str | None, typer.Option(help="Train as a model that ships was: maskkit-lite0, from faces and photos.")
+    ] = None,
     split: SplitOption = None,
     backbone: Annotated[str, typer.Option(help="resnet50, efficientnet_lite0, timm:NAME or a plugin.")] = "resnet50",
     weights: Annotated[str, typer.Option(help="imagenet, none (random) or the path of a state dict.")] = "imagenet",
@@ -44,26 +55,31 @@ def train(
     check_target(out)
     if out.exists() and not overwrite:
         raise ModelFileError(f"{out}: exists; choose another name or add --overwrite.")
-    if holds_photos(data):
-        raise DataError(f"{data}: holds annotated photos; want face crops sorted into one folder a class.")
-    faces = choose_split(load_faces(data, on_error=on_error.value, random_state=seed), split, default="train")
-    classifier = MaskClassifier(
-        backbone,
-        weights=None if weights == "none" else weights,
-        fine_tune=fine_tune,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        image_size=image_size,
-        class_weight=class_weight,
-        early_stopping=early_stopping or None,
-        detector=detector,
-        device=device,
-        precision=precision,
-        random_state=seed,
-        verbose=0 if quiet else 1,
-    )
-    classifier.fit(faces.paths, faces.labels)
+    if recipe is not None:
+        classifier = _follow(recipe, data, epochs=epochs, seed=seed, device=device, quiet=quiet)
+    else:
+        if len(data) > 1:
+            raise typer.BadParameter(f"one folder, not {len(data)}, unless a recipe wants more", param_hint="DATA")
+        if holds_photos(data[0]):
+            raise DataError(f"{data[0]}: holds annotated photos; want face crops sorted into one folder a class.")
+        faces = choose_split(load_faces(data[0], on_error=on_error.value, random_state=seed), split, default="train")
+        classifier = MaskClassifier(
+            backbone,
+            weights=None if weights == "none" else weights,
+            fine_tune=fine_tune,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            image_size=image_size,
+            class_weight=class_weight,
+            early_stopping=early_stopping or None,
+            detector=detector,
+            device=device,
+            precision=precision,
+            random_state=seed,
+            verbose=0 if quiet else 1,
+        )
+        classifier.fit(faces.paths, faces.labels)
     classifier.save(out, half=half)
     counts = ", ".join(
         f"{count:,} {label}" for label, count in zip(classifier.classes_, classifier.class_counts_, strict=True)
@@ -71,3 +87,28 @@ def train(
     megabytes = sum(file.stat().st_size for file in out.iterdir()) / 1e6
     print(f"trained on {counts}")
     print(f"saved {out} ({megabytes:.1f} MB)")
+
+
+def _follow(
+    recipe: str, data: list[Path], *, epochs: int | None, seed: int, device: str, quiet: bool
+) -> "MaskClassifier":
+    from maskkit._recipe import RECIPES, train_lite0
+    from maskkit.datasets import load_faces, load_photos
+
+    if recipe not in RECIPES:
+        raise typer.BadParameter(f"{recipe!r}; there is {', '.join(RECIPES)}", param_hint="--recipe")
+    photos = [path for path in data if holds_photos(path)]
+    crops = [path for path in data if path not in photos]
+    if (len(photos), len(crops)) != (1, 1):
+        raise typer.BadParameter("the recipe wants a folder of faces and one of annotated photos", param_hint="DATA")
+    faces = choose_split(load_faces(crops[0], random_state=seed), None, default="train")
+    chosen = {} if epochs is None else {"epochs": epochs}
+    return train_lite0(
+        faces.paths,
+        faces.labels.tolist(),
+        load_photos(photos[0]),
+        device=device,
+        seed=seed,
+        verbose=0 if quiet else 1,
+        **chosen,
+    )
