@@ -63,8 +63,7 @@ def _zoom_out(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
         noise = rng.integers(0, 256, 3) + rng.normal(0, rng.uniform(0, 30), (large[1] // 8 + 1, large[0] // 8 + 1, 3))
         zoomed = Image.fromarray(noise.clip(0, 255).astype(np.uint8)).resize(large, Image.Resampling.BICUBIC)
         zoomed.paste(picture, (left, top))
-    zoomed.thumbnail((_WORKING_PX, _WORKING_PX), Image.Resampling.BILINEAR)
-    return zoomed
+    return zoomed.resize((width, height), Image.Resampling.BILINEAR)
 
 
 def _move(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
