@@ -182,11 +182,11 @@ def test_fine_tuning_moves_every_layer(faces):
     tuned = make_classifier(fine_tune=True).fit(*faces)
     before, after = (model.embedder_.network_[0].weight for model in (frozen, tuned))
     assert not np.allclose(before.detach(), after.detach())
-    assert len(tuned.history_) == 2
+    assert len(tuned.history_) == 4
 
 
 def test_fine_tuning_learns(faces):
-    model = make_classifier(fine_tune=True, epochs=12, learning_rate=3e-3, augment=None).fit(*faces)
+    model = make_classifier(fine_tune=True, epochs=12, batch_size=16, learning_rate=3e-3, augment=None).fit(*faces)
     new_faces, new_labels = make_faces(30, random_state=9)
     assert model.score(new_faces, new_labels) >= 0.95
 
@@ -208,7 +208,7 @@ def test_callable_augment_gets_each_image_with_its_own_numbers(faces):
         return image
 
     make_classifier(fine_tune=True, augment=augment).fit(*faces)
-    assert len(seen) == len(set(seen)) == 2 * 32  # two epochs of two full batches of 16
+    assert len(seen) == len(set(seen)) == 4 * 32  # four epochs of a batch of 32
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,8 @@ def test_callable_augment_gets_each_image_with_its_own_numbers(faces):
     [
         ({"head": LogisticRegression(), "fine_tune": True}, "trains a TransferHead, not LogisticRegression"),
         ({"head": LogisticRegression(), "epochs": 3}, "epochs set a TransferHead; give LogisticRegression its own"),
-        ({"augment": lambda image, rng: image}, "augment is for fine_tune=True"),
+        ({"augment": lambda image, rng: image, "fine_tune": False}, "augment is for fine_tune=True"),
+        ({"fine_tune": "yes"}, "fine_tune='yes' is unknown; use True, False or 'auto'"),
         ({"fine_tune": True, "augment": "heavy"}, "augment='heavy' is unknown; use 'auto', None or a callable"),
         ({"device": "gpu"}, "device='gpu' is unknown"),
         ({"precision": "half"}, "precision='half' is unknown"),
@@ -335,3 +336,27 @@ def test_sklearn_heads_have_their_own_calibration(faces):
     model = make_classifier(head=LogisticRegression()).fit(*faces)
     with pytest.raises(ValueError, match=r"calibrate works on a TransferHead.*CalibratedClassifierCV"):
         model.calibrate(*faces)
+
+
+def test_many_images_train_every_layer(monkeypatch, faces):
+    monkeypatch.setattr("maskkit._fitting.FINE_TUNE_IMAGES", len(faces[0]))
+    tuned = MaskClassifier(TinyBackbone(), weights=None, epochs=1, detector="whole", random_state=0).fit(*faces)
+    assert tuned.fine_tuned_
+    assert tuned.embedder_.preprocess_.image_size == 128
+    fewer = make_classifier().fit(faces[0][:-1], faces[1][:-1])
+    assert not fewer.fine_tuned_
+    frozen_head = make_classifier(head=LogisticRegression()).fit(*faces)
+    assert not frozen_head.fine_tuned_
+
+
+def test_settings_of_a_head_that_nobody_would_heed_are_refused(faces):
+    with pytest.raises(ValueError, match="heeds no epochs, weight_decay of its head; set them on MaskClassifier"):
+        make_classifier(fine_tune=True, head=TransferHead(epochs=5, weight_decay=0.5)).fit(*faces)
+
+
+def test_a_failed_fit_leaves_nothing_behind(faces):
+    model = make_classifier().fit(*faces)
+    with pytest.raises(ImageError):
+        model.fit([*faces[0][:-1], "gone.png"], faces[1])
+    with pytest.raises(NotFittedError):
+        model.predict(faces[0])

@@ -14,15 +14,15 @@ from sklearn.utils.validation import check_is_fitted
 from maskkit import _plugins, _storage
 from maskkit._decision import DecisionRule, choose_threshold, fit_temperature
 from maskkit._embedder import make_embedder
-from maskkit._fitting import fit_every_layer, fit_head, make_head
+from maskkit._fitting import choose_size, fit_every_layer, fit_head, make_head, trains_every_layer
 from maskkit._head import TransferHead
-from maskkit._images import ImageSource, check_images
+from maskkit._images import ImageSource, check_images, check_not_one
 from maskkit._labels import index_labels
 from maskkit._params import check_params
 from maskkit._photos import PhotoReader
 from maskkit._preprocess import Augment
 from maskkit._results import PhotoResult
-from maskkit._targets import check_labels
+from maskkit._targets import check_labels, encode_labels, merge_weights
 from maskkit.backbones._base import Backbone, Weights
 from maskkit.detectors._base import Detector
 
@@ -31,8 +31,8 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
     """Tells whether the person in a picture wears a face mask; a scikit-learn classifier of images.
 
     A backbone pretrained on ImageNet turns each image into features, and a head trained on yours
-    turns these into probabilities. By default the backbone is frozen; ``fine_tune=True`` trains
-    every layer. `fit`, `predict`, `predict_proba` and `score` take crops, one face an image;
+    turns these into probabilities. With few images the backbone stays frozen, with a thousand or
+    more every layer is trained. `fit`, `predict`, `predict_proba` and `score` take crops, one face an image;
     `predict_faces` and `predict_photos` find the faces first.
 
     Parameters
@@ -43,12 +43,13 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         What the backbone starts from; a path leads to a state dict, None gives random values.
     head : classifier, optional
         Any scikit-learn classifier with `predict_proba`; by default ``TransferHead()``.
-    fine_tune : bool, default=False
-        Train the backbone too; needs a `TransferHead`.
+    fine_tune : bool or {"auto"}, default="auto"
+        Train the backbone too; needs a `TransferHead`. ``"auto"`` does so with 1,000 images or more,
+        which makes a model that is right on other data too; fewer train the head alone.
     epochs : int, optional
-        Passes over the training data, at most. By default what the head says, 2 when fine-tuning.
+        Passes over the training data, at most. By default what the head says, 4 when fine-tuning.
     batch_size : int, optional
-        Images computed at once. By default 32 for features and what the head says for training, 16
+        Images computed at once. By default 32 for features and what the head says for training, 32
         when fine-tuning.
     learning_rate : float, optional
         The highest of the one-cycle schedule. By default what the head says, 3e-4 when fine-tuning;
@@ -64,7 +65,8 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         How training images are varied when fine-tuning: ``"auto"`` moves, relights, blurs, shrinks
         and compresses them; a callable takes (image, rng) and gives an image.
     image_size : int, optional
-        Side of the square that images are resized to, in pixels; by default the backbone's own.
+        Side of the square that images are resized to, in pixels; by default the backbone's own, 128
+        when fine-tuning.
     find_face : bool, default=True
         In `fit` and `predict`, cut the largest face out of pictures that show much more than a face,
         such as a whole person.
@@ -95,6 +97,8 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
     embedder_ : FaceEmbedder
     head_ : classifier
     detector_ : Detector
+    fine_tuned_ : bool
+        Whether every layer was trained.
     model_name_ : str
         What results call the model; a loaded one is called as its folder.
     history_ : list of dict
@@ -121,7 +125,7 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         *,
         weights: Weights = "imagenet",
         head: Any = None,
-        fine_tune: bool = False,
+        fine_tune: bool | Literal["auto"] = "auto",
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float | None = None,
@@ -190,12 +194,19 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         y = check_labels(y)
         if len(y) != len(sources):
             raise ValueError(f"X has {len(sources)} images and y {len(y)} labels; want one label an image.")
+        # Whatever can be wrong is told before the images are read, and no half of a fit is left behind.
+        encode_labels(y)
+        merge_weights(self.class_weight, y, sample_weight)
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        head = make_head(self, seed)
+        every_layer = trains_every_layer(self, len(sources))
+        head = make_head(self, seed, every_layer=every_layer)
         self.detector_ = _plugins.resolve("detectors", self.detector)
-        self.embedder_ = make_embedder(self.get_params(deep=False), seed).fit(sources)
-        fit = fit_every_layer if self.fine_tune else fit_head
+        self.embedder_ = make_embedder(choose_size(self, every_layer=every_layer), seed).fit(sources)
+        fit = fit_every_layer if every_layer else fit_head
         self.head_ = fit(self, head, sources, y, sample_weight, seed)
+        self.fine_tuned_ = every_layer
         self.classes_ = self.head_.classes_
         self.history_ = getattr(self.head_, "history_", [])
         self.class_counts_ = np.unique(y, return_counts=True)[1]
@@ -267,8 +278,7 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         if on_error not in ("report", "raise"):
             raise ValueError(f"on_error={on_error!r} is unknown; use 'report' or 'raise'.")
-        if isinstance(photos, (str, os.PathLike)):
-            check_images(photos)  # says that one path is not many
+        check_not_one(photos)
         return self._photo_reader().read(photos, on_error=on_error)
 
     def calibrate(self, X: Any, y: ArrayLike) -> Self:
@@ -384,8 +394,8 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters; ``head__hidden_units=50`` works on ``head=None`` too, which means ``TransferHead()``."""
-        if self.head is None and "head" not in params and any(name.startswith("head__") for name in params):
-            self.head = TransferHead()
+        if params.get("head", self.head) is None and any(name.startswith("head__") for name in params):
+            params = {**params, "head": TransferHead()}
         return super().set_params(**params)
 
     def _judge(self, X: Any, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -406,7 +416,14 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
 
     def _features(self, X: Any, *, are_crops: bool = False) -> NDArray[np.float32]:
         """Compute features: the one seam, which tests may replace."""
+        # A fitted model may be moved to another device.
+        self.embedder_.set_params(device=self.device, precision=self.precision)
+        if self.batch_size is not None:
+            self.embedder_.set_params(batch_size=self.batch_size)
         return np.concatenate(list(self.embedder_.stream(check_images(X), are_crops=are_crops)))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_name_")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

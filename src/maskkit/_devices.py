@@ -1,10 +1,14 @@
 """Where torch computes, how precisely, and with which random numbers."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+
+# There is one generator for all threads; fits in threads take turns, or their numbers would mix.
+_TURNS = threading.RLock()
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -79,7 +83,7 @@ def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
     """
     kind = device.type if device is not None and device.type != "cpu" else None
     lent: dict[str, Any] = {"devices": [device], "device_type": kind} if kind else {"devices": []}
-    with torch.random.fork_rng(**lent):
+    with _TURNS, torch.random.fork_rng(**lent):
         torch.random.manual_seed(seed)
         yield
 

@@ -16,6 +16,7 @@ from maskkit._devices import autocast, resolve_device, resolve_precision, seeded
 from maskkit._images import ImageSource, RgbImage, check_images, name_source
 from maskkit._locate import Box, cut, find_small_face
 from maskkit._parallel import in_batches, map_ahead
+from maskkit._params import check_params
 from maskkit._preprocess import Preprocess
 from maskkit.backbones._base import Backbone, Weights
 from maskkit.detectors import CenterFaceDetector
@@ -108,6 +109,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         PluginError
             If the backbone is unknown.
         """
+        check_params(self)
         check_images(X)
         resolve_precision(self.precision, resolve_device(self.device))
         backbone = _plugins.resolve("backbones", self.backbone)

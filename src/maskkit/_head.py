@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
 from maskkit._devices import resolve_device, seeded
+from maskkit._params import check_params
 from maskkit._targets import encode_labels, merge_weights, split_rows
 from maskkit._training import Batch, History, train
 
@@ -126,8 +127,10 @@ class TransferHead(ClassifierMixin, BaseEstimator):
         """
         features, labels = validate_data(self, X, y, dtype=np.float32)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        targets = self._initialise(features.shape[1], labels, seed)
+        check_params(self)
+        encode_labels(labels)
         weights = merge_weights(self.class_weight, labels, sample_weight)
+        targets = self._initialise(features.shape[1], labels, seed)
         device = resolve_device(self.device)
         self.network_.to(device)
         with seeded(seed, device):
@@ -153,6 +156,7 @@ class TransferHead(ClassifierMixin, BaseEstimator):
         return self._initialise(n_features, y, int(check_random_state(self.random_state).randint(2**31 - 1)))
 
     def _initialise(self, n_features: int, y: NDArray[Any], seed: int) -> NDArray[np.int64]:
+        self.__dict__.pop("history_", None)  # until it is trained, it is not fitted
         self.classes_, targets = encode_labels(y)
         with seeded(seed):
             self.network_ = self.build(n_features, len(self.classes_))
@@ -168,6 +172,9 @@ class TransferHead(ClassifierMixin, BaseEstimator):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         return nn.Sequential(nn.Dropout(self.dropout), hidden, nn.Dropout(self.dropout), last)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "history_")
 
     def divide_logits(self, temperature: float) -> None:
         """Make a trained head less sure of itself, or surer: folded into the last layer, labels stay."""

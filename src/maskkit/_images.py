@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO, TypeAlias
@@ -20,6 +21,12 @@ ImageSource: TypeAlias = (
 
 RgbImage: TypeAlias = NDArray[np.uint8]
 """Shape (H, W, 3), uint8, RGB, upright."""
+
+# The same file or picture may be given twice, and images are decoded in several threads.
+_TURNS = threading.Lock()
+
+# Pillow hands PostScript to an interpreter if there is one, which is no way to treat anybody's files.
+_FORMATS = sorted(set(Image.registered_extensions().values()) & set(Image.OPEN) - {"EPS"})
 
 WANTED = "want a path, bytes, a binary file, a PIL image or a uint8 array of shape (H, W, 3) or (H, W)"
 
@@ -86,15 +93,21 @@ def check_images(X: Any) -> list[Any]:
     ValueError
         If X is empty.
     """
-    is_one_array = isinstance(X, np.ndarray) and X.dtype == np.uint8 and X.ndim <= 3
-    if isinstance(X, (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)) or is_one_array:
-        raise TypeError(f"X is one image ({name_source(X)}); want a list of images: [image].")
+    check_not_one(X)
     if not hasattr(X, "__iter__"):
         raise TypeError(f"X is of type {type(X).__name__}; want a list of images.")
     sources = list(X)
     if not sources:
         raise ValueError("X is empty; want at least one image.")
     return sources
+
+
+def check_not_one(X: Any) -> None:
+    """Raise TypeError if X is a single image, most of which could be taken for many."""
+    is_one_array = isinstance(X, np.ndarray) and X.dtype == np.uint8 and X.ndim <= 3
+    one = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)
+    if isinstance(X, one) or is_one_array or hasattr(X, "read"):
+        raise TypeError(f"X is one image ({name_source(X)}); want a list of images: [image].")
 
 
 def name_source(source: Any, index: int | None = None) -> str:
@@ -120,9 +133,11 @@ def name_sources(sources: Sequence[Any]) -> list[str]:
 @contextmanager
 def _open(source: Any, name: str) -> Iterator[Image.Image]:
     if isinstance(source, Image.Image):
+        with _TURNS:
+            source.load()
         yield source
     elif isinstance(source, (bytes, bytearray, memoryview)):
-        with Image.open(io.BytesIO(source)) as picture:
+        with Image.open(io.BytesIO(source), formats=_FORMATS) as picture:
             yield picture
     elif isinstance(source, (str, os.PathLike)):
         path = os.fspath(source)
@@ -132,17 +147,18 @@ def _open(source: Any, name: str) -> Iterator[Image.Image]:
             )
         if os.path.isdir(path):
             raise ImageError(f"{name}: is a folder; list the image files in it.")
-        with Image.open(path) as picture:
+        with Image.open(path, formats=_FORMATS) as picture:
             yield picture
     elif hasattr(source, "read"):
-        start = source.tell()
-        try:
-            data = source.read()
-        finally:
-            source.seek(start)
+        with _TURNS:
+            start = source.tell()
+            try:
+                data = source.read()
+            finally:
+                source.seek(start)
         if not isinstance(data, bytes):
             raise ImageError(f"{name}: is a text file; open it in binary mode, open(path, 'rb').")
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
             yield picture
     else:
         raise ImageError(f"{name}: is not an image; {WANTED}.")

@@ -68,7 +68,7 @@ def match_labels(labels: Iterable[Any], classes: Sequence[Any]) -> dict[Any, Any
     for label in set(labels):
         alike = (
             [known for known in classes if known == label]
-            or [known for known in classes if spelling(known) == spelling(label)]
+            or [known for known in classes if isinstance(label, str) and spelling(known) == spelling(label)]
             or [known for known in classes if meaning_of(known) == meaning_of(label) is not None]
         )
         if len(alike) > 1:

@@ -28,7 +28,7 @@ class ModelConfig:
     ----------
     classes : list of str or int
     backbone, detector : dict
-        ``{"name": ..., "params": {...}}``.
+        ``{"spec": ..., "params": {...}}``.
     head : dict
         Parameters of the TransferHead.
     preprocess : dict
@@ -78,19 +78,23 @@ def write_model(
     ModelFileError
         If the folder exists and is something else, or cannot be written.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()
     check_target(folder)
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
         new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
             _fill_folder(new, config, tensors, half=half, card=card)
+            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+            # At no moment is there less than one whole model.
             if folder.exists():
-                shutil.rmtree(folder)
+                folder.replace(old)
             new.replace(folder)
+            shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(new, ignore_errors=True)
     except OSError as exc:
-        raise ModelFileError(f"{folder}: cannot be written ({exc.strerror}).") from exc
+        raise ModelFileError(f"{folder}: cannot be written ({exc.strerror or exc}).") from exc
     return folder
 
 
@@ -102,11 +106,14 @@ def check_target(folder: Path) -> None:
     ModelFileError
         If the folder is something else than a model, or cannot be made.
     """
-    if folder.exists() and not (folder / CONFIG_FILE).is_file() and (folder.is_file() or any(folder.iterdir())):
+    if folder.is_file() or (folder.exists() and any(folder.iterdir()) and not (folder / CONFIG_FILE).is_file()):
         raise ModelFileError(f"{folder}: exists and is no model of maskkit; choose another name.")
+    strangers = sorted({path.name for path in folder.glob("*")} - {CONFIG_FILE, TENSOR_FILE, CARD_FILE})
+    if strangers:
+        raise ModelFileError(f"{folder}: holds {strangers[0]} besides its model, which would be lost; move it away.")
+    parent = next(path for path in folder.absolute().parents if path.exists())
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder.parent):
+        with tempfile.TemporaryFile(dir=parent):
             pass
     except OSError as exc:
         raise ModelFileError(f"{folder}: cannot be written ({exc.strerror}); choose another place.") from exc

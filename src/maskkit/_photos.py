@@ -61,10 +61,10 @@ class PhotoReader:
         """Yield a result a photo, in order; takes few photos ahead."""
         loaded = map_ahead(_load, enumerate(photos), n_ahead=_WINDOW)
         for window in in_batches(loaded, _WINDOW):
-            if on_error == "raise":
-                for photo in window:
-                    if photo.error is not None:
-                        raise photo.error
+            broken = next((photo for photo in window if photo.error is not None), None)
+            if on_error == "raise" and broken is not None:
+                yield from self._read_window(window[: window.index(broken)])
+                raise broken.error  # type: ignore[misc]
             yield from self._read_window(window)
 
     def _read_window(self, photos: list["_Photo"]) -> Iterator[PhotoResult]:

@@ -50,7 +50,7 @@ class FaceResult:
     detection_score: float
     label: Any
     probability: float
-    probabilities: Mapping[Any, float]
+    probabilities: Mapping[Any, float] = field(hash=False)
     landmarks: tuple[tuple[float, float], ...] | None = None
     reasons: tuple[str, ...] = ()
 
@@ -80,7 +80,7 @@ class FaceResult:
         }
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class PhotoResult(Sequence[FaceResult]):
     """The faces of one photo, largest first; a sequence of `FaceResult`.
 

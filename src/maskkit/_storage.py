@@ -24,6 +24,9 @@ Network = TypeVar("Network", bound=nn.Module)
 _PRETRAINED = Path(__file__).parent / "pretrained"
 
 # Parameters that say how to predict, which whoever loads a model may choose anew.
+# Of these, those that say nothing of the model, but of the machine that it was trained on.
+_OF_THE_MACHINE = ("device", "batch_size", "verbose")
+
 _PREDICTION_PARAMETERS = ("detector", "threshold", "min_size_px", "device", "precision", "batch_size", "verbose")
 
 
@@ -38,13 +41,14 @@ def save(classifier: Any, folder: str | os.PathLike[str], *, half: bool) -> Path
     config = ModelConfig(
         classes=classifier.classes_.tolist(),
         backbone=_describe("backbones", classifier.backbone, embedder.backbone_),
-        head=head.get_params() | {"n_features": head.n_features_in_},
+        head=_to_plain("head", head.get_params() | {"n_features": head.n_features_in_}),
         preprocess=asdict(embedder.preprocess_),
         detector=_describe("detectors", classifier.detector, classifier.detector_),
         params=_plain_params(classifier),
         training={
             "class_counts": classifier.class_counts_.tolist(),
             "history": classifier.history_,
+            "fine_tuned": classifier.fine_tuned_,
             "versions": {name: version(name) for name in ("maskkit", "torch", "torchvision", "timm")},
             "python": platform.python_version(),
         },
@@ -71,8 +75,9 @@ def load(cls: Any, folder: str | os.PathLike[str], **params: Any) -> Any:
         classifier.embedder_ = _load_embedder(classifier, config, tensors)
         classifier.head_ = _load_head(classifier, config, tensors)
         classifier.history_ = config.training["history"]
+        classifier.fine_tuned_ = config.training["fine_tuned"]
         classifier.class_counts_ = np.array(config.training["class_counts"])
-    except (KeyError, TypeError, RuntimeError) as exc:
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as exc:
         raise ModelFileError(f"{folder}: does not fit together ({exc}); save the model again.") from exc
     classifier.model_name_ = Path(folder).resolve().name
     return classifier
@@ -103,21 +108,48 @@ def _describe(group: _plugins.Group, given: Any, resolved: Any) -> dict[str, Any
     if isinstance(given, str):
         return {"spec": given, "params": {}}
     params = resolved.get_params() if hasattr(resolved, "get_params") else {}
-    return {"spec": _plugins.name_of(group, resolved), "params": params}
+    if not params and vars(resolved):
+        raise ModelFileError(
+            f"{type(resolved).__name__} has settings but no get_params(), so that it could not be made again; "
+            f"derive it from sklearn.base.BaseEstimator, or pass it by name."
+        )
+    return {"spec": _plugins.name_of(group, resolved), "params": _to_plain(group[:-1], params)}
 
 
 def _plain_params(classifier: Any) -> dict[str, Any]:
     """Give the parameters that JSON can hold; plugins and head have fields of their own."""
     params = classifier.get_params(deep=False)
-    for name in ("backbone", "detector", "head"):
+    for name in ("backbone", "detector", "head", *_OF_THE_MACHINE):
         del params[name]
-    if isinstance(params["weights"], os.PathLike):
-        params["weights"] = os.fspath(params["weights"])
     # Functions and random states cannot be written down; a refit then takes the default.
+    if callable(params["augment"]):
+        del params["augment"]
+    return _to_plain("classifier", params)
+
+
+def _to_plain(owner: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Give parameters as JSON can hold them, a dict as pairs, since its keys may be numbers."""
+    plain: dict[str, Any] = {}
+    for name, value in params.items():
+        if isinstance(value, np.generic):
+            value = value.item()
+        elif isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        elif isinstance(value, np.random.RandomState):
+            value = None
+        elif isinstance(value, dict):
+            pairs = [(getattr(key, "item", lambda key=key: key)(), float(weight)) for key, weight in value.items()]
+            value = {"pairs": pairs}
+        if not (value is None or isinstance(value, (str, int, float, bool, dict, list, tuple))):
+            raise ModelFileError(f"{owner}: {name}={value!r} cannot be written to a model; use numbers and words.")
+        plain[name] = value
+    return plain
+
+
+def _from_plain(params: dict[str, Any]) -> dict[str, Any]:
     return {
-        name: value
+        name: dict(value["pairs"]) if isinstance(value, dict) and "pairs" in value else value
         for name, value in params.items()
-        if value is None or isinstance(value, (str, int, float, bool, dict))
     }
 
 
@@ -127,8 +159,9 @@ def _restore_params(config: ModelConfig) -> dict[str, Any]:
         described = getattr(config, field)
         spec, params = described["spec"], described["params"]
         plugins[field] = _plugins.load(group, spec, **params) if params else spec  # type: ignore[arg-type]
-    head = {name: value for name, value in config.head.items() if name != "n_features"}
-    return {**config.params, **plugins, "head": TransferHead(**head)}
+    head = {name: value for name, value in _from_plain(config.head).items() if name != "n_features"}
+    params = {name: value for name, value in _from_plain(config.params).items() if name not in _OF_THE_MACHINE}
+    return {**params, **plugins, "head": TransferHead(**head | {"device": "auto"})}
 
 
 def _load_embedder(classifier: Any, config: ModelConfig, tensors: dict[str, torch.Tensor]) -> FaceEmbedder:

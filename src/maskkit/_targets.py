@@ -18,11 +18,12 @@ def check_labels(y: ArrayLike) -> NDArray[Any]:
     ValueError
         If they mix str with another type, or are no column.
     """
-    for row, label in enumerate(y if isinstance(y, (list, tuple)) else ()):
+    labels = np.asarray(y, dtype=object).tolist() if np.ndim(np.asarray(y, dtype=object)) == 1 else []
+    for row, label in enumerate(labels):
         if label is None or label != label:
             raise ValueError(f"y[{row}] is {label!r}; want a label for every image.")
     # NumPy would turn a list of str and int into str without a word.
-    kinds = {type(label) for label in y} if isinstance(y, (list, tuple)) else set()
+    kinds = {type(label) for label in labels}
     if any(issubclass(kind, str) for kind in kinds) and not all(issubclass(kind, str) for kind in kinds):
         raise ValueError(
             f"y mixes labels of {', '.join(sorted(kind.__name__ for kind in kinds))}; want all str or all int."

@@ -67,12 +67,12 @@ def train(
     """
     device = next(network.parameters()).device
     rates = [group["lr"] for group in optimizer.param_groups]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rates, total_steps=n_epochs * n_batches)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rates, total_steps=int(n_epochs * n_batches))
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
     history: History = []
     best = _Best(patience)
     with TrainingProgress(n_epochs, n_items, verbose=verbose) as progress:
-        for epoch in range(n_epochs):
+        for epoch in range(int(n_epochs)):
             start = time.perf_counter()
             network.train()
             tally = _Tally()

@@ -79,7 +79,8 @@ def _scarf(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     top = np.maximum(top, canvas.mouth + 0.22) + 0.06 * _fabric.soft_noise(canvas, rng, 6)
     folds = 1 + 0.12 * np.sin(rng.uniform(5, 14) * (canvas.y + rng.uniform(-0.6, 0.6) * canvas.x))
     colour = _fabric.weave(canvas, rng) * folds[..., None]
-    return _fabric.shade(canvas, colour, rng, roughness=5), canvas.between(canvas.y, top, 99.0)
+    neck = _soft(rng.uniform(1.3, 1.9) + 0.3 * (canvas.y - canvas.chin) - np.abs(canvas.x))
+    return _fabric.shade(canvas, colour, rng, roughness=5), canvas.between(canvas.y, top, 99.0) * neck
 
 
 def _beard(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:

@@ -1,8 +1,9 @@
 """Every architecture of timm, as ``backbone="timm:NAME"``."""
 
-from typing import Any
+from functools import cache
 
 import timm
+import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
@@ -63,8 +64,7 @@ class TimmBackbone(BaseEstimator):
     @property
     def n_features(self) -> int:
         """Features an image."""
-        features: Any = self.build(None).num_features
-        return int(features)
+        return _count_features(self.name)
 
     @property
     def weights_info(self) -> str:
@@ -89,3 +89,12 @@ class TimmBackbone(BaseEstimator):
             return timm.create_model(self.name, pretrained=True, num_classes=0)
         except Exception as exc:  # the hub's client raises errors of several libraries
             raise unreachable(f"timm:{self.name}", f"a state dict of timm's {self.name}", exc) from exc
+
+
+@cache
+def _count_features(name: str) -> int:
+    """Count the features of an architecture; draws no random number and fills no memory."""
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        network = timm.create_model(name, pretrained=False, num_classes=0)
+    # Some networks widen what they call their features before they give it.
+    return int(getattr(network, "head_hidden_size", None) or network.num_features)

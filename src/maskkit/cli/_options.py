@@ -65,7 +65,10 @@ def load_model(model: str, **params: Any) -> "MaskClassifier":
 
 def holds_photos(folder: Path) -> bool:
     """Tell whether a folder holds photos with Pascal VOC annotations rather than sorted faces."""
-    return (folder / "annotations").is_dir() or any(folder.glob("*.xml"))
+    return any(
+        path.suffix.lower() == ".xml" or (path.name.lower() == "annotations" and path.is_dir())
+        for path in folder.glob("*")
+    )
 
 
 def choose_split(faces: Any, wanted: str | None, *, default: str | None = None) -> Any:

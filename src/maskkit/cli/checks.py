@@ -52,10 +52,11 @@ def checks(output: FormatOption = Format.TABLE) -> None:
         return
     import rich
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for part, entries in found.items():
-        table.add_row(f"[bold]{part}[/bold]", "")
+        table.add_row(Text(part, style="bold"), "")
         for name, state in entries.items():
-            table.add_row(f"  {name}", state)
+            table.add_row(Text(f"  {name}"), Text(str(state)))
     rich.print(table)

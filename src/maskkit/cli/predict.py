@@ -44,6 +44,7 @@ def predict(
         raise typer.BadParameter("is for the photos that --save writes", param_hint="--blur")
     paths = find_images(sources)
     classifier = load_model(model, detector=detector, device=device)
+    originals = {path.resolve() for path in paths}
     n_unreadable = 0
     stems: set[str] = set()
 
@@ -58,7 +59,10 @@ def predict(
             else:
                 stem = free_stem(photo.name, stems)
                 if save is not None:
-                    photo.save(save / f"{stem}.png", blur=blur)
+                    target = save / f"{stem}.png"
+                    if target.resolve() in originals:
+                        raise ValueError(f"{target}: is one of the photos themselves; choose another folder.")
+                    photo.save(target, blur=blur)
                 if save_crops is not None:
                     photo.save_crops(save_crops, stem=stem)
             yield photo

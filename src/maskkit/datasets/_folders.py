@@ -15,8 +15,8 @@ from maskkit.exceptions import DataError, ImageError, SkippedImageWarning
 
 WANTED = "want split and class folders (Train/WithMask/*.png) or class folders alone (WithMask/*.png)"
 
-# Pillow tells these by their ending but ships no decoder for them.
-_NOT_DECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}
+# Pillow tells these by their ending but ships no decoder for them, or runs a program.
+_NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 
 
 def natural_key(path: Path) -> tuple[list[str | int], str]:
@@ -33,7 +33,15 @@ def list_images(folder: Path) -> list[Path]:
 
 def find_images_below(folder: Path) -> list[Path]:
     """List the images of a folder and of all folders below it, those of a folder before those below."""
-    below = (path for inner in list_folders(folder) for path in find_images_below(inner))
+    return _find_below(folder, set())
+
+
+def _find_below(folder: Path, seen: set[Path]) -> list[Path]:
+    # A link to a folder above would lead round for ever.
+    if folder.resolve() in seen:
+        return []
+    seen.add(folder.resolve())
+    below = (path for inner in list_folders(folder) for path in _find_below(inner, seen))
     return [*list_images(folder), *below]
 
 

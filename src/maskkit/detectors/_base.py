@@ -86,8 +86,11 @@ def check_faces(faces: Any, detector: str) -> Faces:
         )
     if landmarks is not None and (landmarks.ndim != 3 or landmarks.shape[::2] != (len(boxes), 2)):
         raise PluginError(f"detector {detector}: landmarks has shape {landmarks.shape}; want (n, n_points, 2).")
-    if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
-        raise PluginError(f"detector {detector}: boxes_xyxy or scores hold NaN or infinity; want finite numbers.")
+    points = np.zeros(0) if landmarks is None else landmarks
+    if not all(np.isfinite(values).all() for values in (boxes, scores, points)):
+        raise PluginError(
+            f"detector {detector}: boxes_xyxy, scores or landmarks hold NaN or infinity; want finite numbers."
+        )
     if (boxes[:, 2:] <= boxes[:, :2]).any():
         raise PluginError(
             f"detector {detector}: a box has right <= left or bottom <= top; want left, top, right, bottom."

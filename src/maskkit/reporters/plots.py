@@ -13,7 +13,7 @@ class PlotsReporter(BaseEstimator):
     """Writes the figures of an evaluation as PNG files without metadata.
 
     Of crops: ``confusion_matrix``, ``roc``, ``reliability``, ``risk_coverage``, ``slices``,
-    ``worst_mistakes`` (if there are any). Of several data sets: ``comparison``, and those of each.
+    ``worst_mistakes``. Of several data sets: ``comparison``, and those of each.
     Of photos: ``by_size``, ``precision_recall``. Of robustness: ``robustness``.
 
     Parameters

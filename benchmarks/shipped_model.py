@@ -1,0 +1,29 @@
+"""Figures of a model on the photos that the recipe of maskkit-lite0 holds out, and on Validation of 12k.
+
+python benchmarks/shipped_model.py face-mask-12k face-mask-photos [MODEL]
+"""
+
+import sys
+
+import rich
+
+from maskkit import MaskClassifier, evaluate, evaluate_photos
+from maskkit._recipe import split_photos
+from maskkit.datasets import load_faces, load_photos
+
+
+def main(faces: str, photos: str, model: str = "maskkit-lite0") -> None:
+    """Print the comparison of crops, then the photos with the detector."""
+    load = MaskClassifier.load if "/" in model else MaskClassifier.from_pretrained
+    classifier = load(model)
+    validation = load_faces(faces).validation
+    report = split_photos(load_photos(photos))[2]
+    crops = evaluate(classifier, {"12k Validation": validation, "held-out photos": report})
+    rich.print(crops)
+    for evaluation in crops.evaluations.values():
+        rich.print(evaluation)
+    rich.print(evaluate_photos(classifier, report))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
