@@ -154,7 +154,7 @@ def test_evaluate_compares_several_data_with_the_first(model, data, photos, tmp_
     assert {name: of_set["n_faces"] for name, of_set in sets.items()} == {data.name: 12, "Train": 24, "photos": 3}
     assert run(capsys, "evaluate", alone, photos, "--model", model, "--fail-under", "photos/accuracy=0")[0] == 0
     code, _, err = run(capsys, "evaluate", alone, alone, "--model", model)
-    assert (code, "names one folder twice" in err) == (1, True)
+    assert (code, "names one folder twice" in err) == (2, True)
 
 
 def test_evaluate_judges_annotated_faces_where_told(model, photos, capsys):
@@ -172,7 +172,7 @@ def test_evaluate_measures_robustness(model, data, photos, tmp_path, capsys):
     assert "darkness" in out
     assert (tmp_path / "p" / "robustness.png").is_file()
     code, _, err = run(capsys, "evaluate", data / "Validation", photos, "--model", model, "--robustness")
-    assert (code, "--robustness takes one DATA, not 2" in err) == (1, True)
+    assert (code, "takes one DATA, not 2" in err) == (2, True)
 
 
 def test_predict_prints_a_table(model, photo, capsys):
@@ -426,3 +426,36 @@ def test_program_is_installed():
         [sys.executable, "-c", "from maskkit.cli import main; main(['--version'])"], capture_output=True
     )
     assert done.stdout.startswith(b"maskkit ")
+
+
+def test_predict_never_writes_over_a_photo(model, photo, capsys):
+    before = photo.read_bytes()
+    code, _, err = run(capsys, "predict", photo, "--model", model, "--save", photo.parent)
+    assert code == 1
+    assert "is one of the photos themselves" in err
+    assert photo.read_bytes() == before
+
+
+def test_audit_prints_and_refuses_photos(data, photos, tmp_path, capsys):
+    pytest.importorskip("cleanlab")
+    pytest.importorskip("imagehash")
+    code, out, _ = run(capsys, "data", "audit", data, "--out", tmp_path / "audit")
+    assert code == 0
+    assert "What tells the class" in out
+    assert max(map(len, out.splitlines())) <= 80
+    code, _, err = run(capsys, "data", "audit", photos)
+    assert code == 2
+    assert "takes face crops" in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--recipe", "maskkit-giant"], "there is maskkit-lite0"),
+        (["--recipe", "maskkit-lite0"], "wants a folder of faces and one of annotated photos"),
+    ],
+)
+def test_recipes_say_what_they_want(data, tmp_path, arguments, said, capsys):
+    code, _, err = run(capsys, "train", data, "--out", tmp_path / "m", *arguments)
+    assert code == 2
+    assert said in " ".join(err.replace("\u2502", " ").split())
