@@ -12,8 +12,10 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 from maskkit import MaskClassifier, TransferHead
+from maskkit._labels import BARE, MASKED, meaning_of
+from maskkit.augment import paint_mask
 from maskkit.exceptions import ModelFileError, PluginError
-from maskkit.testing import FixedDetector, make_faces
+from maskkit.testing import FixedDetector
 from tests.conftest import make_classifier
 
 
@@ -166,13 +168,42 @@ def test_unseen_settings_of_the_head_survive(faces, tmp_path):
     assert loaded.head_.dropout == 0.5
 
 
-def test_shipped_model_knows_drawn_faces_from_none():
-    """The model that ships loads, is small, and carries its card."""
+def test_shipped_model_is_small_and_tells_a_portrait_from_a_masked_one():
     from maskkit._storage import find_pretrained
 
     folder = find_pretrained("maskkit-lite0")
     assert sum(path.stat().st_size for path in folder.iterdir()) < 12e6
     model = MaskClassifier.from_pretrained("maskkit-lite0")
-    proba = model.predict_proba(make_faces(4, size_px=128)[0])
-    np.testing.assert_allclose(proba.sum(axis=1), 1)
+    portrait = pytest.importorskip("skimage.data").astronaut()
+    (face,) = model.predict_faces(portrait)
+    (masked,) = model.predict_faces(paint_mask(portrait, face.landmarks, kind="surgical", random_state=5))
+    assert [meaning_of(face.label), meaning_of(masked.label)] == [BARE, MASKED]
     assert "12k" in (folder / "README.md").read_text()
+
+
+def test_saving_in_the_model_itself_keeps_it(model, folder, faces, monkeypatch):
+    monkeypatch.chdir(folder)
+    model.save(".")
+    np.testing.assert_array_equal(MaskClassifier.load(folder).predict_proba(faces[0]), model.predict_proba(faces[0]))
+
+
+def test_what_a_user_put_beside_a_model_is_not_lost(model, folder):
+    (folder / "report.json").write_text("{}")
+    with pytest.raises(ModelFileError, match=r"holds report.json besides its model, which would be lost"):
+        model.save(folder)
+    assert (folder / "report.json").read_text() == "{}"
+
+
+def test_numbers_of_numpy_and_weights_of_int_classes_come_back(faces, tmp_path):
+    labels = (np.asarray(faces[1]) == "with_mask").astype(int)
+    settings = {"epochs": np.int64(1), "class_weight": {0: 1.0, 1: np.float32(5)}, "learning_rate": np.float32(0.001)}
+    model = make_model(head=TransferHead(hidden_units=np.int64(7)), **settings).fit(faces[0], labels)
+    loaded = MaskClassifier.load(model.save(tmp_path / "model"))
+    assert loaded.class_weight == {0: 1.0, 1: 5.0}
+    clone(loaded).fit(faces[0], labels)
+
+
+def test_settings_of_the_machine_stay_there(faces, tmp_path):
+    model = make_model(batch_size=7, verbose=0).fit(*faces)
+    loaded = MaskClassifier.load(model.save(tmp_path / "model"))
+    assert (loaded.batch_size, loaded.device) == (None, "auto")

@@ -6,6 +6,8 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.metadata import entry_points
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -422,9 +424,10 @@ def test_help_has_an_example(verb, capsys):
 
 
 def test_program_is_installed():
-    done = subprocess.run(
-        [sys.executable, "-c", "from maskkit.cli import main; main(['--version'])"], capture_output=True
-    )
+    (entry,) = entry_points(group="console_scripts", name="maskkit")
+    assert entry.load() is main
+    script = Path(sys.executable).with_name("maskkit")
+    done = subprocess.run([script, "--version"], capture_output=True, check=True)
     assert done.stdout.startswith(b"maskkit ")
 
 
