@@ -197,8 +197,7 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         # Whatever can be wrong is told before the images are read, and no half of a fit is left behind.
         encode_labels(y)
         merge_weights(self.class_weight, y, sample_weight)
-        for name in [name for name in vars(self) if name.endswith("_")]:
-            delattr(self, name)
+        self.__dict__.pop("model_name_", None)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         every_layer = trains_every_layer(self, len(sources))
         head = make_head(self, seed, every_layer=every_layer)
