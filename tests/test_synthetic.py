@@ -77,3 +77,21 @@ def test_views_change_from_epoch_to_epoch_and_not_from_run_to_run():
     plain = load(None)
     assert [target for _, target in plain] == targets.tolist()
     np.testing.assert_array_equal(plain[0][0], embedder.preprocess_.load(load_image(faces[0])))
+
+
+def test_painting_leaves_each_class_its_weight():
+    faces, labels = make_faces(40)
+    embedder = FaceEmbedder(TinyBackbone(), weights=None, image_size=32).fit(faces)
+    embedder.locator_ = FiveLandmarks()
+    targets = (labels == "with_mask").astype(np.int64)
+    views = TrainingViews(embedder, faces, targets, augment=None, painter=Painter(bare=0, masked=1), seed=3)
+    weights = np.ones(40, dtype=np.float32)
+    factors = views.balance(range(40), weights)
+    shown = np.concatenate([[views.load((row, epoch))[1] for row in range(40)] for epoch in range(50)])
+    assert np.mean(shown == 1) > 0.58
+    np.testing.assert_allclose(factors[shown].sum() / len(shown), 1, atol=0.01)
+    assert np.average(shown, weights=factors[shown]) == pytest.approx(0.5, abs=0.02)
+
+
+def test_nothing_is_balanced_where_nothing_is_painted():
+    np.testing.assert_array_equal(Painter(bare=0, masked=1).balance(np.array([3.0, 5.0]), 0.0), [1, 1])

@@ -12,6 +12,8 @@ from maskkit._labels import colour_of
 from maskkit._tables import format_percent
 
 Box: TypeAlias = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels of the upright photo; right and bottom exclusive."""
+
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 

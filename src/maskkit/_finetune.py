@@ -118,15 +118,17 @@ def fine_tune(
     n_items = len(rows) - len(rows) % batch_size
 
     views = TrainingViews(embedder, sources, targets, augment=augment, painter=painter, seed=seed)
+    factors = views.balance(rows, weights)
 
     def batches_of(order: NDArray[np.int64], epoch: int | None) -> Iterator[Batch]:
         loaded = map_ahead(views.load, ((int(row), epoch) for row in order), n_ahead=4 * batch_size)
         for batch, chosen in zip(in_batches(loaded, batch_size), in_batches(order, batch_size), strict=True):
-            pixels, shown = zip(*batch, strict=True)
+            pixels, shown = map(np.stack, zip(*batch, strict=True))
+            counts = weights[chosen] if epoch is None else weights[chosen] * factors[shown]
             yield (
-                preprocess.normalise(np.stack(pixels), device),
-                torch.tensor(shown).to(device),
-                torch.from_numpy(weights[chosen]).to(device),
+                preprocess.normalise(pixels, device),
+                torch.from_numpy(shown).to(device),
+                torch.from_numpy(counts).to(device),
             )
 
     def batches(epoch: int) -> Iterator[Batch]:

@@ -12,15 +12,12 @@ from PIL import Image
 
 from maskkit._crops import crop_square
 from maskkit._decision import UNCERTAIN
-from maskkit._drawing import blur_faces, draw_faces
+from maskkit._drawing import Box, blur_faces, draw_faces
 from maskkit._images import ImageSource, load_image
 from maskkit._tables import Table, to_rich
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-Box = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels of the upright photo; right and bottom exclusive."""
 
 
 @dataclass(frozen=True, slots=True)

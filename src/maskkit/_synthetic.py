@@ -58,3 +58,20 @@ class Painter:
         if 0 <= draw < OCCLUDED_SHARE:
             return paint_occluder(image, landmarks, random_state=rng), target
         return image, target
+
+    def balance(self, weights: NDArray[Any], paintable: float) -> NDArray[np.float64]:
+        """Give the factors by which each class counts as much as before painting.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_classes,)
+            What the images of each class weigh together.
+        paintable : float
+            What those bare ones weigh that can be painted on.
+        """
+        shown = np.array(weights, dtype=np.float64)
+        for painted, share in ((self.masked, MASKED_SHARE), (self.incorrect, INCORRECT_SHARE)):
+            if painted is not None:
+                shown[painted] += share * paintable
+                shown[self.bare] -= share * paintable
+        return np.divide(weights, shown, out=np.ones_like(shown), where=shown > 0)

@@ -1,13 +1,14 @@
 """How training images look from one epoch to the next."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskkit._images import ImageSource, RgbImage, name_source
+from maskkit._images import ImageSource, RgbImage, load_image, name_source
 from maskkit._locate import Box, cut
+from maskkit._parallel import map_ahead
 from maskkit._preprocess import Augment, Preprocess
 from maskkit._synthetic import Painter
 from maskkit.augment._landmarks import find_points
@@ -29,7 +30,7 @@ class TrainingViews:
     """Gives each training image anew in each epoch: cut, painted, worn down, resized.
 
     Each image of each epoch has random numbers of its own, so that the order in which threads finish
-    changes nothing. What a detector found is kept from the first epoch.
+    changes nothing. What a detector found is kept.
 
     Parameters
     ----------
@@ -68,9 +69,7 @@ class TrainingViews:
 
         def change(image: RgbImage) -> RgbImage:
             nonlocal target
-            if row not in self._boxes:
-                self._boxes[row] = self.embedder.small_face(image)
-            image = cut(image, self._boxes[row])
+            image = self._cut(row, image)
             if epoch is None:
                 return image
             rng = np.random.default_rng((self.seed, epoch, row))
@@ -84,6 +83,29 @@ class TrainingViews:
         source = self.sources[row]
         pixels = self.embedder.preprocess_.load(source, name=name_source(source, row), change=change)
         return pixels, target
+
+    def balance(self, rows: Iterable[int], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Look for the faces of rows; give what each class's weight is to be multiplied by, (n_classes,).
+
+        Painting turns some faces of one class into another's; so each class counts as much as before.
+        """
+        mass = np.bincount(self.targets, weights=weights)
+        if self.painter is None:
+            return np.ones(len(mass), dtype=np.float32)
+        bare = [int(row) for row in rows if self.targets[row] == self.painter.bare]
+        for _ in map_ahead(self._look, bare):
+            pass
+        paintable = sum(float(weights[row]) for row in bare if self._landmarks[row] is not None)
+        return self.painter.balance(mass, paintable).astype(np.float32)
+
+    def _look(self, row: int) -> None:
+        image = load_image(self.sources[row], name=name_source(self.sources[row], row))
+        self._find(row, self._cut(row, image))
+
+    def _cut(self, row: int, image: RgbImage) -> RgbImage:
+        if row not in self._boxes:
+            self._boxes[row] = self.embedder.small_face(image)
+        return cut(image, self._boxes[row])
 
     def _find(self, row: int, face: RgbImage) -> NDArray[np.float32] | None:
         if row not in self._landmarks:
