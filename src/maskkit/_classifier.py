@@ -31,8 +31,8 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
     """Tells whether the person in a picture wears a face mask; a scikit-learn classifier of images.
 
     A backbone pretrained on ImageNet turns each image into features, and a head trained on yours
-    turns these into probabilities. By default the backbone stays frozen; ``fine_tune=True`` trains
-    every layer, which is what makes a model right on other data too. `fit`, `predict`,
+    turns these into probabilities. With a thousand images or more the backbone is trained too, which
+    is what makes a model right on other data; with fewer it stays frozen. `fit`, `predict`,
     `predict_proba` and `score` take crops, one face an image; `predict_faces` and `predict_photos`
     find the faces first.
 
@@ -44,7 +44,7 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         What the backbone starts from; a path leads to a state dict, None gives random values.
     head : classifier, optional
         Any scikit-learn classifier with `predict_proba`; by default ``TransferHead()``.
-    fine_tune : bool or {"auto"}, default=False
+    fine_tune : bool or {"auto"}, default="auto"
         Train the backbone too; needs a `TransferHead`. ``"auto"`` does so with 1,000 images or more.
     epochs : int, optional
         Passes over the training data, at most. By default what the head says, 4 when fine-tuning.
@@ -125,7 +125,7 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         *,
         weights: Weights = "imagenet",
         head: Any = None,
-        fine_tune: bool | Literal["auto"] = False,
+        fine_tune: bool | Literal["auto"] = "auto",
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float | None = None,

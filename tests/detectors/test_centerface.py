@@ -163,3 +163,29 @@ def test_most_faces_of_real_photos_are_found(data_dir):
         n_faces += len(wanted)
     assert n_faces > 100
     assert n_found / n_faces > 0.8
+
+
+FIRST_CALLS_TOGETHER = """
+import sys, threading
+import numpy as np
+from maskkit.detectors import CenterFaceDetector
+
+sys.setswitchinterval(1e-6)
+detector, barrier = CenterFaceDetector(long_side_px=64), threading.Barrier(8)
+
+def detect():
+    barrier.wait()
+    detector.detect(np.zeros((64, 64, 3), np.uint8))
+
+threads = [threading.Thread(target=detect) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_first_calls_of_several_threads_do_not_wait_for_each_other_for_ever(attempt):
+    # Half of such processes once hung; so four are tried.
+    subprocess.run([sys.executable, "-c", FIRST_CALLS_TOGETHER], check=True, timeout=120)

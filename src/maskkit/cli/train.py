@@ -25,7 +25,13 @@ def train(
     split: SplitOption = None,
     backbone: Annotated[str, typer.Option(help="resnet50, efficientnet_lite0, timm:NAME or a plugin.")] = "resnet50",
     weights: Annotated[str, typer.Option(help="imagenet, none (random) or the path of a state dict.")] = "imagenet",
-    fine_tune: Annotated[bool, typer.Option("--fine-tune", help="Train every layer, not the head alone.")] = False,
+    fine_tune: Annotated[
+        bool | None,
+        typer.Option(
+            "--fine-tune/--frozen",
+            help="Train every layer, or the head alone. By default every layer from 1,000 images.",
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Images computed at once.")] = None,
     learning_rate: Annotated[float | None, typer.Option(min=0, help="The highest of the one-cycle schedule.")] = None,
@@ -66,7 +72,7 @@ def train(
         classifier = MaskClassifier(
             backbone,
             weights=None if weights == "none" else weights,
-            fine_tune=fine_tune,
+            fine_tune="auto" if fine_tune is None else fine_tune,
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,

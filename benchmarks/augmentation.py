@@ -1,0 +1,75 @@
+"""What each part of the training images' changes brings: the table of docs/measurements.md.
+
+python benchmarks/augmentation.py face-mask-12k face-mask-photos [N_CROPS]
+
+The photos are dealt out in halves, one to choose by and one to report on; neither is trained on.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+
+from maskkit import MaskClassifier
+from maskkit._augment import augment_face
+from maskkit._crops import crop_square
+from maskkit._images import RgbImage, load_image
+from maskkit._labels import BARE, MASKED, meaning_of
+from maskkit.datasets import AnnotatedPhoto, load_faces, load_photos
+
+VARIANTS: dict[str, Any] = {
+    "as they are": None,
+    "moved, relit, blurred, shrunk, compressed": augment_face,
+    "the same, and painted: the default": "auto",
+}
+SMALLEST_PX = (0, 16, 32)
+
+
+def cut_faces(photos: Sequence[AnnotatedPhoto]) -> tuple[list[RgbImage], NDArray[Any], NDArray[np.float64]]:
+    """Cut out the annotated faces with and without mask; give them, which are masked, and their longer sides."""
+    crops, masked, sides = [], [], []
+    for photo in photos:
+        image = load_image(photo.path)
+        for box, label in zip(photo.boxes_xyxy, photo.labels.tolist(), strict=True):
+            if meaning_of(label) in (BARE, MASKED):
+                crops.append(crop_square(image, box))
+                masked.append(meaning_of(label) == MASKED)
+                sides.append(max(box[2:] - box[:2]))
+    return crops, np.array(masked), np.array(sides)
+
+
+def main(faces: str, photos: str, n_crops: str = "2500") -> None:
+    """Train once for each variant and print its row."""
+    data, annotated = load_faces(faces), load_photos(photos)
+    chosen = np.random.default_rng(0).permutation(len(data.train.paths))[: int(n_crops)]
+    half = set(np.random.default_rng(7).permutation(len(annotated))[: len(annotated) // 2].tolist())
+    parts = {
+        "choose": cut_faces([photo for index, photo in enumerate(annotated) if index in half]),
+        "report": cut_faces([photo for index, photo in enumerate(annotated) if index not in half]),
+    }
+    for name, augment in VARIANTS.items():
+        model = MaskClassifier(
+            "efficientnet_lite0",
+            fine_tune=True,
+            image_size=112,
+            epochs=3,
+            augment=augment,
+            precision="float32",
+            random_state=0,
+        )
+        model.fit([data.train.paths[row] for row in chosen], [data.train.labels[row] for row in chosen])
+        column = [meaning_of(label) for label in model.classes_.tolist()].index(MASKED)
+        print(f"{name}: 12k Validation {model.score(data.validation.paths, data.validation.labels):.4f}")
+        for part, (crops, masked, sides) in parts.items():
+            proba = model.predict_proba(crops)[:, column]
+            recalls = [
+                balanced_accuracy_score(masked[sides >= px], proba[sides >= px] > 0.5).item() for px in SMALLEST_PX
+            ]
+            print(f"  {part}: {[round(value, 3) for value in recalls]} AUC {roc_auc_score(masked, proba):.3f}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
