@@ -9,6 +9,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator, parametri
 from sklearn.utils.validation import validate_data
 
 from maskkit import MaskClassifier
+from maskkit._embedder import Embedded
 from maskkit.testing import FixedDetector, TinyBackbone
 
 EXPECTED_FAILURES = {
@@ -25,10 +26,10 @@ class TableClassifier(MaskClassifier):
         X, y = validate_data(self, X, y, dtype=np.float32)
         return super().fit(list(X), y, sample_weight)
 
-    def _features(self, X, *, are_crops=False):
+    def _embed(self, X, *, are_crops=False):
         if isinstance(X, list) and X and isinstance(X[0], np.ndarray):
-            return np.stack(X)
-        return validate_data(self, X, dtype=np.float32, reset=False)
+            return [Embedded(np.stack(X))]
+        return [Embedded(validate_data(self, X, dtype=np.float32, reset=False))]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

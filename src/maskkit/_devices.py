@@ -56,7 +56,7 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
         If the word is unknown, or float16 is asked for on a CPU.
     """
     if precision == "auto":
-        return torch.bfloat16 if _has_fast_bfloat16(device) else torch.float32
+        return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r} is unknown; use 'auto', {', '.join(map(repr, PRECISIONS))}.")
     if precision == "float16" and device.type == "cpu":
@@ -88,7 +88,7 @@ def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
         yield
 
 
-def _has_fast_bfloat16(device: torch.device) -> bool:
+def has_fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":

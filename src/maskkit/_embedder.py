@@ -1,6 +1,11 @@
 """FaceEmbedder: images to features, with a frozen backbone."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from os import PathLike
 from typing import Any, Self
 
 import numpy as np
@@ -12,18 +17,42 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from maskkit import _plugins
-from maskkit._devices import autocast, resolve_device, resolve_precision, seeded
-from maskkit._images import ImageSource, RgbImage, check_images, name_source
-from maskkit._locate import Box, cut, find_small_face
+from maskkit._devices import resolve_device, seeded
+from maskkit._feature_cache import FeatureCache, Features, open_cache
+from maskkit._fingerprint import fingerprint
+from maskkit._images import ImageSource, RgbImage, check_images, name_source, read_content
+from maskkit._locate import SMALL_FACE, Box, cut, find_small_face
 from maskkit._parallel import in_batches, map_ahead
 from maskkit._params import check_params
 from maskkit._preprocess import Preprocess
 from maskkit.backbones._base import Backbone, Weights
 from maskkit.detectors import CenterFaceDetector
+from maskkit.engines import Engine, Quantized, check_engine, make_engine, quantize, resolve_engine
 
 # Enough for a face that fills a tenth of the picture, and a quarter of the time of the default.
 LOCATING_PX = 256
 LOCATING_THRESHOLD = 0.5
+
+# Of what makes pixels and features; a file of features outlives an upgrade.
+_VERSIONS = tuple(version(name) for name in ("maskkit", "numpy", "pillow", "torch", "openvino"))
+
+# NNCF's own default; ranges of activations change little beyond.
+N_CALIBRATION_IMAGES = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The features of a batch.
+
+    Attributes
+    ----------
+    features : ndarray of shape (n, n_features), float32
+    refine : callable or None
+        Gives the features of some rows again, computed in float32; None if these are as they should be.
+    """
+
+    features: NDArray[np.float32]
+    refine: Callable[[Sequence[int]], NDArray[np.float32]] | None = None
 
 
 class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -44,8 +73,14 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         Images computed at once.
     device : str, default="auto"
         ``"auto"`` (CUDA, else MPS, else CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
-    precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
-        Of matrix products; ``"auto"`` is bfloat16 where the hardware has it, else float32.
+    engine : {"auto", "torch", "openvino"}, default="auto"
+        Who computes: ``"auto"`` is torch on a GPU, else OpenVINO, several times as fast on a CPU.
+    precision : {"auto", "float32", "bfloat16", "float16", "int8"}, default="auto"
+        Of matrix products; ``"auto"`` is bfloat16 where the hardware has it, else float32. ``"int8"``
+        wants `quantize` first.
+    cache : {"memory"}, path or None, default="memory"
+        Where features are kept, so that each distinct image is computed once: in memory, the last
+        128 MB of them, shared by the whole process; or in a file, shared by processes and runs.
     random_state : int, RandomState instance or None, default=None
         Seeds random weights.
 
@@ -81,7 +116,9 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         find_face: bool = False,
         batch_size: int = 32,
         device: str = "auto",
+        engine: str = "auto",
         precision: str = "auto",
+        cache: str | PathLike[str] | None = "memory",
         random_state: int | np.random.RandomState | None = None,
     ):
         self.backbone = backbone
@@ -90,7 +127,9 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self.find_face = find_face
         self.batch_size = batch_size
         self.device = device
+        self.engine = engine
         self.precision = precision
+        self.cache = cache
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -111,7 +150,8 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         """
         check_params(self)
         check_images(X)
-        resolve_precision(self.precision, resolve_device(self.device))
+        check_engine(self.engine, self.device, self.precision)
+        open_cache(self.cache)
         backbone = _plugins.resolve("backbones", self.backbone)
         with seeded(int(check_random_state(self.random_state).randint(2**31 - 1))):
             network = backbone.build(self.weights)
@@ -123,6 +163,8 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self.backbone_ = backbone
         self.preprocess_ = preprocess
         self.network_ = network.eval().to(memory_format=torch.channels_last)
+        self.quantized_: Quantized | None = None
+        self.renew()
         self._n_features_out = backbone.n_features
         self.locator_ = CenterFaceDetector(long_side_px=LOCATING_PX, threshold=LOCATING_THRESHOLD)
         return self
@@ -147,35 +189,137 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         check_is_fitted(self)
         return np.concatenate(list(self.stream(check_images(X))))
 
-    def stream(self, images: Iterable[ImageSource], *, are_crops: bool = False) -> Iterator[NDArray[np.float32]]:
+    def quantize(self, X: Any) -> Self:
+        """Make the network in int8, ranges calibrated on images; ``precision="int8"`` then uses it.
+
+        Parameters
+        ----------
+        X : sequence of images
+            Like those to be embedded; 300 of them, evenly spread, are looked at.
+
+        Raises
+        ------
+        EngineError
+            If NNCF is not installed or the network cannot be converted.
+        """
+        check_is_fitted(self)
+        sources = check_images(X)
+        rows = np.unique(np.linspace(0, len(sources) - 1, N_CALIBRATION_IMAGES).astype(int)).tolist()
+        pixels = map_ahead(self._load, ((sources[row], name_source(sources[row], row)) for row in rows))
+        self.quantized_ = quantize(self.network_, self.preprocess_, list(pixels))
+        self._engines.clear()
+        return self
+
+    def stream(self, images: Iterable[ImageSource]) -> Iterator[NDArray[np.float32]]:
         """Yield the features batch by batch; images may come from an endless generator.
 
         Parameters
         ----------
         images : iterable of images
-        are_crops : bool, default=False
-            The images are known to be face crops: look for no face in them.
 
         Yields
         ------
         features : ndarray of shape (at most batch_size, n_features), float32
         """
+        for batch in self.embed(images):
+            yield batch.features
+
+    def embed(self, images: Iterable[ImageSource], *, are_crops: bool = False) -> Iterator[Embedded]:
+        """Yield features batch by batch, with the means to have them more exactly.
+
+        Parameters
+        ----------
+        images : iterable of images
+        are_crops : bool, default=False
+            The images are known to be face crops that come once: look for no face in them, keep no features.
+
+        Yields
+        ------
+        embedded : Embedded
+            Of at most `batch_size` images.
+        """
         check_is_fitted(self)
-        device = resolve_device(self.device)
-        precision = resolve_precision(self.precision, device)
-        network = self.network_.to(device)
-        change = None if are_crops else self.cut_face
+        engine = self._engine_of(self.precision)
+        cache = None if are_crops else open_cache(self.cache)
+        owner = "" if cache is None else self._describe()
 
-        def load(item: tuple[int, ImageSource]) -> RgbImage:
+        def prepare(item: tuple[int, ImageSource]) -> _Item:
             index, source = item
-            return self.preprocess_.load(source, name=name_source(source, index), change=change)
+            name = name_source(source, index)
+            if cache is None:
+                return _Item(source, name, pixels=self._load((source, name), are_crops=are_crops))
+            content, digest = read_content(source, name=name)
+            key = f"{digest} {owner}"
+            features = cache.get(key)
+            pixels = self._load((content, name)) if features is None else None
+            return _Item(source, name, key, features, pixels)
 
-        pixels = map_ahead(load, enumerate(images), n_ahead=2 * self.batch_size)
-        for batch in in_batches(pixels, self.batch_size):
-            inputs = self.preprocess_.normalise(np.stack(batch), device)
-            with torch.inference_mode(), autocast(device, precision):
-                features = network(inputs)
-            yield features.float().cpu().numpy()
+        def compute(batch: list[_Item]) -> list[_Item]:
+            new = [item for item in batch if item.features is None and not item.is_repeated]
+            if new:
+                pixels = np.stack([item.pixels for item in new if item.pixels is not None])
+                for item, features in zip(new, engine.compute(pixels), strict=True):
+                    item.features = features
+            return batch
+
+        prepared = map_ahead(prepare, enumerate(images), n_ahead=2 * self.batch_size)
+        under_way: set[str] = set()
+        batches = (_look_again(batch, cache, under_way) for batch in in_batches(prepared, self.batch_size))
+        for batch in map_ahead(compute, batches, n_ahead=engine.n_streams + 1, n_workers=engine.n_streams):
+            if cache is not None:
+                cache.put({item.key: item.features for item in batch if item.key and item.features is not None})
+                under_way.difference_update(item.key for item in batch if not item.is_repeated)
+            for item in batch:
+                if item.features is None and item.pixels is not None:
+                    # Of an image that came shortly before; unless the cache is too small to hold it that long.
+                    found = cache.get(item.key) if cache is not None else None
+                    item.features = engine.compute(item.pixels[None])[0] if found is None else found
+            features = np.stack([item.features for item in batch if item.features is not None])
+            yield Embedded(features, partial(self._refine, batch, are_crops) if engine.is_rounded else None)
+
+    def _refine(self, batch: "list[_Item]", are_crops: bool, rows: Sequence[int]) -> NDArray[np.float32]:
+        images = [(batch[row].source, batch[row].name) for row in rows]
+        pixels = [self._load(image, are_crops=are_crops) for image in images]
+        return self._engine_of("float32").compute(np.stack(pixels))
+
+    def renew(self) -> None:
+        """Forget what was made of the network; to be called when its weights have changed."""
+        self._engines: dict[tuple[str, ...], Engine] = {}
+        self._fingerprint = ""
+
+    def _engine_of(self, precision: str) -> Engine:
+        check_engine(self.engine, self.device, precision)
+        key = (self.engine, str(resolve_device(self.device)), precision)
+        if key not in self._engines:
+            self._engines[key] = make_engine(
+                self.network_,
+                self.preprocess_,
+                engine=self.engine,
+                device=self.device,
+                precision=precision,
+                fingerprint=self._identify(),
+                quantized=self.quantized_,
+            )
+        return self._engines[key]
+
+    def _identify(self) -> str:
+        if not self._fingerprint:
+            self._fingerprint = fingerprint(self.network_, self.preprocess_)
+        return self._fingerprint
+
+    def _describe(self) -> str:
+        """Tell everything that changes the features of an image."""
+        precision = self.precision
+        if precision == "int8" and self.quantized_ is not None:
+            precision = hashlib.sha256(b"".join(self.quantized_)).hexdigest()
+        device = resolve_device(self.device)
+        engine = resolve_engine(self.engine, device)
+        located = (LOCATING_PX, LOCATING_THRESHOLD, SMALL_FACE) if self.find_face else ()
+        return f"{self._identify()} {engine} {device.type} {precision} {located} {_VERSIONS}"
+
+    def _load(self, image: tuple[ImageSource, str], *, are_crops: bool = False) -> RgbImage:
+        source, name = image
+        return self.preprocess_.load(source, name=name, change=None if are_crops else self.cut_face)
 
     def small_face(self, image: RgbImage) -> Box | None:
         """Find the face that is to be cut out of a picture; None if it is taken whole."""
@@ -188,8 +332,8 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         if "network_" in state:
-            # A pickle must open on a machine without this one's GPU.
-            state = {**state, "network_": state["network_"].cpu()}
+            # A pickle must open on a machine without this one's GPU, or with another processor.
+            state = {**state, "network_": state["network_"].cpu(), "_engines": {}}
         return state
 
     def __sklearn_tags__(self) -> Tags:
@@ -202,6 +346,29 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
 def make_embedder(params: Mapping[str, Any], seed: int | None = None) -> FaceEmbedder:
     """Make the unfitted embedder that a MaskClassifier's parameters ask for."""
-    names = ("backbone", "weights", "image_size", "find_face", "batch_size", "device", "precision")
+    names = ("backbone", "weights", "image_size", "find_face", "batch_size", "device", "engine", "precision", "cache")
     given = {name: params[name] for name in names if name != "batch_size" or params[name] is not None}
     return FaceEmbedder(**given, random_state=seed)
+
+
+@dataclass(slots=True)
+class _Item:
+    """An image on its way to its features."""
+
+    source: ImageSource
+    name: str
+    key: str = ""
+    features: Features | None = None
+    pixels: RgbImage | None = None
+    is_repeated: bool = False
+
+
+def _look_again(batch: list[_Item], cache: FeatureCache | None, under_way: set[str]) -> list[_Item]:
+    """Find images whose equals were computed since, or are being computed; adds the others to these."""
+    for item in batch:
+        if cache is not None and item.features is None:
+            item.features = cache.get(item.key)
+        if cache is not None and item.features is None:
+            item.is_repeated = item.key in under_way
+            under_way.add(item.key)
+    return batch

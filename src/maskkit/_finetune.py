@@ -97,7 +97,7 @@ def fine_tune(
     verbose : int
     """
     device = resolve_device(embedder.device)
-    precision = resolve_precision(embedder.precision, device)
+    precision = resolve_precision("auto" if embedder.precision == "int8" else embedder.precision, device)
     preprocess = embedder.preprocess_
     targets = head.initialise(embedder.backbone_.n_features, y)
     rows, held_out = np.arange(len(y)), np.array([], dtype=np.int64)

@@ -99,7 +99,9 @@ def fit_head(
     seed: int,
 ) -> Any:
     """Train a head on the frozen backbone's features; gives it."""
-    features = classifier._features(sources)
+    if classifier.precision == "int8":
+        classifier.embedder_.quantize(sources)
+    features = np.concatenate([batch.features for batch in classifier._embed(sources)])
     if sample_weight is None:
         return head.fit(features, y)
     if not has_fit_parameter(head, "sample_weight"):
@@ -131,4 +133,7 @@ def fit_every_layer(
         verbose=classifier.verbose,
         **FINE_TUNE_DEFAULTS | given,
     )
+    classifier.embedder_.renew()
+    if classifier.precision == "int8":
+        classifier.embedder_.quantize(sources)
     return head

@@ -1,11 +1,13 @@
 """Whatever a user calls an image becomes RGB uint8 (H, W, 3), upright."""
 
+import hashlib
 import io
 import os
 import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
@@ -73,6 +75,37 @@ def load_image(source: ImageSource, *, name: str | None = None) -> RgbImage:
         raise ImageError(f"{name}: cannot be read as an image ({exc}).") from exc
 
 
+def read_content(source: ImageSource, *, name: str | None = None) -> tuple[bytes | RgbImage, str]:
+    """Read an image without decoding it, where that can be, and tell it from all others.
+
+    Returns
+    -------
+    content : bytes or ndarray of shape (H, W, 3), uint8
+        What `load_image` takes instead of the source, with the same result.
+    digest : str
+        Equal for equal contents.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be read.
+    """
+    name = name or name_source(source)
+    content: bytes | RgbImage
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        content = bytes(source)
+    elif isinstance(source, (str, os.PathLike)) and os.path.isfile(source):
+        try:
+            content = Path(source).read_bytes()
+        except OSError as exc:
+            raise ImageError(f"{name}: cannot be read ({exc.strerror}).") from exc
+    else:
+        content = load_image(source, name=name)
+    shape = content.shape if isinstance(content, np.ndarray) else "file"
+    digest = hashlib.blake2b(content.data if isinstance(content, np.ndarray) else content, digest_size=16)
+    return content, f"{digest.hexdigest()} {shape}"
+
+
 def check_images(X: Any) -> list[Any]:
     """Check that X is a collection of images rather than one, and list it.
 
@@ -93,13 +126,24 @@ def check_images(X: Any) -> list[Any]:
     ValueError
         If X is empty.
     """
-    check_not_one(X)
-    if not hasattr(X, "__iter__"):
-        raise TypeError(f"X is of type {type(X).__name__}; want a list of images.")
-    sources = list(X)
+    sources = list(iterate_images(X))
     if not sources:
         raise ValueError("X is empty; want at least one image.")
     return sources
+
+
+def iterate_images(X: Any) -> Iterator[Any]:
+    """Check that X is a collection or a stream of images rather than one, and give its iterator.
+
+    Raises
+    ------
+    TypeError
+        If X is a single image or not iterable.
+    """
+    check_not_one(X)
+    if not hasattr(X, "__iter__"):
+        raise TypeError(f"X is of type {type(X).__name__}; want a list of images.")
+    return iter(X)
 
 
 def check_not_one(X: Any) -> None:

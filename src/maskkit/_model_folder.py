@@ -18,6 +18,7 @@ FORMAT_VERSION = 1
 CONFIG_FILE = "maskkit.json"
 TENSOR_FILE = "model.safetensors"
 CARD_FILE = "README.md"
+INT8_FILES = ("int8.xml", "int8.bin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ def write_model(
     *,
     half: bool,
     card: str,
+    int8: tuple[bytes, bytes] | None = None,
 ) -> Path:
     """Write a model folder: whole under its name, or not at all.
 
@@ -68,6 +70,8 @@ def write_model(
         Store float32 as float16: half the size, three significant digits.
     card : str
         The model card, Markdown.
+    int8 : tuple of bytes, optional
+        The backbone in int8, in OpenVINO's format.
 
     Returns
     -------
@@ -84,7 +88,7 @@ def write_model(
         folder.parent.mkdir(parents=True, exist_ok=True)
         new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            _fill_folder(new, config, tensors, half=half, card=card)
+            _fill_folder(new, config, tensors, half=half, card=card, int8=int8)
             old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
             # At no moment is there less than one whole model.
             if folder.exists():
@@ -108,7 +112,7 @@ def check_target(folder: Path) -> None:
     """
     if folder.is_file() or (folder.exists() and any(folder.iterdir()) and not (folder / CONFIG_FILE).is_file()):
         raise ModelFileError(f"{folder}: exists and is no model of maskkit; choose another name.")
-    strangers = sorted({path.name for path in folder.glob("*")} - {CONFIG_FILE, TENSOR_FILE, CARD_FILE})
+    strangers = sorted({path.name for path in folder.glob("*")} - {CONFIG_FILE, TENSOR_FILE, CARD_FILE, *INT8_FILES})
     if strangers:
         raise ModelFileError(f"{folder}: holds {strangers[0]} besides its model, which would be lost; move it away.")
     parent = next(path for path in folder.absolute().parents if path.exists())
@@ -119,20 +123,35 @@ def check_target(folder: Path) -> None:
         raise ModelFileError(f"{folder}: cannot be written ({exc.strerror}); choose another place.") from exc
 
 
-def _fill_folder(folder: Path, config: ModelConfig, tensors: dict[str, torch.Tensor], *, half: bool, card: str) -> None:
+def _fill_folder(
+    folder: Path,
+    config: ModelConfig,
+    tensors: dict[str, torch.Tensor],
+    *,
+    half: bool,
+    card: str,
+    int8: tuple[bytes, bytes] | None,
+) -> None:
     folder.chmod(0o755)  # mkdtemp's folders are private; a model need not be
     stored = {
         name: (tensor.half() if half and tensor.dtype == torch.float32 else tensor).contiguous().cpu()
         for name, tensor in tensors.items()
     }
     safetensors.torch.save_file(stored, folder / TENSOR_FILE)
-    sha256 = hashlib.sha256((folder / TENSOR_FILE).read_bytes()).hexdigest()
-    document = {"format_version": FORMAT_VERSION, **asdict(config), "files": {TENSOR_FILE: {"sha256": sha256}}}
+    for name, content in zip(INT8_FILES, int8 or (), strict=False):
+        (folder / name).write_bytes(content)
+    files = {
+        path.name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        for path in sorted(folder.iterdir(), key=lambda path: path.name)
+    }
+    document = {"format_version": FORMAT_VERSION, **asdict(config), "files": files}
     (folder / CONFIG_FILE).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
 
 
-def read_model(folder: str | os.PathLike[str]) -> tuple[ModelConfig, dict[str, torch.Tensor]]:
+def read_model(
+    folder: str | os.PathLike[str],
+) -> tuple[ModelConfig, dict[str, torch.Tensor], tuple[bytes, bytes] | None]:
     """Read a model folder and check it.
 
     Returns
@@ -140,6 +159,8 @@ def read_model(folder: str | os.PathLike[str]) -> tuple[ModelConfig, dict[str, t
     config : ModelConfig
     tensors : dict of str to Tensor
         Float16 is widened to float32.
+    int8 : tuple of bytes or None
+        The backbone in int8, if it was saved.
 
     Raises
     ------
@@ -149,7 +170,9 @@ def read_model(folder: str | os.PathLike[str]) -> tuple[ModelConfig, dict[str, t
     folder = Path(folder)
     try:
         document = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        data = (folder / TENSOR_FILE).read_bytes()
+        contents = {TENSOR_FILE: (folder / TENSOR_FILE).read_bytes()}
+        if isinstance(document, dict) and INT8_FILES[0] in document.get("files", {}):
+            contents |= {name: (folder / name).read_bytes() for name in INT8_FILES}
     except (FileNotFoundError, NotADirectoryError) as exc:
         raise ModelFileError(
             f"{folder}: is no model of maskkit ({Path(exc.filename).name} is missing); pass a folder that save() wrote."
@@ -166,16 +189,18 @@ def read_model(folder: str | os.PathLike[str]) -> tuple[ModelConfig, dict[str, t
     missing = [name for name in (*fields, "files") if name not in document]
     if missing:
         raise ModelFileError(f"{folder / CONFIG_FILE}: lacks {', '.join(missing)}; save the model again.")
-    sha256 = hashlib.sha256(data).hexdigest()
-    wanted = document["files"].get(TENSOR_FILE, {}).get("sha256")
-    if sha256 != wanted:
-        raise ModelFileError(
-            f"{folder / TENSOR_FILE}: is damaged or was changed (its SHA-256 is {sha256[:12]}..., "
-            f"{str(wanted)[:12]}... was saved); copy the model again."
-        )
+    for name, data in contents.items():
+        sha256 = hashlib.sha256(data).hexdigest()
+        wanted = document["files"].get(name, {}).get("sha256")
+        if sha256 != wanted:
+            raise ModelFileError(
+                f"{folder / name}: is damaged or was changed (its SHA-256 is {sha256[:12]}..., "
+                f"{str(wanted)[:12]}... was saved); copy the model again."
+            )
     try:
-        tensors = safetensors.torch.load(data)
+        tensors = safetensors.torch.load(contents[TENSOR_FILE])
     except Exception as exc:  # the reader's own error type is not public
         raise ModelFileError(f"{folder / TENSOR_FILE}: is no safetensors file ({exc}).") from exc
     widened = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-    return ModelConfig(**{name: document[name] for name in fields}), widened
+    int8 = (contents[INT8_FILES[0]], contents[INT8_FILES[1]]) if len(contents) > 1 else None
+    return ModelConfig(**{name: document[name] for name in fields}), widened, int8

@@ -10,7 +10,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def map_ahead(function: Callable[[Item], Result], items: Iterable[Item], *, n_ahead: int = 64) -> Iterator[Result]:
+def map_ahead(
+    function: Callable[[Item], Result], items: Iterable[Item], *, n_ahead: int = 64, n_workers: int | None = None
+) -> Iterator[Result]:
     """Yield ``function(item)`` for each item, in order, computed ahead in threads.
 
     Pillow and NumPy let go of the interpreter lock while they decode and resize, so threads keep
@@ -24,13 +26,15 @@ def map_ahead(function: Callable[[Item], Result], items: Iterable[Item], *, n_ah
         May be endless: at most `n_ahead` items are taken before their results are consumed.
     n_ahead : int, >= 1
         Results that may wait; bounds the memory.
+    n_workers : int, optional
+        Threads; by default one a core.
 
     Yields
     ------
     object
         What `function` returned. What it raised is raised here, at the item's turn.
     """
-    pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="maskkit")
+    pool = ThreadPoolExecutor(max_workers=n_workers or os.cpu_count() or 1, thread_name_prefix="maskkit")
     pending: deque[Future[Result]] = deque()
     try:
         for item in items:

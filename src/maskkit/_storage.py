@@ -23,11 +23,11 @@ Network = TypeVar("Network", bound=nn.Module)
 
 _PRETRAINED = Path(__file__).parent / "pretrained"
 
-# Parameters that say how to predict, which whoever loads a model may choose anew.
-# Of these, those that say nothing of the model, but of the machine that it was trained on.
-_OF_THE_MACHINE = ("device", "batch_size", "verbose")
+# Parameters that say nothing of the model, but of the machine that it was trained on.
+_OF_THE_MACHINE = ("device", "engine", "cache", "batch_size", "verbose")
 
-_PREDICTION_PARAMETERS = ("detector", "threshold", "min_size_px", "device", "precision", "batch_size", "verbose")
+# Parameters that say how to predict, which whoever loads a model may choose anew.
+_PREDICTION_PARAMETERS = ("detector", "threshold", "min_size_px", "precision", *_OF_THE_MACHINE)
 
 
 def save(classifier: Any, folder: str | os.PathLike[str], *, half: bool) -> Path:
@@ -56,7 +56,7 @@ def save(classifier: Any, folder: str | os.PathLike[str], *, half: bool) -> Path
     tensors = {f"backbone.{name}": tensor for name, tensor in embedder.network_.state_dict().items()}
     tensors |= {f"head.{name}": tensor for name, tensor in head.network_.state_dict().items()}
     name = Path(folder).name
-    return write_model(folder, config, tensors, half=half, card=write_card(name, config))
+    return write_model(folder, config, tensors, half=half, card=write_card(name, config), int8=embedder.quantized_)
 
 
 def load(cls: Any, folder: str | os.PathLike[str], **params: Any) -> Any:
@@ -67,12 +67,13 @@ def load(cls: Any, folder: str | os.PathLike[str], **params: Any) -> Any:
             f"load() cannot change {', '.join(unknown)}: the model is trained; "
             f"it takes {', '.join(_PREDICTION_PARAMETERS)}."
         )
-    config, tensors = read_model(folder)
+    config, tensors, int8 = read_model(folder)
     try:
         classifier = cls(**_restore_params(config) | params)
         classifier.classes_ = np.array(config.classes)
         classifier.detector_ = _plugins.resolve("detectors", classifier.detector)
         classifier.embedder_ = _load_embedder(classifier, config, tensors)
+        classifier.embedder_.quantized_ = int8
         classifier.head_ = _load_head(classifier, config, tensors)
         classifier.history_ = config.training["history"]
         classifier.fine_tuned_ = config.training["fine_tuned"]

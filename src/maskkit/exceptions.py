@@ -40,6 +40,10 @@ class WeightsError(MaskkitError, RuntimeError):
     """Weights are out of reach or do not fit the network."""
 
 
+class EngineError(MaskkitError, RuntimeError):
+    """An engine is not installed or cannot run the network."""
+
+
 class PluginError(MaskkitError, LookupError):
     """A plugin is unknown, fails to load or breaks its contract; the message names it."""
 

@@ -11,8 +11,8 @@ from sklearn.base import clone
 from torchvision.ops import box_iou
 
 import maskkit.detectors._weights
+from maskkit._openvino import openvino
 from maskkit.detectors import CenterFaceDetector
-from maskkit.detectors._openvino import openvino
 from maskkit.detectors._weights import packaged_file
 from maskkit.exceptions import WeightsError
 

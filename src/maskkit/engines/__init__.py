@@ -1,0 +1,95 @@
+"""Who multiplies: torch, or OpenVINO on CPUs."""
+
+import warnings
+
+import torch
+from torch import nn
+
+from maskkit._devices import has_fast_bfloat16, resolve_device, resolve_precision
+from maskkit._preprocess import Preprocess
+from maskkit.engines._base import Engine
+from maskkit.engines._openvino import OpenVINOEngine, Quantized, quantize
+from maskkit.engines._torch import TorchEngine
+from maskkit.exceptions import EngineError
+
+__all__ = ["ENGINES", "Engine", "Quantized", "check_engine", "make_engine", "quantize", "resolve_engine"]
+
+ENGINES = ("auto", "torch", "openvino")
+
+
+def check_engine(engine: str, device: str, precision: str) -> None:
+    """Check that three parameters go together.
+
+    Raises
+    ------
+    ValueError
+        If one is unknown, absent on this machine, or not for the others.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"engine={engine!r} is unknown; use {', '.join(map(repr, ENGINES))}.")
+    chosen = resolve_device(device)
+    if engine == "openvino" and chosen.type != "cpu":
+        raise ValueError(
+            f"engine='openvino' computes on the CPU, not on {chosen.type}; use device='cpu' or engine='auto'."
+        )
+    name = resolve_engine(engine, chosen)
+    if precision == "int8" and name == "torch":
+        raise ValueError("precision='int8' needs engine='openvino' on a CPU; use 'auto', 'bfloat16' or 'float32'.")
+    if precision == "float16" and engine == "openvino":
+        raise ValueError("precision='float16' needs a GPU; on a CPU use 'auto', 'bfloat16', 'float32' or 'int8'.")
+    if precision != "int8":
+        resolve_precision(precision, chosen)
+
+
+def resolve_engine(engine: str, device: torch.device) -> str:
+    """Turn ``"auto"`` into OpenVINO on a CPU, else torch."""
+    if engine == "auto":
+        return "openvino" if device.type == "cpu" else "torch"
+    return engine
+
+
+def make_engine(
+    network: nn.Module,
+    preprocess: Preprocess,
+    *,
+    engine: str,
+    device: str,
+    precision: str,
+    fingerprint: str,
+    quantized: Quantized | None,
+) -> Engine:
+    """Make the engine that parameters ask for.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    preprocess : Preprocess
+    engine : {"auto", "torch", "openvino"}
+    device : str
+    precision : str
+    fingerprint : str
+        Of network and preprocessing.
+    quantized : tuple of bytes, optional
+        The network in int8.
+
+    Raises
+    ------
+    EngineError
+        If OpenVINO was asked for outright and cannot run the network, or int8 is not there.
+    """
+    chosen = resolve_device(device)
+    if precision == "int8" and quantized is None:
+        raise EngineError("this model has no int8 yet; call quantize(X) with images like those to be predicted.")
+    is_auto = precision == "auto"
+    if is_auto:
+        precision = "bfloat16" if has_fast_bfloat16(chosen) else "float32"
+    is_rounded = is_auto and precision != "float32"
+    if resolve_engine(engine, chosen) == "openvino":
+        try:
+            int8 = quantized if precision == "int8" else None
+            return OpenVINOEngine(network, preprocess, precision, fingerprint, int8, is_rounded=is_rounded)
+        except EngineError as exc:
+            if engine != "auto" or precision == "int8":
+                raise
+            warnings.warn(f"{exc} It is used now.", stacklevel=2)
+    return TorchEngine(network, preprocess, chosen, resolve_precision(precision, chosen), is_rounded=is_rounded)

@@ -1,0 +1,45 @@
+"""torch: trains everything, and computes on GPUs."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from maskkit._devices import autocast
+from maskkit._preprocess import Preprocess
+
+
+class TorchEngine:
+    """Computes with the network itself.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    preprocess : Preprocess
+    device : torch.device
+    precision : torch.dtype
+    is_rounded : bool
+    """
+
+    n_streams = 1
+
+    def __init__(
+        self,
+        network: nn.Module,
+        preprocess: Preprocess,
+        device: torch.device,
+        precision: torch.dtype,
+        *,
+        is_rounded: bool = False,
+    ):
+        self.network = network.to(device)
+        self.preprocess = preprocess
+        self.device = device
+        self.precision = precision
+        self.is_rounded = is_rounded
+
+    def compute(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute the features (n, n_features) of uint8 (n, S, S, 3)."""
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            features = self.network(self.preprocess.normalise(pixels, self.device))
+        return features.float().cpu().numpy()
