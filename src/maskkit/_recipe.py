@@ -43,7 +43,7 @@ def train_lite0(
     labels: Sequence[str],
     photos: Sequence[AnnotatedPhoto],
     *,
-    epochs: int = 4,
+    epochs: int = 5,
     device: str = "auto",
     seed: int = 0,
     verbose: int = 0,
@@ -58,7 +58,7 @@ def train_lite0(
         Theirs; called as in the photos where they mean the same.
     photos : sequence of AnnotatedPhoto
         All of them, in natural order; a fifth is not looked at.
-    epochs : int, default=4
+    epochs : int, default=5
     device : str, default="auto"
     seed : int, default=0
     verbose : int, default=0

@@ -378,8 +378,8 @@ def test_demo_finds_one_masked_and_one_bare_face(tmp_path, capsys):
     assert code == 0
     with Image.open(tmp_path / "demo.png") as picture:
         assert np.asarray(picture).shape == (512, 1024, 3)
-    assert "1 WithMask" in out
-    assert "1 WithoutMask" in out
+    assert "1 with_mask" in out
+    assert "1 without_mask" in out
 
 
 @pytest.mark.parametrize(
