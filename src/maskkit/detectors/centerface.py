@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_scalar
 from torchvision.ops import nms
 
+from maskkit._parallel import thread_limit
 from maskkit.detectors._base import Faces, RgbImage
 from maskkit.detectors._openvino import openvino
 from maskkit.detectors._pixels import check_image, resize_long_side
@@ -113,7 +114,10 @@ def _load_network(path: str) -> Any:
     steps = openvino.preprocess.PrePostProcessor(model)
     steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
     steps.input().model().set_layout(openvino.Layout("NCHW"))
-    return openvino.Core().compile_model(steps.build(), "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+    settings: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY"}
+    if (n_threads := thread_limit()) is not None:
+        settings["INFERENCE_NUM_THREADS"] = n_threads
+    return openvino.Core().compile_model(steps.build(), "CPU", settings)
 
 
 def _pad(image: RgbImage) -> NDArray[np.uint8]:
