@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, groupby
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import fsspec
@@ -67,10 +67,10 @@ def list_places(sources: Iterable[str], column: str | None, on_content: Callable
         elif is_url(source):
             places = (Place(name, None) for name in _find_remote(source))
         else:
-            places = (Place(os.path.abspath(path), None) for path in find_images_of(source))
+            places = (Place(os.path.abspath(path), None) for path in _find_local(source))
         first = next(places, None)
         if first is None:
-            raise DataError(f"{source}: holds no images; pass another folder, pattern or table.")
+            raise DataError(f"{source}: holds no images or does not exist; check it.")
         yield from chain([first], places)
 
 
@@ -179,18 +179,25 @@ def _find_tables(source: str) -> Iterator[tuple[str, str]]:
             yield name_at(storage, file), name_at(storage, posixpath.dirname(file))
 
 
+def _find_local(source: str) -> Iterator[Path]:
+    # An image that is missing gets its row; a folder that is missing is a mistake to be told.
+    if os.path.lexists(source) or glob.has_magic(source) or has_image_ending(Path(source)):
+        yield from find_images_of(source)
+
+
 def _find_remote(source: str) -> Iterator[str]:
     storage, path = open_storage(source)
     magic = glob.has_magic(path)
     # A server of files may know no folders, and asking about every image costs a request each.
     if has_image_ending(PurePosixPath(path)) and not magic:
-        yield source
+        yield name_at(storage, path)
     elif magic and not storage.exists(path):
-        yield from (name_at(storage, match) for match in sorted(storage.glob(path)))
+        matches = (match for match in sorted(storage.glob(path)) if is_visible(PurePosixPath(match)))
+        yield from (name_at(storage, match) for match in matches)
     elif storage.isdir(path):
         yield from (name_at(storage, image) for image in _walk(storage, path))
-    else:
-        yield source
+    elif storage.exists(path):
+        yield name_at(storage, path)
 
 
 def _walk(storage: Any, folder: str) -> Iterator[str]:
@@ -215,7 +222,7 @@ def _natural(path: str) -> Any:
 
 
 def _join(base: str, path: str) -> str:
-    return path if is_url(path) or path.startswith("/") else f"{base.rstrip('/')}/{path}"
+    return path if is_url(path) or os.path.isabs(path) else f"{base.rstrip('/')}/{path}"
 
 
 @contextmanager

@@ -180,9 +180,10 @@ def _refuse_strangers(plan: Plan) -> None:
 
 
 def _describe_model(classifier: "MaskClassifier") -> dict[str, Any]:
-    """Describe what the results depend on; how it was trained does not matter."""
+    """Describe what the results depend on; how it was trained, and on which machine, does not matter."""
     config, tensors = _storage.describe(classifier)
-    parts = (config.classes, config.backbone, config.head, config.preprocess, config.params)
+    params = [getattr(classifier, name) for name in ("find_face", "threshold", "min_size_px", "precision")]
+    parts = (config.classes, config.backbone, config.preprocess, params)
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     digest.update(safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
     return {"model_sha256": digest.hexdigest(), "detector": json.loads(json.dumps(config.detector))}
