@@ -272,7 +272,7 @@ def test_sources_that_are_not_there_are_told(memory, tmp_path):
         ("memory://gone/*.png", "holds no images or does not exist"),
         (tmp_path / "*.png", "matches no file"),
         (tmp_path / "gone.parquet", "no such file"),
-        (tmp_path / "damaged.parquet", "is no sound Parquet file"),
+        (tmp_path / "damaged.parquet", "cannot be read as Parquet"),
         (tmp_path, "holds no images"),
     ):
         with pytest.raises(DataError, match=said):

@@ -232,8 +232,8 @@ def _open_table(table: str) -> Iterator[tuple[Any, pq.ParquetFile]]:
             yield file, pq.ParquetFile(file)
     except FileNotFoundError as exc:
         raise DataError(f"{table}: no such file; check the path.") from exc
-    except pa.ArrowInvalid as exc:
-        raise DataError(f"{table}: is no sound Parquet file ({exc}).") from exc
+    except (pa.ArrowInvalid, OSError) as exc:
+        raise DataError(f"{table}: cannot be read as Parquet ({exc}).") from exc
 
 
 def _read_footer(file: Any) -> bytes:
