@@ -11,6 +11,7 @@ from maskkit._batch._inputs import read_cells, read_places
 from maskkit._batch._parts import INPUT_FILE, Plan
 from maskkit._batch._rows import predict_crop_rows, predict_rows
 from maskkit._parallel import limit_threads
+from maskkit.exceptions import MaskkitError
 
 if TYPE_CHECKING:
     from maskkit._classifier import MaskClassifier
@@ -65,6 +66,6 @@ class Worker:
         try:
             counts = compute_part(self._plan, self._classifier, part)
         except Exception as exc:
-            failure = "".join(traceback.format_exception_only(exc)).strip()
-            return {"part": [part], "failure": [failure], "trace": [traceback.format_exc()]}
+            failure = str(exc) if isinstance(exc, MaskkitError) else f"{type(exc).__name__}: {exc}."
+            return {"part": [part], "failure": [" ".join(failure.split())], "trace": [traceback.format_exc()]}
         return {"part": [part], "failure": [""], "trace": [""], **{name: [count] for name, count in counts.items()}}
