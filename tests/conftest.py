@@ -51,3 +51,19 @@ def make_classifier(**params):
 def fitted(faces):
     """A fitted classifier. Do not refit it: other tests use it too."""
     return make_classifier().fit(*faces)
+
+
+@pytest.fixture(scope="session")
+def ray_cluster():
+    """A cluster of two cores in this process, which `predict_batch` joins."""
+    ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'maskkit[ray]'")
+    os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_BACKEND_LOG_LEVEL="fatal")
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def savable(faces):
+    """A fitted classifier of plugins alone, so that it can be saved; each image is a face to it."""
+    return make_classifier(backbone="timm:test_resnet", image_size=48, detector="whole", device="cpu").fit(*faces)

@@ -4,8 +4,10 @@ import itertools
 import threading
 
 import pytest
+import torch
 
-from maskkit._parallel import in_batches, map_ahead
+from maskkit import _parallel
+from maskkit._parallel import in_batches, limit_threads, map_ahead, thread_limit
 
 
 def test_results_come_in_order_whatever_finishes_first():
@@ -40,3 +42,18 @@ def test_error_is_raised_at_its_turn():
 def test_batches_hold_everything_in_order():
     assert list(in_batches(range(5), 2)) == [[0, 1], [2, 3], [4]]
     assert list(in_batches([], 2)) == []
+
+
+def test_threads_are_limited(monkeypatch):
+    monkeypatch.setattr(_parallel, "_n_threads", None)
+    n_threads = torch.get_num_threads()
+    together = threading.Barrier(2)
+    try:
+        limit_threads(1)
+        assert (thread_limit(), torch.get_num_threads()) == (1, 1)
+        with pytest.raises(threading.BrokenBarrierError):
+            list(map_ahead(lambda _: together.wait(0.2), range(2)))
+        together.reset()
+        assert sorted(map_ahead(lambda _: together.wait(10), range(2), n_workers=2)) == [0, 1]
+    finally:
+        torch.set_num_threads(n_threads)

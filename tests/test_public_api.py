@@ -42,6 +42,9 @@ def imported_by(statement):
         "timm",
         "matplotlib",
         "rich",
+        "ray",
+        "pyarrow",
+        "fsspec",
     ]
     script = f"import sys\n{statement}\nprint(*[name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)

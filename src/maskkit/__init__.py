@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from maskkit._batch import BatchSummary, predict_batch
     from maskkit._classifier import MaskClassifier
     from maskkit._embedder import FaceEmbedder
     from maskkit._explain import explain, explain_faces
@@ -37,6 +38,8 @@ _HOMES = {
     "Comparison": "evaluation",
     "PhotoEvaluation": "evaluation",
     "Robustness": "evaluation",
+    "predict_batch": "_batch",
+    "BatchSummary": "_batch",
     "explain": "_explain",
     "explain_faces": "_explain",
     "Explanation": "_explanation",
@@ -56,6 +59,8 @@ __all__ = [
     "Comparison",
     "PhotoEvaluation",
     "Robustness",
+    "predict_batch",
+    "BatchSummary",
     "explain",
     "explain_faces",
     "Explanation",

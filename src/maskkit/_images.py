@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from maskkit.exceptions import ImageError
 
@@ -71,6 +71,8 @@ def load_image(source: ImageSource, *, name: str | None = None) -> RgbImage:
             f"{name}: has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, which may be an attack; "
             f"shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS if you trust it."
         ) from exc
+    except UnidentifiedImageError as exc:  # Pillow's own words hold the address of what bytes were read from
+        raise ImageError(f"{name}: cannot be read as an image (no format that Pillow knows).") from exc
     except Exception as exc:  # Pillow's decoders raise nearly anything on a broken file
         raise ImageError(f"{name}: cannot be read as an image ({exc}).") from exc
 

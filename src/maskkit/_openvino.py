@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from maskkit._parallel import thread_limit
 from maskkit._user_cache import read_checked, user_cache, write_checked
 
 __all__ = ["compile_model", "import_untracked", "openvino"]
@@ -63,6 +64,8 @@ def compile_model(
     -------
     compiled : openvino.CompiledModel
     """
+    if (n_threads := thread_limit()) is not None:
+        settings = {**settings, "INFERENCE_NUM_THREADS": str(n_threads)}
     processor = _CORE.get_property("CPU", "FULL_DEVICE_NAME")
     parts = (openvino.__version__, processor, str(os.cpu_count()), key, *sorted(map(str, settings.items())))
     file = user_cache() / f"openvino-{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}.blob"

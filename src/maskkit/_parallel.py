@@ -9,6 +9,29 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_n_threads: int | None = None
+
+
+def limit_threads(n_threads: int) -> None:
+    """Let this process compute in so many threads, for where several share a machine.
+
+    Holds for what torch computes, for `map_ahead` and for networks that OpenVINO loads from now on.
+
+    Parameters
+    ----------
+    n_threads : int, >= 1
+    """
+    import torch
+
+    global _n_threads
+    _n_threads = n_threads
+    torch.set_num_threads(n_threads)
+
+
+def thread_limit() -> int | None:
+    """Give what `limit_threads` set; None where it set nothing."""
+    return _n_threads
+
 
 def map_ahead(
     function: Callable[[Item], Result], items: Iterable[Item], *, n_ahead: int = 64, n_workers: int | None = None
@@ -27,14 +50,14 @@ def map_ahead(
     n_ahead : int, >= 1
         Results that may wait; bounds the memory.
     n_workers : int, optional
-        Threads; by default one a core.
+        Threads. By default as many as there are cores, or as `limit_threads` allows.
 
     Yields
     ------
     object
         What `function` returned. What it raised is raised here, at the item's turn.
     """
-    pool = ThreadPoolExecutor(max_workers=n_workers or os.cpu_count() or 1, thread_name_prefix="maskkit")
+    pool = ThreadPoolExecutor(max_workers=n_workers or _n_threads or os.cpu_count() or 1, thread_name_prefix="maskkit")
     pending: deque[Future[Result]] = deque()
     try:
         for item in items:

@@ -32,6 +32,21 @@ _PREDICTION_PARAMETERS = ("detector", "threshold", "min_size_px", "precision", *
 
 def save(classifier: Any, folder: str | os.PathLike[str], *, half: bool) -> Path:
     """Write a fitted MaskClassifier; see `MaskClassifier.save`."""
+    config, tensors = describe(classifier)
+    name = Path(folder).name
+    return write_model(
+        folder, config, tensors, half=half, card=write_card(name, config), int8=classifier.embedder_.quantized_
+    )
+
+
+def describe(classifier: Any) -> tuple[ModelConfig, dict[str, torch.Tensor]]:
+    """Give all that makes up a fitted MaskClassifier.
+
+    Raises
+    ------
+    ModelFileError
+        If it has a part that no file could hold.
+    """
     head, embedder = classifier.head_, classifier.embedder_
     if not isinstance(head, TransferHead):
         raise ModelFileError(
@@ -55,8 +70,7 @@ def save(classifier: Any, folder: str | os.PathLike[str], *, half: bool) -> Path
     )
     tensors = {f"backbone.{name}": tensor for name, tensor in embedder.network_.state_dict().items()}
     tensors |= {f"head.{name}": tensor for name, tensor in head.network_.state_dict().items()}
-    name = Path(folder).name
-    return write_model(folder, config, tensors, half=half, card=write_card(name, config), int8=embedder.quantized_)
+    return config, tensors
 
 
 def load(cls: Any, folder: str | os.PathLike[str], **params: Any) -> Any:

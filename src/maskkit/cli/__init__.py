@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from maskkit.cli import checks, data, demo, evaluate, explain, predict, train
+from maskkit.cli import checks, data, demo, evaluate, explain, predict, predict_batch, train
 
 INTERRUPTED = 130  # a shell's number for Ctrl-C
 
@@ -18,7 +18,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (demo.demo, train.train, evaluate.evaluate, predict.predict, explain.explain):
+for verb in (
+    demo.demo,
+    train.train,
+    evaluate.evaluate,
+    predict.predict,
+    predict_batch.predict_batch,
+    explain.explain,
+):
     app.command()(verb)
 app.add_typer(data.app, name="data")
 app.command()(checks.checks)

@@ -1,7 +1,6 @@
 """What several verbs share: options, formats, reading of sources."""
 
 import csv
-import glob
 import json
 import sys
 from collections.abc import Iterable
@@ -88,27 +87,14 @@ def choose_split(faces: Any, wanted: str | None, *, default: str | None = None) 
 
 def find_images(sources: Iterable[str]) -> list[Path]:
     """List the images that files, folders (with all below them) and patterns name, in order."""
-    from maskkit.datasets import find_images_below
+    from maskkit.datasets._folders import find_images_of
     from maskkit.exceptions import DataError
 
     found: list[Path] = []
     for source in sources:
         if "://" in source:
             raise DataError(f"{source}: is a URL, and prediction uses no network; download it and pass the file.")
-        path = Path(source)
-        if path.is_dir():
-            images = find_images_below(path)
-            if not images:
-                raise DataError(f"{source}: holds no images; pass files or another folder.")
-            found += images
-        # A file may have a name with brackets or stars in it.
-        elif not path.exists() and glob.has_magic(source):
-            matches = [Path(match) for match in sorted(glob.glob(source, recursive=True))]
-            if not matches:
-                raise DataError(f"{source}: matches no file; check the pattern.")
-            found += matches
-        else:
-            found.append(path)
+        found += find_images_of(source)
     return found
 
 

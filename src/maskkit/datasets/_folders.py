@@ -1,11 +1,13 @@
 """Which images a folder holds, and what its layout says of them."""
 
+import glob
 import os
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import Path
+from itertools import chain
+from pathlib import Path, PurePath
 
 from PIL import Image
 
@@ -19,7 +21,7 @@ WANTED = "want split and class folders (Train/WithMask/*.png) or class folders a
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 
 
-def natural_key(path: Path) -> tuple[list[str | int], str]:
+def natural_key(path: PurePath) -> tuple[list[str | int], str]:
     """Give the key that sorts by name as people do: ``face2`` before ``face10``."""
     pieces = re.split(r"(\d+)", path.name.casefold())
     return [int(piece) if piece.isdecimal() else piece for piece in pieces], path.name
@@ -27,22 +29,60 @@ def natural_key(path: Path) -> tuple[list[str | int], str]:
 
 def list_images(folder: Path) -> list[Path]:
     """List the images right inside a folder in natural order, by the endings Pillow reads."""
-    files = (path for path in _list_visible(folder) if path.suffix.lower() in _image_endings())
+    files = (path for path in _list_visible(folder) if has_image_ending(path))
     return [path for path in files if path.is_file()]
+
+
+def has_image_ending(path: PurePath) -> bool:
+    """Tell whether Pillow reads files of this ending."""
+    return path.suffix.lower() in _image_endings()
 
 
 def find_images_below(folder: Path) -> list[Path]:
     """List the images of a folder and of all folders below it, those of a folder before those below."""
-    return _find_below(folder, set())
+    return list(_find_below(folder, set()))
 
 
-def _find_below(folder: Path, seen: set[Path]) -> list[Path]:
+def find_images_of(source: str) -> Iterator[Path]:
+    """Find the images that a file, a folder (with all below it) or a pattern names.
+
+    Holds no more names at once than the largest folder has, or the pattern matches.
+
+    Raises
+    ------
+    DataError
+        If a folder holds no image or a pattern matches nothing. Whether a file exists is not asked.
+    """
+    path = Path(source)
+    if path.is_dir():
+        images = _find_below(path, set())
+        first = next(images, None)
+        if first is None:
+            raise DataError(f"{source}: holds no images; pass files or another folder.")
+        yield from chain([first], images)
+    # A file may have a name with brackets or stars in it.
+    elif not path.exists() and glob.has_magic(source):
+        matches = sorted(glob.glob(source, recursive=True))
+        if not matches:
+            raise DataError(f"{source}: matches no file; check the pattern.")
+        yield from map(Path, matches)
+    else:
+        yield path
+
+
+def _find_below(folder: Path, seen: set[Path]) -> Iterator[Path]:
     # A link to a folder above would lead round for ever.
     if folder.resolve() in seen:
-        return []
+        return
     seen.add(folder.resolve())
-    below = (path for inner in list_folders(folder) for path in _find_below(inner, seen))
-    return [*list_images(folder), *below]
+    yield from list_images(folder)
+    for inner in list_folders(folder):
+        yield from _find_below(inner, seen)
+
+
+def is_visible(path: PurePath) -> bool:
+    """Tell what is neither hidden nor what macOS packs into ZIP files beside the data."""
+    return not path.name.startswith(".") and path.name != "__MACOSX"
 
 
 def list_folders(folder: Path) -> list[Path]:
@@ -152,9 +192,7 @@ def _refuse_strays(folder: Path) -> None:
 
 
 def _list_visible(folder: Path) -> list[Path]:
-    # __MACOSX is what macOS packs into ZIP files beside the data.
-    visible = (path for path in folder.iterdir() if not path.name.startswith(".") and path.name != "__MACOSX")
-    return sorted(visible, key=natural_key)
+    return sorted(filter(is_visible, folder.iterdir()), key=natural_key)
 
 
 @cache
