@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from maskkit.cli import checks, data, demo, evaluate, explain, predict, train
+from maskkit.cli import benchmark, checks, data, demo, evaluate, explain, predict, train
 
 INTERRUPTED = 130  # a shell's number for Ctrl-C
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 for verb in (demo.demo, train.train, evaluate.evaluate, predict.predict, explain.explain):
     app.command()(verb)
 app.add_typer(data.app, name="data")
+app.command()(benchmark.benchmark)
 app.command()(checks.checks)
 
 
