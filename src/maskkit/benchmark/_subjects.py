@@ -51,7 +51,7 @@ class Sizes:
 
 
 FULL = Sizes(500, 2000, None, (2000, 20_000), (500, 1000, 2000, 4000, 8000), (1, 2, 3, 4, 6, 8), 3)
-QUICK = Sizes(24, 48, 6, (64, 256), (32, 64, 128), (1, 2), 2)
+QUICK = Sizes(24, 48, 6, (64, 256), (16, 32, 64), (1, 2), 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def cut_photo_faces(photos: Sequence[AnnotatedPhoto], labels: NDArray[Any], fold
 
 def new_classifier(network: Network, **params: Any) -> MaskClassifier:
     """Make an unfitted classifier that remembers nothing of an earlier round."""
-    return MaskClassifier(network.name, **uncached() | {"weights": network.weights, "random_state": 0} | params)
+    return MaskClassifier(network.backbone, **uncached() | {"weights": network.weights, "random_state": 0} | params)
 
 
 def uncached() -> dict[str, Any]:
