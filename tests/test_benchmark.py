@@ -13,6 +13,8 @@ from rich.console import Console
 
 from maskkit import MaskClassifier
 from maskkit.benchmark import Benchmark, Parity, Row, Sizes, Spread, measure
+from maskkit.benchmark._children import peak_bytes, run_fresh
+from maskkit.benchmark._crossval import _fit_and_cross_validate
 from maskkit.benchmark._onnx_peer import OnePhotoAtATime
 from maskkit.benchmark._results import Goal
 from maskkit.benchmark._subjects import Faces, Network, Subjects
@@ -63,6 +65,13 @@ def test_what_was_never_reached_says_so_and_stays_json():
     assert max(map(len, text.getvalue().splitlines())) <= 80
 
 
+def test_a_process_of_its_own_has_its_own_peak_of_memory():
+    kept = np.ones(10**8)  # 800 MB, which Linux counts in the maxrss of what is started now
+    assert run_fresh(peak_bytes) < peak_bytes() - kept.nbytes / 2
+    with pytest.raises(RuntimeError, match="deal failed in a process of its own"):
+        run_fresh(deal, [], 1)
+
+
 def test_time_to_the_peers_accuracy(face_paths, tmp_path):
     pytest.importorskip("skorch")
     paths, labels = face_paths
@@ -79,6 +88,13 @@ def test_time_to_the_peers_accuracy(face_paths, tmp_path):
     # Random weights learn nothing that could be reached.
     blank = Network("tiny", TinyBackbone(), None)
     assert measure_training(replace(subjects, networks=(blank,)), ["accuracy"]) == []
+
+
+def test_a_fit_and_its_folds_are_timed(face_paths):
+    network = Network("tiny", TinyBackbone(), None)
+    once, folds = _fit_and_cross_validate(network, {"fine_tune": False, "augment": None}, Faces(*face_paths))
+    assert once > 0
+    assert folds > 0
 
 
 def test_skorch_peer_learns_and_seeds_only_itself(face_paths):

@@ -2,8 +2,8 @@
 
 import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,9 +11,32 @@ Result = TypeVar("Result")
 
 
 def run_fresh(function: Callable[..., Result], *arguments: Any) -> Result:
-    """Call a module's function in a new interpreter."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
+    """Call a module's function in a new interpreter.
+
+    Raises
+    ------
+    RuntimeError
+        If it ends without an answer; what it raised stands on standard error.
+    """
+    context = get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    # No pool: its workers would wait for work for ever if this process were killed.
+    child = context.Process(target=_answer, args=(sender, function, arguments), daemon=True)
+    child.start()
+    sender.close()
+    try:
+        answer: Result = receiver.recv()
+    except EOFError:
+        raise RuntimeError(f"{function.__name__} failed in a process of its own; see above.") from None
+    finally:
+        child.join()
+        receiver.close()
+    return answer
+
+
+def _answer(sender: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    sender.send(function(*arguments))
+    sender.close()
 
 
 def peak_bytes() -> int:
