@@ -17,7 +17,7 @@ from maskkit.benchmark._children import peak_bytes, run_fresh
 from maskkit.benchmark._crossval import _fit_and_cross_validate
 from maskkit.benchmark._onnx_peer import OnePhotoAtATime
 from maskkit.benchmark._results import Goal
-from maskkit.benchmark._subjects import Faces, Network, Subjects
+from maskkit.benchmark._subjects import Faces, Network, Subjects, mix_classes
 from maskkit.benchmark._timing import deal, divide, take_turns
 from maskkit.benchmark._torch_peer import compute_in_torch, plain_copy, train_in_skorch
 from maskkit.benchmark._training import measure_training
@@ -44,6 +44,13 @@ def test_every_item_is_dealt_out_once():
     assert {len(part) for part in parts} == {2, 3}
     with pytest.raises(ValueError, match="2 images for 3 rounds; want at least one a round"):
         deal([1, 2], 3)
+
+
+def test_the_first_faces_hold_every_class(tmp_path):
+    faces = Faces([tmp_path / str(number) for number in range(6)], np.array(["b", "b", "b", "a", "a", "b"]))
+    mixed = mix_classes(faces)
+    assert mixed.labels.tolist() == ["b", "a", "b", "a", "b", "b"]
+    assert [path.name for path in mixed.paths] == ["0", "3", "1", "4", "2", "5"]
 
 
 @pytest.mark.parametrize(

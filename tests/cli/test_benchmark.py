@@ -59,7 +59,7 @@ def test_rows_of_training_prediction_and_growth(faces_folder, model, tmp_path, c
     pytest.importorskip("skorch")
     rows = "predict,fit,finetune,memory,scaling,parity"
     out = tmp_path / "benchmark.json"
-    code, table, err = run(capsys, faces_folder, *quick(model, rows), "--rounds", "1", "--json", out)
+    code, table, err = run(capsys, faces_folder, *quick(model, rows), "--json", out)
     assert code == 0, err
     found = json.loads(out.read_text())
     assert [set(row) for row in found["rows"]] == [KEYS] * len(found["rows"])
@@ -71,10 +71,10 @@ def test_rows_of_training_prediction_and_growth(faces_folder, model, tmp_path, c
         assert 0 < row["low"] <= row["ratio"] <= row["high"]
         assert row["n_rounds"] == 1
     assert all(0 <= parity["equal_labels"] <= 1 for parity in found["parity"] if parity["n_images"])
-    assert any(parity["n_images"] == 40 for parity in found["parity"])
+    assert any(parity["n_images"] == 32 for parity in found["parity"])
     assert found["machine"]["n_cores"] >= 1
     assert found["machine"]["versions"]["torch"][0].isdigit()
-    assert found["sizes"]["n_train"] == 24
+    assert found["sizes"]["n_train"] == 16
     assert max(map(len, table.splitlines())) <= 80
     assert "Parity with float32 in torch" in table
     assert f"written: {out}" in err
@@ -83,13 +83,15 @@ def test_rows_of_training_prediction_and_growth(faces_folder, model, tmp_path, c
 def test_rows_of_photos(faces_folder, photos_folder, model, capsys):
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
-    code, out, err = run(capsys, faces_folder, photos_folder, *quick(model, "photos,parity"), "--format", "json")
+    code, out, err = run(
+        capsys, faces_folder, photos_folder, *quick(model, "photos,parity"), "--rounds", "2", "--format", "json"
+    )
     assert code == 0, err
     found = json.loads(out)
     assert [row["n_images"] for row in found["rows"]] == [6, 6]
     assert all(row["ratio"] > 0 and row["n_rounds"] == 2 for row in found["rows"])
     # The face without a class among those of FACES is left out.
-    assert {parity["n_images"] for parity in found["parity"]} >= {45}
+    assert {parity["n_images"] for parity in found["parity"]} >= {37}
 
 
 def test_a_missing_peer_is_named_with_its_extra(faces_folder, model, monkeypatch, capsys):

@@ -18,7 +18,7 @@ from maskkit.benchmark._parity import measure_parity
 from maskkit.benchmark._photos import measure_photos
 from maskkit.benchmark._prediction import measure_prediction
 from maskkit.benchmark._results import Benchmark, Row
-from maskkit.benchmark._subjects import FULL, Faces, Sizes, Subjects, cut_photo_faces, find_networks
+from maskkit.benchmark._subjects import FULL, Faces, Sizes, Subjects, cut_photo_faces, find_networks, mix_classes
 from maskkit.benchmark._training import measure_training
 from maskkit.datasets import AnnotatedPhoto
 
@@ -94,7 +94,7 @@ def measure(
     result = Benchmark(describe_machine(), asdict(sizes), notes=tuple(notes))
     yield result
     with tempfile.TemporaryDirectory(prefix="maskkit-") as folder:
-        faces = Faces(list(paths), labels)
+        faces = mix_classes(Faces(list(paths), labels))
         taken = list(photos)[: sizes.n_photos]
         is_judged = bool(taken) and not {"accuracy", "parity"}.isdisjoint(chosen)
         cut = cut_photo_faces(taken, labels, Path(folder) / "faces") if is_judged else None

@@ -51,7 +51,7 @@ class Sizes:
 
 
 FULL = Sizes(500, 2000, None, (2000, 20_000), (500, 1000, 2000, 4000, 8000), (1, 2, 3, 4, 6, 8), 3)
-QUICK = Sizes(24, 48, 6, (64, 256), (16, 32, 64), (1, 2), 2)
+QUICK = Sizes(16, 32, 6, (64, 256), (16, 32, 64), (1, 2), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +139,16 @@ def find_networks(names: Sequence[str], weights: Weights) -> tuple[tuple[Network
             notes.append(f"{name}: its ImageNet weights cannot be had here; both sides start from random ones.")
         networks.append(Network(name, backbone, filled))
     return tuple(networks), notes
+
+
+def mix_classes(faces: Faces) -> Faces:
+    """Order faces so that the first of them hold every class alike, however few are taken."""
+    places = np.empty(len(faces), dtype=np.int64)
+    for label in np.unique(faces.labels):
+        of_class = faces.labels == label
+        places[of_class] = np.arange(of_class.sum())
+    order = places.argsort(kind="stable")
+    return Faces([faces.paths[index] for index in order], faces.labels[order])
 
 
 def cut_photo_faces(photos: Sequence[AnnotatedPhoto], labels: NDArray[Any], folder: Path) -> Faces:

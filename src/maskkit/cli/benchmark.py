@@ -33,7 +33,7 @@ def benchmark(
     quick: Annotated[
         bool, typer.Option("--quick", help="Take few images, for a first look: its figures say little.")
     ] = False,
-    rounds: Annotated[int | None, typer.Option(min=1, help="Turns of each side; 3, or 2 with --quick.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Turns of each side; 3, or 1 with --quick.")] = None,
     backbone: Annotated[
         list[str] | None, typer.Option(help="resnet50 and efficientnet_lite0, or others. Repeatable.")
     ] = None,
