@@ -142,6 +142,15 @@ def test_onnx_peer_finds_and_judges_the_same_faces(tmp_path):
     assert peer.read(tmp_path / "wall.png") == []
 
 
+@pytest.mark.parametrize(("load", "said"), [(3.0, True), (0.1, False), (None, False)])
+def test_a_busy_machine_is_told(load, said, face_paths, monkeypatch):
+    monkeypatch.setattr("maskkit.benchmark._measure.describe_machine", lambda: MACHINE | {"load_average": load})
+    result = next(
+        measure(MaskClassifier(), *face_paths, rows=["predict"], backbones=["timm:test_resnet"], weights=None)
+    )
+    assert any("do not trust" in note for note in result.notes) is said
+
+
 def test_unknown_rows_and_missing_photos_are_refused(face_paths):
     with pytest.raises(ValueError, match=r"no row 'beauty'; there are fit"):
         next(measure(MaskClassifier(), *face_paths, rows=["beauty"]))

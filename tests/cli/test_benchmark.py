@@ -84,7 +84,7 @@ def test_rows_of_photos(faces_folder, photos_folder, model, capsys):
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     code, out, err = run(
-        capsys, faces_folder, photos_folder, *quick(model, "photos,parity"), "--rounds", "2", "--format", "json"
+        capsys, faces_folder, photos_folder, *quick(model, "photos,parity"), *("--rounds", "2", "--format", "json")
     )
     assert code == 0, err
     found = json.loads(out)
