@@ -21,7 +21,7 @@ def benchmark(
     faces: Annotated[Path, typer.Argument(help="Folder of face crops, as for train.", metavar="FACES")],
     photos: Annotated[
         Path | None,
-        typer.Argument(help="Folder of photos with VOC annotations.", metavar="[PHOTOS]", show_default=False),
+        typer.Argument(help="Folder of photos with VOC annotations.", metavar="PHOTOS", show_default=False),
     ] = None,
     rows: Annotated[
         str | None,
