@@ -48,6 +48,13 @@ def docs(session):
 
 
 @nox.session
+def bench(session):
+    """Measure maskkit beside its peers; posargs are FACES [PHOTOS] and options of maskkit benchmark."""
+    install(session, "benchmark")
+    session.run("maskkit", "benchmark", *session.posargs)
+
+
+@nox.session
 def examples(session):
     """Run every example on drawn faces."""
     install(session, "test")

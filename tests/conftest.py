@@ -1,6 +1,7 @@
 """What tests share. Nothing here needs the network or real data."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,10 @@ from PIL import Image
 
 from maskkit import MaskClassifier
 from maskkit.testing import FixedDetector, TinyBackbone, make_faces
+
+# Tests leave nothing in the user's cache, and find nothing there; processes that they start neither.
+_CACHE = tempfile.TemporaryDirectory(prefix="maskkit-tests-")
+os.environ["MASKKIT_CACHE"] = _CACHE.name
 
 
 @pytest.fixture(scope="session")

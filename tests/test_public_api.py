@@ -8,8 +8,8 @@ import pytest
 
 import maskkit
 
-MODULES = ["maskkit", "maskkit.backbones", "maskkit.datasets", "maskkit.detectors", "maskkit.evaluation",
-           "maskkit.exceptions", "maskkit.reporters", "maskkit.testing"]  # fmt: skip
+MODULES = ["maskkit", "maskkit.backbones", "maskkit.benchmark", "maskkit.datasets", "maskkit.detectors",
+           "maskkit.evaluation", "maskkit.exceptions", "maskkit.reporters", "maskkit.testing"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MODULES)

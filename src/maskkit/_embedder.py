@@ -90,6 +90,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     network_ : torch.nn.Module
         Float32 (n, 3, image_size, image_size) to (n, n_features).
     preprocess_ : Preprocess
+    engine_ : Engine
 
     Notes
     -----
@@ -281,6 +282,11 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         images = [(batch[row].source, batch[row].name) for row in rows]
         pixels = [self._load(image, are_crops=are_crops) for image in images]
         return self._engine_of("float32").compute(np.stack(pixels))
+
+    @property
+    def engine_(self) -> Engine:
+        """Who computes, as the parameters are now."""
+        return self._engine_of(self.precision)
 
     def renew(self) -> None:
         """Forget what was made of the network; to be called when its weights have changed."""

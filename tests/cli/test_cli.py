@@ -415,7 +415,7 @@ def test_bad_usage_ends_with_2(arguments, capsys):
 
 
 @pytest.mark.parametrize(
-    "verb", ["demo", "train", "evaluate", "predict", "explain", "checks", "data info", "data collage"]
+    "verb", ["demo", "train", "evaluate", "predict", "explain", "benchmark", "checks", "data info", "data collage"]
 )
 def test_help_has_an_example(verb, capsys):
     code, out, _ = run(capsys, *verb.split(), "--help")

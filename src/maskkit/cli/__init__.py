@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from maskkit.cli import checks, data, demo, evaluate, explain, predict, predict_batch, train
+from maskkit.cli import benchmark, checks, data, demo, evaluate, explain, predict, predict_batch, train
 
 INTERRUPTED = 130  # a shell's number for Ctrl-C
 
@@ -28,6 +28,7 @@ for verb in (
 ):
     app.command()(verb)
 app.add_typer(data.app, name="data")
+app.command()(benchmark.benchmark)
 app.command()(checks.checks)
 
 

@@ -16,18 +16,12 @@ def checks(output: FormatOption = Format.TABLE) -> None:
     Example: maskkit checks
     """
     import platform
-    from importlib.metadata import PackageNotFoundError, version
 
     from maskkit import _plugins
     from maskkit._devices import resolve_device, resolve_precision
     from maskkit._storage import list_pretrained
+    from maskkit._versions import version_of
     from maskkit.exceptions import PluginError
-
-    def version_of(library: str) -> str:
-        try:
-            return version(library)
-        except PackageNotFoundError:
-            return "not installed"
 
     def state_of(group: _plugins.Group, name: str) -> str:
         try:
@@ -38,7 +32,8 @@ def checks(output: FormatOption = Format.TABLE) -> None:
 
     device = resolve_device("auto")
     found: dict[str, dict[str, Any]] = {
-        "versions": {"python": platform.python_version()} | {library: version_of(library) for library in _LIBRARIES},
+        "versions": {"python": platform.python_version()}
+        | {library: version_of(library) or "not installed" for library in _LIBRARIES},
         "computing": {
             "device": str(device),
             "precision": str(resolve_precision("auto", device)).removeprefix("torch."),
