@@ -216,7 +216,7 @@ def test_callable_augment_gets_each_image_with_its_own_numbers(faces):
     [
         ({"head": LogisticRegression(), "fine_tune": True}, "trains a TransferHead, not LogisticRegression"),
         ({"head": LogisticRegression(), "epochs": 3}, "epochs set a TransferHead; give LogisticRegression its own"),
-        ({"augment": lambda image, rng: image, "fine_tune": False}, "augment is for fine_tune=True"),
+        ({"augment": lambda image, rng: image, "fine_tune": False}, "a callable augment is for fine_tune=True"),
         ({"fine_tune": "yes"}, "fine_tune='yes' is unknown; use True, False or 'auto'"),
         ({"fine_tune": True, "augment": "heavy"}, "augment='heavy' is unknown; use 'auto', None or a callable"),
         ({"device": "gpu"}, "device='gpu' is unknown"),

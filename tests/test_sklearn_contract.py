@@ -26,7 +26,7 @@ class TableClassifier(MaskClassifier):
         X, y = validate_data(self, X, y, dtype=np.float32)
         return super().fit(list(X), y, sample_weight)
 
-    def _embed(self, X, *, are_crops=False):
+    def _embed(self, X, *, are_crops=False, augmented=False):
         if isinstance(X, list) and X and isinstance(X[0], np.ndarray):
             return [Embedded(np.stack(X))]
         return [Embedded(validate_data(self, X, dtype=np.float32, reset=False))]
@@ -40,9 +40,7 @@ class TableClassifier(MaskClassifier):
 
 
 def make_table_classifier():
-    return TableClassifier(
-        TinyBackbone(), weights=None, detector=FixedDetector([]), random_state=0, precision="float32"
-    )
+    return TableClassifier(TinyBackbone(), weights=None, detector=FixedDetector([]), random_state=0, augment=None)
 
 
 @parametrize_with_checks([make_table_classifier()], expected_failed_checks=lambda estimator: EXPECTED_FAILURES)

@@ -67,8 +67,10 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
     class_weight : {"balanced"}, dict or None, default=None
         As in scikit-learn.
     augment : {"auto"}, callable or None, default="auto"
-        How training images are varied when fine-tuning: ``"auto"`` moves, relights, blurs, shrinks
-        and compresses them; a callable takes (image, rng) and gives an image.
+        How training images are varied: ``"auto"`` moves, relights, blurs, shrinks and compresses them,
+        and paints on bare faces, anew in each epoch. With a frozen backbone a `TransferHead` sees one
+        such copy of each image beside it, without painting, unless it stops early. A callable, for
+        fine-tuning, takes (image, rng) and gives an image.
     image_size : int, optional
         Side of the square that images are resized to, in pixels; by default the backbone's own, 128
         when fine-tuning.
@@ -467,13 +469,13 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError("X is empty; want at least one image.")
         return np.concatenate(rows)
 
-    def _embed(self, X: Any, *, are_crops: bool = False) -> Iterator[Embedded]:
+    def _embed(self, X: Any, *, are_crops: bool = False, augmented: bool = False) -> Iterator[Embedded]:
         """Compute features: the one seam, which tests may replace."""
         # A fitted model may be moved to another device.
         moved = {name: getattr(self, name) for name in ("device", "engine", "precision", "cache")}
         if self.batch_size is not None:
             moved["batch_size"] = self.batch_size
-        return self.embedder_.set_params(**moved).embed(iterate_images(X), are_crops=are_crops)
+        return self.embedder_.set_params(**moved).embed(iterate_images(X), are_crops=are_crops, augmented=augmented)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_name_")

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from maskkit import _plugins
+from maskkit._augment import augment_face
 from maskkit._devices import resolve_device, seeded
 from maskkit._feature_cache import FeatureCache, Features, open_cache
 from maskkit._fingerprint import fingerprint
@@ -225,7 +226,9 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         for batch in self.embed(images):
             yield batch.features
 
-    def embed(self, images: Iterable[ImageSource], *, are_crops: bool = False) -> Iterator[Embedded]:
+    def embed(
+        self, images: Iterable[ImageSource], *, are_crops: bool = False, augmented: bool = False
+    ) -> Iterator[Embedded]:
         """Yield features batch by batch, with the means to have them more exactly.
 
         Parameters
@@ -233,6 +236,9 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         images : iterable of images
         are_crops : bool, default=False
             The images are known to be face crops that come once: look for no face in them, keep no features.
+        augmented : bool, default=False
+            Change each image as `augment_face` does, with random numbers that its content seeds: always the
+            same way, so that this too is computed once.
 
         Yields
         ------
@@ -242,18 +248,20 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         check_is_fitted(self)
         engine = self._engine_of(self.precision)
         cache = None if are_crops else open_cache(self.cache)
-        owner = "" if cache is None else self._describe()
+        owner = "" if cache is None else f"{self._describe()} {augmented}"
 
         def prepare(item: tuple[int, ImageSource]) -> _Item:
             index, source = item
             name = name_source(source, index)
-            if cache is None:
+            if cache is None and not augmented:
                 return _Item(source, name, pixels=self._load((source, name), are_crops=are_crops))
             content, digest = read_content(source, name=name)
             key = f"{digest} {owner}"
-            features = cache.get(key)
-            pixels = self._load((content, name)) if features is None else None
-            return _Item(source, name, key, features, pixels)
+            features = None if cache is None else cache.get(key)
+            if features is not None:
+                return _Item(source, name, key, features)
+            seed = digest if augmented else None
+            return _Item(source, name, key, pixels=self._load((content, name), are_crops=are_crops, seed=seed))
 
         def compute(batch: list[_Item]) -> list[_Item]:
             new = [item for item in batch if item.features is None and not item.is_repeated]
@@ -276,7 +284,8 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
                     found = cache.get(item.key) if cache is not None else None
                     item.features = engine.compute(item.pixels[None])[0] if found is None else found
             features = np.stack([item.features for item in batch if item.features is not None])
-            yield Embedded(features, partial(self._refine, batch, are_crops) if engine.is_rounded else None)
+            is_final = augmented or not engine.is_rounded
+            yield Embedded(features, None if is_final else partial(self._refine, batch, are_crops))
 
     def _refine(self, batch: "list[_Item]", are_crops: bool, rows: Sequence[int]) -> NDArray[np.float32]:
         images = [(batch[row].source, batch[row].name) for row in rows]
@@ -323,9 +332,16 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         located = (LOCATING_PX, LOCATING_THRESHOLD, SMALL_FACE) if self.find_face else ()
         return f"{self._identify()} {engine} {device.type} {precision} {located} {_VERSIONS}"
 
-    def _load(self, image: tuple[ImageSource, str], *, are_crops: bool = False) -> RgbImage:
+    def _load(self, image: tuple[ImageSource, str], *, are_crops: bool = False, seed: str | None = None) -> RgbImage:
+        """Give the pixels of an image, changed if there is a seed."""
         source, name = image
-        return self.preprocess_.load(source, name=name, change=None if are_crops else self.cut_face)
+
+        def change(picture: RgbImage) -> RgbImage:
+            if not are_crops:
+                picture = self.cut_face(picture)
+            return picture if seed is None else augment_face(picture, np.random.default_rng(list(seed.encode())))
+
+        return self.preprocess_.load(source, name=name, change=change)
 
     def small_face(self, image: RgbImage) -> Box | None:
         """Find the face that is to be cut out of a picture; None if it is taken whole."""

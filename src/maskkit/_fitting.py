@@ -70,7 +70,7 @@ def make_head(classifier: Any, seed: int, *, every_layer: bool) -> Any:
     if every_layer and not isinstance(head, TransferHead):
         raise ValueError(f"fine_tune=True trains a TransferHead, not {type(head).__name__}; leave head=None.")
     if callable(classifier.augment) and not every_layer:
-        raise ValueError("augment is for fine_tune=True; frozen features are computed once, of clean images.")
+        raise ValueError("a callable augment is for fine_tune=True; use 'auto' or None with a frozen backbone.")
     if every_layer:
         _refuse_lost_settings(classifier, head)
     if "random_state" in head.get_params() and head.get_params()["random_state"] is None:
@@ -102,11 +102,23 @@ def fit_head(
     if classifier.precision == "int8":
         classifier.embedder_.quantize(sources)
     features = np.concatenate([batch.features for batch in classifier._embed(sources)])
+    if _takes_views(classifier, head):
+        views = [batch.features for batch in classifier._embed(sources, augmented=True)]
+        features, y = np.concatenate([features, *views]), np.tile(y, 2)
+        sample_weight = None if sample_weight is None else np.tile(np.asarray(sample_weight), 2)
     if sample_weight is None:
         return head.fit(features, y)
     if not has_fit_parameter(head, "sample_weight"):
         raise ValueError(f"{type(head).__name__} takes no sample_weight; choose another head or leave it out.")
     return head.fit(features, y, sample_weight=sample_weight)
+
+
+def _takes_views(classifier: Any, head: Any) -> bool:
+    """Tell whether a head is trained on a changed copy of each image too.
+
+    Not where a part is held out by rows, as other heads may do as well: copies would be on both sides.
+    """
+    return classifier.augment == "auto" and isinstance(head, TransferHead) and not head.early_stopping
 
 
 def fit_every_layer(
