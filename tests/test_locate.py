@@ -37,7 +37,15 @@ def test_embedder_cuts_only_when_asked():
     assert cutting.small_face(person) is not None
     assert not np.allclose(whole.transform([person]), cutting.transform([person]))
     np.testing.assert_array_equal(
-        whole.transform([person]), np.concatenate(list(cutting.stream([person], are_crops=True)))
+        whole.transform([person]), np.concatenate([batch.features for batch in cutting.embed([person], are_crops=True)])
     )
     face = make_faces(1)[0][0]
     np.testing.assert_array_equal(whole.transform([face]), cutting.transform([face]))
+
+
+def test_a_glance_that_sees_a_crop_is_enough_and_one_that_does_not_is_not():
+    small, filling = FixedDetector([(10, 10, 40, 50)]), FixedDetector([(10, 10, 190, 200)])
+    assert find_small_face(PERSON, small, glance=filling) is None
+    for glance in (FixedDetector([]), small):
+        assert find_small_face(PERSON, small, glance=glance).tolist() == [10, 10, 40, 50]
+        assert find_small_face(PERSON, filling, glance=glance) is None

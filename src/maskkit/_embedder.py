@@ -33,6 +33,8 @@ from maskkit.engines import Engine, Quantized, check_engine, make_engine, quanti
 # Enough for a face that fills a tenth of the picture, and a quarter of the time of the default.
 LOCATING_PX = 256
 LOCATING_THRESHOLD = 0.5
+# A face that fills the picture is seen at this size in a third of the time, in six crops of seven.
+GLANCING_PX = 96
 
 # Of what makes pixels and features; a file of features outlives an upgrade.
 _VERSIONS = tuple(version(name) for name in ("maskkit", "numpy", "pillow", "torch", "openvino"))
@@ -168,7 +170,10 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self.quantized_: Quantized | None = None
         self.renew()
         self._n_features_out = backbone.n_features
-        self.locator_ = CenterFaceDetector(long_side_px=LOCATING_PX, threshold=LOCATING_THRESHOLD)
+        self.locator_, self._glance = (
+            CenterFaceDetector(long_side_px=side_px, threshold=LOCATING_THRESHOLD, n_threads=1)
+            for side_px in (LOCATING_PX, GLANCING_PX)
+        )
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:
@@ -329,7 +334,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             precision = hashlib.sha256(b"".join(self.quantized_)).hexdigest()
         device = resolve_device(self.device)
         engine = resolve_engine(self.engine, device)
-        located = (LOCATING_PX, LOCATING_THRESHOLD, SMALL_FACE) if self.find_face else ()
+        located = (LOCATING_PX, GLANCING_PX, LOCATING_THRESHOLD, SMALL_FACE) if self.find_face else ()
         return f"{self._identify()} {engine} {device.type} {precision} {located} {_VERSIONS}"
 
     def _load(self, image: tuple[ImageSource, str], *, are_crops: bool = False, seed: str | None = None) -> RgbImage:
@@ -345,7 +350,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
     def small_face(self, image: RgbImage) -> Box | None:
         """Find the face that is to be cut out of a picture; None if it is taken whole."""
-        return find_small_face(image, self.locator_) if self.find_face else None
+        return find_small_face(image, self.locator_, self._glance) if self.find_face else None
 
     def cut_face(self, image: RgbImage) -> RgbImage:
         """Cut out the face of a picture of more than a face."""

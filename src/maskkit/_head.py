@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
-from maskkit._devices import resolve_device, seeded
+from maskkit._devices import one_thread, resolve_device, seeded
 from maskkit._params import check_params
 from maskkit._targets import encode_labels, merge_weights, split_rows
 from maskkit._training import Batch, History, train
@@ -133,7 +133,7 @@ class TransferHead(ClassifierMixin, BaseEstimator):
         targets = self._initialise(features.shape[1], labels, seed)
         device = resolve_device(self.device)
         self.network_.to(device)
-        with seeded(seed, device):
+        with seeded(seed, device), one_thread():
             self.history_ = self._train(features, targets, weights, seed, device)
         self.network_.cpu()
         return self

@@ -15,7 +15,7 @@ from maskkit._results import FaceResult, PhotoResult
 from maskkit.detectors._base import Detector, Faces, check_faces
 from maskkit.exceptions import ImageError
 
-# Photos whose faces share batches; bounds the memory at that many decoded photos, twice.
+# Photos whose faces share batches; bounds the memory at that many decoded photos, three times.
 _WINDOW = 8
 
 
@@ -55,29 +55,27 @@ class PhotoReader:
         loaded = _load((None, photo))
         if loaded.error is not None:
             raise loaded.error
-        return next(self._read_window([loaded]))
+        return next(self._judge([self._detect(loaded)]))
 
     def read(self, photos: Iterable[ImageSource], *, on_error: str) -> Iterator[PhotoResult]:
         """Yield a result a photo, in order; takes few photos ahead."""
         loaded = map_ahead(_load, enumerate(photos), n_ahead=_WINDOW)
-        for window in in_batches(loaded, _WINDOW):
-            broken = next((photo for photo in window if photo.error is not None), None)
+        # One thread: a detector need not be safe in several. While it looks at the next photos, the faces of
+        # these are classified.
+        found = map_ahead(self._detect, loaded, n_ahead=_WINDOW, n_workers=1)
+        for window in in_batches(found, _WINDOW):
+            broken = next((index for index, (photo, _, _) in enumerate(window) if photo.error is not None), None)
             if on_error == "raise" and broken is not None:
-                yield from self._read_window(window[: window.index(broken)])
-                raise broken.error  # type: ignore[misc]
-            yield from self._read_window(window)
+                yield from self._judge(window[:broken])
+                raise window[broken][0].error  # type: ignore[misc]
+            yield from self._judge(window)
 
-    def _read_window(self, photos: list["_Photo"]) -> Iterator[PhotoResult]:
-        found = [self._detect(photo) for photo in photos]
-        crops = [
-            crop_square(photo.image, box)
-            for photo, (faces, _) in zip(photos, found, strict=True)
-            for box in faces.boxes_xyxy
-        ]
+    def _judge(self, window: list["_Found"]) -> Iterator[PhotoResult]:
+        crops = [crop_square(photo.image, box) for photo, faces, _ in window for box in faces.boxes_xyxy]
         start = time.perf_counter()
         probabilities = iter(self.classify(crops) if crops else ())
         face_ms = (time.perf_counter() - start) * 1000 / max(1, len(crops))
-        for photo, (faces, detect_ms) in zip(photos, found, strict=True):
+        for photo, faces, detect_ms in window:
             speed_ms = {"read": photo.read_ms, "detect": detect_ms, "classify": face_ms * len(faces)}
             yield PhotoResult(
                 tuple(
@@ -92,12 +90,12 @@ class PhotoReader:
                 speed_ms={stage: round(value, 3) for stage, value in speed_ms.items()},
             )
 
-    def _detect(self, photo: "_Photo") -> tuple[Faces, float]:
+    def _detect(self, photo: "_Photo") -> "_Found":
         if photo.error is not None:
-            return _NO_FACES, 0.0
+            return _Found(photo, _NO_FACES, 0.0)
         start = time.perf_counter()
         faces = check_faces(self.detector.detect(photo.image), self.detector_name)
-        return _fit_to_image(faces, photo.image), (time.perf_counter() - start) * 1000
+        return _Found(photo, _fit_to_image(faces, photo.image), (time.perf_counter() - start) * 1000)
 
     def _face(self, index: int, faces: Faces, row: NDArray[np.floating[Any]]) -> FaceResult:
         best = int(row.argmax())
@@ -122,6 +120,12 @@ class _Photo(NamedTuple):
     image: RgbImage
     error: ImageError | None
     read_ms: float
+
+
+class _Found(NamedTuple):
+    photo: _Photo
+    faces: Faces
+    detect_ms: float
 
 
 _NO_IMAGE = np.zeros((0, 0, 3), dtype=np.uint8)
