@@ -1,11 +1,13 @@
 """Whatever a user calls an image becomes RGB uint8 (H, W, 3), upright."""
 
+import hashlib
 import io
 import os
 import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
@@ -71,6 +73,37 @@ def load_image(source: ImageSource, *, name: str | None = None) -> RgbImage:
         ) from exc
     except Exception as exc:  # Pillow's decoders raise nearly anything on a broken file
         raise ImageError(f"{name}: cannot be read as an image ({exc}).") from exc
+
+
+def read_content(source: ImageSource, *, name: str | None = None) -> tuple[bytes | RgbImage, str]:
+    """Read an image without decoding it, where that can be, and tell it from all others.
+
+    Returns
+    -------
+    content : bytes or ndarray of shape (H, W, 3), uint8
+        What `load_image` takes instead of the source, with the same result.
+    digest : str
+        Equal for equal contents.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be read.
+    """
+    name = name or name_source(source)
+    content: bytes | RgbImage
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        content = bytes(source)
+    elif isinstance(source, (str, os.PathLike)) and os.path.isfile(source):
+        try:
+            content = Path(source).read_bytes()
+        except OSError as exc:
+            raise ImageError(f"{name}: cannot be read ({exc.strerror}).") from exc
+    else:
+        content = load_image(source, name=name)
+    shape = content.shape if isinstance(content, np.ndarray) else "file"
+    digest = hashlib.blake2b(content.data if isinstance(content, np.ndarray) else content, digest_size=16)
+    return content, f"{digest.hexdigest()} {shape}"
 
 
 def check_images(X: Any) -> list[Any]:

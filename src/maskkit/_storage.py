@@ -25,7 +25,7 @@ _PRETRAINED = Path(__file__).parent / "pretrained"
 
 # Parameters that say how to predict, which whoever loads a model may choose anew.
 # Of these, those that say nothing of the model, but of the machine that it was trained on.
-_OF_THE_MACHINE = ("device", "batch_size", "verbose")
+_OF_THE_MACHINE = ("device", "batch_size", "checkpoint", "verbose")
 
 _PREDICTION_PARAMETERS = ("detector", "threshold", "min_size_px", "device", "precision", "batch_size", "verbose")
 
