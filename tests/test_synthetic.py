@@ -86,7 +86,7 @@ def test_painting_leaves_each_class_its_weight():
     targets = (labels == "with_mask").astype(np.int64)
     views = TrainingViews(embedder, faces, targets, augment=None, painter=Painter(bare=0, masked=1), seed=3)
     weights = np.ones(40, dtype=np.float32)
-    factors = views.balance(range(40), weights)
+    factors = views.balance(np.arange(40), weights)
     shown = np.concatenate([[views.load((row, epoch))[1] for row in range(40)] for epoch in range(50)])
     assert np.mean(shown == 1) > 0.58
     np.testing.assert_allclose(factors[shown].sum() / len(shown), 1, atol=0.01)

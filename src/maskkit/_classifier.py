@@ -9,13 +9,13 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from maskkit import _plugins, _storage
 from maskkit._decision import DecisionRule, choose_threshold, fit_temperature
 from maskkit._embedder import Embedded, make_embedder
-from maskkit._fitting import choose_size, fit_every_layer, fit_head, make_head, trains_every_layer
+from maskkit._fitting import choose_seed, choose_size, fit_every_layer, fit_head, make_head, trains_every_layer
 from maskkit._head import TransferHead
 from maskkit._images import ImageSource, check_images, check_not_one, iterate_images
 from maskkit._labels import index_labels
@@ -55,7 +55,10 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         Passes over the training data, at most. By default what the head says, 4 when fine-tuning.
     batch_size : int, optional
         Images computed at once. By default 32 for features and what the head says for training, 32
-        when fine-tuning.
+        when fine-tuning, where several processes share each batch.
+    gradient_accumulation_steps : int, default=1
+        When fine-tuning, batches that make one step of the optimiser: 2 of 16 images learn what one of
+        32 would and need half its memory, except that batch normalisation sees 16.
     learning_rate : float, optional
         The highest of the one-cycle schedule. By default what the head says, 3e-4 when fine-tuning;
         there the head of a pretrained backbone has ten times the rate.
@@ -97,6 +100,9 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
     cache : {"memory"}, path or None, default="memory"
         Where the backbone's features are kept, so that it computes each distinct image once: in memory,
         the last 128 MB of them, shared by the whole process; or in a file, shared by processes and runs.
+    checkpoint : path, optional
+        When fine-tuning, a folder where `fit` keeps its state after each epoch. If it is interrupted,
+        the same `fit` goes on there and ends with the same model, bit for bit; then it is removed.
     random_state : int, RandomState instance or None, default=None
         Two fits with the same int on one machine give the same model, bit for bit.
     verbose : int, default=0
@@ -142,6 +148,7 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         fine_tune: bool | Literal["auto"] = "auto",
         epochs: int | None = None,
         batch_size: int | None = None,
+        gradient_accumulation_steps: int = 1,
         learning_rate: float | None = None,
         early_stopping: bool | None = None,
         validation_fraction: float | None = None,
@@ -156,6 +163,7 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         engine: str = "auto",
         precision: str = "auto",
         cache: str | os.PathLike[str] | None = "memory",
+        checkpoint: str | os.PathLike[str] | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ):
@@ -165,6 +173,7 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         self.fine_tune = fine_tune
         self.epochs = epochs
         self.batch_size = batch_size
+        self.gradient_accumulation_steps = gradient_accumulation_steps
         self.learning_rate = learning_rate
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -179,6 +188,7 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         self.engine = engine
         self.precision = precision
         self.cache = cache
+        self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
 
@@ -206,6 +216,8 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
             If an image cannot be read; the message names it.
         WeightsError, PluginError
             If weights or plugins cannot be had.
+        ModelFileError
+            If the checkpoint belongs to another fit or is damaged.
         """
         check_params(self)
         sources = check_images(X)
@@ -216,8 +228,8 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         encode_labels(y)
         merge_weights(self.class_weight, y, sample_weight)
         self.__dict__.pop("model_name_", None)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         every_layer = trains_every_layer(self, len(sources))
+        seed = choose_seed(self, every_layer=every_layer)
         head = make_head(self, seed, every_layer=every_layer)
         self.detector_ = _plugins.resolve("detectors", self.detector)
         self.embedder_ = make_embedder(choose_size(self, every_layer=every_layer), seed).fit(sources)

@@ -1,6 +1,9 @@
 """End-to-end training of a backbone and its head."""
 
+import hashlib
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -8,11 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from maskkit._checkpoint import VERSIONS, Checkpoint, digest_images
+from maskkit._depthwise import ExactDepthwise
 from maskkit._devices import resolve_device, resolve_precision, seeded
+from maskkit._fingerprint import fingerprint
+from maskkit._global_batch import GlobalBatch
 from maskkit._images import ImageSource, RgbImage
 from maskkit._locate import Box
+from maskkit._memory import freed_memory_kept
 from maskkit._parallel import in_batches, map_ahead
 from maskkit._preprocess import Augment, Preprocess
+from maskkit._processes import find_processes
 from maskkit._synthetic import Painter
 from maskkit._targets import split_rows
 from maskkit._training import Batch, History, train
@@ -33,6 +42,7 @@ class Embedder(Protocol):
     locator_: Detector
     device: str
     precision: str
+    find_face: bool
 
     def small_face(self, image: RgbImage) -> Box | None:
         """Find the face that is to be cut out of a picture; None if it is taken whole."""
@@ -61,17 +71,20 @@ def fine_tune(
     *,
     epochs: int,
     batch_size: int,
+    gradient_accumulation_steps: int,
     learning_rate: float,
     head_rate_factor: float,
     early_stopping: bool,
     augment: Augment | None,
     painter: Painter | None,
+    checkpoint: str | os.PathLike[str] | None,
     seed: int,
     verbose: int,
 ) -> None:
     """Train every layer of a backbone and its head, in place; leaves `history_` in the head.
 
-    AdamW with a one-cycle schedule and label smoothing.
+    AdamW with a one-cycle schedule and label smoothing. The processes of ``accelerate launch`` share
+    each batch, and all end with the weights that one alone would reach.
 
     Parameters
     ----------
@@ -82,7 +95,8 @@ def fine_tune(
         Labels.
     weights : ndarray of shape (n_images,), float32
         How much each image counts.
-    epochs, batch_size : int
+    epochs, batch_size, gradient_accumulation_steps : int
+        A step's images are those of so many batches, a batch's those of all processes.
     learning_rate : float
         The backbone's highest.
     head_rate_factor : float
@@ -93,10 +107,22 @@ def fine_tune(
         Changes a training image.
     painter : Painter, optional
         Paints masks on bare faces first.
+    checkpoint : path, optional
+        Folder of the state after each epoch, from which an interrupted training goes on.
     seed : int
     verbose : int
+
+    Raises
+    ------
+    ValueError
+        If there are fewer images in a batch than processes, or these were given different things.
+    ModelFileError
+        If the checkpoint is another training's or damaged, or cannot be written.
     """
+    processes = find_processes()
     device = resolve_device(embedder.device)
+    if processes.device is not None and embedder.device == "auto":
+        device = processes.device
     precision = resolve_precision("auto" if embedder.precision == "int8" else embedder.precision, device)
     preprocess = embedder.preprocess_
     targets = head.initialise(embedder.backbone_.n_features, y)
@@ -115,14 +141,46 @@ def fine_tune(
     # A last batch of a few images would unsettle batch normalisation; the order changes every
     # epoch, so no image is left out for good.
     batch_size = min(batch_size, len(rows))
-    n_items = len(rows) - len(rows) % batch_size
+    gradient_accumulation_steps = min(gradient_accumulation_steps, len(rows) // batch_size)
+    n_steps = len(rows) // (batch_size * gradient_accumulation_steps)
+    n_items = n_steps * batch_size * gradient_accumulation_steps
+    if batch_size < processes.count:
+        raise ValueError(
+            f"batches of {batch_size} images cannot be shared by {processes.count} processes; "
+            f"raise batch_size or start fewer."
+        )
+    purpose = {
+        "seed": seed,
+        "labels": _digest(targets),
+        "weights of images": _digest(weights),
+        "initial network": fingerprint(network, preprocess, head),
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "gradient_accumulation_steps": gradient_accumulation_steps,
+        "learning_rate": learning_rate,
+        "head_rate_factor": head_rate_factor,
+        "early_stopping": early_stopping,
+        "augment": getattr(augment, "__qualname__", type(augment).__qualname__),
+        "painting": repr(painter and vars(painter)),
+        "find_face": embedder.find_face,
+        "precision": str(precision),
+        "device": device.type,
+        **VERSIONS,
+    }
+    processes.check_alike(purpose)
+    kept = None
+    if checkpoint is not None:
+        purpose["images"] = digest_images(sources)
+        kept = Checkpoint(checkpoint, purpose, is_writer=processes.is_main)
 
     views = TrainingViews(embedder, sources, targets, augment=augment, painter=painter, seed=seed)
-    factors = views.balance(rows, weights)
+    factors = views.balance(rows, weights, processes)
+    # Where in a batch the images of this process stand.
+    own = processes.share(np.arange(batch_size))
 
     def batches_of(order: NDArray[np.int64], epoch: int | None) -> Iterator[Batch]:
         loaded = map_ahead(views.load, ((int(row), epoch) for row in order), n_ahead=4 * batch_size)
-        for batch, chosen in zip(in_batches(loaded, batch_size), in_batches(order, batch_size), strict=True):
+        for batch, chosen in zip(in_batches(loaded, len(own)), in_batches(order, len(own)), strict=True):
             pixels, shown = map(np.stack, zip(*batch, strict=True))
             counts = weights[chosen] if epoch is None else weights[chosen] * factors[shown]
             yield (
@@ -132,20 +190,40 @@ def fine_tune(
             )
 
     def batches(epoch: int) -> Iterator[Batch]:
-        return batches_of(np.random.default_rng((seed, epoch)).permutation(rows)[:n_items], epoch)
+        order = np.random.default_rng((seed, epoch)).permutation(rows)[:n_items]
+        return batches_of(order.reshape(-1, batch_size)[:, own].ravel(), epoch)
 
-    with seeded(seed, device):
+    @contextmanager
+    def layers() -> Iterator[None]:
+        is_slow = device.type == "cpu" and precision == torch.bfloat16
+        with (
+            ExactDepthwise() if is_slow else nullcontext(),
+            GlobalBatch(processes, batch_size) if processes.count > 1 else nullcontext(),
+        ):
+            yield
+
+    with seeded(seed, device), freed_memory_kept():
         head.history_ = train(
             network,
             optimizer,
             batches,
             n_epochs=epochs,
             n_items=n_items,
-            n_batches=n_items // batch_size,
-            validation=(lambda: batches_of(held_out, None)) if early_stopping else None,
+            n_steps=n_steps,
+            validation=(lambda: batches_of(processes.share(held_out), None)) if early_stopping else None,
             patience=head.patience if early_stopping else None,
             label_smoothing=LABEL_SMOOTHING,
+            gradient_accumulation_steps=gradient_accumulation_steps,
             precision=precision,
+            layers=layers,
+            processes=processes,
+            checkpoint=kept,
             verbose=verbose,
         )
+    if kept is not None:
+        kept.remove()
     network.cpu()
+
+
+def _digest(values: NDArray[Any]) -> str:
+    return hashlib.sha256(values.tobytes()).hexdigest()

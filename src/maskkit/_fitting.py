@@ -6,12 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import has_fit_parameter
 
 from maskkit._augment import augment_face
+from maskkit._checkpoint import find_seed
 from maskkit._finetune import fine_tune
 from maskkit._head import TransferHead
 from maskkit._images import ImageSource
+from maskkit._processes import find_processes
 from maskkit._synthetic import Painter
 from maskkit._targets import merge_weights
 
@@ -43,6 +46,17 @@ def trains_every_layer(classifier: Any, n_images: int) -> bool:
     return bool(classifier.fine_tune)
 
 
+def choose_seed(classifier: Any, *, every_layer: bool) -> int:
+    """Give the seed of everything that a fit draws: of all its processes, and of what it goes on with."""
+    seed = int(check_random_state(classifier.random_state).randint(2**31 - 1))
+    if not every_layer:
+        return seed
+    if classifier.random_state is None and classifier.checkpoint is not None:
+        kept = find_seed(classifier.checkpoint)
+        seed = seed if kept is None else kept
+    return find_processes().follow_main(seed)
+
+
 def choose_size(classifier: Any, *, every_layer: bool) -> dict[str, Any]:
     """Give a MaskClassifier's parameters, with the size of its input filled in where the recipe says one."""
     params: dict[str, Any] = classifier.get_params(deep=False)
@@ -71,6 +85,10 @@ def make_head(classifier: Any, seed: int, *, every_layer: bool) -> Any:
         raise ValueError(f"fine_tune=True trains a TransferHead, not {type(head).__name__}; leave head=None.")
     if callable(classifier.augment) and not every_layer:
         raise ValueError("a callable augment is for fine_tune=True; use 'auto' or None with a frozen backbone.")
+    if not every_layer:
+        for name in ("checkpoint", "gradient_accumulation_steps"):
+            if getattr(classifier, name) not in (None, 1):
+                raise ValueError(f"{name} is for fine_tune=True; a head on a frozen backbone needs none.")
     if every_layer:
         _refuse_lost_settings(classifier, head)
     if "random_state" in head.get_params() and head.get_params()["random_state"] is None:
@@ -139,8 +157,10 @@ def fit_every_layer(
         y,
         merge_weights(head.class_weight, y, sample_weight),
         head_rate_factor=1 if classifier.weights is None else HEAD_RATE_FACTOR,
+        gradient_accumulation_steps=classifier.gradient_accumulation_steps,
         augment=augment_face if augment == "auto" else augment,
         painter=Painter.of(np.unique(y).tolist()) if augment == "auto" else None,
+        checkpoint=classifier.checkpoint,
         seed=seed,
         verbose=classifier.verbose,
         **FINE_TUNE_DEFAULTS | given,

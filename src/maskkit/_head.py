@@ -237,7 +237,7 @@ class TransferHead(ClassifierMixin, BaseEstimator):
             batches,
             n_epochs=self.epochs,
             n_items=len(rows),
-            n_batches=-(-len(rows) // self.batch_size),
+            n_steps=-(-len(rows) // self.batch_size),
             validation=validation if self.early_stopping else None,
             patience=self.patience if self.early_stopping else None,
             verbose=self.verbose,

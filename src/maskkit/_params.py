@@ -1,6 +1,7 @@
 """What the parameters of estimators may be."""
 
 import math
+import os
 from numbers import Integral, Real
 from typing import Any
 
@@ -10,6 +11,7 @@ from sklearn.utils import check_scalar
 _NUMBERS: dict[str, tuple[type, float, float, str]] = {
     "image_size": (Integral, 8, math.inf, "both"),
     "batch_size": (Integral, 1, math.inf, "both"),
+    "gradient_accumulation_steps": (Integral, 1, math.inf, "both"),
     "epochs": (Integral, 1, math.inf, "both"),
     "hidden_units": (Integral, 1, math.inf, "both"),
     "patience": (Integral, 1, math.inf, "both"),
@@ -34,6 +36,9 @@ def check_params(estimator: Any) -> None:
     for name, (kind, least, most, boundaries) in _NUMBERS.items():
         if params.get(name) is not None:
             check_scalar(params[name], name, kind, min_val=least, max_val=most, include_boundaries=boundaries)
+    checkpoint = params.get("checkpoint")
+    if checkpoint is not None and not isinstance(checkpoint, (str, os.PathLike)):
+        raise TypeError(f"checkpoint={checkpoint!r} is no path; want that of a folder, or None.")
     augment = params.get("augment")
     if augment not in ("auto", None) and not callable(augment):
         raise ValueError(f"augment={augment!r} is unknown; use 'auto', None or a callable (image, rng).")

@@ -15,13 +15,16 @@ class TrainingProgress:
     n_epochs : int
     n_items : int
         Items an epoch.
+    n_epochs_done : int
+        Those of an earlier run.
     verbose : int
         0 is silent.
     """
 
-    def __init__(self, n_epochs: int, n_items: int, *, verbose: int):
+    def __init__(self, n_epochs: int, n_items: int, *, n_epochs_done: int = 0, verbose: int):
         self.n_epochs = n_epochs
         self.n_items = n_items
+        self.n_items_before = n_epochs_done * n_items
         self.verbose = verbose
 
     def __enter__(self) -> Self:
@@ -49,7 +52,7 @@ class TrainingProgress:
         """Show the state after `n_done` items of an epoch (counted from 1)."""
         if self._bar is not None:
             done = (epoch - 1) * self.n_items + n_done
-            rate = done / (time.perf_counter() - self._start)
+            rate = (done - self.n_items_before) / (time.perf_counter() - self._start)
             self._bar.update(self._task, completed=done, epoch=epoch, loss=loss, accuracy=accuracy, rate=rate)
 
     def finish_epoch(self, record: dict[str, float]) -> None:

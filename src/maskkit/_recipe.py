@@ -1,6 +1,7 @@
 """How the model that ships was trained, from public data to its folder."""
 
 import math
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,6 +47,7 @@ def train_lite0(
     epochs: int = 5,
     device: str = "auto",
     seed: int = 0,
+    checkpoint: str | os.PathLike[str] | None = None,
     verbose: int = 0,
 ) -> MaskClassifier:
     """Train, calibrate and set up ``maskkit-lite0``.
@@ -61,6 +63,8 @@ def train_lite0(
     epochs : int, default=5
     device : str, default="auto"
     seed : int, default=0
+    checkpoint : path, optional
+        As in MaskClassifier.
     verbose : int, default=0
 
     Returns
@@ -82,6 +86,7 @@ def train_lite0(
         min_size_px=_MIN_SIZE_PX,
         precision="float32",
         device=device,
+        checkpoint=checkpoint,
         random_state=seed,
         verbose=verbose,
     )

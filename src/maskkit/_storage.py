@@ -24,7 +24,7 @@ Network = TypeVar("Network", bound=nn.Module)
 _PRETRAINED = Path(__file__).parent / "pretrained"
 
 # Parameters that say nothing of the model, but of the machine that it was trained on.
-_OF_THE_MACHINE = ("device", "engine", "cache", "batch_size", "verbose")
+_OF_THE_MACHINE = ("device", "engine", "cache", "batch_size", "checkpoint", "verbose")
 
 # Parameters that say how to predict, which whoever loads a model may choose anew.
 _PREDICTION_PARAMETERS = ("detector", "threshold", "min_size_px", "precision", *_OF_THE_MACHINE)

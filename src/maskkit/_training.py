@@ -3,13 +3,17 @@
 import copy
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from maskkit._checkpoint import Checkpoint, Stateful
 from maskkit._devices import autocast
+from maskkit._parallel import in_batches
+from maskkit._processes import Processes
 from maskkit._progress import TrainingProgress
 
 Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -27,11 +31,15 @@ def train(
     *,
     n_epochs: int,
     n_items: int,
-    n_batches: int,
+    n_steps: int,
     validation: Callable[[], Iterable[Batch]] | None = None,
     patience: int | None = None,
     label_smoothing: float = 0.0,
+    gradient_accumulation_steps: int = 1,
     precision: torch.dtype = torch.float32,
+    layers: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    processes: Processes | None = None,
+    checkpoint: Checkpoint | None = None,
     verbose: int = 0,
 ) -> History:
     """Train a network in place.
@@ -47,16 +55,26 @@ def train(
         Of the network's parameters.
     batches : callable
         Gives the training batches of an epoch, counted from 0.
-    n_epochs, n_items, n_batches : int
-        Epochs at most; items and batches an epoch.
+        With several processes, of each batch the part that is this one's.
+    n_epochs, n_items, n_steps : int
+        Epochs at most; items and steps of the optimiser an epoch.
     validation : callable, optional
         Gives the batches held out.
     patience : int, optional
         Stop after so many epochs without a lower validation loss, and go back to the best weights.
     label_smoothing : float, range 0 to 1
         Share of each target spread over all classes (Szegedy et al. 2016, arXiv:1512.00567).
+    gradient_accumulation_steps : int
+        Batches whose gradients make one step, as if they were one batch; but for layers that look at
+        the batch as a whole.
     precision : torch.dtype
         Of matrix products; weights stay float32.
+    layers : callable
+        Gives the context in which layers compute while they are trained.
+    processes : Processes, optional
+        Those that train together; each starts with the same weights and keeps the same.
+    checkpoint : Checkpoint, optional
+        Where training goes on if it was interrupted, and is saved after each epoch.
     verbose : int
         0 is silent.
 
@@ -65,45 +83,70 @@ def train(
     history : list of dict
         A record an epoch.
     """
+    processes = processes or Processes()
     device = next(network.parameters()).device
     rates = [group["lr"] for group in optimizer.param_groups]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rates, total_steps=int(n_epochs * n_batches))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rates, total_steps=int(n_epochs * n_steps))
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
     history: History = []
     best = _Best(patience)
-    with TrainingProgress(n_epochs, n_items, verbose=verbose) as progress:
-        for epoch in range(int(n_epochs)):
+    parts: dict[str, Stateful] = {
+        "network": network,
+        "optimizer": optimizer,
+        "schedule": schedule,
+        "scaler": scaler,
+        "best": best,
+    }
+    if checkpoint is not None and (saved := checkpoint.load(parts, device)):
+        history = saved["history"]
+    n_done = len(history)
+    processes.check_alike({"checkpoint": n_done})
+    with TrainingProgress(
+        n_epochs, n_items, n_epochs_done=n_done, verbose=verbose if processes.is_main else 0
+    ) as progress:
+        for epoch in range(n_done, int(n_epochs)):
+            if best.is_over():
+                break
             start = time.perf_counter()
             network.train()
             tally = _Tally()
-            for inputs, targets, weights in batches(epoch):
-                with autocast(device, precision):
-                    logits = network(inputs)
-                losses = cross_entropy(logits.float(), targets, reduction="none", label_smoothing=label_smoothing)
-                loss = (losses * weights).sum() / weights.sum().clamp_min(1e-12)
+            for index, step in enumerate(in_batches(batches(epoch), gradient_accumulation_steps)):
+                weight = processes.sum(torch.stack([weights.sum() for _, _, weights in step]).sum())
                 optimizer.zero_grad(set_to_none=True)
-                scaler.scale(loss).backward()
+                for inputs, targets, weights in step:
+                    with autocast(device, precision), layers():
+                        logits = network(inputs)
+                    losses = cross_entropy(logits.float(), targets, reduction="none", label_smoothing=label_smoothing)
+                    loss = (losses * weights).sum() / weight.clamp_min(1e-12)
+                    scaler.scale(loss).backward()
+                    tally.add(losses.detach(), logits.detach(), targets, weights)
+                processes.sum_gradients(network.parameters())
                 scaler.step(optimizer)
                 scaler.update()
                 schedule.step()
-                tally.add(losses.detach(), logits.detach(), targets, weights)
-                progress.advance(epoch + 1, tally.n_items, *tally.means())
-            record = {"epoch": float(epoch + 1), **tally.record()}
-            record["images_per_second"] = tally.n_items / (time.perf_counter() - start)
+                progress.advance(epoch + 1, n_items * (index + 1) // n_steps, *tally.means())
+            record = {"epoch": float(epoch + 1), **tally.record(processes)}
+            record["images_per_second"] = n_items / (time.perf_counter() - start)
             if validation is not None:
-                held_out = _evaluate(network, validation(), device, precision)
+                held_out = _evaluate(network, validation(), device, precision, processes)
                 record |= {f"validation_{key}": value for key, value in held_out.items()}
+            if patience is not None:
+                best.look(record["validation_loss"], network)
             history.append(record)
             progress.finish_epoch(record)
-            if patience is not None and best.is_over(record["validation_loss"], network):
-                break
+            if checkpoint is not None:
+                checkpoint.save(parts, device, history=history)
     best.restore(network)
     network.eval()
     return history
 
 
 def _evaluate(
-    network: nn.Module, batches: Iterable[Batch], device: torch.device, precision: torch.dtype
+    network: nn.Module,
+    batches: Iterable[Batch],
+    device: torch.device,
+    precision: torch.dtype,
+    processes: Processes,
 ) -> dict[str, float]:
     network.eval()
     tally = _Tally()
@@ -111,14 +154,13 @@ def _evaluate(
         for inputs, targets, weights in batches:
             logits = network(inputs).float()
             tally.add(cross_entropy(logits, targets, reduction="none"), logits, targets, weights)
-    return tally.record()
+    return tally.record(processes)
 
 
 class _Tally:
-    """Weighted loss and accuracy so far."""
+    """Weighted loss and accuracy so far, of this process's items."""
 
     def __init__(self) -> None:
-        self.n_items = 0
         self.loss = self.right = self.weight = 0.0
 
     def add(self, losses: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> None:
@@ -127,13 +169,13 @@ class _Tally:
         self.loss += sums[0]
         self.right += sums[1]
         self.weight += sums[2]
-        self.n_items += len(targets)
 
     def means(self) -> tuple[float, float]:
         weight = max(self.weight, 1e-12)
         return self.loss / weight, self.right / weight
 
-    def record(self) -> dict[str, float]:
+    def record(self, processes: Processes) -> dict[str, float]:
+        self.loss, self.right, self.weight = processes.sum_floats([self.loss, self.right, self.weight])
         return dict(zip(("loss", "accuracy"), self.means(), strict=True))
 
 
@@ -144,15 +186,23 @@ class _Best:
         self.patience = patience
         self.loss = float("inf")
         self.n_epochs_since = 0
-        self.state: dict[str, Any] | None = None
+        self.weights: dict[str, Any] | None = None
 
-    def is_over(self, loss: float, network: nn.Module) -> bool:
+    def look(self, loss: float, network: nn.Module) -> None:
         self.n_epochs_since += 1
         if loss < self.loss:
             self.loss, self.n_epochs_since = loss, 0
-            self.state = copy.deepcopy(network.state_dict())
+            self.weights = copy.deepcopy(network.state_dict())
+
+    def is_over(self) -> bool:
         return self.patience is not None and self.n_epochs_since >= self.patience
 
     def restore(self, network: nn.Module) -> None:
-        if self.state is not None:
-            network.load_state_dict(self.state)
+        if self.weights is not None:
+            network.load_state_dict(self.weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"loss": self.loss, "n_epochs_since": self.n_epochs_since, "weights": self.weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.loss, self.n_epochs_since, self.weights = state["loss"], state["n_epochs_since"], state["weights"]

@@ -1,6 +1,6 @@
 """How training images look from one epoch to the next."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +10,7 @@ from maskkit._images import ImageSource, RgbImage, load_image, name_source
 from maskkit._locate import Box, cut
 from maskkit._parallel import map_ahead
 from maskkit._preprocess import Augment, Preprocess
+from maskkit._processes import Processes
 from maskkit._synthetic import Painter
 from maskkit.augment._landmarks import find_points
 from maskkit.detectors._base import Detector
@@ -84,18 +85,23 @@ class TrainingViews:
         pixels = self.embedder.preprocess_.load(source, name=name_source(source, row), change=change)
         return pixels, target
 
-    def balance(self, rows: Iterable[int], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    def balance(
+        self, rows: NDArray[np.int64], weights: NDArray[np.float32], processes: Processes | None = None
+    ) -> NDArray[np.float32]:
         """Look for the faces of rows; give what each class's weight is to be multiplied by, (n_classes,).
 
         Painting turns some faces of one class into another's; so each class counts as much as before.
+        Several processes share the looking.
         """
+        processes = processes or Processes()
         mass = np.bincount(self.targets, weights=weights)
         if self.painter is None:
             return np.ones(len(mass), dtype=np.float32)
-        bare = [int(row) for row in rows if self.targets[row] == self.painter.bare]
+        bare = [int(row) for row in processes.share(rows) if self.targets[row] == self.painter.bare]
         for _ in map_ahead(self._look, bare):
             pass
         paintable = sum(float(weights[row]) for row in bare if self._landmarks[row] is not None)
+        (paintable,) = processes.sum_floats([paintable])
         return self.painter.balance(mass, paintable).astype(np.float32)
 
     def _look(self, row: int) -> None:

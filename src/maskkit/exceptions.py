@@ -7,7 +7,7 @@
     ├── DataError        a data folder does not hold what it should (also a ValueError)
     ├── WeightsError     weights are out of reach or do not fit (also a RuntimeError)
     ├── PluginError      a plugin is unknown, fails to load or breaks its contract (also a LookupError)
-    └── ModelFileError   a saved model is damaged or cannot be written (also a ValueError)
+    └── ModelFileError   a saved model or checkpoint is damaged or cannot be written (also a ValueError)
 
 Wrong arguments raise plain ``ValueError`` and ``TypeError``; an unfitted model raises
 scikit-learn's ``NotFittedError``.
@@ -52,7 +52,7 @@ class PluginError(MaskkitError, LookupError):
 
 
 class ModelFileError(MaskkitError, ValueError):
-    """A saved model is damaged, or a model cannot be saved; the message names the file."""
+    """A saved model or a checkpoint is damaged, cannot be written or does not fit; the message names the file."""
 
 
 class SkippedImageWarning(UserWarning):

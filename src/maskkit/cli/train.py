@@ -34,6 +34,9 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Images computed at once.")] = None,
+    gradient_accumulation_steps: Annotated[
+        int, typer.Option(min=1, help="Batches that make one step, when training every layer.")
+    ] = 1,
     learning_rate: Annotated[float | None, typer.Option(min=0, help="The highest of the one-cycle schedule.")] = None,
     image_size: Annotated[int | None, typer.Option(min=16, help="Side of the input, in pixels.")] = None,
     class_weight: Annotated[str | None, typer.Option(help="balanced: each class counts the same.")] = None,
@@ -44,6 +47,10 @@ def train(
     seed: Annotated[int, typer.Option(help="Seeds order, initial values and augmentation.")] = 0,
     device: DeviceOption = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the state after each epoch; the same command goes on there if interrupted."),
+    ] = None,
     half: Annotated[bool, typer.Option("--half", help="Store weights as float16, at half the size.")] = False,
     on_error: OnErrorOption = OnError.RAISE,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in --out.")] = False,
@@ -55,6 +62,7 @@ def train(
     """
     from maskkit import MaskClassifier
     from maskkit._model_folder import check_target
+    from maskkit._processes import find_processes
     from maskkit.datasets import load_faces
     from maskkit.exceptions import DataError, ModelFileError
 
@@ -62,7 +70,7 @@ def train(
     if out.exists() and not overwrite:
         raise ModelFileError(f"{out}: exists; choose another name or add --overwrite.")
     if recipe is not None:
-        classifier = _follow(recipe, data, epochs=epochs, seed=seed, device=device, quiet=quiet)
+        classifier = _follow(recipe, data, epochs=epochs, seed=seed, device=device, checkpoint=checkpoint, quiet=quiet)
     else:
         if len(data) > 1:
             raise typer.BadParameter(f"one folder, not {len(data)}, unless a recipe wants more", param_hint="DATA")
@@ -75,6 +83,7 @@ def train(
             fine_tune="auto" if fine_tune is None else fine_tune,
             epochs=epochs,
             batch_size=batch_size,
+            gradient_accumulation_steps=gradient_accumulation_steps,
             learning_rate=learning_rate,
             image_size=image_size,
             class_weight=class_weight,
@@ -82,10 +91,13 @@ def train(
             detector=detector,
             device=device,
             precision=precision,
+            checkpoint=checkpoint,
             random_state=seed,
             verbose=0 if quiet else 1,
         )
         classifier.fit(faces.paths, faces.labels)
+    if not find_processes().is_main:
+        return
     classifier.save(out, half=half)
     counts = ", ".join(
         f"{count:,} {label}" for label, count in zip(classifier.classes_, classifier.class_counts_, strict=True)
@@ -96,7 +108,14 @@ def train(
 
 
 def _follow(
-    recipe: str, data: list[Path], *, epochs: int | None, seed: int, device: str, quiet: bool
+    recipe: str,
+    data: list[Path],
+    *,
+    epochs: int | None,
+    seed: int,
+    device: str,
+    checkpoint: Path | None,
+    quiet: bool,
 ) -> "MaskClassifier":
     from maskkit._recipe import RECIPES, train_lite0
     from maskkit.datasets import load_faces, load_photos
@@ -115,6 +134,7 @@ def _follow(
         load_photos(photos[0]),
         device=device,
         seed=seed,
+        checkpoint=checkpoint,
         verbose=0 if quiet else 1,
         **chosen,
     )
