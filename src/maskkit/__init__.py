@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from maskkit._embedder import FaceEmbedder
     from maskkit._explain import explain, explain_faces
     from maskkit._explanation import Explanation, PhotoExplanation
+    from maskkit._export import export
     from maskkit._head import TransferHead
     from maskkit._results import FaceResult, PhotoResult
     from maskkit.evaluation import (
@@ -41,6 +42,7 @@ _HOMES = {
     "predict_batch": "_batch",
     "BatchSummary": "_batch",
     "explain": "_explain",
+    "export": "_export",
     "explain_faces": "_explain",
     "Explanation": "_explanation",
     "PhotoExplanation": "_explanation",
@@ -63,6 +65,7 @@ __all__ = [
     "BatchSummary",
     "explain",
     "explain_faces",
+    "export",
     "Explanation",
     "PhotoExplanation",
     "__version__",

@@ -95,7 +95,8 @@ def train_lite0(
     crops = [crop_square(image, box) for image, photo in held_out for box in photo.boxes_xyxy]
     truths = [str(label) for _, photo in held_out for label in photo.labels]
     classifier.calibrate(crops, truths)
-    return classifier.set_params(threshold=classifier.choose_threshold(crops, truths, precision=_PRECISION))
+    threshold = classifier.choose_threshold(crops, truths, precision=_PRECISION)
+    return classifier.set_params(threshold=threshold, precision="auto")
 
 
 def _cut(photos: Sequence[AnnotatedPhoto], rng: np.random.Generator) -> tuple[list[RgbImage], list[str]]:

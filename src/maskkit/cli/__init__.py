@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from maskkit.cli import benchmark, checks, data, demo, evaluate, explain, predict, predict_batch, train
+from maskkit.cli import benchmark, checks, data, demo, evaluate, explain, export, predict, predict_batch, train
 
 INTERRUPTED = 130  # a shell's number for Ctrl-C
 
@@ -25,6 +25,7 @@ for verb in (
     predict.predict,
     predict_batch.predict_batch,
     explain.explain,
+    export.export,
 ):
     app.command()(verb)
 app.add_typer(data.app, name="data")

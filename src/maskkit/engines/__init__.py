@@ -8,11 +8,21 @@ from torch import nn
 from maskkit._devices import has_fast_bfloat16, resolve_device, resolve_precision
 from maskkit._preprocess import Preprocess
 from maskkit.engines._base import Engine
-from maskkit.engines._openvino import OpenVINOEngine, Quantized, quantize
+from maskkit.engines._openvino import OpenVINOEngine, Quantized, convert, quantize, read_quantized
 from maskkit.engines._torch import TorchEngine
 from maskkit.exceptions import EngineError
 
-__all__ = ["ENGINES", "Engine", "Quantized", "check_engine", "make_engine", "quantize", "resolve_engine"]
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "Quantized",
+    "check_engine",
+    "convert",
+    "make_engine",
+    "quantize",
+    "read_quantized",
+    "resolve_engine",
+]
 
 ENGINES = ("auto", "torch", "openvino")
 

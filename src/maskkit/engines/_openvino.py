@@ -59,7 +59,7 @@ class OpenVINOEngine:
         is_rounded: bool = False,
     ):
         self._compiled = compile_model(
-            partial(convert, network, preprocess) if quantized is None else partial(_read, quantized),
+            partial(convert, network, preprocess) if quantized is None else partial(read_quantized, quantized),
             key=fingerprint if quantized is None else hashlib.sha256(b"".join(quantized)).hexdigest(),
             settings={"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "THROUGHPUT"},
             check=partial(_check, network, preprocess) if quantized is None else None,
@@ -135,12 +135,9 @@ def quantize(network: nn.Module, preprocess: Preprocess, pixels: Sequence[NDArra
         return file.read_bytes(), file.with_suffix(".bin").read_bytes()
 
 
-def _read(quantized: Quantized) -> Any:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model.xml"
-        file.write_bytes(quantized[0])
-        file.with_suffix(".bin").write_bytes(quantized[1])
-        return openvino.Core().read_model(file).clone()
+def read_quantized(quantized: Quantized) -> Any:
+    """Make an ``openvino.Model`` of what `quantize` gave."""
+    return openvino.Core().read_model(quantized[0], quantized[1])
 
 
 def _check(network: nn.Module, preprocess: Preprocess, compiled: Any) -> None:

@@ -1,0 +1,52 @@
+"""maskkit export."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maskkit.cli._options import DEFAULT_MODEL, ModelOption, find_images, load_model
+
+
+class ExportFormat(StrEnum):
+    """What other programs read."""
+
+    ONNX = "onnx"
+    OPENVINO = "openvino"
+
+
+def export(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder that is written.")],
+    model: ModelOption = DEFAULT_MODEL,
+    output_format: Annotated[
+        ExportFormat, typer.Option("--format", "-f", help="onnx or openvino.")
+    ] = ExportFormat.ONNX,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Compute in int8, calibrated on --images; OpenVINO only.")
+    ] = False,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of face crops like those to come, to calibrate and check on.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Compare with float32 torch before anything is written.")
+    ] = True,
+) -> None:
+    """Write a model as one file that needs no maskkit: uint8 RGB crops in, probabilities out.
+
+    Example: maskkit export --format onnx --images faces/Validation --out exported
+    """
+    import json
+
+    from maskkit._export import SPEC_FILE
+    from maskkit._export import export as write
+
+    sources = None if images is None else find_images([str(images)])
+    folder = write(load_model(model), out, output_format=output_format.value, int8=int8, images=sources, check=check)
+    parity = json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))["parity"]
+    print(
+        f"{parity['equal_labels']:.2%} of {parity['n_images']:,} labels equal those of float32 torch, probabilities "
+        f"differ by up to {parity['largest_difference']:.1e} ({parity['on']})"
+    )
+    for file in sorted(folder.iterdir()):
+        print(f"written: {file} ({file.stat().st_size / 1e6:.1f} MB)")
