@@ -128,7 +128,10 @@ def test_command_writes_and_the_example_uses_it_without_maskkit(tmp_path, capsys
     main_or_exit(["export", "--format", "onnx", "--images", str(tmp_path), "--out", str(tmp_path / "exported")])
     assert "100.00% of 6 labels equal those of float32 torch" in capsys.readouterr().out
     done = subprocess.run(
-        [sys.executable, "-c", HIDDEN, EXAMPLE, tmp_path / "exported", *paths], capture_output=True, text=True, check=True
+        [sys.executable, "-c", HIDDEN, EXAMPLE, tmp_path / "exported", *paths],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert len(done.stdout.splitlines()) == 6
 

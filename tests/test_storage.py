@@ -60,6 +60,12 @@ def test_new_process_with_another_hash_seed_predicts_the_same(model, folder, fac
     np.testing.assert_array_equal(np.load(tmp_path / "proba.npy"), model.predict_proba(faces[0]))
 
 
+def test_saved_model_keeps_how_it_was_trained_and_not_where(faces, tmp_path):
+    params = {"fine_tune": True, "gradient_accumulation_steps": 2, "checkpoint": tmp_path / "state"}
+    loaded = MaskClassifier.load(make_model(**params).fit(*faces).save(tmp_path / "model"))
+    assert (loaded.checkpoint, loaded.gradient_accumulation_steps) == (None, 2)
+
+
 def test_fine_tuned_model_keeps_its_backbone(faces, tmp_path):
     model = make_model(fine_tune=True).fit(*faces)
     loaded = MaskClassifier.load(model.save(tmp_path / "tuned"))

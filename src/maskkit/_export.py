@@ -3,8 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
@@ -23,8 +21,9 @@ from maskkit._images import check_images
 from maskkit._openvino import openvino
 from maskkit._parallel import map_ahead
 from maskkit._preprocess import Preprocess
+from maskkit._whole_folder import check_place, write_whole
 from maskkit.engines import convert, quantize, read_quantized
-from maskkit.exceptions import EngineError, ModelFileError
+from maskkit.exceptions import EngineError
 from maskkit.testing import make_faces
 
 SPEC_FILE = "spec.json"
@@ -93,13 +92,7 @@ def export(
     pixels = np.stack(list(map_ahead(preprocess.load, sources)))
     network = nn.Sequential(classifier.embedder_.network_, classifier.head_.network_, nn.Softmax(dim=1)).cpu().eval()
     write = _write_onnx if output_format == "onnx" else _write_openvino
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent.resolve()))
-    except OSError as exc:
-        raise ModelFileError(f"{folder}: cannot be written ({exc.strerror}).") from exc
-    try:
-        new.chmod(0o755)
+    with write_whole(folder) as new:
         predict = write(classifier, network, new, pixels if images is not None else None, int8)
         parity = _compare(network, preprocess, pixels, predict)
         parity["on"] = "given images" if images is not None else "drawn faces"
@@ -107,11 +100,6 @@ def export(
             _judge(parity, int8=int8)
         spec = _specify(classifier, new, parity, output_format=output_format, int8=int8)
         (new / SPEC_FILE).write_text(json.dumps(spec, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        new.replace(folder)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
     return folder
 
 
@@ -124,8 +112,12 @@ def _refuse(classifier: MaskClassifier, folder: Path, output_format: str, *, int
         raise ValueError("int8 is written for OpenVINO only; use the format 'openvino'.")
     if int8 and images is None and classifier.embedder_.quantized_ is None:
         raise ValueError("int8 has to be calibrated; pass images like those to come.")
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / SPEC_FILE).is_file()):
-        raise ModelFileError(f"{folder}: exists and is no export of maskkit; choose another name.")
+    check_place(
+        folder,
+        "export",
+        is_ours=lambda folder: (folder / SPEC_FILE).is_file(),
+        files=(SPEC_FILE, "model.onnx", "model.xml", "model.bin"),
+    )
 
 
 class _WithPreprocessing(nn.Module):
@@ -181,6 +173,7 @@ def _write_openvino(
     if int8:
         kept = embedder.quantized_
         quantized = kept if pixels is None else quantize(embedder.network_, embedder.preprocess_, list(pixels))
+        assert quantized is not None  # _refuse saw to it
         model = _append_head(read_quantized(quantized), classifier.head_)
     else:
         model = convert(network, embedder.preprocess_)

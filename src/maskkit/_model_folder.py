@@ -3,8 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
+from maskkit._whole_folder import check_place, write_whole
 from maskkit.exceptions import ModelFileError
 
 FORMAT_VERSION = 1
@@ -84,21 +83,8 @@ def write_model(
     """
     folder = Path(folder).resolve()
     check_target(folder)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
-            _fill_folder(new, config, tensors, half=half, card=card, int8=int8)
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-            # At no moment is there less than one whole model.
-            if folder.exists():
-                folder.replace(old)
-            new.replace(folder)
-            shutil.rmtree(old, ignore_errors=True)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
-    except OSError as exc:
-        raise ModelFileError(f"{folder}: cannot be written ({exc.strerror or exc}).") from exc
+    with write_whole(folder) as new:
+        _fill_folder(new, config, tensors, half=half, card=card, int8=int8)
     return folder
 
 
@@ -110,17 +96,12 @@ def check_target(folder: Path) -> None:
     ModelFileError
         If the folder is something else than a model, or cannot be made.
     """
-    if folder.is_file() or (folder.exists() and any(folder.iterdir()) and not (folder / CONFIG_FILE).is_file()):
-        raise ModelFileError(f"{folder}: exists and is no model of maskkit; choose another name.")
-    strangers = sorted({path.name for path in folder.glob("*")} - {CONFIG_FILE, TENSOR_FILE, CARD_FILE, *INT8_FILES})
-    if strangers:
-        raise ModelFileError(f"{folder}: holds {strangers[0]} besides its model, which would be lost; move it away.")
-    parent = next(path for path in folder.absolute().parents if path.exists())
-    try:
-        with tempfile.TemporaryFile(dir=parent):
-            pass
-    except OSError as exc:
-        raise ModelFileError(f"{folder}: cannot be written ({exc.strerror}); choose another place.") from exc
+    check_place(
+        folder,
+        "model",
+        is_ours=lambda folder: (folder / CONFIG_FILE).is_file(),
+        files=(CONFIG_FILE, TENSOR_FILE, CARD_FILE, *INT8_FILES),
+    )
 
 
 def _fill_folder(
@@ -132,7 +113,6 @@ def _fill_folder(
     card: str,
     int8: tuple[bytes, bytes] | None,
 ) -> None:
-    folder.chmod(0o755)  # mkdtemp's folders are private; a model need not be
     stored = {
         name: (tensor.half() if half and tensor.dtype == torch.float32 else tensor).contiguous().cpu()
         for name, tensor in tensors.items()

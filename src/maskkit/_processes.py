@@ -10,6 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import distributed
 
+# Where launchers say how many processes they started; the last three are those of MPI.
+_LAUNCHED = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+
 
 @dataclass(frozen=True, slots=True)
 class Processes:
@@ -96,12 +99,25 @@ class Processes:
 
 
 def find_processes() -> Processes:
-    """Find the processes that ``accelerate launch`` or ``torchrun`` started, and join them."""
-    # Both say so in the environment; whoever trains alone need not wait for an import.
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    """Find the processes that ``accelerate launch``, ``torchrun`` or ``mpirun`` started, and join them.
+
+    Raises
+    ------
+    RuntimeError
+        If there are several, and accelerate does not see them.
+    """
+    # All say so in the environment; whoever trains alone need not wait for an import.
+    n_launched = max(int(os.environ.get(name, 1)) for name in _LAUNCHED)
+    if n_launched < 2:
         return Processes()
     from accelerate import PartialState
     from accelerate.utils import parse_flag_from_env
 
-    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+    # Without a GPU accelerate takes processes for strangers unless it is told to use the CPU.
+    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available())
+    if state.num_processes != n_launched:
+        raise RuntimeError(
+            f"{n_launched} processes were launched, and accelerate sees {state.num_processes}; on CPUs set "
+            f"ACCELERATE_USE_CPU=true before the launch, or make no PartialState or Accelerator before fit."
+        )
     return Processes(state.process_index, state.num_processes, state.device)

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from maskkit import MaskClassifier
+from maskkit._checkpoint import Checkpoint
 from maskkit.cli import main
 from maskkit.testing import make_faces
 
@@ -87,6 +88,27 @@ def test_train_fine_tunes_and_says_what_it_saved(data, tmp_path, capsys):
     assert "trained on 12 with_mask, 12 without_mask" in out
     assert "saved" in out
     assert "epoch 1/1" in err
+
+
+def test_train_goes_on_from_its_checkpoint(data, tmp_path, capsys, monkeypatch):
+    options = ["--backbone", "timm:test_resnet", "--weights", "none", "--image-size", "48", "--fine-tune"]
+    options += ["--epochs", "3", "--gradient-accumulation-steps", "2", "--batch-size", "4"]
+    options += ["--checkpoint", tmp_path / "state"]
+    save = Checkpoint.save
+
+    def stop(self, parts, device, *, history):
+        save(self, parts, device, history=history)
+        if len(history) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoint, "save", stop)
+    code, _, err = run(capsys, "train", data, "--out", tmp_path / "m", *options)
+    assert (code, (tmp_path / "state").is_dir(), err.count("epoch")) == (130, True, 2)
+    monkeypatch.setattr(Checkpoint, "save", save)
+    code, out, err = run(capsys, "train", data, "--out", tmp_path / "m", *options)
+    assert (code, (tmp_path / "state").exists(), err.count("epoch")) == (0, False, 1)
+    assert "epoch 3/3" in err
+    assert "saved" in out
 
 
 def test_evaluate_prints_a_table_and_writes_reports(model, data, tmp_path, capsys):

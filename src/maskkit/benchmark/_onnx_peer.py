@@ -74,7 +74,9 @@ class OnePhotoAtATime:
 def _open(path: Path) -> Any:
     import onnxruntime
 
-    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors; the rest is about how CenterFace was exported, thousand lines of it
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def _write_detector(path: Path) -> Path:

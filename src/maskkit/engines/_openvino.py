@@ -1,6 +1,8 @@
 """OpenVINO: the same network several times as fast on a CPU."""
 
+import contextlib
 import hashlib
+import io
 import logging
 import tempfile
 import warnings
@@ -128,7 +130,8 @@ def quantize(network: nn.Module, preprocess: Preprocess, pixels: Sequence[NDArra
         raise EngineError("precision='int8' needs NNCF; run pip install 'maskkit[int8]'.") from exc
     logging.getLogger("nncf").setLevel(logging.ERROR)
     calibration = nncf.Dataset([image[None] for image in pixels])
-    model = nncf.quantize(convert(network, preprocess), calibration, subset_size=len(pixels))
+    with contextlib.redirect_stdout(io.StringIO()):  # where NNCF draws its progress, amid a caller's output
+        model = nncf.quantize(convert(network, preprocess), calibration, subset_size=len(pixels))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.xml"
         openvino.save_model(model, file, compress_to_fp16=False)
