@@ -1,6 +1,6 @@
 """The built-in backbones: right shapes, right weights, clear errors."""
 
-import urllib.error
+import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,7 +12,8 @@ import torch
 import torchvision
 
 from maskkit import _plugins
-from maskkit.backbones import EfficientNetLite0Backbone, ResNet50Backbone, TimmBackbone
+from maskkit._download import RemoteFile
+from maskkit.backbones import EfficientNetLite0Backbone, ResNet50Backbone, TimmBackbone, resnet50
 from maskkit.exceptions import PluginError, WeightsError
 from maskkit.testing import TinyBackbone, check_backbone
 
@@ -102,16 +103,27 @@ def test_lite0_takes_timms_file(tmp_path):
     assert torch.equal(backbone.state_dict()["conv_stem.weight"], network.state_dict()["conv_stem.weight"])
 
 
-def test_imagenet_out_of_reach_names_both_ways_out(monkeypatch):
-    def offline(*args, **kwargs):
-        raise urllib.error.URLError("no network")
-
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
-    with pytest.raises(WeightsError, match=r"no network.*weights=PATH.*efficientnet_lite0"):
+def test_imagenet_out_of_reach_names_both_ways_out(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("MASKKIT_OFFLINE", "1")
+    ways_out = r"OFFLINE is set.*weights=PATH.*efficientnet_lite0"
+    with pytest.raises(WeightsError, match=f"resnet50-0676ba61.pth.*{ways_out}"):
         ResNet50Backbone().build("imagenet")
-    monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(WeightsError, match=r"timm:test_resnet.*no network.*weights=PATH.*efficientnet_lite0"):
+    with pytest.raises(WeightsError, match=f"timm:test_resnet.*{ways_out}"):
         TimmBackbone("test_resnet").build("imagenet")
+
+
+def test_resnet50s_weights_are_torchvisions_file(monkeypatch, tmp_path):
+    """The file itself is out of reach for tests; one of its format goes the same way."""
+    network = torchvision.models.resnet50(weights=None)
+    file = tmp_path / "resnet50.pth"
+    torch.save(network.state_dict(), file)
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert torchvision.models.ResNet50_Weights.IMAGENET1K_V1.url.endswith(f"-{resnet50._IMAGENET.sha256[:8]}.pth")
+    monkeypatch.setattr(resnet50, "_IMAGENET", RemoteFile(file.as_uri(), sha256, most_bytes=110_000_000))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    built = ResNet50Backbone().build("imagenet")
+    assert torch.equal(built.state_dict()["conv1.weight"], network.state_dict()["conv1.weight"])
 
 
 def test_wrong_files_are_named(tmp_path):

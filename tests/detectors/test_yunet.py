@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("cv2")
 
+from maskkit._download import RemoteFile
 from maskkit.detectors import YuNetDetector, yunet
 from maskkit.detectors._weights import packaged_file
 from maskkit.exceptions import WeightsError
@@ -18,14 +19,6 @@ def draw(width_px, height_px, cell_px, squares):
     for (column, row), color in squares.items():
         image[row * cell_px : (row + 1) * cell_px, column * cell_px : (column + 1) * cell_px] = color
     return image
-
-
-@pytest.fixture
-def offline(monkeypatch, tmp_path):
-    """An empty download folder and an address where nothing is."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr(yunet, "WEIGHTS_URL", (tmp_path / "absent" / "yunet.onnx").as_uri())
-    return tmp_path
 
 
 @pytest.mark.parametrize(
@@ -62,25 +55,21 @@ def test_overlapping_boxes_are_dropped_as_asked(yunet_weights):
     assert len(YuNetDetector(weights=yunet_weights, nms_iou=0.4).detect(image)) == 2
 
 
-def test_without_network_the_error_names_address_and_way_out(offline, portrait):
-    with pytest.raises(WeightsError, match=r"file://.*absent/yunet\.onnx to .*checkpoints.*weights=PATH"):
-        YuNetDetector().detect(portrait)
-
-
-def test_download_with_another_checksum_is_refused_and_not_kept(offline, portrait, monkeypatch, yunet_weights):
-    monkeypatch.setattr(yunet, "WEIGHTS_URL", yunet_weights.as_uri())
-    with pytest.raises(WeightsError, match=r"red_squares\.onnx.*invalid hash value.*weights=PATH"):
-        YuNetDetector().detect(portrait)
-    assert [path for path in (offline / "torch").rglob("*") if path.is_file()] == []
-
-
-def test_download_is_kept_and_used_again(offline, monkeypatch, yunet_weights):
+def test_published_weights_are_downloaded_once(yunet_weights, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    sha256 = hashlib.sha256(yunet_weights.read_bytes()).hexdigest()
+    monkeypatch.setattr(yunet, "WEIGHTS", RemoteFile(yunet_weights.as_uri(), sha256, most_bytes=1_000_000))
     image = draw(800, 608, 32, {(5, 5): (255, 0, 0)})
-    monkeypatch.setattr(yunet, "WEIGHTS_URL", yunet_weights.as_uri())
-    monkeypatch.setattr(yunet, "WEIGHTS_SHA256", hashlib.sha256(yunet_weights.read_bytes()).hexdigest())
     assert len(YuNetDetector().detect(image)) == 1
-    monkeypatch.setattr(yunet, "WEIGHTS_URL", (offline / "absent" / yunet_weights.name).as_uri())
+    monkeypatch.setenv("MASKKIT_OFFLINE", "1")
     assert len(YuNetDetector().detect(image)) == 1
+
+
+def test_without_network_the_error_names_address_and_way_out(portrait, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("MASKKIT_OFFLINE", "1")
+    with pytest.raises(WeightsError, match=r"yunet_2023mar\.onnx .* from https://.* to .*checkpoints.*weights=PATH"):
+        YuNetDetector().detect(portrait)
 
 
 def test_wrong_weights_are_named(portrait, tmp_path):

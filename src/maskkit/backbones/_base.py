@@ -141,9 +141,6 @@ def is_imagenet(weights: Weights) -> bool:
     return isinstance(weights, str) and weights == "imagenet"
 
 
-def unreachable(backbone: str, wanted: str, cause: BaseException) -> WeightsError:
-    """Make the error for ImageNet weights that cannot be downloaded."""
-    return WeightsError(
-        f"backbone {backbone!r}: its ImageNet weights cannot be downloaded ({cause}). Either pass "
-        f"weights=PATH, {wanted}, or use backbone='efficientnet_lite0', whose ImageNet weights come with pip."
-    )
+def way_out_of_downloads(wanted: str) -> str:
+    """Say what to do where ImageNet weights cannot be downloaded."""
+    return f"either pass weights=PATH, {wanted}, or use backbone='efficientnet_lite0', whose ImageNet weights come with pip"

@@ -1,22 +1,26 @@
 """ResNet-50, the default backbone."""
 
-import torch
 import torchvision
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from maskkit.backbones._base import Weights, fill, is_imagenet, read_state_dict, unreachable
+from maskkit._download import RemoteFile, fetch, hub_folder
+from maskkit.backbones._base import Weights, fill, is_imagenet, read_state_dict, way_out_of_downloads
 
 # V1, not V2: V2 was trained with label smoothing, mixup and long schedules, which help ImageNet's
 # own accuracy and hurt frozen features on other tasks (Kornblith et al. 2019, arXiv:1805.08974).
-_IMAGENET = torchvision.models.ResNet50_Weights.IMAGENET1K_V1
+_IMAGENET = RemoteFile(
+    torchvision.models.ResNet50_Weights.IMAGENET1K_V1.url,
+    sha256="0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",  # begins as the file's name says
+    most_bytes=110_000_000,
+)
 
 
 class ResNet50Backbone(BaseEstimator):
     """ResNet-50 (He et al. 2016, arXiv:1512.03385) of torchvision, its last layer removed.
 
-    `weights` may be ``"imagenet"`` (downloaded once by torchvision and kept in torch's cache, with a
-    checksum), the path of a state dict in torchvision's or timm's format (they are the same), or
+    `weights` may be ``"imagenet"`` (torchvision's, downloaded once, checked, and kept in torch's own
+    cache), the path of a state dict in torchvision's or timm's format (they are the same), or
     None.
     """
 
@@ -40,11 +44,6 @@ class ResNet50Backbone(BaseEstimator):
             return network
         if not is_imagenet(weights):
             return fill(network, read_state_dict(weights), classifier="fc", source=str(weights))
-        try:
-            state = torch.hub.load_state_dict_from_url(
-                _IMAGENET.url, map_location="cpu", check_hash=True, progress=False, weights_only=True
-            )
-        except (OSError, RuntimeError) as exc:
-            wanted = f"a state dict of torchvision's or timm's resnet50 ({_IMAGENET.url})"
-            raise unreachable("resnet50", wanted, exc) from exc
-        return fill(network, state, classifier="fc", source=_IMAGENET.url)
+        way_out = way_out_of_downloads(f"a state dict of torchvision's or timm's resnet50 ({_IMAGENET.url})")
+        path = fetch(_IMAGENET, hub_folder(), way_out=way_out)
+        return fill(network, read_state_dict(path), classifier="fc", source=_IMAGENET.url)

@@ -7,8 +7,9 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from maskkit.backbones._base import Weights, fill, is_imagenet, read_state_dict, unreachable
-from maskkit.exceptions import PluginError
+from maskkit._download import OFFLINE, is_offline
+from maskkit.backbones._base import Weights, fill, is_imagenet, read_state_dict, way_out_of_downloads
+from maskkit.exceptions import PluginError, WeightsError
 
 
 class TimmBackbone(BaseEstimator):
@@ -85,10 +86,15 @@ class TimmBackbone(BaseEstimator):
             if weights is None:
                 return network
             return fill(network, read_state_dict(weights), classifier=classifier or (), source=str(weights))
+        way_out = way_out_of_downloads(f"a state dict of timm's {self.name}")
         try:
+            if is_offline():
+                raise OSError(f"{OFFLINE} is set")
             return timm.create_model(self.name, pretrained=True, num_classes=0)
         except Exception as exc:  # the hub's client raises errors of several libraries
-            raise unreachable(f"timm:{self.name}", f"a state dict of timm's {self.name}", exc) from exc
+            raise WeightsError(
+                f"the ImageNet weights of 'timm:{self.name}' cannot be downloaded ({exc}); {way_out}."
+            ) from exc
 
 
 @cache

@@ -2,25 +2,26 @@
 
 import os
 from numbers import Real
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import cv2
 import numpy as np
-import torch.hub
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_scalar
 
+from maskkit._download import RemoteFile, fetch, hub_folder
 from maskkit.detectors._base import Faces, RgbImage
 from maskkit.detectors._pixels import check_image, resize_long_side
 from maskkit.detectors._weights import given_file, load_once
 from maskkit.exceptions import WeightsError
 
-WEIGHTS_URL = (
-    "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/face_detection_yunet_2023mar.onnx"
+WEIGHTS = RemoteFile(
+    "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/face_detection_yunet_2023mar.onnx",
+    sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+    most_bytes=1_000_000,
 )
-WEIGHTS_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+_WAY_OUT = "fetch the file elsewhere and pass it: weights=PATH"
 
 
 class YuNetDetector(BaseEstimator):
@@ -82,7 +83,7 @@ class YuNetDetector(BaseEstimator):
         check_scalar(self.threshold, "threshold", Real, min_val=0, max_val=1)
         check_scalar(self.nms_iou, "nms_iou", Real, min_val=0, max_val=1)
         resized, scale_xy = resize_long_side(image, self.long_side_px)
-        network, turn = _load_network(given_file(self.weights) if self.weights is not None else _download())
+        network, turn = _load_network(self._find_weights())
         with turn:
             network.setInputSize((resized.shape[1], resized.shape[0]))
             network.setScoreThreshold(self.threshold)
@@ -95,6 +96,11 @@ class YuNetDetector(BaseEstimator):
         landmarks = rows[:, 4:14].reshape(-1, 5, 2) / scale_xy
         return Faces(np.concatenate([corners, corners + sizes], axis=1), rows[:, 14].copy(), landmarks)
 
+    def _find_weights(self) -> str:
+        if self.weights is not None:
+            return given_file(self.weights)
+        return str(fetch(WEIGHTS, hub_folder(), way_out=_WAY_OUT))
+
 
 @load_once
 def _load_network(path: str) -> tuple[Any, Lock]:
@@ -105,19 +111,3 @@ def _load_network(path: str) -> tuple[Any, Lock]:
         return network, Lock()
     except cv2.error as exc:
         raise WeightsError(f"{path} is not YuNet's ONNX file ({exc}); check the path.") from exc
-
-
-def _download() -> str:
-    """Give the path of the published weights, downloaded unless they were before."""
-    path = Path(torch.hub.get_dir(), "checkpoints", Path(WEIGHTS_URL).name)
-    if path.is_file():
-        return str(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(WEIGHTS_URL, str(path), hash_prefix=WEIGHTS_SHA256, progress=False)
-    except (OSError, RuntimeError) as exc:  # no network, no right to write; another checksum
-        raise WeightsError(
-            f"YuNet's weights cannot be downloaded from {WEIGHTS_URL} to {path} ({exc}); "
-            f"fetch the file elsewhere and pass it: weights=PATH."
-        ) from exc
-    return str(path)
