@@ -4,9 +4,11 @@ import io
 
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image
 
 from maskkit._images import check_images, load_image, name_source
+from maskkit._preprocess import Preprocess
 from maskkit.exceptions import ImageError
 
 
@@ -164,3 +166,14 @@ def test_names_say_where_an_image_came_from():
     assert name_source("street.jpg", 3) == "street.jpg"
     assert name_source(np.zeros((2, 2), np.uint8), 3) == "image 3 (array of shape (2, 2) and dtype uint8)"
     assert name_source(io.BytesIO()) == "file BytesIO"
+
+
+def test_a_far_larger_jpeg_is_decoded_smaller_and_looks_the_same():
+    picture = Image.fromarray(skimage.data.astronaut()).resize((2048, 2048))
+    data = encode(picture, "JPEG", quality=95)
+    assert load_image(data, least_px=300).shape == (512, 512, 3)
+    assert load_image(data, least_px=1025).shape == (2048, 2048, 3)
+    preprocess = Preprocess(64, mean=(0.5,) * 3, std=(0.5,) * 3)
+    off = preprocess.load(data).astype(int) - preprocess.load(load_image(data))
+    assert np.abs(off).mean() < 1
+    assert np.abs(off).max() < 10

@@ -96,8 +96,8 @@ def test_unreadable_photo_is_a_result_in_a_stream_and_an_error_alone(model, tmp_
         model.predict_faces(tmp_path / "broken.jpg")
     with pytest.raises(ImageError, match=r"broken\.jpg"):
         list(model.predict_photos([tmp_path / "broken.jpg"], on_error="raise"))
-    with pytest.raises(ValueError, match="on_error='skip' is unknown; use 'report' or 'raise'"):
-        model.predict_photos([], on_error="skip")
+    with pytest.raises(ValueError, match="on_error='ignore' is unknown; use 'report', 'skip' or 'raise'"):
+        model.predict_photos([], on_error="ignore")
 
 
 def test_one_path_for_many_is_refused(model):

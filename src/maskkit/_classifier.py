@@ -285,7 +285,7 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         return self._photo_reader().read_one(photo)
 
     def predict_photos(
-        self, photos: Iterable[ImageSource], *, on_error: Literal["report", "raise"] = "report"
+        self, photos: Iterable[ImageSource], *, on_error: Literal["report", "skip", "raise"] = "report"
     ) -> Iterator[PhotoResult]:
         """Find and classify the faces of many photos, a stream to a stream.
 
@@ -295,9 +295,9 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         ----------
         photos : iterable of images
             A generator will do; it may be endless.
-        on_error : {"report", "raise"}, default="report"
-            What a photo that cannot be read gives: a result with the status ``"unreadable"``, or an
-            `ImageError`.
+        on_error : {"report", "skip", "raise"}, default="report"
+            What a photo that cannot be read gives: a result with the status ``"unreadable"``; none, but a
+            `SkippedImageWarning` that names it; or an `ImageError`.
 
         Yields
         ------
@@ -305,8 +305,8 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
             One a photo, in order.
         """
         check_is_fitted(self)
-        if on_error not in ("report", "raise"):
-            raise ValueError(f"on_error={on_error!r} is unknown; use 'report' or 'raise'.")
+        if on_error not in ("report", "skip", "raise"):
+            raise ValueError(f"on_error={on_error!r} is unknown; use 'report', 'skip' or 'raise'.")
         check_not_one(photos)
         return self._photo_reader().read(photos, on_error=on_error)
 

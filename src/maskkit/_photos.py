@@ -1,6 +1,7 @@
 """Photos with any number of faces: read, detect, crop, classify, in a stream."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from maskkit._images import ImageSource, RgbImage, load_image, name_source
 from maskkit._parallel import in_batches, map_ahead
 from maskkit._results import FaceResult, PhotoResult
 from maskkit.detectors._base import Detector, Faces, check_faces
-from maskkit.exceptions import ImageError
+from maskkit.exceptions import ImageError, SkippedImageWarning
 
 # Photos whose faces share batches; bounds the memory at that many decoded photos, three times.
 _WINDOW = 8
@@ -64,11 +65,13 @@ class PhotoReader:
         # these are classified.
         found = map_ahead(self._detect, loaded, n_ahead=_WINDOW, n_workers=1)
         for window in in_batches(found, _WINDOW):
-            broken = next((index for index, (photo, _, _) in enumerate(window) if photo.error is not None), None)
-            if on_error == "raise" and broken is not None:
-                yield from self._judge(window[:broken])
-                raise window[broken][0].error  # type: ignore[misc]
-            yield from self._judge(window)
+            for result, (photo, _, _) in zip(self._judge(window), window, strict=True):
+                if photo.error is None or on_error == "report":
+                    yield result
+                elif on_error == "raise":
+                    raise photo.error
+                else:
+                    warnings.warn(f"left out: {photo.error}", SkippedImageWarning, stacklevel=2)
 
     def _judge(self, window: list["_Found"]) -> Iterator[PhotoResult]:
         crops = [crop_square(photo.image, box) for photo, faces, _ in window for box in faces.boxes_xyxy]

@@ -14,6 +14,10 @@ from maskkit._images import ImageSource, RgbImage, load_image
 Augment: TypeAlias = Callable[[RgbImage, np.random.Generator], RgbImage]
 """Gives a changed copy of an RGB uint8 (H, W, 3) image; the size may differ."""
 
+# Far larger JPEGs are decoded at a half, a quarter or an eighth of their size, at least so many times what
+# the network takes: a face that fills a quarter of the picture keeps all that the network could see.
+_DRAFT = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
@@ -48,7 +52,7 @@ class Preprocess:
         ImageError
             If the image cannot be read.
         """
-        image = load_image(source, name=name)
+        image = load_image(source, name=name, least_px=_DRAFT * self.image_size)
         if change is not None:
             image = change(image)
         size = (self.image_size, self.image_size)

@@ -143,4 +143,7 @@ def is_imagenet(weights: Weights) -> bool:
 
 def way_out_of_downloads(wanted: str) -> str:
     """Say what to do where ImageNet weights cannot be downloaded."""
-    return f"either pass weights=PATH, {wanted}, or use backbone='efficientnet_lite0', whose ImageNet weights come with pip"
+    return (
+        f"either pass weights=PATH, {wanted}, or use backbone='efficientnet_lite0', "
+        f"whose ImageNet weights come with pip"
+    )
