@@ -6,6 +6,7 @@
     ├── ImageError       an image cannot be read (also a ValueError)
     ├── DataError        a data folder does not hold what it should (also a ValueError)
     ├── WeightsError     weights are out of reach or do not fit (also a RuntimeError)
+    ├── EngineError      an engine is not installed or cannot run the network (also a RuntimeError)
     ├── PluginError      a plugin is unknown, fails to load or breaks its contract (also a LookupError)
     └── ModelFileError   a saved model or checkpoint is damaged or cannot be written (also a ValueError)
 
@@ -18,6 +19,7 @@ __all__ = [
     "ImageError",
     "DataError",
     "WeightsError",
+    "EngineError",
     "PluginError",
     "ModelFileError",
     "SkippedImageWarning",
