@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import io
 import os
 import pickle
 import tempfile
@@ -99,12 +100,14 @@ class Checkpoint:
             random[device.type] = torch.get_device_module(device).get_rng_state(device)
         states = {name: part.state_dict() for name, part in parts.items()}
         document = {"purpose": self.purpose, "parts": states, "random": random, "rest": rest}
+        content = io.BytesIO()  # torch's own way to a file hides from us why the system refuses it
+        torch.save(document, content)
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(prefix=f".{CHECKPOINT_FILE}-", dir=self.file.parent)
             try:
                 with os.fdopen(handle, "wb") as file:
-                    torch.save(document, file)
+                    file.write(content.getbuffer())
                     file.flush()
                     os.fsync(file.fileno())
                 Path(name).replace(self.file)

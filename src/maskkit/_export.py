@@ -180,7 +180,10 @@ def _write_openvino(
     model.inputs[0].get_tensor().set_names({INPUT})
     model.outputs[0].get_tensor().set_names({OUTPUT})
     file = folder / "model.xml"
-    openvino.save_model(model, file, compress_to_fp16=False)
+    try:
+        openvino.save_model(model, file, compress_to_fp16=False)
+    except RuntimeError as exc:  # all that it says of a full disk
+        raise OSError(f"OpenVINO: {exc}") from exc
     compiled = openvino.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda batch: compiled([batch])[0].copy()
 

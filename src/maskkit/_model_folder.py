@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ CONFIG_FILE = "maskkit.json"
 TENSOR_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 INT8_FILES = ("int8.xml", "int8.bin")
+
+# A history of ten thousand epochs fits in three.
+_MOST_CONFIG_BYTES = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +118,26 @@ def _fill_folder(
     int8: tuple[bytes, bytes] | None,
 ) -> None:
     stored = {
-        name: (tensor.half() if half and tensor.dtype == torch.float32 else tensor).contiguous().cpu()
+        name: (tensor.half() if half and _fits_half(tensor) else tensor).contiguous().cpu()
         for name, tensor in tensors.items()
     }
-    safetensors.torch.save_file(stored, folder / TENSOR_FILE)
+    # Its own way to a file hides from us why the system refuses it.
+    (folder / TENSOR_FILE).write_bytes(safetensors.torch.save(stored))
     for name, content in zip(INT8_FILES, int8 or (), strict=False):
         (folder / name).write_bytes(content)
+    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    # The card's is for whoever wants to know; it is prose, may be edited, and is not read by `read_model`.
     files = {
         path.name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
         for path in sorted(folder.iterdir(), key=lambda path: path.name)
     }
     document = {"format_version": FORMAT_VERSION, **asdict(config), "files": files}
     (folder / CONFIG_FILE).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+
+
+def _fits_half(tensor: torch.Tensor) -> bool:
+    """Tell whether float16 can hold it; a running variance may be beyond its 65,504."""
+    return tensor.dtype == torch.float32 and bool((tensor.abs() <= torch.finfo(torch.float16).max).all())
 
 
 def read_model(
@@ -148,39 +159,71 @@ def read_model(
         If a file is missing, damaged, of an unknown version, or not the one that was saved.
     """
     folder = Path(folder)
-    try:
-        document = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        contents = {TENSOR_FILE: (folder / TENSOR_FILE).read_bytes()}
-        if isinstance(document, dict) and INT8_FILES[0] in document.get("files", {}):
-            contents |= {name: (folder / name).read_bytes() for name in INT8_FILES}
-    except (FileNotFoundError, NotADirectoryError) as exc:
-        raise ModelFileError(
-            f"{folder}: is no model of maskkit ({Path(exc.filename).name} is missing); pass a folder that save() wrote."
-        ) from exc
-    except (OSError, ValueError) as exc:
-        raise ModelFileError(f"{folder}: cannot be read ({exc}).") from exc
-    version = document.get("format_version") if isinstance(document, dict) else None
-    if version != FORMAT_VERSION:
-        raise ModelFileError(
-            f"{folder / CONFIG_FILE}: has format version {version!r}, this maskkit reads {FORMAT_VERSION}; "
-            f"upgrade maskkit or save the model again."
-        )
-    fields = ModelConfig.__dataclass_fields__
-    missing = [name for name in (*fields, "files") if name not in document]
-    if missing:
-        raise ModelFileError(f"{folder / CONFIG_FILE}: lacks {', '.join(missing)}; save the model again.")
+    document = _read_document(folder / CONFIG_FILE)
+    names = [TENSOR_FILE, *(name for name in INT8_FILES if name in document["files"])]
+    contents = {name: _read_file(folder / name) for name in names}
     for name, data in contents.items():
-        sha256 = hashlib.sha256(data).hexdigest()
-        wanted = document["files"].get(name, {}).get("sha256")
-        if sha256 != wanted:
-            raise ModelFileError(
-                f"{folder / name}: is damaged or was changed (its SHA-256 is {sha256[:12]}..., "
-                f"{str(wanted)[:12]}... was saved); copy the model again."
-            )
+        _check_digest(folder / name, data, document["files"].get(name))
     try:
         tensors = safetensors.torch.load(contents[TENSOR_FILE])
     except Exception as exc:  # the reader's own error type is not public
         raise ModelFileError(f"{folder / TENSOR_FILE}: is no safetensors file ({exc}).") from exc
     widened = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-    int8 = (contents[INT8_FILES[0]], contents[INT8_FILES[1]]) if len(contents) > 1 else None
-    return ModelConfig(**{name: document[name] for name in fields}), widened, int8
+    if not all(tensor.isfinite().all() for tensor in widened.values()):
+        raise ModelFileError(f"{folder / TENSOR_FILE}: holds weights that are no numbers; train the model again.")
+    int8 = tuple(contents[name] for name in INT8_FILES if name in contents)
+    if len(int8) == 1:
+        raise ModelFileError(f"{folder}: lists one of {' and '.join(INT8_FILES)}; save the model again.")
+    fields = ModelConfig.__dataclass_fields__
+    return ModelConfig(**{name: document[name] for name in fields}), widened, int8 or None  # type: ignore[return-value]
+
+
+def _read_document(file: Path) -> dict[str, Any]:
+    """Read the JSON of a model and check that it has each field, of its type."""
+    try:
+        document = json.loads(_read_file(file, most_bytes=_MOST_CONFIG_BYTES).decode("utf-8"))
+    except (ValueError, RecursionError) as exc:
+        raise ModelFileError(f"{file}: cannot be read ({exc}); want the JSON that save() wrote.") from exc
+    version = document.get("format_version") if isinstance(document, dict) else None
+    if version != FORMAT_VERSION or isinstance(version, bool):
+        raise ModelFileError(
+            f"{file}: has format version {version!r}, this maskkit reads {FORMAT_VERSION}; "
+            f"upgrade maskkit or save the model again."
+        )
+    kinds = {**dict.fromkeys(ModelConfig.__dataclass_fields__, dict), "classes": list, "files": dict}
+    missing = [name for name in kinds if name not in document]
+    if missing:
+        raise ModelFileError(f"{file}: lacks {', '.join(missing)}; save the model again.")
+    for name, kind in kinds.items():
+        if not isinstance(document[name], kind):
+            raise ModelFileError(
+                f"{file}: {name} is a {type(document[name]).__name__}, want a {kind.__name__}; save the model again."
+            )
+    return document
+
+
+def _read_file(file: Path, *, most_bytes: int | None = None) -> bytes:
+    """Read a regular file; a pipe, which might never end, is none."""
+    try:
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ModelFileError(f"{file}: is no regular file; pass a folder that save() wrote.")
+        if most_bytes is not None and status.st_size > most_bytes:
+            raise ModelFileError(f"{file}: has {status.st_size:,} bytes, more than any model's ({most_bytes:,}).")
+        return file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise ModelFileError(
+            f"{file.parent}: is no model of maskkit ({file.name} is missing); pass a folder that save() wrote."
+        ) from exc
+    except (OSError, ValueError) as exc:  # ValueError: a null character in the name
+        raise ModelFileError(f"{file}: cannot be read ({exc}).") from exc
+
+
+def _check_digest(file: Path, data: bytes, entry: Any) -> None:
+    sha256 = hashlib.sha256(data).hexdigest()
+    wanted = entry.get("sha256") if isinstance(entry, dict) else None
+    if sha256 != wanted:
+        raise ModelFileError(
+            f"{file}: is damaged or was changed (its SHA-256 is {sha256[:12]}..., "
+            f"{str(wanted)[:12]}... was saved); copy the model again."
+        )

@@ -2,26 +2,31 @@
 
 import os
 import platform
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from sklearn.utils import check_scalar
 
 from maskkit import _plugins
 from maskkit._card import write_card
-from maskkit._embedder import FaceEmbedder, make_embedder
+from maskkit._embedder import make_embedder
 from maskkit._head import TransferHead
 from maskkit._model_folder import CONFIG_FILE, ModelConfig, read_model, write_model
+from maskkit._params import check_params
 from maskkit._preprocess import Preprocess
-from maskkit.exceptions import ModelFileError
-
-Network = TypeVar("Network", bound=nn.Module)
+from maskkit.exceptions import ModelFileError, PluginError
 
 _PRETRAINED = Path(__file__).parent / "pretrained"
+
+# Backbones take some hundred pixels; a picture of a million would be a way to fill anybody's memory.
+_LARGEST_PX = 4096
 
 # Parameters that say nothing of the model, but of the machine that it was trained on.
 _OF_THE_MACHINE = ("device", "engine", "cache", "batch_size", "checkpoint", "verbose")
@@ -82,20 +87,39 @@ def load(cls: Any, folder: str | os.PathLike[str], **params: Any) -> Any:
             f"it takes {', '.join(_PREDICTION_PARAMETERS)}."
         )
     config, tensors, int8 = read_model(folder)
-    try:
-        classifier = cls(**_restore_params(config) | params)
-        classifier.classes_ = np.array(config.classes)
+    with _fitting_together(folder):
+        # What the caller chooses anew is not made first: its plugin may not be installed here.
+        classifier = cls(**_restore_params(config, without=params))
+        check_params(classifier)
+        classifier.classes_ = _restore_classes(config.classes)
+        if "detector" not in params:
+            classifier.detector_ = _plugins.resolve("detectors", classifier.detector)
+        backbone = _plugins.resolve("backbones", classifier.backbone)
+        preprocess = _restore_preprocess(config.preprocess)
+        network = backbone.build(None)
+        network.load_state_dict(_of_part(tensors, "backbone."))
+        classifier.head_ = _restore_head(classifier, config, _of_part(tensors, "head."))
+        _restore_record(classifier, config.training)
+    check_params(classifier.set_params(**params))
+    if "detector" in params:
         classifier.detector_ = _plugins.resolve("detectors", classifier.detector)
-        classifier.embedder_ = _load_embedder(classifier, config, tensors)
-        classifier.embedder_.quantized_ = int8
-        classifier.head_ = _load_head(classifier, config, tensors)
-        classifier.history_ = config.training["history"]
-        classifier.fine_tuned_ = config.training["fine_tuned"]
-        classifier.class_counts_ = np.array(config.training["class_counts"])
-    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as exc:
-        raise ModelFileError(f"{folder}: does not fit together ({exc}); save the model again.") from exc
+    embedder = make_embedder(classifier.get_params(deep=False))
+    classifier.embedder_ = embedder.adopt(backbone, network.eval(), preprocess)
+    classifier.embedder_.quantized_ = int8
     classifier.model_name_ = Path(folder).resolve().name
     return classifier
+
+
+@contextmanager
+def _fitting_together(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn whatever is raised while a model is put together into one error that names it."""
+    try:
+        yield
+    except PluginError as exc:
+        raise ModelFileError(f"{folder}: needs what is not here: {exc}") from exc
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RuntimeError, MemoryError) as exc:
+        reason = f"{type(exc).__name__}: {' '.join(str(exc).split())}"[:300]
+        raise ModelFileError(f"{folder}: does not fit together ({reason}); save the model again.") from exc
 
 
 def list_pretrained() -> list[str]:
@@ -168,35 +192,59 @@ def _from_plain(params: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _restore_params(config: ModelConfig) -> dict[str, Any]:
+def _restore_params(config: ModelConfig, *, without: Collection[str]) -> dict[str, Any]:
     plugins: dict[str, Any] = {}
     for group, field in (("backbones", "backbone"), ("detectors", "detector")):
         described = getattr(config, field)
         spec, params = described["spec"], described["params"]
-        plugins[field] = _plugins.load(group, spec, **params) if params else spec  # type: ignore[arg-type]
+        if field not in without:
+            plugins[field] = _plugins.load(group, spec, **params) if params else spec  # type: ignore[arg-type]
     head = {name: value for name, value in _from_plain(config.head).items() if name != "n_features"}
     params = {name: value for name, value in _from_plain(config.params).items() if name not in _OF_THE_MACHINE}
     return {**params, **plugins, "head": TransferHead(**head | {"device": "auto"})}
 
 
-def _load_embedder(classifier: Any, config: ModelConfig, tensors: dict[str, torch.Tensor]) -> FaceEmbedder:
-    backbone = _plugins.resolve("backbones", classifier.backbone)
-    settings = config.preprocess
+def _restore_classes(labels: list[Any]) -> NDArray[Any]:
+    classes = np.array(labels)
+    if classes.ndim != 1 or classes.dtype.kind not in "Uifb" or len(classes) < 2 or classes.tolist() != labels:
+        raise ValueError(f"classes are {str(labels)[:80]}, want two or more words or numbers")
+    if not np.array_equal(classes, np.unique(classes)):
+        raise ValueError(f"classes are {str(labels)[:80]}, want them sorted, each once")
+    return classes
+
+
+def _restore_preprocess(settings: dict[str, Any]) -> Preprocess:
     preprocess = Preprocess(settings["image_size"], tuple(settings["mean"]), tuple(settings["std"]))
-    network = _fill(backbone.build(None), tensors, "backbone.")
-    return make_embedder(classifier.get_params(deep=False)).adopt(backbone, network, preprocess)
+    check_scalar(preprocess.image_size, "image_size", int, min_val=8, max_val=_LARGEST_PX)
+    for name in ("mean", "std"):
+        values = np.array(getattr(preprocess, name), dtype=np.float64)
+        if values.shape != (3,) or not np.isfinite(values).all() or (name == "std" and (values <= 0).any()):
+            raise ValueError(f"{name} is {values.tolist()}, want three numbers, R, G, B")
+    return preprocess
 
 
-def _load_head(classifier: Any, config: ModelConfig, tensors: dict[str, torch.Tensor]) -> TransferHead:
+def _restore_head(classifier: Any, config: ModelConfig, tensors: dict[str, torch.Tensor]) -> TransferHead:
     head = TransferHead(**classifier.head.get_params())
+    check_params(head)
     head.classes_ = classifier.classes_
     head.n_features_in_ = config.head["n_features"]
-    head.network_ = _fill(head.build(head.n_features_in_, len(head.classes_)), tensors, "head.")
+    with torch.device("meta"):  # takes no memory, however many units a file speaks of
+        network = head.build(head.n_features_in_, len(head.classes_))
+    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
+    head.network_ = network.eval()
     head.history_ = config.training["history"]
     return head
 
 
-def _fill(network: Network, tensors: dict[str, torch.Tensor], prefix: str) -> Network:
-    state = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    network.load_state_dict(state)
-    return network.eval()
+def _restore_record(classifier: Any, training: dict[str, Any]) -> None:
+    """Tell of the training what was told when it ended."""
+    counts, history = np.array(training["class_counts"]), training["history"]
+    if counts.shape != classifier.classes_.shape or counts.dtype.kind != "i":
+        raise ValueError(f"class_counts are {str(training['class_counts'])[:80]}, want a number for each class")
+    if not isinstance(history, list) or not isinstance(training["fine_tuned"], bool):
+        raise ValueError("history is no list or fine_tuned neither true nor false")
+    classifier.class_counts_, classifier.history_, classifier.fine_tuned_ = counts, history, training["fine_tuned"]
+
+
+def _of_part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

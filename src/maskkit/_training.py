@@ -2,8 +2,8 @@
 
 import copy
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeAlias
 
 import torch
@@ -101,9 +101,12 @@ def train(
         history = saved["history"]
     n_done = len(history)
     processes.check_alike({"checkpoint": n_done})
-    with TrainingProgress(
-        n_epochs, n_items, n_epochs_done=n_done, verbose=verbose if processes.is_main else 0
-    ) as progress:
+    with (
+        _telling_what_is_kept(checkpoint, history, int(n_epochs)),
+        TrainingProgress(
+            n_epochs, n_items, n_epochs_done=n_done, verbose=verbose if processes.is_main else 0
+        ) as progress,
+    ):
         for epoch in range(n_done, int(n_epochs)):
             if best.is_over():
                 break
@@ -139,6 +142,22 @@ def train(
     best.restore(network)
     network.eval()
     return history
+
+
+@contextmanager
+def _telling_what_is_kept(checkpoint: Checkpoint | None, history: History, n_epochs: int) -> Iterator[None]:
+    """Add to a Ctrl-C where training can go on."""
+    try:
+        yield
+    except KeyboardInterrupt as exc:
+        done = f"interrupted after {len(history)} of {n_epochs} epochs"
+        if checkpoint is None:
+            exc.add_note(f"{done}; nothing is kept. With checkpoint=DIR, every epoch would be.")
+        elif history:
+            exc.add_note(f"{done}, which are kept in {checkpoint.file}; the same fit goes on from there.")
+        else:
+            exc.add_note(f"{done}; nothing to keep yet.")
+        raise
 
 
 def _evaluate(

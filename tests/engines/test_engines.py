@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -150,7 +152,7 @@ def test_int8_of_a_model_that_has_none_says_how_to_get_it(faces):
 def compile_once(tmp_path, monkeypatch):
     """Compile a tiny model through the cache; tell how often it was built."""
     monkeypatch.setenv("MASKKIT_CACHE", str(tmp_path / "cache"))
-    from maskkit._openvino import openvino
+    from maskkit._openvino import _RECENT, openvino
 
     calls = []
 
@@ -159,7 +161,9 @@ def compile_once(tmp_path, monkeypatch):
         parameter = openvino.opset13.parameter([1], np.float32)
         return openvino.Model([openvino.opset13.multiply(parameter, np.float32([2]))], [parameter])
 
-    def run():
+    def run(as_another_process=True):
+        if as_another_process:
+            _RECENT.clear()
         compiled = compile_model(build, key="twice", settings={"PERFORMANCE_HINT": "LATENCY"})
         assert compiled([np.float32([21])])[0].tolist() == [42]
         return len(calls)
@@ -170,6 +174,13 @@ def compile_once(tmp_path, monkeypatch):
 def test_compiled_model_is_kept_for_the_next_process(compile_once):
     run, _ = compile_once
     assert [run(), run()] == [1, 1]
+
+
+def test_compiled_model_serves_the_fits_that_follow(compile_once):
+    run, folder = compile_once
+    run()
+    shutil.rmtree(folder)
+    assert run(as_another_process=False) == 1
 
 
 def test_damaged_compiled_model_is_made_anew(compile_once):

@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(1)
     except SystemExit as exc:
         if exc.code == INTERRUPTED:
-            print("maskkit: interrupted", file=sys.stderr)
+            print(f"maskkit: {_describe_interruption(exc)}", file=sys.stderr)
         raise
     except Exception as exc:  # the last line of defence: shown in one line, or whole with --debug
         if debug:
@@ -77,6 +77,14 @@ def _describe(exc: Exception) -> str:
     if isinstance(exc, OSError) and exc.filename is not None:
         return f"{exc.filename}: {exc.strerror}"
     return " ".join(str(exc).split()) or type(exc).__name__
+
+
+def _describe_interruption(exc: BaseException) -> str:
+    """Find what the work that was interrupted has to say; typer wraps it."""
+    cause: BaseException | None = exc
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__cause__ or cause.__context__
+    return " ".join(getattr(cause, "__notes__", ["interrupted"]))
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:
