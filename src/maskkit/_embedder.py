@@ -1,6 +1,7 @@
 """FaceEmbedder: images to features, with a frozen backbone."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +27,7 @@ from maskkit._locate import SMALL_FACE, Box, cut, find_small_face
 from maskkit._parallel import in_batches, map_ahead
 from maskkit._params import check_params
 from maskkit._preprocess import Preprocess
-from maskkit.backbones._base import Backbone, Weights
+from maskkit.backbones._base import Backbone, Weights, build_network, check_features
 from maskkit.detectors import CenterFaceDetector
 from maskkit.engines import Engine, Quantized, check_engine, make_engine, quantize, resolve_engine
 
@@ -158,7 +159,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         open_cache(self.cache)
         backbone = _plugins.resolve("backbones", self.backbone)
         with seeded(int(check_random_state(self.random_state).randint(2**31 - 1))):
-            network = backbone.build(self.weights)
+            network = build_network(backbone, self.weights)
         size = self.image_size or backbone.image_size
         return self.adopt(backbone, network, Preprocess(size, tuple(backbone.mean), tuple(backbone.std)))
 
@@ -272,7 +273,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             new = [item for item in batch if item.features is None and not item.is_repeated]
             if new:
                 pixels = np.stack([item.pixels for item in new if item.pixels is not None])
-                for item, features in zip(new, engine.compute(pixels), strict=True):
+                for item, features in zip(new, self._compute(engine, pixels), strict=True):
                     item.features = features
             return batch
 
@@ -287,15 +288,24 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
                 if item.features is None and item.pixels is not None:
                     # Of an image that came shortly before; unless the cache is too small to hold it that long.
                     found = cache.get(item.key) if cache is not None else None
-                    item.features = engine.compute(item.pixels[None])[0] if found is None else found
+                    item.features = self._compute(engine, item.pixels[None])[0] if found is None else found
             features = np.stack([item.features for item in batch if item.features is not None])
             is_final = augmented or not engine.is_rounded
             yield Embedded(features, None if is_final else partial(self._refine, batch, are_crops))
 
     def _refine(self, batch: "list[_Item]", are_crops: bool, rows: Sequence[int]) -> NDArray[np.float32]:
-        images = [(batch[row].source, batch[row].name) for row in rows]
-        pixels = [self._load(image, are_crops=are_crops) for image in images]
-        return self._engine_of("float32").compute(np.stack(pixels))
+        # What came out of the cache has to be read again.
+        pixels = [
+            self._load((item.source, item.name), are_crops=are_crops) if item.pixels is None else item.pixels
+            for item in (batch[row] for row in rows)
+        ]
+        return self._compute(self._engine_of("float32"), np.stack(pixels))
+
+    def _compute(self, engine: Engine, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with _plugins.naming("backbones", self.backbone_, "its network"):
+            features = engine.compute(pixels)
+        check_features(features, self.backbone_, len(pixels))
+        return features
 
     @property
     def engine_(self) -> Engine:
@@ -309,7 +319,8 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
     def _engine_of(self, precision: str) -> Engine:
         check_engine(self.engine, self.device, precision)
-        key = (self.engine, str(resolve_device(self.device)), precision)
+        # A process that was forked makes its own: threads that compute stay behind.
+        key = (str(os.getpid()), self.engine, str(resolve_device(self.device)), precision)
         if key not in self._engines:
             self._engines[key] = make_engine(
                 self.network_,

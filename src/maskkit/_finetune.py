@@ -26,7 +26,7 @@ from maskkit._synthetic import Painter
 from maskkit._targets import split_rows
 from maskkit._training import Batch, History, train
 from maskkit._views import TrainingViews
-from maskkit.backbones._base import Backbone
+from maskkit.backbones._base import Backbone, try_network
 from maskkit.detectors._base import Detector
 
 WEIGHT_DECAY = 0.05
@@ -125,6 +125,7 @@ def fine_tune(
         device = processes.device
     precision = resolve_precision("auto" if embedder.precision == "int8" else embedder.precision, device)
     preprocess = embedder.preprocess_
+    try_network(embedder.network_, embedder.backbone_, preprocess.image_size)
     targets = head.initialise(embedder.backbone_.n_features, y)
     rows, held_out = np.arange(len(y)), np.array([], dtype=np.int64)
     if early_stopping:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from maskkit._parallel import thread_limit
+from maskkit._parallel import compute_alone_after_fork, in_forked_child, thread_limit
 from maskkit._user_cache import read_checked, user_cache, write_checked
 
 __all__ = ["compile_model", "import_untracked", "openvino"]
@@ -48,6 +48,15 @@ _N_RECENT = 4
 _RECENT_LOCK = threading.Lock()
 
 
+def _forget() -> None:
+    global _RECENT_LOCK
+    _RECENT_LOCK = threading.Lock()
+    _RECENT.clear()
+
+
+in_forked_child(_forget)
+
+
 def compile_model(
     build: Callable[[], Any],
     *,
@@ -72,6 +81,7 @@ def compile_model(
     -------
     compiled : openvino.CompiledModel
     """
+    compute_alone_after_fork()
     if (n_threads := thread_limit()) is not None:
         settings = {**settings, "INFERENCE_NUM_THREADS": str(n_threads)}
     processor = _CORE.get_property("CPU", "FULL_DEVICE_NAME")

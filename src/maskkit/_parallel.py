@@ -1,9 +1,10 @@
-"""Work done ahead in threads, results in order."""
+"""Work done ahead in threads, results in order; and how many threads there are."""
 
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -31,6 +32,22 @@ def limit_threads(n_threads: int) -> None:
 def thread_limit() -> int | None:
     """Give what `limit_threads` set; None where it set nothing."""
     return _n_threads
+
+
+def in_forked_child(action: Callable[[], None]) -> None:
+    """Do something first in every process that is forked from this one; nothing where there is no fork."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=action)
+
+
+@cache
+def compute_alone_after_fork() -> None:
+    """From now on, let processes that are forked from this one compute in one thread.
+
+    To be called before anything is computed: threads do not survive a fork, and what OpenMP, under torch, and
+    OpenVINO remember of theirs they would wait for, for ever.
+    """
+    in_forked_child(lambda: limit_threads(1))
 
 
 def map_ahead(

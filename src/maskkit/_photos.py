@@ -12,9 +12,10 @@ from maskkit._crops import crop_square
 from maskkit._decision import DecisionRule
 from maskkit._images import ImageSource, RgbImage, load_image, name_source
 from maskkit._parallel import in_batches, map_ahead
+from maskkit._plugins import naming
 from maskkit._results import FaceResult, PhotoResult
 from maskkit.detectors._base import Detector, Faces, check_faces
-from maskkit.exceptions import ImageError, SkippedImageWarning
+from maskkit.exceptions import ImageError, PluginError, SkippedImageWarning
 
 # Photos whose faces share batches; bounds the memory at that many decoded photos, three times.
 _WINDOW = 8
@@ -52,11 +53,11 @@ class PhotoReader:
         self.detector_name = detector_name
 
     def read_one(self, photo: ImageSource) -> PhotoResult:
-        """Give the result of a photo; raises `ImageError` if it cannot be read."""
-        loaded = _load((None, photo))
-        if loaded.error is not None:
-            raise loaded.error
-        return next(self._judge([self._detect(loaded)]))
+        """Give the result of a photo; raises `ImageError` if it cannot be read, `PluginError` if detection fails."""
+        found = self._detect(_load((None, photo)))
+        if found.photo.error is not None:
+            raise found.photo.error
+        return next(self._judge([found]))
 
     def read(self, photos: Iterable[ImageSource], *, on_error: str) -> Iterator[PhotoResult]:
         """Yield a result a photo, in order; takes few photos ahead."""
@@ -97,7 +98,12 @@ class PhotoReader:
         if photo.error is not None:
             return _Found(photo, _NO_FACES, 0.0)
         start = time.perf_counter()
-        faces = check_faces(self.detector.detect(photo.image), self.detector_name)
+        try:
+            with naming("detectors", self.detector_name, "detect()", photo.name):
+                found = self.detector.detect(photo.image)
+            faces = check_faces(found, self.detector_name, photo.image)
+        except PluginError as exc:  # it may be this photo alone that somebody's detector cannot bear
+            return _Found(photo._replace(error=exc), _NO_FACES, 0.0)
         return _Found(photo, _fit_to_image(faces, photo.image), (time.perf_counter() - start) * 1000)
 
     def _face(self, index: int, faces: Faces, row: NDArray[np.floating[Any]]) -> FaceResult:
@@ -121,7 +127,7 @@ class _Photo(NamedTuple):
     source: ImageSource
     name: str
     image: RgbImage
-    error: ImageError | None
+    error: ImageError | PluginError | None
     read_ms: float
 
 

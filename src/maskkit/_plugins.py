@@ -4,10 +4,12 @@ Built-in plugins come through the same door as anybody's: entry points of the gr
 ``maskkit.backbones``, ``maskkit.detectors`` and ``maskkit.reporters``.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, TypeAlias
 
-from maskkit.exceptions import PluginError
+from maskkit.exceptions import MaskkitError, PluginError
 
 Group: TypeAlias = Literal["backbones", "detectors", "reporters"]
 
@@ -106,6 +108,35 @@ def name_of(group: Group, plugin: Any) -> str:
         f"{type(plugin).__name__} is not installed as a plugin; declare the entry point "
         f"maskkit.{group} = '{path}' in its package."
     )
+
+
+@contextmanager
+def naming(group: Group, plugin: Any, doing: str, to: str = "") -> Iterator[None]:
+    """Name the plugin in whatever it raises; what maskkit raises, and want of memory, says enough already.
+
+    Parameters
+    ----------
+    group : {"backbones", "detectors", "reporters"}
+    plugin : object or str
+        The instance, or what it is called.
+    doing : str
+        What it was asked, such as ``"detect()"``.
+    to : str
+        With what, such as the name of a photo.
+
+    Raises
+    ------
+    PluginError
+        In place of what is raised within.
+    """
+    try:
+        yield
+    except (MaskkitError, MemoryError):
+        raise
+    except Exception as exc:  # somebody else's code may raise anything; it is named, not hidden
+        called = plugin if isinstance(plugin, str) else type(plugin).__name__
+        reason = f"{type(exc).__name__}: {' '.join(str(exc).split())}".removesuffix(": ")
+        raise PluginError(f"{group[:-1]} {called}: {doing} failed{to and f' on {to}'} ({reason}).") from exc
 
 
 def _entries(group: Group) -> dict[str, EntryPoint]:

@@ -21,6 +21,7 @@ from maskkit._head import TransferHead
 from maskkit._model_folder import CONFIG_FILE, ModelConfig, read_model, write_model
 from maskkit._params import check_params
 from maskkit._preprocess import Preprocess
+from maskkit.backbones._base import build_network
 from maskkit.exceptions import ModelFileError, PluginError
 
 _PRETRAINED = Path(__file__).parent / "pretrained"
@@ -96,7 +97,7 @@ def load(cls: Any, folder: str | os.PathLike[str], **params: Any) -> Any:
             classifier.detector_ = _plugins.resolve("detectors", classifier.detector)
         backbone = _plugins.resolve("backbones", classifier.backbone)
         preprocess = _restore_preprocess(config.preprocess)
-        network = backbone.build(None)
+        network = build_network(backbone, None)
         network.load_state_dict(_of_part(tensors, "backbone."))
         classifier.head_ = _restore_head(classifier, config, _of_part(tensors, "head."))
         _restore_record(classifier, config.training)

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from maskkit._checkpoint import Checkpoint, Stateful
 from maskkit._devices import autocast
-from maskkit._parallel import in_batches
+from maskkit._parallel import compute_alone_after_fork, in_batches
 from maskkit._processes import Processes
 from maskkit._progress import TrainingProgress
 
@@ -83,6 +83,7 @@ def train(
     history : list of dict
         A record an epoch.
     """
+    compute_alone_after_fork()
     processes = processes or Processes()
     device = next(network.parameters()).device
     rates = [group["lr"] for group in optimizer.param_groups]

@@ -14,6 +14,8 @@ Wrong arguments raise plain ``ValueError`` and ``TypeError``; an unfitted model 
 scikit-learn's ``NotFittedError``.
 """
 
+from typing import Any
+
 __all__ = [
     "MaskkitError",
     "ImageError",
@@ -47,7 +49,15 @@ class EngineError(MaskkitError, RuntimeError):
 
 
 class PluginError(MaskkitError, LookupError):
-    """A plugin is unknown, fails to load or breaks its contract; the message names it."""
+    """A plugin is unknown, fails to load or breaks its contract; the message names it.
+
+    Attributes
+    ----------
+    evaluation : object or None
+        What was measured, if it is a reporter of `evaluate` that failed: nothing is lost.
+    """
+
+    evaluation: Any = None
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""

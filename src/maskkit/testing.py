@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw
 from sklearn.base import BaseEstimator
 from torch import nn
 
 from maskkit._images import RgbImage
-from maskkit.backbones._base import Backbone, Weights
+from maskkit._plugins import naming
+from maskkit.backbones._base import Backbone, Weights, build_network, try_network
 from maskkit.detectors._base import Detector, Faces, check_faces
 from maskkit.exceptions import PluginError
 from maskkit.reporters._base import Reporter
@@ -135,12 +135,18 @@ def check_detector(detector: Detector) -> None:
     ]
     for image in images:
         before = image.copy()
-        faces = check_faces(detector.detect(image), name)
-        again = check_faces(detector.detect(image), name)
+        faces, again = (_detect(detector, image) for _ in range(2))
         if not np.array_equal(image, before):
             raise PluginError(f"detector {name}: detect() changed the image; work on a copy.")
         if not (np.array_equal(faces.boxes_xyxy, again.boxes_xyxy) and np.array_equal(faces.scores, again.scores)):
             raise PluginError(f"detector {name}: detect() gave two answers for one image; want the same each time.")
+
+
+def _detect(detector: Detector, image: RgbImage) -> Faces:
+    height, width = image.shape[:2]
+    with naming("detectors", detector, "detect()", f"an image of {width} x {height} px"):
+        faces = detector.detect(image)
+    return check_faces(faces, type(detector).__name__, image)
 
 
 def check_backbone(backbone: Backbone) -> None:
@@ -160,20 +166,7 @@ def check_backbone(backbone: Backbone) -> None:
             raise PluginError(
                 f"backbone {name}: {member} is {getattr(backbone, member)!r}; want three numbers, R, G, B."
             )
-    network = backbone.build(None)
-    if not isinstance(network, nn.Module):
-        raise PluginError(f"backbone {name}: build() gave {type(network).__name__}; want a torch.nn.Module.")
-    network.eval()
-    size = backbone.image_size
-    with torch.inference_mode():
-        features = network(torch.zeros(2, 3, size, size))
-    if tuple(features.shape) != (2, backbone.n_features):
-        raise PluginError(
-            f"backbone {name}: gave features of shape {tuple(features.shape)} for 2 images; "
-            f"want (2, {backbone.n_features})."
-        )
-    if not torch.isfinite(features).all():
-        raise PluginError(f"backbone {name}: gave NaN or infinite features for black images; want finite ones.")
+    try_network(build_network(backbone, None), backbone, backbone.image_size)
 
 
 def check_reporter(reporter: Reporter) -> None:
@@ -192,7 +185,8 @@ def check_reporter(reporter: Reporter) -> None:
     faces, labels = make_faces(8)
     evaluation = evaluate(_Fake(), faces, labels, n_resamples=20)
     before = evaluation.to_dict()
-    written: Any = reporter.report(evaluation)
+    with naming("reporters", reporter, "report()"):
+        written: Any = reporter.report(evaluation)
     if written is not None and not (isinstance(written, Path) and written.exists()):
         raise PluginError(f"reporter {name}: report() gave {written!r}; want None or the Path of what was written.")
     if evaluation.to_dict() != before:

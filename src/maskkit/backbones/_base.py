@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
 from torch import nn
 
-from maskkit.exceptions import WeightsError
+from maskkit._plugins import naming
+from maskkit.exceptions import PluginError, WeightsError
 
 Weights: TypeAlias = str | os.PathLike[str] | None
 """``"imagenet"``, the path of a state dict, or None for random values."""
@@ -57,6 +59,59 @@ class Backbone(Protocol):
             If the weights cannot be had or do not fit.
         """
         ...
+
+
+def build_network(backbone: Backbone, weights: Weights) -> nn.Module:
+    """Have a backbone make its network.
+
+    Raises
+    ------
+    WeightsError
+        If the weights cannot be had or do not fit.
+    PluginError
+        If it fails otherwise, or makes something else.
+    """
+    with naming("backbones", backbone, "build()"):
+        network = backbone.build(weights)
+    if not isinstance(network, nn.Module):
+        raise PluginError(
+            f"backbone {type(backbone).__name__}: build() gave {type(network).__name__}; want a torch.nn.Module."
+        )
+    return network
+
+
+def check_features(features: Any, backbone: Backbone, n_images: int) -> None:
+    """Check what a backbone's network gave.
+
+    Raises
+    ------
+    PluginError
+        If it is no array or tensor, or the shape or a value is wrong.
+    """
+    name = type(backbone).__name__
+    shape = tuple(getattr(features, "shape", ()))
+    if shape != (n_images, backbone.n_features):
+        raise PluginError(
+            f"backbone {name}: gave features of shape {shape} for {n_images} images; "
+            f"want ({n_images}, {backbone.n_features})."
+        )
+    # A sum is NaN or infinite if anything in it is, and takes a tenth of the time; large numbers may overflow it.
+    if not np.isfinite(features.sum()) and not np.isfinite(np.asarray(features)).all():
+        raise PluginError(f"backbone {name}: gave NaN or infinite features; want finite ones.")
+
+
+def try_network(network: nn.Module, backbone: Backbone, image_size: int) -> None:
+    """Show a network two black images and check what it gives.
+
+    Raises
+    ------
+    PluginError
+        If it fails, or gives something else than features.
+    """
+    device = next((parameter.device for parameter in network.parameters()), None)
+    with naming("backbones", backbone, "its network"), torch.inference_mode():
+        features = network.eval()(torch.zeros(2, 3, image_size, image_size, device=device))
+    check_features(features.float().cpu().numpy() if isinstance(features, torch.Tensor) else features, backbone, 2)
 
 
 def read_state_dict(path: str | os.PathLike[str]) -> StateDict:

@@ -14,7 +14,7 @@ from maskkit._classifier import MaskClassifier
 from maskkit._crops import crop_square
 from maskkit._images import load_image
 from maskkit._labels import index_labels
-from maskkit.backbones._base import Backbone, Weights
+from maskkit.backbones._base import Backbone, Weights, build_network
 from maskkit.datasets import AnnotatedPhoto
 from maskkit.exceptions import WeightsError
 
@@ -130,7 +130,7 @@ def find_networks(names: Sequence[str], weights: Weights) -> tuple[tuple[Network
     for name in names:
         backbone, filled = _plugins.resolve("backbones", name), weights
         try:
-            backbone.build(weights)
+            build_network(backbone, weights)
         except WeightsError:
             if weights != "imagenet":
                 raise

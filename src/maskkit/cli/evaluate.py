@@ -63,6 +63,7 @@ def evaluate(
     """
     from maskkit import evaluation
     from maskkit._plugins import resolve
+    from maskkit.evaluation._report import report_to
 
     # Whatever can be wrong with the question is found before the answer is computed.
     limits = [_parse_limit(text) for text in fail_under or ()]
@@ -99,10 +100,8 @@ def evaluate(
             print(json_module.dumps(row))
     else:
         print_json(result.to_dict())
-    for taker in takers:
-        written = taker.report(result)
-        if written is not None:
-            typer.echo(f"written: {written}", err=True)
+    for written in report_to(takers, result):
+        typer.echo(f"written: {written}", err=True)
     missed = [
         f"{name} {metrics[name].value:.4f} < {limit:g}" for name, limit in limits if not metrics[name].value >= limit
     ]

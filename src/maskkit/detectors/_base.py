@@ -54,7 +54,7 @@ class Detector(Protocol):
         ...
 
 
-def check_faces(faces: Any, detector: str) -> Faces:
+def check_faces(faces: Any, detector: str, image: RgbImage) -> Faces:
     """Check what a detector gave, and give it with the right dtypes.
 
     Parameters
@@ -63,11 +63,13 @@ def check_faces(faces: Any, detector: str) -> Faces:
         Any object with `boxes_xyxy` and `scores`, and `landmarks` or not.
     detector : str
         What an error calls the detector.
+    image : ndarray of shape (H, W, 3), uint8
+        The image that it was shown.
 
     Raises
     ------
     PluginError
-        If members are missing, shapes disagree, values are not finite, or a box is turned over.
+        If members are missing, shapes disagree, values are not finite, or a box is turned over or outside the image.
     """
     try:
         boxes = np.asarray(faces.boxes_xyxy, dtype=np.float32)
@@ -94,5 +96,12 @@ def check_faces(faces: Any, detector: str) -> Faces:
     if (boxes[:, 2:] <= boxes[:, :2]).any():
         raise PluginError(
             f"detector {detector}: a box has right <= left or bottom <= top; want left, top, right, bottom."
+        )
+    height, width = image.shape[:2]
+    outside = (boxes[:, :2] >= (width, height)).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1)
+    if outside.any():
+        raise PluginError(
+            f"detector {detector}: the box {boxes[outside][0].round(1).tolist()} lies outside the image of "
+            f"{width} x {height} px; want pixels of that image."
         )
     return Faces(boxes, scores, landmarks)

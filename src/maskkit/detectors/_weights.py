@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
+from maskkit._parallel import in_forked_child
 from maskkit.exceptions import WeightsError
 
 Network = TypeVar("Network")
@@ -32,10 +33,16 @@ def load_once(load: Callable[[str], Network]) -> Callable[[str], Network]:
     cached = lru_cache(maxsize=2)(load)
     lock = Lock()
 
+    def forget() -> None:
+        nonlocal lock
+        lock = Lock()
+        cached.cache_clear()
+
     def loaded(path: str) -> Network:
         with lock:
             return cached(path)
 
+    in_forked_child(forget)
     return loaded
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from maskkit._devices import has_fast_bfloat16, resolve_device, resolve_precision
+from maskkit._parallel import compute_alone_after_fork
 from maskkit._preprocess import Preprocess
 from maskkit.engines._base import Engine
 from maskkit.engines._openvino import OpenVINOEngine, Quantized, convert, quantize, read_quantized
@@ -87,6 +88,7 @@ def make_engine(
     EngineError
         If OpenVINO was asked for outright and cannot run the network, or int8 is not there.
     """
+    compute_alone_after_fork()
     chosen = resolve_device(device)
     if precision == "int8" and quantized is None:
         raise EngineError("this model has no int8 yet; call quantize(X) with images like those to be predicted.")

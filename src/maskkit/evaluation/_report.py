@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from maskkit import _plugins
 from maskkit._tables import Estimate, Table, to_html, to_rich
+from maskkit.exceptions import PluginError
 from maskkit.reporters._base import Report, Reporter
 
 
@@ -40,10 +42,35 @@ def resolve_reporters(reporters: str | Reporter | Iterable[str | Reporter]) -> l
     return [_plugins.resolve("reporters", reporter) for reporter in given]
 
 
-def report_to(reporters: Iterable[Reporter], evaluation: Report) -> None:
-    """Hand an evaluation to reporters, one after the other."""
+def report_to(reporters: Iterable[Reporter], evaluation: Report) -> list[Path]:
+    """Hand an evaluation to reporters, to each whatever becomes of the others.
+
+    Returns
+    -------
+    written : list of Path
+        Files and folders, of those reporters that write some.
+
+    Raises
+    ------
+    PluginError
+        If some fail, once all had their turn; its `evaluation` is what was measured.
+    """
+    written: list[Path] = []
+    failed: list[PluginError] = []
     for reporter in reporters:
-        reporter.report(evaluation)
+        try:
+            with _plugins.naming("reporters", reporter, "report()"):
+                path = reporter.report(evaluation)
+        except PluginError as exc:
+            failed.append(exc)
+        else:
+            written += [] if path is None else [path]
+    if failed:
+        for other in failed[1:]:
+            failed[0].add_note(str(other))
+        failed[0].evaluation = evaluation
+        raise failed[0]
+    return written
 
 
 def plain(estimate: Estimate) -> dict[str, float | int | None]:

@@ -1,0 +1,164 @@
+"""A plugin that raises or gives nonsense is named by its check and where it is used, and harms no other."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import BaseEstimator
+from torch import nn
+
+from maskkit import evaluate
+from maskkit.detectors import Faces
+from maskkit.exceptions import PluginError, SkippedImageWarning
+from maskkit.reporters import JsonReporter
+from maskkit.testing import FixedDetector, TinyBackbone, check_backbone, check_detector, check_reporter, make_faces
+from tests.conftest import make_classifier
+
+NONSENSE = {
+    "raises": (lambda: 1 / 0, r"detect\(\) failed on .* \(ZeroDivisionError: division by zero\)"),
+    "none": (lambda: None, r"detect\(\) gave NoneType"),
+    "nan": (lambda: Faces(np.full((1, 4), np.nan), np.ones(1)), "hold NaN or infinity"),
+    "infinite": (lambda: Faces([[0, 0, np.inf, 9]], [1.0]), "hold NaN or infinity"),
+    "nan score": (lambda: Faces([[0, 0, 9, 9]], [np.nan]), "hold NaN or infinity"),
+    "five columns": (lambda: Faces(np.ones((1, 5)), np.ones(1)), r"boxes_xyxy has shape \(1, 5\)"),
+    "two scores": (lambda: Faces([[0, 0, 9, 9]], np.ones(2)), r"scores \(2,\)"),
+    "words": (lambda: Faces([["a"] * 4], ["b"]), r"detect\(\) gave Faces"),
+    "turned over": (lambda: Faces([[9, 9, 0, 0]], [1.0]), "right <= left"),
+    "outside": (lambda: Faces([[5000, 5000, 5100, 5100]], [1.0]), r"lies outside the image of \d+ x \d+ px"),
+    "before": (lambda: Faces([[-90, -90, -10, -10]], [1.0]), "lies outside the image"),
+    "flat landmarks": (lambda: Faces([[0, 0, 1, 1]], [1.0], np.ones((1, 10))), r"landmarks has shape \(1, 10\)"),
+}
+
+
+class BadDetector(BaseEstimator):
+    def __init__(self, kind="raises"):
+        self.kind = kind
+
+    def detect(self, image):
+        return NONSENSE[self.kind][0]()
+
+
+@pytest.mark.parametrize("kind", NONSENSE)
+def test_check_detector_catches(kind):
+    with pytest.raises(PluginError, match=f"detector BadDetector: .*{NONSENSE[kind][1]}"):
+        check_detector(BadDetector(kind))
+
+
+@pytest.mark.parametrize("kind", NONSENSE)
+def test_detector_is_named_where_it_is_used(kind, fitted, faces):
+    model = make_classifier(detector=BadDetector(kind)).fit(*faces)
+    with pytest.raises(PluginError, match=f"detector BadDetector: .*{NONSENSE[kind][1]}"):
+        model.predict_faces(faces[0][0])
+    (result,) = model.predict_photos(faces[0][:1], on_error="report")
+    assert "detector BadDetector" in result.error
+    assert len(fitted.predict_faces(faces[0][0])) == 1
+
+
+class FussyDetector(FixedDetector):
+    """Cannot bear one photo."""
+
+    def detect(self, image):
+        if image.shape[0] == 63:
+            raise RuntimeError("63 rows are too few")
+        return super().detect(image)
+
+
+def test_a_photo_that_a_detector_cannot_bear_costs_that_photo(faces):
+    model = make_classifier(detector=FussyDetector([[0, 0, 9, 9]])).fit(*faces)
+    photos = [*faces[0][:3], faces[0][3][:63], *faces[0][4:6]]
+    with pytest.warns(SkippedImageWarning, match="left out: detector FussyDetector") as told:
+        assert len(list(model.predict_photos(photos, on_error="skip"))) == 5
+    assert "detector FussyDetector: detect() failed" in str(told[0].message)
+    assert "63 rows are too few" in str(told[0].message)
+    with pytest.raises(PluginError, match="63 rows are too few"):
+        list(model.predict_photos(photos, on_error="raise"))
+
+
+class Broken(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+        self.layer = nn.Conv2d(3, 16, 5, stride=3)
+
+    def forward(self, images):
+        features = self.layer(images).mean(dim=(2, 3)).repeat(1, 4)
+        if self.kind == "raises":
+            raise KeyError("blocks.7")
+        if self.kind == "two outputs":
+            return features, features
+        return {"nan": features * torch.nan, "too few": features[:, :7], "flat": features.ravel()}[self.kind]
+
+
+class BadBackbone(TinyBackbone):
+    def __init__(self, kind="raises"):
+        self.kind = kind
+
+    def build(self, weights):
+        if self.kind == "cannot build":
+            return 1 / 0
+        return "network" if self.kind == "no module" else Broken(self.kind)
+
+
+BACKBONES = {
+    "cannot build": r"build\(\) failed \(ZeroDivisionError: division by zero\)",
+    "no module": r"build\(\) gave str; want a torch.nn.Module",
+    "raises": r"its network failed \(KeyError: 'blocks.7'\)",
+    "nan": "gave NaN or infinite features",
+    "too few": r"gave features of shape \(2, 7\) for 2 images; want \(2, 64\)",
+    "flat": r"gave features of shape \(128,\) for 2 images",
+    "two outputs": r"gave features of shape \(\) for 2 images",
+}
+
+
+@pytest.mark.parametrize("kind", BACKBONES)
+def test_check_backbone_catches(kind):
+    with pytest.raises(PluginError, match=f"backbone BadBackbone: {BACKBONES[kind]}"):
+        check_backbone(BadBackbone(kind))
+
+
+@pytest.mark.parametrize("kind", BACKBONES)
+@pytest.mark.parametrize("fine_tune", [False, True])
+def test_backbone_is_named_where_it_is_used(kind, fine_tune, faces):
+    model = make_classifier(backbone=BadBackbone(kind), fine_tune=fine_tune, engine="torch", augment=None)
+    with pytest.raises(PluginError, match="backbone BadBackbone: "):
+        model.fit(*faces)
+
+
+def test_check_backbone_wants_every_member():
+    class Bare:
+        def build(self, weights):
+            return nn.Identity()
+
+    with pytest.raises(PluginError, match="backbone Bare: has no image_size"):
+        check_backbone(Bare())
+
+
+class BadReporter:
+    def __init__(self, kind):
+        self.kind = kind
+
+    def report(self, evaluation):
+        if self.kind == "raises":
+            raise ConnectionError("the tracker is down")
+        return "report.txt" if self.kind == "word" else None
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("raises", r"report\(\) failed \(ConnectionError: the tracker is down\)"),
+        ("word", r"report\(\) gave 'report.txt'; want None or the Path"),
+    ],
+)
+def test_check_reporter_catches(kind, message):
+    with pytest.raises(PluginError, match=f"reporter BadReporter: {message}"):
+        check_reporter(BadReporter(kind))
+
+
+def test_a_reporter_that_fails_keeps_nobody_from_the_report(fitted, tmp_path):
+    faces, labels = make_faces(8)
+    reporters = [BadReporter("raises"), JsonReporter(tmp_path / "r.json"), BadReporter("raises")]
+    with pytest.raises(PluginError, match=r"reporter BadReporter: .*the tracker is down") as caught:
+        evaluate(fitted, faces, labels, reporters=reporters, n_resamples=20)
+    assert (tmp_path / "r.json").is_file()
+    assert "accuracy" in caught.value.evaluation.metrics()
+    assert len(caught.value.__notes__) == 1
