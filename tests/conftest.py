@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from maskkit import MaskClassifier
@@ -13,6 +14,18 @@ from maskkit.testing import FixedDetector, TinyBackbone, make_faces
 # Tests leave nothing in the user's cache, and find nothing there; processes that they start neither.
 _CACHE = tempfile.TemporaryDirectory(prefix="maskkit-tests-")
 os.environ["MASKKIT_CACHE"] = _CACHE.name
+
+
+def fuzzing(n_tries):
+    """Try so many inputs, the same ones every time; or as many others as nox -s fuzz asks for."""
+    asked = int(os.environ.get("MASKKIT_FUZZ", 0))
+    return settings(
+        max_examples=asked or n_tries,
+        deadline=None,
+        derandomize=not asked,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from maskkit._images import load_image
 from maskkit.exceptions import ImageError, SkippedImageWarning
 from maskkit.testing import make_faces
+from tests.conftest import fuzzing
 
 KINDS: dict[str, dict] = {
     "PNG": {},
@@ -84,7 +85,7 @@ def test_flipped_bits(files, kind):
         judge(bytes(data))
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@fuzzing(300)
 @given(data=st.data())
 def test_fuzz(files, data):
     """Any bytes; and parts of files put together anyhow."""

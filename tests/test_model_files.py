@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maskkit import MaskClassifier
 from maskkit.exceptions import ModelFileError
 from maskkit.testing import make_faces
+from tests.conftest import fuzzing
 
 # Written by maskkit 0.1.0: MaskClassifier("timm:test_efficientnet", weights=None, image_size=32, detector="whole",
 # fine_tune=True, epochs=30, learning_rate=3e-3, augment=None, random_state=0).fit(*make_faces(40)), with half=True.
@@ -294,7 +295,7 @@ PLACES = [
 ]
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@fuzzing(200)
 @given(data=st.data())
 def test_fuzz(tmp_path_factory, data):
     """Any value at any place of the settings; any bytes at any place of the weights, rightly signed."""
