@@ -178,6 +178,27 @@ def test_processes_started_by_one_that_has_computed(engine, method, tmp_path):
     )
 
 
+START = """
+import gc, os, subprocess, sys
+from maskkit import MaskClassifier
+from maskkit.testing import make_faces
+
+model = MaskClassifier.from_pretrained()
+model.predict_faces(make_faces(1)[0][0])
+print(subprocess.run(["true"], preexec_fn=os.getpid, timeout=60).returncode)
+child = os.fork()
+if child == 0:
+    del model
+    gc.collect()
+    sys.exit(3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_processes_that_run_something_else_start_and_end_after_photos():
+    assert run(START).split() == ["0", "3"]
+
+
 FIT = """
 import hashlib, sys
 from maskkit import MaskClassifier

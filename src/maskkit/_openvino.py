@@ -5,6 +5,7 @@
 ``openvino_telemetry`` is not installed, both fall back to a stub and do neither; here they find none.
 """
 
+import ctypes
 import hashlib
 import os
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -47,14 +49,24 @@ _RECENT: OrderedDict[Path, Any] = OrderedDict()
 _N_RECENT = 4
 _RECENT_LOCK = threading.Lock()
 
+# All that are in use, whoever holds them.
+_COMPILED: WeakSet[Any] = WeakSet()
 
-def _forget() -> None:
+
+def _leave_behind() -> None:
+    """Let a forked process use no model of its parent's, and take none down.
+
+    A model's end waits for its threads, which did not survive the fork: for ever. So none may end, not even
+    with the interpreter; the memory is the parent's as long as nobody writes to it.
+    """
     global _RECENT_LOCK
     _RECENT_LOCK = threading.Lock()
+    for compiled in _COMPILED:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(compiled))
     _RECENT.clear()
 
 
-in_forked_child(_forget)
+in_forked_child(_leave_behind)
 
 
 def compile_model(
@@ -92,6 +104,7 @@ def compile_model(
     if compiled is None:
         compiled = _compile(build, file, settings, check)
     with _RECENT_LOCK:
+        _COMPILED.add(compiled)
         _RECENT[file] = compiled
         while len(_RECENT) > _N_RECENT:
             _RECENT.popitem(last=False)

@@ -33,7 +33,7 @@ def load_once(load: Callable[[str], Network]) -> Callable[[str], Network]:
     cached = lru_cache(maxsize=2)(load)
     lock = Lock()
 
-    def forget() -> None:
+    def forget() -> None:  # networks that may not end in a child see to that themselves
         nonlocal lock
         lock = Lock()
         cached.cache_clear()
