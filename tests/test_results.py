@@ -38,7 +38,7 @@ def test_status_says_whether_there_is_something_to_see():
     assert make_photo().status == "ok"
     assert make_photo(()).status == "no_face"
     assert make_photo((), error="broken").status == "unreadable"
-    assert repr(make_photo(())) == "<PhotoResult street.jpg: no_face>"
+    assert repr(make_photo(())) == "<PhotoResult street.jpg: no face>"
 
 
 def test_size_is_the_longer_side():
@@ -130,7 +130,7 @@ def test_html_and_rich_show_the_faces():
     from rich.console import Console
 
     html = make_photo(name="<b>.jpg")._repr_html_()
-    assert "data:image/png;base64," in html
+    assert "data:image/jpeg;base64," in html
     assert "&lt;b&gt;.jpg" in html
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(make_photo())

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -62,6 +62,9 @@ class Table:
 # Width of a terminal whose width nobody has changed.
 TERMINAL_COLUMNS = 80
 LONGEST_WORD = 24
+
+_CAPTION = "caption-side: top; text-align: left; font-weight: bold; color: inherit; white-space: nowrap"
+_NOTE = "text-align: left; max-width: 40em; white-space: normal; opacity: 0.75"
 
 
 def format_cell(cell: Cell) -> str:
@@ -138,7 +141,10 @@ def to_rich(table: Table) -> "RichTable | Group":
 
 
 def to_html(table: Table) -> str:
-    """Write a table as an HTML ``<table>``, every text escaped."""
+    """Write a table as an HTML ``<table>``, every text escaped.
+
+    It names no colour, so that it is readable on a light page and on a dark one.
+    """
     aligns = ["right" if is_number else "left" for is_number in _are_numbers(table)]
 
     def row(tag: str, texts: list[str]) -> str:
@@ -147,17 +153,41 @@ def to_html(table: Table) -> str:
             for text, align in zip(texts, aligns, strict=True)
         ) + "</tr>"  # fmt: skip
 
-    lines = [
-        "<table>",
-        f"<caption>{html.escape(table.title)}</caption>",
+    lines = ["<table>"]
+    if table.title:
+        lines.append(f'<caption style="{_CAPTION}">{html.escape(table.title)}</caption>')
+    lines += [
         f"<thead>{row('th', list(table.columns))}</thead>",
         "<tbody>",
         *(row("td", [format_cell(cell) for cell in cells]) for cells in table.rows),
         "</tbody>",
     ]
     if table.note:
-        lines.append(f'<tfoot><tr><td colspan="{len(table.columns)}">{html.escape(table.note)}</td></tr></tfoot>')
+        # Beside the wide cell of the note, columns keep the width of their own words.
+        note = f'<td colspan="{len(table.columns)}" style="{_NOTE}">{html.escape(table.note)}</td>'
+        lines.append(f"<tfoot><tr>{note}</tr></tfoot>")
     return "\n".join([*lines, "</table>"])
+
+
+class Tabulated:
+    """Shows what has tables: on a terminal through rich, in a notebook as HTML."""
+
+    __slots__ = ()
+
+    def tables(self) -> tuple[Table, ...]:
+        """Give the figures as tables to show."""
+        raise NotImplementedError("a subclass gives its tables")
+
+    def __rich__(self) -> "Group":
+        from rich.console import Group
+
+        parts: list[Any] = []
+        for table in self.tables():
+            parts += [to_rich(table), ""] if table.note else [to_rich(table)]
+        return Group(*parts)
+
+    def _repr_html_(self) -> str:
+        return "\n".join(map(to_html, self.tables()))
 
 
 def _are_numbers(table: Table) -> list[bool]:

@@ -8,29 +8,27 @@ from typing import Annotated
 import typer
 
 from maskkit.cli import benchmark, checks, data, demo, evaluate, explain, export, predict, predict_batch, train
+from maskkit.cli._help import GroupHelp, VerbHelp
 
 INTERRUPTED = 130  # a shell's number for Ctrl-C
 
+USE, MAKE, MACHINE = "Use a model", "Make a model", "This machine"
+
 app = typer.Typer(
-    help="Tell, for every face in a picture, whether a mask is worn.",
-    epilog="Try it: maskkit demo",
+    cls=GroupHelp,
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
-for verb in (
-    demo.demo,
-    train.train,
-    evaluate.evaluate,
-    predict.predict,
-    predict_batch.predict_batch,
-    explain.explain,
-    export.export,
-):
-    app.command()(verb)
-app.add_typer(data.app, name="data")
-app.command()(benchmark.benchmark)
-app.command()(checks.checks)
+for group, verbs in {
+    USE: (demo.demo, predict.predict, predict_batch.predict_batch, explain.explain),
+    MAKE: (train.train, evaluate.evaluate, export.export),
+    MACHINE: (checks.checks, benchmark.benchmark),
+}.items():
+    for verb in verbs:
+        app.command(cls=VerbHelp, rich_help_panel=group)(verb)
+app.add_typer(data.app, name="data", rich_help_panel=MAKE)
 
 
 def _print_version(wanted: bool) -> None:
@@ -48,7 +46,12 @@ def _options(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Tell, for every face in a picture, whether a mask is worn."""
+    """Tell, for every face in a picture, whether a mask is worn.
+
+    VERB --help shows the options of each, and an example.
+
+    Example: maskkit demo
+    """
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskkit.cli._options import (
+    DATA_GROUP,
     DEFAULT_MODEL,
+    MODEL_GROUP,
+    OUTPUT_GROUP,
     DetectorOption,
     DeviceOption,
     ModelOption,
@@ -23,18 +26,32 @@ def explain(
     sources: Annotated[
         list[str], typer.Argument(help="Photos: files, folders or quoted patterns.", metavar="SOURCE...")
     ],
+    crops: Annotated[
+        bool,
+        typer.Option("--crops", help="Each image is one face: look for none in it.", rich_help_panel=DATA_GROUP),
+    ] = False,
     model: ModelOption = DEFAULT_MODEL,
     label: Annotated[
-        str | None, typer.Option(help="Class to explain, instead of the most probable of each face.")
+        str | None,
+        typer.Option(
+            metavar="CLASS",
+            help="Class to explain, instead of the most probable of each face.",
+            rich_help_panel=MODEL_GROUP,
+        ),
     ] = None,
-    crops: Annotated[bool, typer.Option("--crops", help="Each image is one face: look for none in it.")] = False,
     detector: DetectorOption = None,
     device: DeviceOption = "auto",
-    save: Annotated[Path, typer.Option(help="Folder to write the pictures into.")] = Path("explained"),
+    save: Annotated[
+        Path, typer.Option(metavar="DIR", help="Write the pictures into this folder.", rich_help_panel=OUTPUT_GROUP)
+    ] = Path("explained"),
 ) -> None:
-    """Show which places of each face the model looks at: heat maps, one picture a photo.
+    """Show which places of each face the model looks at.
+
+    The answer is a heat map over each face, one picture a photo.
 
     Example: maskkit explain street.jpg --save explained
+
+    Example: maskkit explain faces/Validation --crops --label without_mask
     """
     classifier = load_model(model, detector=detector, device=device)
     draw = _explain_crops if crops else _explain_photos
