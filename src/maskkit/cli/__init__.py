@@ -1,5 +1,6 @@
 """The command ``maskkit``: one file a verb, libraries loaded only by the verb that needs them."""
 
+import io
 import os
 import sys
 import warnings
@@ -59,8 +60,12 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # we need the message alone
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file name that is not UTF-8 holds what no encoding has; as \udcXX it is JSON all the same.
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app([argument for argument in arguments if argument != "--debug"])
+        app([argument for argument in arguments if argument != "--debug"], prog_name="maskkit")
     except BrokenPipeError:
         # Whoever read the output has gone, `| head` say. What is still buffered goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -32,8 +32,8 @@ def complete_reporter() -> list[str]:
 
 def complete_split(ctx: typer.Context) -> list[str]:
     """Offer the splits of DATA: folders that hold folders."""
-    data = ctx.params.get("data") or ctx.params.get("faces")
-    folder = Path((data[0] if isinstance(data, (list, tuple)) else data) or ".")
+    # The command is not whole yet: its words wait beside the parameters.
+    folder = next((Path(word) for word in ctx.args if Path(word).is_dir()), Path())
     splits = sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("."))
     return [path.name for path in splits if any(inner.is_dir() for inner in path.glob("*"))]
 
