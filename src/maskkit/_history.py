@@ -46,6 +46,8 @@ class History(list[dict[str, float]]):
                 if names in key and points:
                     marker = "o" if len(points) == 1 else None
                     axes.plot(*zip(*points, strict=True), color=colour, linestyle=line, marker=marker, label=label)
+            if len(self) == 1:
+                axes.set_xticks([self[0]["epoch"]])
             if axes.get_legend_handles_labels()[0]:
                 axes.legend(frameon=False, labelcolor=ink, fontsize=9)
         return figure
@@ -77,5 +79,10 @@ def _prepare(axes: "Axes", ink: str) -> None:
 
 
 def _summarise(record: Mapping[str, float], n_epochs: int) -> str:
-    figures = ", ".join(f"{label} {record[key]:.4f}" for key, label, _, _ in _CURVES if key in record)
+    figures = ", ".join(
+        f"{key} {record[key]:.4f}"
+        + (f" (held out {record[f'validation_{key}']:.4f})" if f"validation_{key}" in record else "")
+        for key in ("loss", "accuracy")
+        if key in record
+    )
     return f"{n_epochs} epoch{'s' * (n_epochs > 1)}; the last: {figures}"

@@ -257,7 +257,7 @@ class PhotoResult(Sequence[FaceResult]):
 
     def _repr_html_(self) -> str:
         shown = "" if self.error is not None else self._picture_html()
-        said = html.escape(f"{self.name}: {self.error or self._count()}")
+        said = html.escape(self.error or f"{self.name}: {self._count()}")
         about = to_html(self.table()) if self.faces else f"<p>{said}</p>"
         return f'<div style="{_SIDE_BY_SIDE}">{shown}<div style="{_SCROLLING}">{about}</div></div>'
 

@@ -2,6 +2,7 @@
 
 import html
 import math
+import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -62,6 +63,7 @@ class Table:
 # Width of a terminal whose width nobody has changed.
 TERMINAL_COLUMNS = 80
 LONGEST_WORD = 24
+LONGEST_HEADING = 12
 
 _CAPTION = "caption-side: top; text-align: left; font-weight: bold; color: inherit; white-space: nowrap"
 _NOTE = "text-align: left; max-width: 40em; white-space: normal; opacity: 0.75"
@@ -224,11 +226,13 @@ def _lay_out(table: Table, *, narrow: bool) -> "RichTable":
     rows = [[_write(cell, narrow) for cell in row] for row in table.rows]
     for index, (column, is_number) in enumerate(zip(table.columns, _are_numbers(table), strict=True)):
         # Numbers are never broken; words are, and beyond LONGEST_WORD anywhere.
+        heading = _fold(column, LONGEST_HEADING) if narrow and is_number else column
         texts = [row[index] for row in rows]
         pieces = [piece for text in texts for piece in (text.split("\n") if is_number else text.split())]
-        width = max(map(cell_len, [*column.split(), *pieces]), default=1)
+        headings = heading.split("\n") if narrow and is_number else heading.split()
+        width = max(map(cell_len, [*headings, *pieces]), default=1)
         rich_table.add_column(
-            Text("\n".join(textwrap.wrap(column, width)) if narrow and is_number else column),
+            Text(heading),
             justify="right" if is_number else "left",
             no_wrap=is_number,
             min_width=width if is_number else min(width, LONGEST_WORD),
@@ -241,6 +245,18 @@ def _lay_out(table: Table, *, narrow: bool) -> "RichTable":
     return rich_table
 
 
+class _Folder(textwrap.TextWrapper):
+    """Breaks lines at spaces and after underscores, which names of classes and files are full of."""
+
+    wordsep_re = re.compile(r"(\s+|[^\s_]*_+)")
+
+
+def _fold(text: str, width: int) -> str:
+    return "\n".join(_Folder(width).wrap(text))
+
+
 def _write(cell: Cell, narrow: bool) -> str:
     text = format_cell(cell)
-    return text.replace(" [", "\n[") if narrow and isinstance(cell, Estimate) else text
+    if narrow and isinstance(cell, Estimate):
+        return text.replace(" [", "\n[")
+    return _fold(text, LONGEST_WORD) if narrow and isinstance(cell, str) else text

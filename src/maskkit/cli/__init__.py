@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _describe(exc: Exception) -> str:
     if isinstance(exc, OSError) and exc.filename is not None:
-        return f"{exc.filename}: {exc.strerror}"
+        return f"{exc.filename}: {exc.strerror}; check the path, what you may do there, and the space left."
     return " ".join(str(exc).split()) or type(exc).__name__
 
 

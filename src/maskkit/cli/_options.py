@@ -144,16 +144,39 @@ def find_images(sources: Iterable[str]) -> list[Path]:
 
     found: list[Path] = []
     for source in sources:
+        if source == "-":
+            raise DataError("-: standard input is not read; write the picture to a file and pass that.")
         if "://" in source:
             raise DataError(f"{source}: is a URL, and prediction uses no network; download it and pass the file.")
         found += find_images_of(source)
     return found
 
 
+def load_data(folder: Path, *, on_error: Any = "raise") -> Any:
+    """Load annotated photos, or faces by split, whichever a folder holds."""
+    from maskkit import datasets
+    from maskkit.exceptions import DataError
+
+    if holds_photos(folder):
+        return datasets.load_photos(folder, on_error=on_error)
+    try:
+        return datasets.load_faces(folder, on_error=on_error)
+    except DataError as exc:
+        if folder.is_dir() and not any(path.is_dir() for path in folder.iterdir()):
+            raise DataError(f"{exc} Photos are wanted with a Pascal VOC annotation each (*.xml).") from exc
+        raise
+
+
 def refuse_for_photos(option: str, value: Any) -> None:
     """Raise BadParameter if an option for crops was given for photos."""
     if value is not None:
         raise typer.BadParameter("DATA holds annotated photos, which have none", param_hint=option)
+
+
+def check_folder_to_write(path: Path | None, option: str) -> None:
+    """Raise BadParameter, before anything is computed, if what is to be a folder is a file."""
+    if path is not None and path.exists() and not path.is_dir():
+        raise typer.BadParameter(f"{path}: is a file; want a folder, which is made if need be", param_hint=option)
 
 
 def check_picture(path: Path) -> None:

@@ -1,7 +1,7 @@
 """maskkit data: look at data before training on them."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,11 @@ from maskkit.cli._options import (
     Format,
     FormatOption,
     TrainSplitOption,
+    check_folder_to_write,
     check_picture,
     choose_split,
     holds_photos,
+    load_data,
     print_results,
     refuse_for_photos,
 )
@@ -47,7 +49,8 @@ def info(
     """
     from maskkit.datasets import describe
 
-    description = describe(_load(data))
+    check_folder_to_write(plots, "--plots")
+    description = describe(load_data(data))
     print_results(output, table=description, document=description.to_dict(), rows=description.rows())
     for file in (chart, plots and plots / "data.png"):
         if file is not None:
@@ -80,6 +83,7 @@ def audit(
     """
     from maskkit import datasets
 
+    check_folder_to_write(out, "--plots")
     if holds_photos(data):
         raise typer.BadParameter("holds annotated photos; audit takes face crops", param_hint="DATA")
     found = datasets.audit(datasets.load_faces(data, shuffle=False), random_state=seed)
@@ -111,17 +115,12 @@ def collage(
     from maskkit import datasets
 
     check_picture(out)
-    loaded = _load(data)
+    loaded = load_data(data)
     if holds_photos(data):
         refuse_for_photos("--split", split)
     else:
         loaded = choose_split(loaded, split, default="train")
     picture = datasets.collage(loaded, n_columns=columns, n_rows=rows, blur=blur, random_state=seed)
+    out.parent.mkdir(parents=True, exist_ok=True)
     picture.save(out)
     typer.echo(f"written: {out}", err=True)
-
-
-def _load(data: Path) -> Any:
-    from maskkit import datasets
-
-    return datasets.load_photos(data) if holds_photos(data) else datasets.load_faces(data)

@@ -18,8 +18,10 @@ from maskkit.cli._options import (
     OnError,
     OnErrorOption,
     SplitOption,
+    check_folder_to_write,
     choose_split,
     holds_photos,
+    load_data,
     load_model,
     print_results,
     refuse_for_photos,
@@ -98,6 +100,7 @@ def evaluate(
     from maskkit.evaluation._report import report_to
 
     # Whatever can be wrong with the question is found before the answer is computed.
+    check_folder_to_write(plots, "--plots")
     limits = [_parse_limit(text) for text in fail_under or ()]
     specs = [f"json:{json}"] * (json is not None) + [f"plots:{plots}"] * (plots is not None) + (report or [])
     takers = [resolve("reporters", spec) for spec in specs]
@@ -151,12 +154,10 @@ def _load_sets(data: list[Path], split: str | None, on_error: Any, *, crops: boo
 
 def _load(folder: Path, split: str | None, on_error: Any) -> Any:
     """Load photos or faces, of these the split named; faces without splits are taken whole."""
-    from maskkit.datasets import load_faces, load_photos
-
+    loaded = load_data(folder, on_error=on_error)
     if holds_photos(folder):
-        return load_photos(folder, on_error=on_error)
-    faces = load_faces(folder, on_error=on_error)
-    return faces.splits["all"] if list(faces.splits) == ["all"] else choose_split(faces, split)
+        return loaded
+    return loaded.splits["all"] if list(loaded.splits) == ["all"] else choose_split(loaded, split)
 
 
 def _parse_limit(text: str) -> tuple[str, float]:

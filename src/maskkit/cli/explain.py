@@ -13,6 +13,7 @@ from maskkit.cli._options import (
     DetectorOption,
     DeviceOption,
     ModelOption,
+    check_folder_to_write,
     find_images,
     free_stem,
     load_model,
@@ -53,6 +54,7 @@ def explain(
 
     Example: maskkit explain faces/Validation --crops --label without_mask
     """
+    check_folder_to_write(save, "--save")
     classifier = load_model(model, detector=detector, device=device)
     draw = _explain_crops if crops else _explain_photos
     unreadable = draw(classifier, find_images(sources), label, save)

@@ -14,6 +14,7 @@ from maskkit.cli._options import (
     Format,
     FormatOption,
     ModelOption,
+    check_folder_to_write,
     find_images,
     free_stem,
     load_model,
@@ -58,6 +59,8 @@ def predict(
     """
     if blur and save is None:
         raise typer.BadParameter("is for the photos that --save writes", param_hint="--blur")
+    check_folder_to_write(save, "--save")
+    check_folder_to_write(save_crops, "--save-crops")
     paths = find_images(sources)
     classifier = load_model(model, detector=detector, device=device)
     originals = {path.resolve() for path in paths}

@@ -13,6 +13,7 @@ from maskkit.cli._options import (
     OnError,
     OnErrorOption,
     TrainSplitOption,
+    check_folder_to_write,
     choose_split,
     holds_photos,
 )
@@ -194,6 +195,7 @@ def train(
     from maskkit.exceptions import DataError, ModelFileError
 
     check_target(out)
+    check_folder_to_write(plots, "--plots")
     if out.exists() and not overwrite:
         raise ModelFileError(f"{out}: exists; choose another name or add --overwrite.")
     if recipe is not None:
