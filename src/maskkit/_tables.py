@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -246,13 +247,15 @@ def _lay_out(table: Table, *, narrow: bool) -> "RichTable":
 
 
 class _Folder(textwrap.TextWrapper):
-    """Breaks lines at spaces and after underscores, which names of classes and files are full of."""
+    """Breaks a word after underscores, which names of classes and files are full of."""
 
-    wordsep_re = re.compile(r"(\s+|[^\s_]*_+)")
+    wordsep_re = re.compile(r"([^_]*_+)")
 
 
 def _fold(text: str, width: int) -> str:
-    return "\n".join(_Folder(width).wrap(text))
+    """Break a text into lines: at spaces, and words that no line can hold where that can be read best."""
+    words = (_Folder(width).wrap(word) if len(word) > width else [word] for word in text.split())
+    return "\n".join(textwrap.wrap(" ".join(chain.from_iterable(words)), width, break_on_hyphens=False))
 
 
 def _write(cell: Cell, narrow: bool) -> str:
