@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "sklearn", "numpy", "PIL", "openvino", "matplotlib", "rich", "timm")
+HEAVY = ("torch", "sklearn", "numpy", "PIL", "openvino", "matplotlib", "timm")
 SCRIPT = f"""
 import sys
 from maskkit.cli import app

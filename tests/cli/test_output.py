@@ -161,3 +161,12 @@ def test_a_terminal_of_any_width_gets_tables_of_80_columns(model, photos, capsys
         monkeypatch.setenv("COLUMNS", str(columns))
         text, _ = run(capsys, "evaluate", fill(photos / "d", 12), "--model", model)
         check_fits(text)
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl", "csv"])
+def test_explain_has_a_row_a_picture(form, data, model, tmp_path, capsys):
+    crops = data / "Validation" / "with_mask"
+    text, _ = run(capsys, "explain", crops, "--crops", "--model", model, "--save", tmp_path, "--format", form)
+    rows = json.loads(text) if form == "json" else read_rows(text, form)
+    assert sorted(row["written"] for row in rows) == sorted(map(str, tmp_path.iterdir()))
+    assert {row["source"] for row in rows} == set(map(str, crops.iterdir()))

@@ -84,6 +84,8 @@ def main(arguments: list[str] | None = None) -> None:
 def _describe(exc: Exception) -> str:
     if isinstance(exc, OSError) and exc.filename is not None:
         return f"{exc.filename}: {exc.strerror}; check the path, what you may do there, and the space left."
+    if isinstance(exc, OSError) and exc.strerror:  # of a stream, which has no name
+        return f"{exc.strerror}; check where the output goes, and the space left there."
     return " ".join(str(exc).split()) or type(exc).__name__
 
 
