@@ -52,7 +52,7 @@ def folder(tmp_path_factory):
         ("maskkit train faces --backbone res", ["resnet50"]),
         ("maskkit train faces --recipe ", ["maskkit-lite0"]),
         ("maskkit evaluate faces --split ", ["Train", "Validation"]),
-        ("maskkit evaluate faces --report te", ["tensorboard"]),
+        ("maskkit evaluate faces --report tensor", ["tensorboard"]),
         ("maskkit evaluate faces --on-error ", ["raise", "skip"]),
     ],
 )

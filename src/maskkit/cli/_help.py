@@ -110,7 +110,7 @@ def _name_argument(param: Any) -> str:
 def _name_option(param: Any) -> str:
     short = [name for name in param.opts if not name.startswith("--")]
     long = [name for name in param.opts if name.startswith("--")] + param.secondary_opts
-    names = f"{short[0]}, " if short else "    "
+    names = f"{_cyan(short[0])}, " if short else "    "
     value = "" if param.is_flag else f" {param.metavar or param.name.upper()}"
     return names + ", ".join(map(_cyan, long)) + value
 
