@@ -208,6 +208,7 @@ def _restore_head(classifier: Any, config: ModelConfig, tensors: dict[str, torch
     check_params(head)
     head.classes_ = classifier.classes_
     head.n_features_in_ = config.head["n_features"]
+    check_scalar(head.n_features_in_, "n_features", int, min_val=1)
     with torch.device("meta"):  # takes no memory, however many units a file speaks of
         network = head.build(head.n_features_in_, len(head.classes_))
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
