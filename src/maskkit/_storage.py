@@ -213,7 +213,6 @@ def _restore_head(classifier: Any, config: ModelConfig, tensors: dict[str, torch
         network = head.build(head.n_features_in_, len(head.classes_))
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     head.network_ = network.eval()
-    head.history_ = History(config.training["history"])
     return head
 
 
@@ -225,7 +224,7 @@ def _restore_record(classifier: Any, training: dict[str, Any]) -> None:
     if not isinstance(history, list) or not isinstance(training["fine_tuned"], bool):
         raise ValueError("history is no list or fine_tuned neither true nor false")
     classifier.class_counts_, classifier.fine_tuned_ = counts, training["fine_tuned"]
-    classifier.history_ = History(history)
+    classifier.history_ = classifier.head_.history_ = History(history)
 
 
 def _of_part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
