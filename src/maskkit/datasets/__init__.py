@@ -212,7 +212,8 @@ def collage(
     ----------
     faces : Bunch, tuple or sequence of AnnotatedPhoto
         As in `describe`. From photos the faces are cut out, as square as the classifier sees them.
-    n_columns, n_rows : int, >= 1, default=6 and 4
+    n_columns : int, >= 1, default=6
+    n_rows : int, >= 1, default=4
         At most so many tiles: as equally many a class as there are, grouped by class. Classes
         beyond the number of tiles go without.
     tile_px : int, >= 32, default=112
