@@ -20,7 +20,7 @@ griffe = pytest.importorskip("griffe", reason="griffe is not installed: pip inst
 
 ROOT = Path(__file__).parents[1]
 
-# Of the modules that a user may import, the one that is nobody's to use: DeviceOption and its like are not public either.
+# Behind the command line and the classifier, for nobody to import.
 INTERNAL = {"maskkit.cli", "maskkit.engines", "maskkit.pretrained"}
 MODULES = ["maskkit"] + [
     name
