@@ -49,7 +49,7 @@ def docs(session):
 
 @nox.session
 def docs_deploy(session):
-    """Commit the site of one version to the branch gh-pages: -- 0.2 latest; --push sends it."""
+    """Commit the site of one version to the branch gh-pages, as in: -- 0.2 latest."""
     install(session, "docs")
     session.run("mike", "deploy", "--update-aliases", *session.posargs)
     session.run("mike", "set-default", "latest")
