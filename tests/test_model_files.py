@@ -156,6 +156,8 @@ HOSTILE = [
     (["preprocess", "std"], 5, "does not fit together"),
     (["head", "n_features"], 10**12, "does not fit together"),
     (["head", "n_features"], -1, "does not fit together"),
+    (["head", "n_features"], 0, "n_features"),
+    (["head", "n_features"], False, "n_features"),
     (["head", "hidden_units"], 10**9, "does not fit together"),
     (["head", "hidden_units"], "many", "hidden_units"),
     (["head", "dropout"], 7, "dropout"),

@@ -1,12 +1,16 @@
 """Results are small values that can be read, drawn and saved."""
 
+import base64
 import csv
 import io
 import json
+from dataclasses import replace
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from maskkit._images import load_image
 from maskkit._results import ROW_FIELDS, FaceResult, PhotoResult, rows_of
@@ -38,7 +42,7 @@ def test_status_says_whether_there_is_something_to_see():
     assert make_photo().status == "ok"
     assert make_photo(()).status == "no_face"
     assert make_photo((), error="broken").status == "unreadable"
-    assert repr(make_photo(())) == "<PhotoResult street.jpg: no_face>"
+    assert repr(make_photo(())) == "<PhotoResult street.jpg: no face>"
 
 
 def test_size_is_the_longer_side():
@@ -126,14 +130,77 @@ def test_crops_are_named_by_photo_place_and_label(tmp_path):
     assert load_image(paths[0]).shape == (80, 80, 3)  # 1.15 times 70
 
 
-def test_html_and_rich_show_the_faces():
-    from rich.console import Console
-
-    html = make_photo(name="<b>.jpg")._repr_html_()
-    assert "data:image/png;base64," in html
-    assert "&lt;b&gt;.jpg" in html
+def show(photo):
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(make_photo())
-    text = console.export_text()
+    console.print(photo)
+    return console.export_text()
+
+
+def test_a_terminal_shows_the_faces():
+    text = show(make_photo())
     assert "without_mask" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_doubt_is_shown_with_its_reason():
+    doubted = replace(FACES[0], reasons=("too_small", "low_probability"))
+    for shown in (show(make_photo((doubted, FACES[1]))), make_photo((doubted, FACES[1]))._repr_html_()):
+        assert "uncertain" in shown
+        assert "why" in shown
+        assert "low_probability" in shown
+    assert "why" not in show(make_photo())
+    assert "uncertain (too_small, low_probability)" in doubted._repr_html_()
+
+
+class Page(HTMLParser):
+    """The tags and words of some HTML."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.words, self.attributes = [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def test_a_notebook_shows_the_photo_beside_its_faces():
+    page = Page(make_photo()._repr_html_())
+    assert page.tags.count("img") == page.tags.count("table") == 1
+    assert {"street.jpg", "with_mask", "0.800", "70", "10 20 70 90"} <= set(page.words)
+    ((_, source),) = [attribute for attribute in page.attributes if attribute[0] == "src"]
+    with Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))) as picture:
+        assert picture.size == (160, 120)
+    assert ("alt", "street.jpg: 1 with_mask, 1 without_mask") in page.attributes
+
+
+@pytest.mark.parametrize(
+    ("photo", "said"),
+    [
+        (make_photo(()), "street.jpg: no face"),
+        (make_photo((), error="street.jpg: broken"), "street.jpg: broken"),
+        (make_photo(source="gone.jpg", name="gone.jpg"), "gone.jpg: no such file"),
+    ],
+)
+def test_a_notebook_says_what_cannot_be_shown(photo, said):
+    page = Page(photo._repr_html_())
+    assert said in " ".join(page.words)
+    assert ("img" in page.tags) is (photo.status == "no_face")
+
+
+EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
+
+
+@pytest.mark.parametrize("status", ["ok", "no_face", "unreadable"])
+def test_names_and_classes_run_nothing_in_a_notebook(status):
+    faces = (FaceResult((1, 2, 30, 40), 0.9, EVIL, 0.8, {EVIL: 0.8, "b": 0.2}, reasons=(EVIL,)),)
+    photo = make_photo(faces if status == "ok" else (), name=EVIL, error=EVIL if status == "unreadable" else None)
+    for html in (photo._repr_html_(), faces[0]._repr_html_()):
+        page = Page(html)
+        assert "script" not in page.tags
+        assert "onerror" not in dict(page.attributes)
+        assert EVIL in "".join(page.words)

@@ -175,7 +175,7 @@ def test_unseen_settings_of_the_head_survive(faces, tmp_path):
 
 
 def test_shipped_model_is_small_and_tells_a_portrait_from_a_masked_one():
-    from maskkit._storage import find_pretrained
+    from maskkit._pretrained import find_pretrained
 
     folder = find_pretrained("maskkit-lite0")
     assert sum(path.stat().st_size for path in folder.iterdir()) < 12e6

@@ -1,10 +1,12 @@
 import io
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from maskkit._tables import Estimate, Table, format_cell, to_html, to_rich
@@ -88,6 +90,23 @@ def test_long_words_are_folded_and_not_cut():
     assert "1,234" in text
 
 
+def test_names_of_classes_break_after_underscores():
+    names = ("mask_weared_incorrect", "a_class_with_quite_a_long_name_indeed", "with_mask", "without_mask", "other")
+    text = show(Table("Confusion", ("truth", *names), tuple((name, *range(5)) for name in names)))
+    assert max(map(len, text.splitlines())) <= 80
+    for pieces in (("mask_weared_", "incorrect"), ("a_class_", "with_quite_", "a_long_name_", "indeed")):
+        assert all(piece in text.split() for piece in pieces)
+    assert "with_mask" in text.split()
+
+
+def test_wide_letters_fit_too():
+    name = "口罩佩戴正确" * 12
+    text = show(Table("Names", ("class", "images", "share"), ((name, 12_000, ESTIMATE),)))
+    assert max(map(cell_len, text.splitlines())) <= 80
+    assert sum(map(text.count, "口")) == 12
+    assert "12,000" in text
+
+
 def test_empty_table_shows_its_headings():
     text = show(Table("Empty", ("class", "images"), ()))
     assert "class" in text
@@ -116,6 +135,12 @@ def test_html_holds_every_cell_escaped():
     assert not {"b", "i", "script"} & set(parser.tags)
     assert parser.tags.count("td") == 5
     assert to_html(table).count('<td style="text-align: right">') == 2
+    assert "<caption" not in to_html(Table("", ("a",), ((1,),)))
+
+
+def test_html_names_no_colour_so_that_any_page_can_show_it():
+    html = to_html(Table("t", ("a", "b"), (("x", 1),), note="n"))
+    assert not re.search(r"#[0-9a-f]{3}|rgb|background|white|black", html.replace("white-space", ""))
 
 
 def test_html_without_a_note_has_no_foot():

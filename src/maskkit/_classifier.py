@@ -17,11 +17,13 @@ from maskkit._decision import DecisionRule, choose_threshold, fit_temperature
 from maskkit._embedder import Embedded, make_embedder
 from maskkit._fitting import choose_seed, choose_size, fit_every_layer, fit_head, make_head, trains_every_layer
 from maskkit._head import TransferHead
+from maskkit._history import History
 from maskkit._images import ImageSource, check_images, check_not_one, iterate_images
 from maskkit._labels import index_labels
 from maskkit._params import check_params
 from maskkit._photos import PhotoReader
 from maskkit._preprocess import Augment
+from maskkit._pretrained import find_pretrained
 from maskkit._results import PhotoResult
 from maskkit._targets import check_labels, encode_labels, merge_weights
 from maskkit.backbones._base import Backbone, Weights
@@ -123,7 +125,8 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         What results call the model; a loaded one is called as its folder.
     history_ : list of dict
         A record an epoch: epoch, loss, accuracy, images_per_second, and validation_loss and
-        validation_accuracy with early stopping. Empty for a scikit-learn head.
+        validation_accuracy with early stopping. Empty for a scikit-learn head. A notebook shows it as a
+        learning curve.
 
     Notes
     -----
@@ -237,7 +240,7 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         self.head_ = fit(self, head, sources, y, sample_weight, seed)
         self.fine_tuned_ = every_layer
         self.classes_ = self.head_.classes_
-        self.history_ = getattr(self.head_, "history_", [])
+        self.history_ = History(getattr(self.head_, "history_", []))
         self.class_counts_ = np.unique(y, return_counts=True)[1]
         self.model_name_ = f"{_name(self.backbone)} + {type(self.head_).__name__}"
         return self
@@ -443,7 +446,7 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         **params : object
             As in `load`.
         """
-        return cls.load(_storage.find_pretrained(name), **params)
+        return cls.load(find_pretrained(name), **params)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters; ``head__hidden_units=50`` works on ``head=None`` too, which means ``TransferHead()``."""

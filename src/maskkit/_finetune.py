@@ -16,6 +16,7 @@ from maskkit._depthwise import ExactDepthwise
 from maskkit._devices import resolve_device, resolve_precision, seeded
 from maskkit._fingerprint import fingerprint
 from maskkit._global_batch import GlobalBatch
+from maskkit._history import History
 from maskkit._images import ImageSource, RgbImage
 from maskkit._locate import Box
 from maskkit._memory import freed_memory_kept
@@ -24,7 +25,7 @@ from maskkit._preprocess import Augment, Preprocess
 from maskkit._processes import find_processes
 from maskkit._synthetic import Painter
 from maskkit._targets import split_rows
-from maskkit._training import Batch, History, train
+from maskkit._training import Batch, train
 from maskkit._views import TrainingViews
 from maskkit.backbones._base import Backbone, try_network
 from maskkit.detectors._base import Detector

@@ -12,9 +12,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
 from maskkit._devices import one_thread, resolve_device, seeded
+from maskkit._history import History
 from maskkit._params import check_params
 from maskkit._targets import encode_labels, merge_weights, split_rows
-from maskkit._training import Batch, History, train
+from maskkit._training import Batch, train
 
 # Thirty passes at half the rate end no more accurate on 500 faces, nor on real photos' (docs/measurements.md).
 _EPOCHS = 10

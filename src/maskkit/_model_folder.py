@@ -180,8 +180,9 @@ def read_model(
 
 def _read_document(file: Path) -> dict[str, Any]:
     """Read the JSON of a model and check that it has each field, of its type."""
+    text = _read_file(file, most_bytes=_MOST_CONFIG_BYTES)
     try:
-        document = json.loads(_read_file(file, most_bytes=_MOST_CONFIG_BYTES).decode("utf-8"))
+        document = json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as exc:
         raise ModelFileError(f"{file}: cannot be read ({exc}); want the JSON that save() wrote.") from exc
     version = document.get("format_version") if isinstance(document, dict) else None
@@ -213,7 +214,8 @@ def _read_file(file: Path, *, most_bytes: int | None = None) -> bytes:
         return file.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as exc:
         raise ModelFileError(
-            f"{file.parent}: is no model of maskkit ({file.name} is missing); pass a folder that save() wrote."
+            f"{file.parent}: is no model of maskkit ({file.name} is missing); "
+            f"pass a folder that save() or maskkit train wrote."
         ) from exc
     except (OSError, ValueError) as exc:  # ValueError: a null character in the name
         raise ModelFileError(f"{file}: cannot be read ({exc}).") from exc

@@ -1,5 +1,8 @@
 """What predict_faces returns: the faces of a photo, to read, to draw and to save."""
 
+import base64
+import html
+import io
 import json
 import os
 from collections import Counter
@@ -14,7 +17,8 @@ from maskkit._crops import crop_square
 from maskkit._decision import UNCERTAIN
 from maskkit._drawing import Box, blur_faces, draw_faces
 from maskkit._images import ImageSource, load_image
-from maskkit._tables import Table, to_rich
+from maskkit._tables import Table, to_html, to_rich
+from maskkit.exceptions import ImageError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -76,6 +80,13 @@ class FaceResult:
             "landmarks": None if self.landmarks is None else [list(point) for point in self.landmarks],
         }
 
+    def _repr_html_(self) -> str:
+        doubt = f" ({', '.join(self.reasons)})" if self.reasons else ""
+        left, top, right, bottom = self.box
+        place = f"{self.size_px} px, from ({left}, {top}) to ({right}, {bottom})"
+        rows = tuple((str(label), value) for label, value in self.probabilities.items())
+        return to_html(Table(f"{self.decision}{doubt}", ("class", "probability"), rows, place))
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class PhotoResult(Sequence[FaceResult]):
@@ -131,8 +142,7 @@ class PhotoResult(Sequence[FaceResult]):
         return iter(self.faces)
 
     def __repr__(self) -> str:
-        found = ", ".join(f"{count} {label}" for label, count in self.summary().items()) or self.status
-        return f"<PhotoResult {self.name}: {found}>"
+        return f"<PhotoResult {self.name}: {self._count()}>"
 
     def summary(self) -> dict[Any, int]:
         """Count the faces by decision, most frequent first."""
@@ -218,15 +228,14 @@ class PhotoResult(Sequence[FaceResult]):
             raise ImportError("to_dataframe needs pandas; install it: pip install 'maskkit[pandas]'") from exc
         return DataFrame(rows_of(self), columns=list(ROW_FIELDS))
 
-    def __rich__(self) -> Any:
-        from rich.text import Text
-
-        if not self.faces:
-            return Text(f"{self.name}: {'no face' if self.error is None else 'unreadable'}\n")
+    def table(self) -> Table:
+        """Give a row a face as a table to show."""
+        doubted = any(face.reasons for face in self.faces)
         rows = tuple(
             (
                 index,
                 str(face.decision),
+                *((" ".join(face.reasons),) if doubted else ()),
                 face.probability,
                 face.detection_score,
                 " ".join(map(str, face.box)),
@@ -234,25 +243,44 @@ class PhotoResult(Sequence[FaceResult]):
             )
             for index, face in enumerate(self.faces)
         )
+        why = ("why",) if doubted else ()
+        columns = ("face", "decision", *why, "probability", "score", "box", "size, px")
+        return Table(self.name, columns, rows, self._count())
+
+    def _count(self) -> str:
+        """Say what was found: how many of each decision, or the status."""
         counts = ", ".join(f"{count} {label}" for label, count in self.summary().items())
-        columns = ("face", "decision", "probability", "score", "box", "size, px")
-        return to_rich(Table(self.name, columns, rows, counts))
+        return counts or self.status.replace("_", " ")
+
+    def __rich__(self) -> Any:
+        from rich.text import Text
+
+        # The blank line keeps photos apart where there are several.
+        return to_rich(self.table()) if self.faces else Text(f"{self.name}: {self._count()}\n")
 
     def _repr_html_(self) -> str:
-        import base64
-        import html
-        import io
+        shown = "" if self.error is not None else self._picture_html()
+        said = html.escape(self.error or f"{self.name}: {self._count()}")
+        about = to_html(self.table()) if self.faces else f"<p>{said}</p>"
+        return f'<div style="{_SIDE_BY_SIDE}">{shown}<div style="{_SCROLLING}">{about}</div></div>'
 
+    def _picture_html(self) -> str:
+        try:
+            picture = self.draw()
+        except ImageError as exc:  # the photo has gone since; what was found in it is still known
+            return f"<p>{html.escape(str(exc))}</p>"
+        picture.thumbnail((_SHOWN_PX, _SHOWN_PX))
         file = io.BytesIO()
-        if self.error is not None:
-            return f"<p>{html.escape(self.name)}: {html.escape(self.error)}</p>"
-        picture = self.draw()
-        picture.thumbnail((800, 800))
-        picture.save(file, "PNG")
+        picture.save(file, "JPEG", quality=90)
         data = base64.b64encode(file.getvalue()).decode()
-        caption = html.escape(repr(self))
-        return f'<figure><img src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
+        alt = html.escape(f"{self.name}: {self._count()}", quote=True)
+        return f'<img src="data:image/jpeg;base64,{data}" alt="{alt}" style="max-width: min(100%, {_SHOWN_PX}px)">'
 
+
+# In a notebook: the longer side of a photo, and its table beside it where there is room, else below.
+_SHOWN_PX = 640
+_SIDE_BY_SIDE = "display: flex; flex-wrap: wrap; gap: 1em; align-items: flex-start"
+_SCROLLING = f"max-width: 100%; max-height: {_SHOWN_PX}px; overflow: auto"
 
 ROW_FIELDS = (
     "source", "status", "face", "decision", "label", "probability", "detection_score", "left", "top", "right", "bottom"

@@ -18,13 +18,12 @@ from maskkit import _plugins
 from maskkit._card import write_card
 from maskkit._embedder import make_embedder
 from maskkit._head import TransferHead
-from maskkit._model_folder import CONFIG_FILE, ModelConfig, read_model, write_model
+from maskkit._history import History
+from maskkit._model_folder import ModelConfig, read_model, write_model
 from maskkit._params import check_params
 from maskkit._preprocess import Preprocess
 from maskkit.backbones._base import build_network
 from maskkit.exceptions import ModelFileError, PluginError
-
-_PRETRAINED = Path(__file__).parent / "pretrained"
 
 # Backbones take some hundred pixels; a picture of a million would be a way to fill anybody's memory.
 _LARGEST_PX = 4096
@@ -68,7 +67,7 @@ def describe(classifier: Any) -> tuple[ModelConfig, dict[str, torch.Tensor]]:
         params=_plain_params(classifier),
         training={
             "class_counts": classifier.class_counts_.tolist(),
-            "history": classifier.history_,
+            "history": list(classifier.history_),
             "fine_tuned": classifier.fine_tuned_,
             "versions": {name: version(name) for name in ("maskkit", "torch", "torchvision", "timm")},
             "python": platform.python_version(),
@@ -121,26 +120,6 @@ def _fitting_together(folder: str | os.PathLike[str]) -> Iterator[None]:
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RuntimeError, MemoryError) as exc:
         reason = f"{type(exc).__name__}: {' '.join(str(exc).split())}"[:300]
         raise ModelFileError(f"{folder}: does not fit together ({reason}); save the model again.") from exc
-
-
-def list_pretrained() -> list[str]:
-    """List the models that ship with the package."""
-    return sorted(folder.name for folder in _PRETRAINED.iterdir() if (folder / CONFIG_FILE).is_file())
-
-
-def find_pretrained(name: str) -> Path:
-    """Find the folder of a model that ships with the package.
-
-    Raises
-    ------
-    ModelFileError
-        If there is none of that name; the message lists them.
-    """
-    if name not in list_pretrained():
-        raise ModelFileError(
-            f"{name!r} is no folder and no model that ships with maskkit; there are: {', '.join(list_pretrained())}."
-        )
-    return _PRETRAINED / name
 
 
 def _describe(group: _plugins.Group, given: Any, resolved: Any) -> dict[str, Any]:
@@ -229,11 +208,11 @@ def _restore_head(classifier: Any, config: ModelConfig, tensors: dict[str, torch
     check_params(head)
     head.classes_ = classifier.classes_
     head.n_features_in_ = config.head["n_features"]
+    check_scalar(head.n_features_in_, "n_features", int, min_val=1)
     with torch.device("meta"):  # takes no memory, however many units a file speaks of
         network = head.build(head.n_features_in_, len(head.classes_))
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     head.network_ = network.eval()
-    head.history_ = config.training["history"]
     return head
 
 
@@ -244,7 +223,8 @@ def _restore_record(classifier: Any, training: dict[str, Any]) -> None:
         raise ValueError(f"class_counts are {str(training['class_counts'])[:80]}, want a number for each class")
     if not isinstance(history, list) or not isinstance(training["fine_tuned"], bool):
         raise ValueError("history is no list or fine_tuned neither true nor false")
-    classifier.class_counts_, classifier.history_, classifier.fine_tuned_ = counts, history, training["fine_tuned"]
+    classifier.class_counts_, classifier.fine_tuned_ = counts, training["fine_tuned"]
+    classifier.history_ = classifier.head_.history_ = History(history)
 
 
 def _of_part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

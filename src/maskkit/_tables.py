@@ -2,11 +2,13 @@
 
 import html
 import math
+import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -62,6 +64,10 @@ class Table:
 # Width of a terminal whose width nobody has changed.
 TERMINAL_COLUMNS = 80
 LONGEST_WORD = 24
+LONGEST_HEADING = 12
+
+_CAPTION = "caption-side: top; text-align: left; font-weight: bold; color: inherit; white-space: nowrap"
+_NOTE = "text-align: left; max-width: 40em; white-space: normal; opacity: 0.75"
 
 
 def format_cell(cell: Cell) -> str:
@@ -138,7 +144,10 @@ def to_rich(table: Table) -> "RichTable | Group":
 
 
 def to_html(table: Table) -> str:
-    """Write a table as an HTML ``<table>``, every text escaped."""
+    """Write a table as an HTML ``<table>``, every text escaped.
+
+    It names no colour, so that it is readable on a light page and on a dark one.
+    """
     aligns = ["right" if is_number else "left" for is_number in _are_numbers(table)]
 
     def row(tag: str, texts: list[str]) -> str:
@@ -147,17 +156,41 @@ def to_html(table: Table) -> str:
             for text, align in zip(texts, aligns, strict=True)
         ) + "</tr>"  # fmt: skip
 
-    lines = [
-        "<table>",
-        f"<caption>{html.escape(table.title)}</caption>",
+    lines = ["<table>"]
+    if table.title:
+        lines.append(f'<caption style="{_CAPTION}">{html.escape(table.title)}</caption>')
+    lines += [
         f"<thead>{row('th', list(table.columns))}</thead>",
         "<tbody>",
         *(row("td", [format_cell(cell) for cell in cells]) for cells in table.rows),
         "</tbody>",
     ]
     if table.note:
-        lines.append(f'<tfoot><tr><td colspan="{len(table.columns)}">{html.escape(table.note)}</td></tr></tfoot>')
+        # Beside the wide cell of the note, columns keep the width of their own words.
+        note = f'<td colspan="{len(table.columns)}" style="{_NOTE}">{html.escape(table.note)}</td>'
+        lines.append(f"<tfoot><tr>{note}</tr></tfoot>")
     return "\n".join([*lines, "</table>"])
+
+
+class Tabulated:
+    """Shows what has tables: on a terminal through rich, in a notebook as HTML."""
+
+    __slots__ = ()
+
+    def tables(self) -> tuple[Table, ...]:
+        """Give the figures as tables to show."""
+        raise NotImplementedError("a subclass gives its tables")
+
+    def __rich__(self) -> "Group":
+        from rich.console import Group
+
+        parts: list[Any] = []
+        for table in self.tables():
+            parts += [to_rich(table), ""] if table.note else [to_rich(table)]
+        return Group(*parts)
+
+    def _repr_html_(self) -> str:
+        return "\n".join(map(to_html, self.tables()))
 
 
 def _are_numbers(table: Table) -> list[bool]:
@@ -194,11 +227,13 @@ def _lay_out(table: Table, *, narrow: bool) -> "RichTable":
     rows = [[_write(cell, narrow) for cell in row] for row in table.rows]
     for index, (column, is_number) in enumerate(zip(table.columns, _are_numbers(table), strict=True)):
         # Numbers are never broken; words are, and beyond LONGEST_WORD anywhere.
+        heading = _fold(column, LONGEST_HEADING) if narrow and is_number else column
         texts = [row[index] for row in rows]
         pieces = [piece for text in texts for piece in (text.split("\n") if is_number else text.split())]
-        width = max(map(cell_len, [*column.split(), *pieces]), default=1)
+        headings = heading.split("\n") if narrow and is_number else heading.split()
+        width = max(map(cell_len, [*headings, *pieces]), default=1)
         rich_table.add_column(
-            Text("\n".join(textwrap.wrap(column, width)) if narrow and is_number else column),
+            Text(heading),
             justify="right" if is_number else "left",
             no_wrap=is_number,
             min_width=width if is_number else min(width, LONGEST_WORD),
@@ -211,6 +246,20 @@ def _lay_out(table: Table, *, narrow: bool) -> "RichTable":
     return rich_table
 
 
+class _Folder(textwrap.TextWrapper):
+    """Breaks a word after underscores, which names of classes and files are full of."""
+
+    wordsep_re = re.compile(r"([^_]*_+)")
+
+
+def _fold(text: str, width: int) -> str:
+    """Break a text into lines: at spaces, and words that no line can hold where that can be read best."""
+    words = (_Folder(width).wrap(word) if len(word) > width else [word] for word in text.split())
+    return "\n".join(textwrap.wrap(" ".join(chain.from_iterable(words)), width, break_on_hyphens=False))
+
+
 def _write(cell: Cell, narrow: bool) -> str:
     text = format_cell(cell)
-    return text.replace(" [", "\n[") if narrow and isinstance(cell, Estimate) else text
+    if narrow and isinstance(cell, Estimate):
+        return text.replace(" [", "\n[")
+    return _fold(text, LONGEST_WORD) if narrow and isinstance(cell, str) else text

@@ -12,16 +12,13 @@ from torch.nn.functional import cross_entropy
 
 from maskkit._checkpoint import Checkpoint, Stateful
 from maskkit._devices import autocast
+from maskkit._history import History
 from maskkit._parallel import compute_alone_after_fork, in_batches
 from maskkit._processes import Processes
 from maskkit._progress import TrainingProgress
 
 Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Inputs (n, ...), class indices (n,) int64 and weights (n,) float32, on the network's device."""
-
-History: TypeAlias = list[dict[str, float]]
-"""A record an epoch: epoch, loss, accuracy, images_per_second, and validation_loss and
-validation_accuracy where a part was held out."""
 
 
 def train(
@@ -89,7 +86,7 @@ def train(
     rates = [group["lr"] for group in optimizer.param_groups]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rates, total_steps=int(n_epochs * n_steps))
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
-    history: History = []
+    history = History()
     best = _Best(patience)
     parts: dict[str, Stateful] = {
         "network": network,
@@ -99,7 +96,7 @@ def train(
         "best": best,
     }
     if checkpoint is not None and (saved := checkpoint.load(parts, device)):
-        history = saved["history"]
+        history = History(saved["history"])
     n_done = len(history)
     processes.check_alike({"checkpoint": n_done})
     with (
@@ -139,7 +136,7 @@ def train(
             history.append(record)
             progress.finish_epoch(record)
             if checkpoint is not None:
-                checkpoint.save(parts, device, history=history)
+                checkpoint.save(parts, device, history=list(history))
     best.restore(network)
     network.eval()
     return history

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -300,7 +301,7 @@ def test_reporters_are_checked_before_the_model_is_loaded(data, capsys):
     [
         (["predict", "a.jpg", "--blur"], "--blur"),
         (["demo", "--out", "picture.txt"], "ending names no format"),
-        (["data", "info", ".", "--format", "csv"], "--format"),
+        (["data", "info", ".", "--format", "xml"], "--format"),
     ],
 )
 def test_bad_usage_is_named(arguments, said, capsys):
@@ -376,7 +377,6 @@ def test_data_info_counts(data, tmp_path, capsys):
     assert (tmp_path / "chart.png").is_file()
     code, out, _ = run(capsys, "data", "info", data, "--format", "json")
     assert json.loads(out)
-    assert run(capsys, "data", "info", data, "--format", "csv")[0] == 2
 
 
 def test_data_collage_writes_a_picture(data, tmp_path, capsys):
@@ -444,7 +444,7 @@ def test_bad_usage_ends_with_2(arguments, capsys):
 def test_help_has_an_example(verb, capsys):
     code, out, _ = run(capsys, *verb.split(), "--help")
     assert code == 0
-    assert f"Example: maskkit {verb}" in " ".join(out.replace("│", " ").split())
+    assert re.search(rf"Examples?: maskkit {verb}", " ".join(out.split()))
 
 
 def test_program_is_installed():

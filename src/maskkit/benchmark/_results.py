@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from maskkit._tables import Table, to_rich
+from maskkit._tables import Table, Tabulated, to_rich
 from maskkit.benchmark._timing import Spread
 
 
@@ -95,7 +95,7 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True)
-class Benchmark:
+class Benchmark(Tabulated):
     """All that was measured in one run.
 
     Parameters

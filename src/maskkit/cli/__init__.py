@@ -1,5 +1,6 @@
 """The command ``maskkit``: one file a verb, libraries loaded only by the verb that needs them."""
 
+import io
 import os
 import sys
 import warnings
@@ -8,29 +9,27 @@ from typing import Annotated
 import typer
 
 from maskkit.cli import benchmark, checks, data, demo, evaluate, explain, export, predict, predict_batch, train
+from maskkit.cli._help import GroupHelp, VerbHelp
 
 INTERRUPTED = 130  # a shell's number for Ctrl-C
 
+USE, MAKE, MACHINE = "Use a model", "Make a model", "This machine"
+
 app = typer.Typer(
-    help="Tell, for every face in a picture, whether a mask is worn.",
-    epilog="Try it: maskkit demo",
+    cls=GroupHelp,
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
-for verb in (
-    demo.demo,
-    train.train,
-    evaluate.evaluate,
-    predict.predict,
-    predict_batch.predict_batch,
-    explain.explain,
-    export.export,
-):
-    app.command()(verb)
-app.add_typer(data.app, name="data")
-app.command()(benchmark.benchmark)
-app.command()(checks.checks)
+for group, verbs in {
+    USE: (demo.demo, predict.predict, predict_batch.predict_batch, explain.explain),
+    MAKE: (train.train, evaluate.evaluate, export.export),
+    MACHINE: (checks.checks, benchmark.benchmark),
+}.items():
+    for verb in verbs:
+        app.command(cls=VerbHelp, rich_help_panel=group)(verb)
+app.add_typer(data.app, name="data", rich_help_panel=MAKE)
 
 
 def _print_version(wanted: bool) -> None:
@@ -48,7 +47,12 @@ def _options(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Tell, for every face in a picture, whether a mask is worn."""
+    """Tell, for every face in a picture, whether a mask is worn.
+
+    VERB --help shows the options of each, and an example.
+
+    Example: maskkit demo
+    """
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -56,8 +60,12 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # we need the message alone
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file name that is not UTF-8 holds what no encoding has; as \udcXX it is JSON all the same.
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app([argument for argument in arguments if argument != "--debug"])
+        app([argument for argument in arguments if argument != "--debug"], prog_name="maskkit")
     except BrokenPipeError:
         # Whoever read the output has gone, `| head` say. What is still buffered goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -75,7 +83,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _describe(exc: Exception) -> str:
     if isinstance(exc, OSError) and exc.filename is not None:
-        return f"{exc.filename}: {exc.strerror}"
+        return f"{exc.filename}: {exc.strerror}; check the path, what you may do there, and the space left."
+    if isinstance(exc, OSError) and exc.strerror:  # of a stream, which has no name
+        return f"{exc.strerror}; check where the output goes, and the space left there."
     return " ".join(str(exc).split()) or type(exc).__name__
 
 

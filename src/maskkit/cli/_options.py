@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from maskkit.cli._complete import complete_detector, complete_device, complete_model, complete_split
+
 if TYPE_CHECKING:
     from maskkit import MaskClassifier
 
@@ -32,22 +34,72 @@ class OnError(StrEnum):
 
 DEFAULT_MODEL = "maskkit-lite0"
 
+# Groups of options in --help.
+DATA_GROUP, MODEL_GROUP, OUTPUT_GROUP = "Data", "Model", "Output"
+
 ModelOption = Annotated[
-    str, typer.Option("--model", "-m", help="Folder that train wrote, or name of a model that ships with maskkit.")
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="Folder that train wrote, or name of a model that ships with maskkit.",
+        autocompletion=complete_model,
+        rich_help_panel=MODEL_GROUP,
+    ),
 ]
 DetectorOption = Annotated[
     str | None,
-    typer.Option(help="Face detector instead of the model's own: centerface, dlib_hog, dlib_cnn, yunet or whole."),
+    typer.Option(
+        metavar="NAME",
+        help="Face detector instead of the model's own: centerface, dlib_hog, dlib_cnn, yunet, whole or a plugin.",
+        autocompletion=complete_detector,
+        rich_help_panel=MODEL_GROUP,
+    ),
 ]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
-FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print the results.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="auto, cpu, cuda, cuda:1 or mps.",
+        autocompletion=complete_device,
+        rich_help_panel=MODEL_GROUP,
+    ),
+]
+FormatOption = Annotated[
+    Format,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="FORMAT",
+        help="How to print the results: table, json, jsonl or csv.",
+        rich_help_panel=OUTPUT_GROUP,
+    ),
+]
 OnErrorOption = Annotated[
-    OnError, typer.Option(help="What images that cannot be read do: end the run, or be left out.")
+    OnError,
+    typer.Option(
+        metavar="raise|skip",
+        help="Images that cannot be read end the run, or are left out.",
+        rich_help_panel=DATA_GROUP,
+    ),
 ]
 SplitOption = Annotated[
     str | None,
     typer.Option(
-        help="Which split of DATA, such as Validation. By default the only one; train and collage take Train."
+        metavar="NAME",
+        help="Which split of DATA, such as Validation; not needed where there is one.",
+        autocompletion=complete_split,
+        rich_help_panel=DATA_GROUP,
+    ),
+]
+TrainSplitOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Which split of DATA; Train, if not said otherwise.",
+        autocompletion=complete_split,
+        rich_help_panel=DATA_GROUP,
     ),
 ]
 
@@ -92,16 +144,39 @@ def find_images(sources: Iterable[str]) -> list[Path]:
 
     found: list[Path] = []
     for source in sources:
+        if source == "-":
+            raise DataError("-: standard input is not read; write the picture to a file and pass that.")
         if "://" in source:
             raise DataError(f"{source}: is a URL, and prediction uses no network; download it and pass the file.")
         found += find_images_of(source)
     return found
 
 
+def load_data(folder: Path, *, on_error: Any = "raise") -> Any:
+    """Load annotated photos, or faces by split, whichever a folder holds."""
+    from maskkit import datasets
+    from maskkit.exceptions import DataError
+
+    if holds_photos(folder):
+        return datasets.load_photos(folder, on_error=on_error)
+    try:
+        return datasets.load_faces(folder, on_error=on_error)
+    except DataError as exc:
+        if folder.is_dir() and not any(path.is_dir() for path in folder.iterdir()):
+            raise DataError(f"{exc} Photos are wanted with a Pascal VOC annotation each (*.xml).") from exc
+        raise
+
+
 def refuse_for_photos(option: str, value: Any) -> None:
     """Raise BadParameter if an option for crops was given for photos."""
     if value is not None:
         raise typer.BadParameter("DATA holds annotated photos, which have none", param_hint=option)
+
+
+def check_folder_to_write(path: Path | None, option: str) -> None:
+    """Raise BadParameter, before anything is computed, if what is to be a folder is a file."""
+    if path is not None and path.exists() and not path.is_dir():
+        raise typer.BadParameter(f"{path}: is a file; want a folder, which is made if need be", param_hint=option)
 
 
 def check_picture(path: Path) -> None:
@@ -122,6 +197,33 @@ def free_stem(source: str, taken: set[str]) -> str:
         stem, number = f"{Path(source).stem}-{number}", number + 1
     taken.add(stem)
     return stem
+
+
+def print_results(output: Format, *, table: Any, document: Any, rows: Iterable[dict[str, Any]]) -> None:
+    """Print one thing in the form asked for.
+
+    Parameters
+    ----------
+    output : Format
+    table : rich renderable
+        For people.
+    document : object
+        All of it, as JSON can hold it.
+    rows : iterable of dict
+        What of it are rows, with the same keys each; there is at least one.
+    """
+    if output is Format.TABLE:
+        import rich
+
+        rich.print(table)
+    elif output is Format.JSON:
+        print_json(document)
+    elif output is Format.JSONL:
+        for row in rows:
+            print(json.dumps(row, ensure_ascii=False))
+    else:
+        rows = list(rows)
+        print_csv(rows, rows[0])
 
 
 def print_json(value: Any) -> None:

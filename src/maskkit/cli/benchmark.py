@@ -5,16 +5,22 @@ from typing import Annotated
 
 import typer
 
+from maskkit.cli._complete import complete_backbone
 from maskkit.cli._options import (
     DEFAULT_MODEL,
+    MODEL_GROUP,
+    OUTPUT_GROUP,
+    Format,
+    FormatOption,
     ModelOption,
-    SplitOption,
+    TrainSplitOption,
     choose_split,
     holds_photos,
     load_model,
-    print_json,
+    print_results,
 )
-from maskkit.cli.data import Format
+
+MEASURE_GROUP = "What to measure"
 
 
 def benchmark(
@@ -26,30 +32,63 @@ def benchmark(
     rows: Annotated[
         str | None,
         typer.Option(
-            help="Of fit, finetune, accuracy, crossval, predict, photos, memory, scaling, parity, with commas between "
-            "them. By default all; accuracy and photos need PHOTOS."
+            metavar="ROW,ROW",
+            help="Of fit, finetune, accuracy, crossval, predict, photos, memory, scaling, parity. By default all; "
+            "accuracy and photos need PHOTOS.",
+            rich_help_panel=MEASURE_GROUP,
         ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Take few images, for a first look: its figures say little.")
+        bool,
+        typer.Option(
+            "--quick",
+            help="Take few images, for a first look: its figures say little.",
+            rich_help_panel=MEASURE_GROUP,
+        ),
     ] = False,
-    rounds: Annotated[int | None, typer.Option(min=1, help="Turns of each side; 3, or 1 with --quick.")] = None,
+    rounds: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Turns of each side; 3, or 1 with --quick.", rich_help_panel=MEASURE_GROUP
+        ),
+    ] = None,
+    split: TrainSplitOption = None,
+    model: ModelOption = DEFAULT_MODEL,
     backbone: Annotated[
-        list[str] | None, typer.Option(help="resnet50 and efficientnet_lite0, or others. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="resnet50 and efficientnet_lite0, or others. Repeatable.",
+            autocompletion=complete_backbone,
+            rich_help_panel=MODEL_GROUP,
+        ),
     ] = None,
     weights: Annotated[
-        str, typer.Option(help="What backbones start from: imagenet, or none (random), which is as fast.")
+        str,
+        typer.Option(
+            metavar="WEIGHTS",
+            help="What backbones start from: imagenet, or none (random), which is as fast.",
+            autocompletion=lambda: ["imagenet", "none"],
+            rich_help_panel=MODEL_GROUP,
+        ),
     ] = "imagenet",
-    model: ModelOption = DEFAULT_MODEL,
-    split: SplitOption = None,
     json: Annotated[
-        Path | None, typer.Option(help="Write everything to this JSON file, from the first row on.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write everything to this JSON file, from the first row on.",
+            rich_help_panel=OUTPUT_GROUP,
+        ),
     ] = None,
-    output: Annotated[Format, typer.Option("--format", "-f", help="How to print the results.")] = Format.TABLE,
+    output: FormatOption = Format.TABLE,
 ) -> None:
-    """Measure how fast this machine is beside what one would write without maskkit; an hour if not --quick.
+    """Measure speed beside what one would write without maskkit.
 
-    Example: maskkit benchmark face-mask-12k face-mask-photos --json benchmark.json
+    It takes an hour if not --quick. Every figure is a ratio taken in one run, on this machine.
+
+    Example: maskkit benchmark faces --quick
+
+    Example: maskkit benchmark faces photos --json benchmark.json
     """
     from dataclasses import replace
 
@@ -84,12 +123,8 @@ def benchmark(
             _write(result.to_dict(), json)
     if json is not None:
         typer.echo(f"written: {json}", err=True)
-    if output is Format.JSON:
-        print_json(result.to_dict())
-    else:
-        import rich
-
-        rich.print(result)
+    document = result.to_dict()
+    print_results(output, table=result, document=document, rows=document["rows"] or document["parity"])
 
 
 def _write(found: object, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from maskkit.cli._options import Format, FormatOption, print_json
+from maskkit.cli._options import Format, FormatOption, print_results
 
 _LIBRARIES = (
     *("maskkit", "torch", "torchvision", "timm", "openvino"),
@@ -11,7 +11,9 @@ _LIBRARIES = (
 
 
 def checks(output: FormatOption = Format.TABLE) -> None:
-    """Show versions, devices, and which plugins load and why others do not.
+    """Show versions, devices, and which plugins load.
+
+    Of a plugin that does not load it says why, and what to install.
 
     Example: maskkit checks
     """
@@ -19,7 +21,7 @@ def checks(output: FormatOption = Format.TABLE) -> None:
 
     from maskkit import _plugins
     from maskkit._devices import resolve_device, resolve_precision
-    from maskkit._storage import list_pretrained
+    from maskkit._pretrained import list_pretrained
     from maskkit._versions import version_of
     from maskkit.exceptions import PluginError
 
@@ -42,10 +44,12 @@ def checks(output: FormatOption = Format.TABLE) -> None:
     }
     for group in ("backbones", "detectors", "reporters"):
         found[group] = {name: state_of(group, name) for name in _plugins.names(group)}
-    if output is not Format.TABLE:
-        print_json(found)
-        return
-    import rich
+    rows = [{"part": part, "name": name, "state": str(state)}
+            for part, entries in found.items() for name, state in entries.items()]  # fmt: skip
+    print_results(output, table=_lay_out(found), document=found, rows=rows)
+
+
+def _lay_out(found: dict[str, dict[str, Any]]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
@@ -54,4 +58,4 @@ def checks(output: FormatOption = Format.TABLE) -> None:
         table.add_row(Text(part, style="bold"), "")
         for name, state in entries.items():
             table.add_row(Text(f"  {name}"), Text(str(state)))
-    rich.print(table)
+    return table

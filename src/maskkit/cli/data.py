@@ -1,105 +1,126 @@
 """maskkit data: look at data before training on them."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from maskkit.cli._options import SplitOption, check_picture, choose_split, holds_photos, print_json, refuse_for_photos
+from maskkit.cli._help import GroupHelp, VerbHelp
+from maskkit.cli._options import (
+    DATA_GROUP,
+    OUTPUT_GROUP,
+    Format,
+    FormatOption,
+    TrainSplitOption,
+    check_folder_to_write,
+    check_picture,
+    choose_split,
+    holds_photos,
+    load_data,
+    print_results,
+    refuse_for_photos,
+)
 
-
-class Format(StrEnum):
-    """How a description is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
-app = typer.Typer(help="Look at data before training on them.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look at data before training on them.", cls=GroupHelp, no_args_is_help=True, rich_markup_mode=None
+)
 
 DataArgument = Annotated[
     Path, typer.Argument(help="Folder of face crops, or of photos with VOC annotations.", metavar="DATA")
 ]
 
 
-@app.command()
+@app.command(cls=VerbHelp)
 def info(
     data: DataArgument,
-    chart: Annotated[Path | None, typer.Option(help="Write a chart to this PNG file.")] = None,
-    output: Annotated[Format, typer.Option("--format", "-f", help="How to print the description.")] = Format.TABLE,
+    chart: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a chart to this PNG, SVG or PDF.", rich_help_panel=OUTPUT_GROUP),
+    ] = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write it into this folder, as data.png.", rich_help_panel=OUTPUT_GROUP),
+    ] = None,
+    output: FormatOption = Format.TABLE,
 ) -> None:
     """Count images by class and split, and show their sizes.
 
-    Example: maskkit data info face-mask-12k --chart classes.png
+    Example: maskkit data info faces --chart classes.png
     """
     from maskkit.datasets import describe
 
-    description = describe(_load(data))
-    if output is Format.TABLE:
-        import rich
-
-        rich.print(description)
-    else:
-        print_json(description.to_dict())
-    if chart is not None:
-        typer.echo(f"written: {description.save_chart(chart)}", err=True)
+    check_folder_to_write(plots, "--plots")
+    description = describe(load_data(data))
+    print_results(output, table=description, document=description.to_dict(), rows=description.rows())
+    for file in (chart, plots and plots / "data.png"):
+        if file is not None:
+            typer.echo(f"written: {description.save_chart(file)}", err=True)
 
 
-@app.command()
+@app.command(cls=VerbHelp)
 def audit(
     data: Annotated[Path, typer.Argument(help="Folder of face crops.", metavar="DATA")],
-    out: Annotated[Path | None, typer.Option(help="Write pictures of copies and suspects into this folder.")] = None,
-    seed: Annotated[int, typer.Option(help="Seeds the folds.")] = 0,
-    output: Annotated[Format, typer.Option("--format", "-f", help="How to print what was found.")] = Format.TABLE,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--plots",
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="Write pictures of copies and suspects into this folder.",
+            rich_help_panel=OUTPUT_GROUP,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seeds the folds.", rich_help_panel=DATA_GROUP)] = 0,
+    output: FormatOption = Format.TABLE,
 ) -> None:
-    """Look for copies, leaks between splits, wrong labels, and classes that something else tells. Changes no file.
+    """Look for copies, leaks and wrong labels; changes no file.
 
-    Example: maskkit data audit face-mask-12k --out audit
+    Leaks are copies in two splits. It also tells how far brightness, size or file type alone give the
+    class away. In CSV and JSON Lines each image has a row, with the group of copies that it is in.
+
+    Example: maskkit data audit faces --plots audit
     """
     from maskkit import datasets
 
+    check_folder_to_write(out, "--plots")
     if holds_photos(data):
         raise typer.BadParameter("holds annotated photos; audit takes face crops", param_hint="DATA")
     found = datasets.audit(datasets.load_faces(data, shuffle=False), random_state=seed)
-    if output is Format.TABLE:
-        import rich
-
-        rich.print(found)
-    else:
-        print_json(found.to_dict())
+    document = found.to_dict()
+    print_results(output, table=found, document=document, rows=document["images"])
     if out is not None:
         typer.echo(f"written: {found.save_pictures(out)}", err=True)
 
 
-@app.command()
+@app.command(cls=VerbHelp)
 def collage(
     data: DataArgument,
-    out: Annotated[Path, typer.Option("--out", "-o", help="PNG file to write.")] = Path("collage.png"),
-    split: SplitOption = None,
-    columns: Annotated[int, typer.Option(min=1, help="Tiles in a row.")] = 6,
-    rows: Annotated[int, typer.Option(min=1, help="Rows of tiles.")] = 4,
-    blur: Annotated[bool, typer.Option("--blur", help="Make the faces unrecognisable.")] = False,
-    seed: Annotated[int, typer.Option(help="Chooses the faces.")] = 0,
+    split: TrainSplitOption = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Chooses the faces.", rich_help_panel=DATA_GROUP)] = 0,
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="FILE", help="Picture to write.", rich_help_panel=OUTPUT_GROUP),
+    ] = Path("collage.png"),
+    columns: Annotated[int, typer.Option(min=1, metavar="N", help="Tiles in a row.", rich_help_panel=OUTPUT_GROUP)] = 6,
+    rows: Annotated[int, typer.Option(min=1, metavar="N", help="Rows of tiles.", rich_help_panel=OUTPUT_GROUP)] = 4,
+    blur: Annotated[
+        bool, typer.Option("--blur", help="Make the faces unrecognisable.", rich_help_panel=OUTPUT_GROUP)
+    ] = False,
 ) -> None:
     """Show faces of every class in one picture.
 
-    Example: maskkit data collage face-mask-12k --split Train --out collage.png
+    Example: maskkit data collage faces --split Train --out collage.png
     """
     from maskkit import datasets
 
     check_picture(out)
-    loaded = _load(data)
+    loaded = load_data(data)
     if holds_photos(data):
         refuse_for_photos("--split", split)
     else:
         loaded = choose_split(loaded, split, default="train")
     picture = datasets.collage(loaded, n_columns=columns, n_rows=rows, blur=blur, random_state=seed)
+    out.parent.mkdir(parents=True, exist_ok=True)
     picture.save(out)
     typer.echo(f"written: {out}", err=True)
-
-
-def _load(data: Path) -> Any:
-    from maskkit import datasets
-
-    return datasets.load_photos(data) if holds_photos(data) else datasets.load_faces(data)

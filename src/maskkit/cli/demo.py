@@ -5,17 +5,20 @@ from typing import Annotated
 
 import typer
 
-from maskkit.cli._options import DEFAULT_MODEL, ModelOption, check_picture, load_model
+from maskkit.cli._options import DEFAULT_MODEL, OUTPUT_GROUP, ModelOption, check_picture, load_model
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write.")] = Path("maskkit-demo.png"),
     model: ModelOption = DEFAULT_MODEL,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="Picture to write.", rich_help_panel=OUTPUT_GROUP)
+    ] = Path("maskkit-demo.png"),
 ) -> None:
-    """Show maskkit at work on a portrait that comes with scikit-image; needs no data and no network.
+    """Show maskkit at work; needs no data and no network.
 
-    The portrait is NASA's of the astronaut Eileen Collins, in the public domain. A mask is painted on
-    a second copy, both are joined into one photo, and the faces in it are found and classified.
+    The portrait comes with scikit-image; it is NASA's of the astronaut Eileen Collins, in the public
+    domain. A mask is painted on a second copy, both are joined into one photo, and the faces in it are
+    found and classified.
 
     Example: maskkit demo
     """

@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from maskkit.cli._complete import complete_reporter
 from maskkit.cli._options import (
+    DATA_GROUP,
     DEFAULT_MODEL,
+    OUTPUT_GROUP,
     DetectorOption,
     DeviceOption,
     Format,
@@ -15,11 +18,12 @@ from maskkit.cli._options import (
     OnError,
     OnErrorOption,
     SplitOption,
+    check_folder_to_write,
     choose_split,
     holds_photos,
+    load_data,
     load_model,
-    print_csv,
-    print_json,
+    print_results,
     refuse_for_photos,
 )
 
@@ -31,41 +35,72 @@ def evaluate(
     data: Annotated[
         list[Path],
         typer.Argument(
-            help="Folder of face crops as for train, or of photos with VOC annotations; several are compared with "
-            "the first.",
+            help="Folder of face crops as for train, or of photos with VOC annotations.",
             metavar="DATA...",
         ),
     ],
-    model: ModelOption = DEFAULT_MODEL,
     split: SplitOption = None,
-    detector: DetectorOption = None,
-    device: DeviceOption = "auto",
     crops: Annotated[
-        bool, typer.Option("--crops", help="Judge the annotated faces of photos; several DATA always do. No detector.")
+        bool,
+        typer.Option(
+            "--crops",
+            help="Judge the annotated faces of photos; several DATA always do. No detector.",
+            rich_help_panel=DATA_GROUP,
+        ),
     ] = False,
     robustness: Annotated[
-        bool, typer.Option("--robustness", help="Instead, measure faces made smaller, blurred, compressed and dark.")
+        bool,
+        typer.Option(
+            "--robustness",
+            help="Instead, measure faces made smaller, blurred, compressed and dark.",
+            rich_help_panel=DATA_GROUP,
+        ),
     ] = False,
-    json: Annotated[Path | None, typer.Option(help="Write everything to this JSON file.")] = None,
-    plots: Annotated[Path | None, typer.Option(help="Write pictures into this folder.")] = None,
+    on_error: OnErrorOption = OnError.RAISE,
+    model: ModelOption = DEFAULT_MODEL,
+    detector: DetectorOption = None,
+    device: DeviceOption = "auto",
+    json: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write everything to this JSON file.", rich_help_panel=OUTPUT_GROUP),
+    ] = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write pictures into this folder.", rich_help_panel=OUTPUT_GROUP),
+    ] = None,
     report: Annotated[
-        list[str] | None, typer.Option(help="Another reporter, NAME or NAME:ARGUMENT, as in mlflow. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Another reporter, NAME or NAME:ARGUMENT, as in mlflow. Repeatable.",
+            autocompletion=complete_reporter,
+            rich_help_panel=OUTPUT_GROUP,
+        ),
     ] = None,
     fail_under: Annotated[
-        list[str] | None, typer.Option(help="Exit 1 if a figure is lower, as in accuracy=0.98. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="FIGURE=NUMBER",
+            help="Exit 1 if a figure is lower, as in accuracy=0.98. Repeatable.",
+            rich_help_panel=OUTPUT_GROUP,
+        ),
     ] = None,
-    on_error: OnErrorOption = OnError.RAISE,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Measure a model on labelled crops or annotated photos, with 95 % intervals.
+    """Measure a model on labelled crops or annotated photos.
 
-    Example: maskkit evaluate face-mask-12k --split Validation --model model --plots plots
+    Every figure comes with its 95 % interval. Several DATA are compared with the first.
+
+    Example: maskkit evaluate faces --split Validation --model model --plots plots
+
+    Example: maskkit evaluate photos --model model --fail-under found_and_right=0.8
     """
     from maskkit import evaluation
     from maskkit._plugins import resolve
     from maskkit.evaluation._report import report_to
 
     # Whatever can be wrong with the question is found before the answer is computed.
+    check_folder_to_write(plots, "--plots")
     limits = [_parse_limit(text) for text in fail_under or ()]
     specs = [f"json:{json}"] * (json is not None) + [f"plots:{plots}"] * (plots is not None) + (report or [])
     takers = [resolve("reporters", spec) for spec in specs]
@@ -89,17 +124,7 @@ def evaluate(
         {"figure": name, "value": estimate.value, "low": estimate.low, "high": estimate.high, "n": estimate.n}
         for name, estimate in metrics.items()
     ]
-    if output is Format.TABLE:
-        resolve("reporters", "console").report(result)
-    elif output is Format.CSV:
-        print_csv(rows, rows[0])
-    elif output is Format.JSONL:
-        import json as json_module
-
-        for row in rows:
-            print(json_module.dumps(row))
-    else:
-        print_json(result.to_dict())
+    print_results(output, table=result, document=result.to_dict(), rows=rows)
     for written in report_to(takers, result):
         typer.echo(f"written: {written}", err=True)
     missed = [
@@ -129,12 +154,10 @@ def _load_sets(data: list[Path], split: str | None, on_error: Any, *, crops: boo
 
 def _load(folder: Path, split: str | None, on_error: Any) -> Any:
     """Load photos or faces, of these the split named; faces without splits are taken whole."""
-    from maskkit.datasets import load_faces, load_photos
-
+    loaded = load_data(folder, on_error=on_error)
     if holds_photos(folder):
-        return load_photos(folder, on_error=on_error)
-    faces = load_faces(folder, on_error=on_error)
-    return faces.splits["all"] if list(faces.splits) == ["all"] else choose_split(faces, split)
+        return loaded
+    return loaded.splits["all"] if list(loaded.splits) == ["all"] else choose_split(loaded, split)
 
 
 def _parse_limit(text: str) -> tuple[str, float]:

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-from maskkit.cli._options import DEFAULT_MODEL, ModelOption, find_images, load_model
+from maskkit.cli._options import DEFAULT_MODEL, OUTPUT_GROUP, ModelOption, find_images, load_model
+
+CHECK_GROUP = "Check"
 
 
 class ExportFormat(StrEnum):
@@ -17,22 +19,47 @@ class ExportFormat(StrEnum):
 
 
 def export(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder that is written.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder that is written.", rich_help_panel=OUTPUT_GROUP)
+    ],
     model: ModelOption = DEFAULT_MODEL,
     output_format: Annotated[
-        ExportFormat, typer.Option("--format", "-f", help="onnx or openvino.")
+        ExportFormat,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="onnx|openvino",
+            help="For which programs.",
+            rich_help_panel=OUTPUT_GROUP,
+        ),
     ] = ExportFormat.ONNX,
     int8: Annotated[
-        bool, typer.Option("--int8", help="Compute in int8, calibrated on --images; OpenVINO only.")
+        bool,
+        typer.Option(
+            "--int8", help="Compute in int8, calibrated on --images; OpenVINO only.", rich_help_panel=OUTPUT_GROUP
+        ),
     ] = False,
     images: Annotated[
-        Path | None, typer.Option(help="Folder of face crops like those to come, to calibrate and check on.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of face crops like those to come, to calibrate and check on.",
+            rich_help_panel=CHECK_GROUP,
+        ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check/--no-check", help="Compare with float32 torch before anything is written.")
+        bool,
+        typer.Option(
+            "--check/--no-check",
+            help="Compare with float32 torch before anything is written; done if not said otherwise.",
+            show_default=False,
+            rich_help_panel=CHECK_GROUP,
+        ),
     ] = True,
 ) -> None:
-    """Write a model as one file that needs no maskkit: uint8 RGB crops in, probabilities out.
+    """Write a model as one file that needs no maskkit.
+
+    It takes uint8 RGB crops and gives probabilities; preprocessing is inside.
 
     Example: maskkit export --format onnx --images faces/Validation --out exported
     """

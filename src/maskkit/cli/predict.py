@@ -8,11 +8,13 @@ import typer
 
 from maskkit.cli._options import (
     DEFAULT_MODEL,
+    OUTPUT_GROUP,
     DetectorOption,
     DeviceOption,
     Format,
     FormatOption,
     ModelOption,
+    check_folder_to_write,
     find_images,
     free_stem,
     load_model,
@@ -31,17 +33,34 @@ def predict(
     model: ModelOption = DEFAULT_MODEL,
     detector: DetectorOption = None,
     device: DeviceOption = "auto",
-    save: Annotated[Path | None, typer.Option(help="Write each photo, drawn over, into this folder.")] = None,
-    save_crops: Annotated[Path | None, typer.Option(help="Write each face into this folder.")] = None,
-    blur: Annotated[bool, typer.Option("--blur", help="Make the faces in saved photos unrecognisable.")] = False,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write each photo, drawn over, into this folder.", rich_help_panel=OUTPUT_GROUP
+        ),
+    ] = None,
+    save_crops: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write each face into this folder.", rich_help_panel=OUTPUT_GROUP),
+    ] = None,
+    blur: Annotated[
+        bool,
+        typer.Option("--blur", help="Make the faces in saved photos unrecognisable.", rich_help_panel=OUTPUT_GROUP),
+    ] = False,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Find the faces in photos and tell who wears a mask.
 
+    Results go to standard output as they come, whatever else is said to standard error.
+
     Example: maskkit predict street.jpg --save drawn
+
+    Example: maskkit predict photos/ --format csv > faces.csv
     """
     if blur and save is None:
         raise typer.BadParameter("is for the photos that --save writes", param_hint="--blur")
+    check_folder_to_write(save, "--save")
+    check_folder_to_write(save_crops, "--save-crops")
     paths = find_images(sources)
     classifier = load_model(model, detector=detector, device=device)
     originals = {path.resolve() for path in paths}

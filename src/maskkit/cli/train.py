@@ -5,10 +5,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskkit.cli._options import DeviceOption, OnError, OnErrorOption, SplitOption, choose_split, holds_photos
+from maskkit._pretrained import list_pretrained
+from maskkit.cli._complete import complete_backbone, complete_detector, complete_device
+from maskkit.cli._options import (
+    MODEL_GROUP,
+    OUTPUT_GROUP,
+    OnError,
+    OnErrorOption,
+    TrainSplitOption,
+    check_folder_to_write,
+    choose_split,
+    holds_photos,
+)
 
 if TYPE_CHECKING:
     from maskkit import MaskClassifier
+
+TRAINING_GROUP = "Training"
 
 
 def train(
@@ -18,47 +31,162 @@ def train(
             help="Folder of split/class folders, or of class folders. Several for --recipe.", metavar="DATA..."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder that the model is written to.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="Folder that the model is written to.", rich_help_panel=OUTPUT_GROUP
+        ),
+    ],
+    split: TrainSplitOption = None,
+    on_error: OnErrorOption = OnError.RAISE,
     recipe: Annotated[
-        str | None, typer.Option(help="Train as a model that ships was: maskkit-lite0, from faces and photos.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Train as a model that ships was: maskkit-lite0, from faces and photos.",
+            autocompletion=list_pretrained,
+            rich_help_panel=MODEL_GROUP,
+        ),
     ] = None,
-    split: SplitOption = None,
-    backbone: Annotated[str, typer.Option(help="resnet50, efficientnet_lite0, timm:NAME or a plugin.")] = "resnet50",
-    weights: Annotated[str, typer.Option(help="imagenet, none (random) or the path of a state dict.")] = "imagenet",
+    backbone: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="resnet50, efficientnet_lite0, timm:NAME or a plugin.",
+            autocompletion=complete_backbone,
+            rich_help_panel=MODEL_GROUP,
+        ),
+    ] = "resnet50",
+    weights: Annotated[
+        str,
+        typer.Option(
+            metavar="WEIGHTS",
+            help="imagenet, none (random) or the path of a state dict.",
+            autocompletion=lambda: ["imagenet", "none"],
+            rich_help_panel=MODEL_GROUP,
+        ),
+    ] = "imagenet",
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            min=16,
+            metavar="PX",
+            help="Side of the input. By default the backbone's, 128 when training every layer.",
+            rich_help_panel=MODEL_GROUP,
+        ),
+    ] = None,
+    detector: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Face detector that the model will use on photos.",
+            autocompletion=complete_detector,
+            rich_help_panel=MODEL_GROUP,
+        ),
+    ] = "centerface",
+    half: Annotated[
+        bool,
+        typer.Option("--half", help="Store weights as float16, at half the size.", rich_help_panel=MODEL_GROUP),
+    ] = False,
     fine_tune: Annotated[
         bool | None,
         typer.Option(
             "--fine-tune/--frozen",
-            help="Train every layer, or the head alone. By default every layer from 1,000 images.",
+            help="Train every layer, or the head alone. By default every layer from 1,000 images on.",
+            rich_help_panel=TRAINING_GROUP,
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Images computed at once.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Passes over the data.", rich_help_panel=TRAINING_GROUP)
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Images computed at once.", rich_help_panel=TRAINING_GROUP),
+    ] = None,
     gradient_accumulation_steps: Annotated[
-        int, typer.Option(min=1, help="Batches that make one step, when training every layer.")
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Batches that make one step, when training every layer.",
+            rich_help_panel=TRAINING_GROUP,
+        ),
     ] = 1,
-    learning_rate: Annotated[float | None, typer.Option(min=0, help="The highest of the one-cycle schedule.")] = None,
-    image_size: Annotated[int | None, typer.Option(min=16, help="Side of the input, in pixels.")] = None,
-    class_weight: Annotated[str | None, typer.Option(help="balanced: each class counts the same.")] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0, metavar="RATE", help="The highest of the one-cycle schedule.", rich_help_panel=TRAINING_GROUP
+        ),
+    ] = None,
+    class_weight: Annotated[
+        str | None,
+        typer.Option(
+            metavar="balanced",
+            help="Each class counts the same, however many images it has.",
+            autocompletion=lambda: ["balanced"],
+            rich_help_panel=TRAINING_GROUP,
+        ),
+    ] = None,
     early_stopping: Annotated[
-        bool, typer.Option("--early-stopping", help="Hold out a tenth, stop when its loss no longer falls.")
+        bool,
+        typer.Option(
+            "--early-stopping",
+            help="Hold out a tenth, stop when its loss no longer falls.",
+            rich_help_panel=TRAINING_GROUP,
+        ),
     ] = False,
-    detector: Annotated[str, typer.Option(help="Face detector that the model will use on photos.")] = "centerface",
-    seed: Annotated[int, typer.Option(help="Seeds order, initial values and augmentation.")] = 0,
-    device: DeviceOption = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    seed: Annotated[
+        int,
+        typer.Option(metavar="N", help="Seeds order, initial values and augmentation.", rich_help_panel=TRAINING_GROUP),
+    ] = 0,
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="auto, cpu, cuda, cuda:1 or mps.",
+            autocompletion=complete_device,
+            rich_help_panel=TRAINING_GROUP,
+        ),
+    ] = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="auto, float32, bfloat16 or float16.",
+            autocompletion=lambda: ["auto", "float32", "bfloat16", "float16"],
+            rich_help_panel=TRAINING_GROUP,
+        ),
+    ] = "auto",
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="Folder of the state after each epoch; the same command goes on there if interrupted."),
+        typer.Option(
+            metavar="DIR",
+            help="Keep the state after each epoch; the same command goes on there if interrupted.",
+            rich_help_panel=TRAINING_GROUP,
+        ),
     ] = None,
-    half: Annotated[bool, typer.Option("--half", help="Store weights as float16, at half the size.")] = False,
-    on_error: OnErrorOption = OnError.RAISE,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in --out.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the model in --out.", rich_help_panel=OUTPUT_GROUP)
+    ] = False,
+    plots: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write the learning curve into this folder, as learning_curve.png.",
+            rich_help_panel=OUTPUT_GROUP,
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel=OUTPUT_GROUP)
+    ] = False,
 ) -> None:
     """Train a model on face crops sorted into one folder a class.
 
-    Example: maskkit train face-mask-12k --backbone efficientnet_lite0 --out model
+    DATA holds Train/WithMask/*.png and so on, or WithMask/*.png alone; the folders name the classes.
+
+    Example: maskkit train faces --backbone efficientnet_lite0 --out model
+
+    Example: maskkit train faces --out model --fine-tune --epochs 8 --plots plots
     """
     from maskkit import MaskClassifier
     from maskkit._model_folder import check_target
@@ -67,6 +195,7 @@ def train(
     from maskkit.exceptions import DataError, ModelFileError
 
     check_target(out)
+    check_folder_to_write(plots, "--plots")
     if out.exists() and not overwrite:
         raise ModelFileError(f"{out}: exists; choose another name or add --overwrite.")
     if recipe is not None:
@@ -105,6 +234,11 @@ def train(
     megabytes = sum(file.stat().st_size for file in out.iterdir()) / 1e6
     print(f"trained on {counts}")
     print(f"saved {out} ({megabytes:.1f} MB)")
+    if plots is not None:
+        from maskkit._charts import save_figure
+
+        figure = classifier.history_.figure()
+        typer.echo(f"written: {save_figure(figure, plots / 'learning_curve.png')}", err=True)
 
 
 def _follow(

@@ -22,7 +22,7 @@ from maskkit._embedder import FaceEmbedder
 from maskkit._images import load_image, name_sources
 from maskkit._metrics import wilson
 from maskkit._parallel import map_ahead
-from maskkit._tables import Estimate, Rows, Table
+from maskkit._tables import Estimate, Rows, Table, Tabulated
 from maskkit.datasets import _copies
 from maskkit.datasets._properties import PROPERTIES, Traits, read_traits
 
@@ -40,7 +40,7 @@ FEATURES_PX = 128
 
 
 @dataclass(frozen=True, eq=False)
-class Audit:
+class Audit(Tabulated):
     """What an audit found; nothing was changed or deleted.
 
     Attributes
@@ -155,13 +155,6 @@ class Audit:
                 tiles = compose_tiles(pictures, [self.labels[index] for index in chosen], classes, 8, (112, 112))
                 tiles.save(folder / f"{name}.png")
         return folder
-
-    def __rich__(self) -> Any:
-        from rich.console import Group
-
-        from maskkit._tables import to_rich
-
-        return Group(*map(to_rich, self.tables()))
 
 
 def _spread(n: int, most: int) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,8 @@ from PIL import Image
 from maskkit._charts import draw_chart, save_figure
 from maskkit._images import name_source
 from maskkit._parallel import map_ahead
-from maskkit._tables import Table, to_html, to_rich
+from maskkit._tables import Table, Tabulated
 from maskkit.datasets._voc import AnnotatedPhoto
-
-if TYPE_CHECKING:
-    from rich.console import Group
 
 Sizes = NDArray[np.float64]
 """Shape (n, 2): shorter and longer side in pixels; NaN where a file has no readable header."""
@@ -31,7 +28,7 @@ FACE_SIZES = {"<16": 0, "16-32": 16, "32-64": 32, "64+": 64}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Description:
+class Description(Tabulated):
     """What a data set holds; made by `describe`.
 
     Attributes
@@ -84,13 +81,13 @@ class Description:
         """
         return save_figure(draw_chart(self.counts, self.sizes_px, self.what), path)
 
-    def __rich__(self) -> "Group":
-        from rich.console import Group
-
-        return Group(*map(to_rich, self._tables))
-
-    def _repr_html_(self) -> str:
-        return "\n".join(map(to_html, self._tables))
+    def rows(self) -> list[dict[str, Any]]:
+        """Give a row a class of each split: how many there are, and their share of the split."""
+        return [
+            {"split": split, "class": label, self.what: count, "share": count / sum(counts.values())}
+            for split, counts in self.counts.items()
+            for label, count in counts.items()
+        ]
 
 
 def describe_faces(splits: Mapping[str, tuple[Sequence[Any], NDArray[Any]]]) -> Description:

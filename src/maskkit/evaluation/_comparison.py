@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from maskkit._metrics import difference
-from maskkit._tables import Estimate, Rows, Table
+from maskkit._tables import Estimate, Rows, Table, Tabulated
 from maskkit.evaluation._faces import MEANINGS, Evaluation
-from maskkit.evaluation._report import ReportMixin, plain
+from maskkit.evaluation._report import plain
 from maskkit.evaluation._slices import make_table
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ N_MISTAKES_EACH = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison(ReportMixin):
+class Comparison(Tabulated):
     """How right a classifier is on several data sets, and what it loses outside the first.
 
     Attributes

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskkit._images import ImageSource, RgbImage, load_image
-from maskkit._tables import Estimate, Rows, Table
-from maskkit.evaluation._report import ReportMixin, name_left_out, plain
+from maskkit._tables import Estimate, Rows, Table, Tabulated
+from maskkit.evaluation._report import name_left_out, plain
 from maskkit.evaluation._slices import Group, find_worst, make_table
 from maskkit.evaluation._trust import Reliability, RiskCoverage
 
@@ -75,7 +75,7 @@ class Mistake:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation(ReportMixin):
+class Evaluation(Tabulated):
     """How right a classifier is on labelled faces.
 
     Attributes

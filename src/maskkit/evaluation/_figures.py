@@ -76,7 +76,8 @@ def draw_mistakes(mistakes: Sequence["Mistake"]) -> Figure:
         axes = figure.add_subplot(n_rows, n_columns, index + 1)
         axes.imshow(mistake.image())
         axes.set_axis_off()
-        text = f"{_shorten(mistake.place)}\nis {mistake.truth}\nsaid {mistake.label} {mistake.probability:.2f}"
+        truth, label = (_shorten(str(name), 20) for name in (mistake.truth, mistake.label))
+        text = f"{_shorten(mistake.place)}\nis {truth}\nsaid {label} {mistake.probability:.2f}"
         axes.set_title(text, fontsize=8, loc="left", parse_math=False)
     return figure
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskkit._labels import match_labels
-from maskkit._tables import Estimate, Rows, Table
+from maskkit._tables import Estimate, Rows, Table, Tabulated
 from maskkit.evaluation._checks import check_resamples, list_classes
 from maskkit.evaluation._counts import FOUND_IOU, SIZES, Annotated, PhotoCounts
-from maskkit.evaluation._report import ReportMixin, plain, report_to, resolve_reporters
+from maskkit.evaluation._report import plain, report_to, resolve_reporters
 from maskkit.reporters._base import Reporter
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class PhotoEvaluation(ReportMixin):
+class PhotoEvaluation(Tabulated):
     """How right a classifier and its detector are on annotated photos.
 
     A face is found if a detection overlaps it by an IoU of 0.4 or more, one to one. End to end, a

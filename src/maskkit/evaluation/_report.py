@@ -1,33 +1,13 @@
-"""What every evaluation offers to reporters, terminals and notebooks."""
+"""How evaluations reach reporters, and how their figures are written down."""
 
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from maskkit import _plugins
-from maskkit._tables import Estimate, Table, to_html, to_rich
+from maskkit._tables import Estimate
 from maskkit.exceptions import PluginError
 from maskkit.reporters._base import Report, Reporter
-
-
-class ReportMixin:
-    """Shows an evaluation's tables."""
-
-    def tables(self) -> tuple[Table, ...]:
-        """Give the figures as tables to show."""
-        raise NotImplementedError("a subclass gives its tables")
-
-    def __rich__(self) -> Any:
-        from rich.console import Group
-
-        parts: list[Any] = []
-        for table in self.tables():
-            parts += [to_rich(table), ""] if table.note else [to_rich(table)]
-        return Group(*parts)
-
-    def _repr_html_(self) -> str:
-        return "".join(map(to_html, self.tables()))
 
 
 def resolve_reporters(reporters: str | Reporter | Iterable[str | Reporter]) -> list[Reporter]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from maskkit._tables import Estimate, Rows, Table
-from maskkit.evaluation._report import ReportMixin, name_left_out, plain
+from maskkit._tables import Estimate, Rows, Table, Tabulated
+from maskkit.evaluation._report import name_left_out, plain
 from maskkit.evaluation._worsen import CONDITIONS
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ Figures = Mapping[str, Estimate]
 
 
 @dataclass(frozen=True, eq=False)
-class Robustness(ReportMixin):
+class Robustness(Tabulated):
     """How right a classifier is on the same faces, made worse by degrees.
 
     Attributes

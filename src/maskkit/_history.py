@@ -1,0 +1,88 @@
+"""How a training went: a record an epoch, and the learning curve that they make."""
+
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from maskkit._labels import BLUE, VERMILION
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_CURVES = (
+    ("loss", "loss", BLUE, "-"),
+    ("validation_loss", "loss, held out", BLUE, ":"),
+    ("accuracy", "accuracy", VERMILION, "-"),
+    ("validation_accuracy", "accuracy, held out", VERMILION, ":"),
+)
+
+# Stands for the ink in a drawing, until the page that shows it puts in its own.
+_INK = "#123456"
+
+
+class History(list[dict[str, float]]):
+    """A list of a record an epoch; a notebook shows its learning curve.
+
+    A record holds ``epoch``, ``loss``, ``accuracy``, ``images_per_second``, and ``validation_loss`` and
+    ``validation_accuracy`` where a part was held out.
+    """
+
+    def figure(self, ink: str = "black") -> "Figure":
+        """Draw loss and accuracy by epoch, those of what was held out dotted.
+
+        Parameters
+        ----------
+        ink : colour, default="black"
+            Of axes and letters; the ground stays clear.
+        """
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(7.2, 2.8), dpi=120, layout="constrained")
+        for axes, names in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+            _prepare(axes, ink)
+            for key, label, colour, line in _CURVES:
+                points = [(record["epoch"], record[key]) for record in self if key in record]
+                if names in key and points:
+                    marker = "o" if len(points) == 1 else None
+                    axes.plot(*zip(*points, strict=True), color=colour, linestyle=line, marker=marker, label=label)
+            if len(self) == 1:
+                axes.set_xticks([self[0]["epoch"]])
+            if axes.get_legend_handles_labels()[0]:
+                axes.legend(frameon=False, labelcolor=ink, fontsize=9)
+        return figure
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return "<p>No history: the head keeps none.</p>"
+        import matplotlib
+
+        figure = self.figure(_INK)
+        figure.patch.set_alpha(0)
+        file = io.StringIO()
+        # Letters as letters, and the same drawing twice is the same text twice.
+        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "maskkit"}):
+            figure.savefig(file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+        # As an element of the page, it takes the page's ink, in light and in dark.
+        svg = file.getvalue()
+        svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
+        return f'<div style="max-width: 720px">{svg}</div><p>{_summarise(self[-1], len(self))}</p>'
+
+
+def _prepare(axes: "Axes", ink: str) -> None:
+    axes.patch.set_alpha(0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[:].set_color(ink)
+    axes.tick_params(colors=ink)
+    axes.set_xlabel("epoch", color=ink)
+    axes.locator_params(axis="x", integer=True)
+
+
+def _summarise(record: Mapping[str, float], n_epochs: int) -> str:
+    figures = ", ".join(
+        f"{key} {record[key]:.4f}"
+        + (f" (held out {record[f'validation_{key}']:.4f})" if f"validation_{key}" in record else "")
+        for key in ("loss", "accuracy")
+        if key in record
+    )
+    return f"{n_epochs} epoch{'s' * (n_epochs > 1)}; the last: {figures}"

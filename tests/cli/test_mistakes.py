@@ -1,0 +1,87 @@
+"""What a new user gets wrong is told in words that say what was got, what is wanted, and the way out."""
+
+import shutil
+
+import pytest
+from PIL import Image
+
+from maskkit.cli import main
+from maskkit.testing import make_faces
+
+
+@pytest.fixture(scope="module")
+def here(savable, tmp_path_factory):
+    """A folder with data, a model, and much that is neither."""
+    here = tmp_path_factory.mktemp("here")
+    savable.save(here / "model")
+    for index, (image, label) in enumerate(zip(*make_faces(8), strict=True)):
+        for folder in (here / "faces" / "Train" / label, here / "photos"):
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(folder / f"{index}.png")
+    shutil.copytree(here / "faces" / "Train" / "with_mask", here / "one" / "with_mask")
+    (here / "empty").mkdir()
+    (here / "notes.txt").write_text("mine")
+    for name, old, new in (("newer", '"format_version": 1', '"format_version": 2'), ("damaged", "{", "")):
+        shutil.copytree(here / "model", here / name)
+        config = here / name / "maskkit.json"
+        config.write_text(config.read_text().replace(old, new))
+    return here
+
+
+QUICK = "--backbone timm:test_resnet --weights none --image-size 48 --quiet --out m"
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("train gone --out m", 1, "gone: no such folder; check the path"),
+        ("train empty --out m", 1, "empty: holds no image and no folder; want split and class folders"),
+        ("train one --out m", 1, "one: holds one class only, with_mask; want"),
+        ("train notes.txt --out m", 1, "notes.txt: is a file; pass the folder"),
+        ("train photos --out m", 1, "photos: holds 8 images and no folder; want"),
+        (f"train faces {QUICK} --backbone resnet5", 1, "backbone 'resnet5' is unknown; installed: efficientnet_lite0"),
+        (f"train faces {QUICK} --detector centrface", 1, "detector 'centrface' is unknown; installed: centerface"),
+        (f"train faces {QUICK} --split Test", 1, "--split Test: no such split; DATA has train"),
+        (f"train faces {QUICK} --device gpu", 1, "device='gpu' is unknown; use 'auto', 'cpu'"),
+        (f"train faces {QUICK} --class-weight balance", 1, "class_weight='balance' is unknown; use 'balanced'"),
+        (f"train faces {QUICK} --plots notes.txt", 2, "notes.txt: is a file; want a folder"),
+        ("train faces --out notes.txt", 1, "notes.txt: exists and is no model of maskkit; choose another name"),
+        ("train faces --out notes.txt/m", 1, "notes.txt/m: cannot be written"),
+        ("train faces", 2, "Missing option '--out'"),
+        ("predict", 2, "Missing argument 'SOURCE...'"),
+        ("predict gone.jpg", 1, "gone.jpg: no such file; check the path"),
+        ("predict empty", 1, "empty: holds no images; pass files or another folder"),
+        ("predict *.tif", 1, "*.tif: matches no file; check the pattern"),
+        ("predict -", 1, "-: standard input is not read; write the picture to a file"),
+        ("predict https://example.com/a.jpg", 1, "is a URL, and prediction uses no network; download it"),
+        ("predict notes.txt --model model", 1, "notes.txt: cannot be read as an image"),
+        ("predict photos --model maskit-lite0", 1, "'maskit-lite0' is no folder and no model that ships"),
+        ("predict photos --model faces", 1, "faces: is no model of maskkit (maskkit.json is missing); pass a folder"),
+        ("predict photos --model newer", 1, "has format version 2, this maskkit reads 1; upgrade maskkit"),
+        ("predict photos --model damaged", 1, "want the JSON that save() wrote"),
+        ("predict photos --model model --save notes.txt", 2, "notes.txt: is a file; want a folder"),
+        ("predict photos --model model --save notes.txt/d", 1, "check the path, what you may do there, and the space"),
+        ("predict photos --blur", 2, "is for the photos that --save writes"),
+        ("explain photos --save notes.txt", 2, "notes.txt: is a file; want a folder"),
+        ("evaluate photos --model model", 1, "Photos are wanted with a Pascal VOC annotation each (*.xml)"),
+        ("evaluate faces/Train --model model --plots notes.txt", 2, "notes.txt: is a file; want a folder"),
+        ("evaluate faces/Train --report wandb", 1, "reporter 'wandb' is unknown; installed: console"),
+        ("data info photos", 1, "Photos are wanted with a Pascal VOC annotation each (*.xml)"),
+        ("data collage faces --out c.txt", 2, "c.txt: its ending names no format of pictures; use .png or .jpg"),
+        ("export --out e --format tensorrt", 2, "'tensorrt' is not one of 'onnx', 'openvino'"),
+        ("benchmark faces --rows sit", 2, "'sit'; there is fit, finetune"),
+    ],
+)
+def test_mistakes_are_told(command, code, said, here, capsys, monkeypatch):
+    monkeypatch.chdir(here)
+    before = sorted(here.rglob("*"))
+    with pytest.raises(SystemExit) as ending:
+        main(command.split())
+    err = capsys.readouterr().err
+    assert said in " ".join(err.split())
+    assert ending.value.code == code
+    assert "Traceback" not in err
+    if code == 1:
+        assert err.startswith("maskkit: error: ")
+        assert err.count("\n") == 1
+    assert sorted(here.rglob("*")) == before
