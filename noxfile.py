@@ -48,6 +48,14 @@ def docs(session):
 
 
 @nox.session
+def docs_deploy(session):
+    """Commit the site of one version to the branch gh-pages, as in: -- 0.2 latest."""
+    install(session, "docs")
+    session.run("mike", "deploy", "--update-aliases", *session.posargs)
+    session.run("mike", "set-default", "latest")
+
+
+@nox.session
 def bench(session):
     """Measure maskkit beside its peers; posargs are FACES [PHOTOS] and options of maskkit benchmark."""
     install(session, "benchmark")

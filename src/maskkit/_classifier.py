@@ -47,7 +47,7 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
     ----------
     backbone : str or Backbone, default="resnet50"
         ``"resnet50"``, ``"efficientnet_lite0"``, ``"timm:NAME"``, any installed plugin or an instance.
-    weights : {"imagenet"}, path or None, default="imagenet"
+    weights : path, {"imagenet"} or None, default="imagenet"
         What the backbone starts from; a path leads to a state dict, None gives random values.
     head : classifier, optional
         Any scikit-learn classifier with `predict_proba`; by default ``TransferHead()``.
@@ -69,9 +69,9 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         default what the head says; not when fine-tuning.
     validation_fraction : float, optional
         The part held out for early stopping. By default what the head says.
-    class_weight : {"balanced"}, dict or None, default=None
+    class_weight : dict, {"balanced"} or None, default=None
         As in scikit-learn.
-    augment : {"auto"}, callable or None, default="auto"
+    augment : callable, {"auto"} or None, default="auto"
         How training images are varied: ``"auto"`` moves, relights, blurs, shrinks and compresses them,
         and paints on bare faces, anew in each epoch. With a frozen backbone a `TransferHead` sees one
         such copy of each image beside it, without painting, unless it stops early. A callable, for
@@ -99,7 +99,7 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
     precision : {"auto", "float32", "bfloat16", "float16", "int8"}, default="auto"
         Of matrix products. ``"auto"`` is bfloat16 where the hardware has it, with what is close to call
         judged again in float32; else float32. For ``"int8"``, `fit` calibrates on the training images.
-    cache : {"memory"}, path or None, default="memory"
+    cache : path, {"memory"} or None, default="memory"
         Where the backbone's features are kept, so that it computes each distinct image once: in memory,
         the last 128 MB of them, shared by the whole process; or in a file, shared by processes and runs.
     checkpoint : path, optional

@@ -66,7 +66,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     ----------
     backbone : str or Backbone, default="resnet50"
         ``"resnet50"``, ``"efficientnet_lite0"``, ``"timm:NAME"``, any installed plugin or an instance.
-    weights : {"imagenet"}, path or None, default="imagenet"
+    weights : path, {"imagenet"} or None, default="imagenet"
         A path leads to a state dict; None gives random values, seeded by `random_state`.
     image_size : int, optional
         Side of the square that images are resized to, in pixels; by default the backbone's own.
@@ -82,7 +82,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     precision : {"auto", "float32", "bfloat16", "float16", "int8"}, default="auto"
         Of matrix products; ``"auto"`` is bfloat16 where the hardware has it, else float32. ``"int8"``
         wants `quantize` first.
-    cache : {"memory"}, path or None, default="memory"
+    cache : path, {"memory"} or None, default="memory"
         Where features are kept, so that each distinct image is computed once: in memory, the last
         128 MB of them, shared by the whole process; or in a file, shared by processes and runs.
     random_state : int, RandomState instance or None, default=None

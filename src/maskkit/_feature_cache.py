@@ -45,7 +45,7 @@ def open_cache(cache: str | os.PathLike[str] | None) -> FeatureCache | None:
 
     Parameters
     ----------
-    cache : {"memory"}, path or None
+    cache : path, {"memory"} or None
 
     Raises
     ------

@@ -42,7 +42,7 @@ class TransferHead(ClassifierMixin, BaseEstimator):
         The highest of the one-cycle schedule; the optimiser is AdamW.
     weight_decay : float, default=0.1
         AdamW's decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101).
-    class_weight : {"balanced"}, dict or None, default=None
+    class_weight : dict, {"balanced"} or None, default=None
         As in scikit-learn.
     early_stopping : bool, default=False
         Hold out a part, stop when its loss no longer falls, and go back to the best weights.

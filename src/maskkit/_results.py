@@ -95,6 +95,7 @@ class PhotoResult(Sequence[FaceResult]):
     Attributes
     ----------
     faces : tuple of FaceResult
+        Those of the largest area first.
     source : image
         As it was given. The photo is read again when it is drawn, so that results are small.
     name : str
@@ -102,11 +103,13 @@ class PhotoResult(Sequence[FaceResult]):
     size : tuple of (int, int) or None
         Width and height of the upright photo, in pixels; None if unreadable.
     status : {"ok", "no_face", "unreadable"}
+        Whether there is something to see.
     error : str or None
         Why the photo is unreadable.
     speed_ms : dict
         Milliseconds for ``read``, ``detect`` and ``classify``, the last shared out by faces.
     model, detector : str
+        Their names.
     """
 
     faces: tuple[FaceResult, ...]

@@ -1,7 +1,5 @@
 """Every error that maskkit raises on purpose.
 
-::
-
     MaskkitError
     ├── ImageError       an image cannot be read (also a ValueError)
     ├── DataError        a data folder does not hold what it should (also a ValueError)

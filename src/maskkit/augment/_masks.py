@@ -31,7 +31,7 @@ def paint_mask(
     landmarks : array-like of shape (5, 2), optional
         x and y in pixels: left eye, right eye, nose, left and right corner of the mouth. By default where
         they usually are in a tight crop.
-    kind : {"surgical", "cloth", "respirator"}, optional
+    kind : one of {"surgical", "cloth", "respirator"}, optional
         By default one of them at random.
     worn : {"right", "under_nose", "under_chin"}, default="right"
     random_state : int, numpy.random.Generator or None, default=None

@@ -24,7 +24,7 @@ def paint_occluder(
         RGB, upright, of any size.
     landmarks : array-like of shape (5, 2), optional
         As in `paint_mask`.
-    kind : {"hand", "scarf", "beard", "paper", "strap"}, optional
+    kind : one of {"hand", "scarf", "beard", "paper", "strap"}, optional
         By default one of them at random. A scarf lies under the lower lip: higher up nobody could say
         that it is no mask.
     random_state : int, numpy.random.Generator or None, default=None

@@ -46,7 +46,7 @@ class Backbone(Protocol):
 
         Parameters
         ----------
-        weights : {"imagenet"}, path or None
+        weights : path, {"imagenet"} or None
 
         Returns
         -------

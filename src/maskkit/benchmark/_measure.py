@@ -73,7 +73,7 @@ def measure(
     rows : sequence of str, optional
         Of `ROWS`; by default all that the data allow.
     backbones : sequence of str
-    weights : {"imagenet"} or None
+    weights : None or {"imagenet"}
     sizes : Sizes
     say : callable
         Is told what is being done.

@@ -67,17 +67,15 @@ def load_faces(
     faces : sklearn.utils.Bunch
         With class folders alone:
 
-        paths : list of Path
-        labels : ndarray of shape (n_images,), str
-            Names of the class folders, as they are.
+        - `paths`, list of Path;
+        - `labels`, ndarray of shape (n_images,), str: names of the class folders, as they are.
 
         With splits, such a Bunch for each, by the split's name in lower case: ``faces.train.paths``.
         With both:
 
-        splits : dict
-            Name -> Bunch of paths and labels; class folders alone have the one split ``"all"``.
-        skipped : list of (Path, str)
-            What was left out, and why.
+        - `splits`, dict of name -> Bunch of paths and labels; class folders alone have the one split
+          ``"all"``;
+        - `skipped`, list of (Path, str): what was left out, and why.
 
     Raises
     ------
@@ -212,7 +210,8 @@ def collage(
     ----------
     faces : Bunch, tuple or sequence of AnnotatedPhoto
         As in `describe`. From photos the faces are cut out, as square as the classifier sees them.
-    n_columns, n_rows : int, >= 1, default=6 and 4
+    n_columns : int, >= 1, default=6
+    n_rows : int, >= 1, default=4
         At most so many tiles: as equally many a class as there are, grouped by class. Classes
         beyond the number of tiles go without.
     tile_px : int, >= 32, default=112

