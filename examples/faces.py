@@ -11,7 +11,10 @@ def read_faces():
     if len(sys.argv) > 1:
         splits = list(load_faces(sys.argv[1]).splits.values())
         if len(splits) > 1:
-            return (splits[0].paths, splits[0].labels), (splits[-1].paths, splits[-1].labels)
+            return (splits[0].paths, splits[0].labels), (
+                splits[-1].paths,
+                splits[-1].labels,
+            )
         images, labels = splits[0].paths, splits[0].labels
     else:
         images, labels = make_faces(48)

@@ -9,6 +9,10 @@ from maskkit import FaceEmbedder
 
 (images, labels), (new_images, new_labels) = read_faces()
 
-pipeline = make_pipeline(FaceEmbedder("efficientnet_lite0"), StandardScaler(), LogisticRegression(C=0.01))
+pipeline = make_pipeline(
+    FaceEmbedder("efficientnet_lite0"), StandardScaler(), LogisticRegression(C=0.01)
+)
 pipeline.fit(images, labels)
-print(f"accuracy on {len(new_labels)} new faces: {pipeline.score(new_images, new_labels):.3f}")
+print(
+    f"accuracy on {len(new_labels)} new faces: {pipeline.score(new_images, new_labels):.3f}"
+)

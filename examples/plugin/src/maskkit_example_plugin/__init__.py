@@ -16,8 +16,15 @@ class ThirdsDetector:
     def detect(self, image):
         """Give the middle third of an RGB uint8 (H, W, 3) image as a face."""
         height, width = image.shape[:2]
-        box = [width / 3, height / 3, max(2 * width / 3, width / 3 + 1), max(2 * height / 3, height / 3 + 1)]
-        return Faces(np.array([box], dtype=np.float32), np.ones(1, dtype=np.float32))
+        box = [
+            width / 3,
+            height / 3,
+            max(2 * width / 3, width / 3 + 1),
+            max(2 * height / 3, height / 3 + 1),
+        ]
+        return Faces(
+            np.array([box], dtype=np.float32), np.ones(1, dtype=np.float32)
+        )
 
 
 class MarkdownReporter:
