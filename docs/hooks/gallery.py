@@ -7,6 +7,7 @@ library or an installed package changes. Pages exist in memory alone: nothing is
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 from importlib.metadata import distributions
@@ -25,7 +26,7 @@ def on_config(config):
     """Fill the nav's entry "Examples" with the pages, in reading order."""
     config.watch.append(str(EXAMPLES))
     for entry in config.nav:
-        if entry.get("Examples") == "examples/":
+        if isinstance(entry, dict) and entry.get("Examples") == "examples/":
             sections = [{_title(EXAMPLES / name): [_page(path) for path in _scripts(name)]} for name in SECTIONS]
             entry["Examples"] = ["examples/index.md", *sections]
     return config
@@ -77,7 +78,9 @@ def _run(scripts):
         arguments = [str(one) for pair in missing for one in pair]
         done = subprocess.run([sys.executable, Path(__file__).with_name("run_examples.py"), *arguments])
         if done.returncode:
-            raise PluginError("An example failed; the traceback is above.")
+            raise PluginError("An example failed; its traceback is above.")
+    for old in set(CACHE.iterdir()) - set(folders.values()):
+        shutil.rmtree(old)
     return folders
 
 

@@ -66,5 +66,7 @@ def _list_pictures():
 
 if __name__ == "__main__":
     os.environ.setdefault("MPLBACKEND", "agg")
+    # On busy cores, threads that wait by spinning keep each other from working.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for script, folder in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
         run_script(os.path.abspath(script), os.path.abspath(folder))

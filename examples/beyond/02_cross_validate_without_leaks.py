@@ -38,7 +38,10 @@ print(len(pictures), "pictures,", len(np.unique(groups)), "groups")
 # Five folds that know nothing of copies, and five that keep them together:
 
 model = MaskClassifier(
-    "efficientnet_lite0", image_size=64, head=LogisticRegression(), random_state=0
+    "efficientnet_lite0",
+    image_size=64,
+    head=LogisticRegression(max_iter=1000),
+    random_state=0,
 )
 folds = KFold(5, shuffle=True, random_state=0)
 leaking = cross_val_score(model, pictures, labels, cv=folds)

@@ -26,10 +26,9 @@ explanation = explain_faces(model, photo)
 explanation.save("explained.png")
 
 # %%
-# The map is a plain array, one number a pixel of the crop:
+# The map is a plain array, one number a pixel of the crop. How much of the heat lies in
+# the lower half, where a mask would be?
 
 for face in explanation:
-    row, column = np.unravel_index(face.heat.argmax(), face.heat.shape)
-    height, width = face.heat.shape
-    print(face.label, f"hottest at {row / height:.0%} from above, ", end="")
-    print(f"{column / width:.0%} from the left")
+    lower = face.heat[len(face.heat) // 2 :]
+    print(f"{face.label:13} {lower.sum() / face.heat.sum():.0%}")

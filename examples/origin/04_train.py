@@ -35,8 +35,7 @@ model.fit(faces, labels)
 # What happened in each round:
 
 for record in model.history_:
-    print(f"{record['epoch']:.0f}: loss {record['loss']:.3f}, ", end="")
-    print(f"accuracy {record['accuracy']:.3f}")
+    print(f"loss {record['loss']:.3f}, accuracy {record['accuracy']:.3f}")
 
 # %%
 # On the faces that it has not seen:
