@@ -41,6 +41,7 @@ found = audit((faces, labels))
 rich.print(found)
 
 # %%
-# The pairs that it found, and the labels that it doubts, as pictures:
+# The pairs that it found, and the labels that it doubts, as pictures. A doubt is a reason
+# to look, not to relabel.
 
 found.save_pictures(".")

@@ -28,7 +28,9 @@ for path in sorted(Path(folder).iterdir()):
 spec = json.loads((folder / "spec.json").read_text())
 print("classes", spec["classes"])
 print("input", spec["input"]["shape"])
-print("parity", spec["parity"])
+parity = spec["parity"]
+print(f"{parity['equal_labels']:.0%} of {parity['n_images']} labels as in torch")
+print(f"largest difference of a probability {parity['largest_difference']:.1e}")
 
 # %%
 # Used without maskkit. Preprocessing is inside; faces have to be found and cut first.
