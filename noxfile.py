@@ -43,7 +43,7 @@ def tests(session):
 @nox.session
 def docs(session):
     """Run the examples and build the site with what they give; warnings are errors."""
-    install(session, "docs", "audit")
+    install(session, "docs")
     session.run("mkdocs", "build", "--strict", *session.posargs)
 
 
