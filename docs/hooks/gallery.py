@@ -126,4 +126,7 @@ def _make_card(path, folder):
     lines = [f"[**{title.rstrip('.')}**]({page})", " ".join(text.split())]
     if pictures:
         lines.insert(0, f"[![]({page[:-3]}/{pictures[-1]}){{ .example-thumbnail }}]({page})")
+    else:
+        printed = max((cell["output"].rstrip() for cell in cells), key=len)
+        lines.append(f"~~~~ {{ .text .no-copy .example-thumbnail }}\n{printed}\n~~~~".replace("\n", "\n    "))
     return "-   " + "\n\n    ".join(lines) + "\n"

@@ -21,10 +21,8 @@ search = GridSearchCV(model, grid, cv=3).fit(faces, labels)
 # The backbone is frozen, so each face went through it once; the twelve fits took their
 # features from memory.
 
-results = search.cv_results_
-for params, score in zip(
-    results["params"], results["mean_test_score"], strict=True
-):
+scores = search.cv_results_["mean_test_score"]
+for params, score in zip(search.cv_results_["params"], scores, strict=True):
     print(f"{score:.3f} {params}")
 
 # %%

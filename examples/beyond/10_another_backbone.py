@@ -42,24 +42,20 @@ check_backbone(SmallBackbone())
 
 faces, labels = make_faces(80)
 new_faces, new_labels = make_faces(80, random_state=1)
-models = {
-    "efficientnet_lite0": MaskClassifier(
-        "efficientnet_lite0", image_size=64, random_state=0
-    ),
-    "timm:resnet18": MaskClassifier(
-        "timm:resnet18", weights=None, image_size=64, random_state=0
-    ),
-    "SmallBackbone": MaskClassifier(
-        SmallBackbone(),
-        weights=None,
-        fine_tune=True,
-        epochs=10,
-        learning_rate=0.003,
-        image_size=48,
-        augment=None,
-        random_state=0,
-    ),
-}
-for name, model in models.items():
+lite = MaskClassifier("efficientnet_lite0", image_size=64, random_state=0)
+resnet = MaskClassifier(
+    "timm:resnet18", weights=None, image_size=64, random_state=0
+)
+small = MaskClassifier(
+    SmallBackbone(),
+    weights=None,
+    fine_tune=True,
+    epochs=10,
+    learning_rate=0.003,
+    image_size=48,
+    augment=None,
+    random_state=0,
+)
+for model in (lite, resnet, small):
     model.fit(faces, labels)
-    print(f"{name:20} {model.score(new_faces, new_labels):.3f}")
+    print(f"{model.model_name_:35} {model.score(new_faces, new_labels):.3f}")

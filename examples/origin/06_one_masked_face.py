@@ -27,7 +27,6 @@ crop.resize((300, 340)).save("masked.png")
 # of probabilities, in the order of `classes_`.
 
 print(model.predict([crop])[0])
-for label, probability in zip(
-    model.classes_, model.predict_proba([crop])[0], strict=True
-):
+probabilities = model.predict_proba([crop])[0]
+for label, probability in zip(model.classes_, probabilities, strict=True):
     print(f"{label:22} {probability:.3f}")
