@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -94,13 +95,14 @@ def test_runner_stops_at_a_script_that_fails_and_names_the_line(tmp_path):
     assert not (tmp_path / "result" / "cells.json").exists()
 
 
-def test_pages_show_code_output_and_pictures():
+@pytest.fixture
+def gallery(monkeypatch):
     pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install 'maskkit[docs]'")
-    sys.path.insert(0, str(RUNNER.parent))
-    try:
-        import gallery
-    finally:
-        sys.path.remove(str(RUNNER.parent))
+    monkeypatch.syspath_prepend(RUNNER.parent)
+    return import_module("gallery")
+
+
+def test_pages_show_code_output_and_pictures(gallery):
     cells = [
         {"prose": "A title.\n\nAbout.", "code": "", "output": "", "pictures": []},
         {"prose": "Look:", "code": "print(1)", "output": "1\n", "pictures": ["a-face.png", "b.png"]},
@@ -110,3 +112,16 @@ def test_pages_show_code_output_and_pictures():
     assert "\n1\n~~~~\n" in page
     assert "![a face](look-here/a-face.png){ .example-picture } ![b](look-here/b.png)" in page
     assert page.endswith("[The script: 03_look_here.py](03_look_here.py){ .example-script }\n")
+
+
+@pytest.mark.parametrize("script", STORY, ids=lambda script: script.stem)
+def test_page_holds_the_whole_script(script, gallery):
+    page = gallery._make_page(script, gallery._read(script, None))
+    lines = [line.removeprefix("# ") for line in script.read_text(encoding="utf-8").splitlines()[2:]]
+    assert all(line in page for line in lines if line not in ("%%", '"""'))
+
+
+def test_index_leads_to_every_page(gallery):
+    index = gallery._make_index({script: gallery._read(script, None) for script in STORY})
+    assert all(f"({script.stem.split('_', 1)[1].replace('_', '-')}.md)" in index for script in STORY)
+    assert "../docs/" not in index

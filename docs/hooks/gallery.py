@@ -1,11 +1,13 @@
 """mkdocs hook: makes a page of each script in examples/origin and examples/beyond, with its real output.
 
 Scripts run when the site is built; what they gave is kept in .cache/examples and used again until the script, the
-library or an installed package changes. Pages exist in memory alone: nothing is written into docs/.
+library or an installed package changes. Pages exist in memory alone: nothing is written into docs/. MASKKIT_EXAMPLES=0
+runs nothing, and shows prose and code alone.
 """
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,6 +17,7 @@ from pathlib import Path
 
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
+from run_examples import split_cells
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -35,14 +38,15 @@ def on_config(config):
 def on_files(files, config):
     """Run what has changed and add the pages, their pictures and the scripts themselves."""
     scripts = [path for name in SECTIONS for path in _scripts(name)]
-    results = _run(scripts)
-    for path in scripts:
-        folder, cells = results[path], json.loads((results[path] / "cells.json").read_text(encoding="utf-8"))
+    folders = _run(scripts) if os.environ.get("MASKKIT_EXAMPLES") != "0" else {}
+    stories = {path: _read(path, folders.get(path)) for path in scripts}
+    for path, cells in stories.items():
         files.append(File.generated(config, _page(path), content=_make_page(path, cells)))
         files.append(File.generated(config, f"examples/{path.name}", abs_src_path=str(path)))
-        for picture in folder.glob("*.png"):
-            files.append(File.generated(config, f"{_stem(path)}/{picture.name}", abs_src_path=str(picture)))
-    files.append(File.generated(config, "examples/index.md", content=_make_index(results)))
+        for picture in _pictures(cells):
+            place = str(folders[path] / picture)
+            files.append(File.generated(config, f"{_stem(path)}/{picture}", abs_src_path=place))
+    files.append(File.generated(config, "examples/index.md", content=_make_index(stories)))
     return files
 
 
@@ -84,6 +88,18 @@ def _run(scripts):
     return folders
 
 
+def _read(path, folder):
+    """Give the cells of a script, with what they gave if it was run."""
+    if folder is not None:
+        return json.loads((folder / "cells.json").read_text(encoding="utf-8"))
+    cells = split_cells(path.read_text(encoding="utf-8"))
+    return [{"prose": prose, "code": code, "output": "", "pictures": []} for prose, code in cells]
+
+
+def _pictures(cells):
+    return list(dict.fromkeys(picture for cell in cells for picture in cell["pictures"]))
+
+
 def _make_page(path, cells):
     parts = []
     for index, cell in enumerate(cells):
@@ -107,26 +123,25 @@ def _make_heading(docstring):
     return f"# {title.rstrip('.')}\n\n{text.strip()}"
 
 
-def _make_index(results):
+def _make_index(stories):
     """Join the README files, with a card for each script under its section."""
     # In examples/ the docs are next door, on the site they are above.
     parts = [(EXAMPLES / "README.md").read_text(encoding="utf-8").replace("](../docs/", "](../")]
     for section in SECTIONS:
         parts.append("#" + (EXAMPLES / section / "README.md").read_text(encoding="utf-8").rstrip())
-        cards = "\n".join(_make_card(path, results[path]) for path in _scripts(section))
+        cards = "\n".join(_make_card(path, stories[path]) for path in _scripts(section))
         parts.append(f'<div class="grid cards example-cards" markdown>\n\n{cards}\n\n</div>')
     return "\n\n".join(parts) + "\n"
 
 
-def _make_card(path, folder):
-    cells = json.loads((folder / "cells.json").read_text(encoding="utf-8"))
+def _make_card(path, cells):
     title, _, text = cells[0]["prose"].partition("\n")
     page = _page(path).removeprefix("examples/")
-    pictures = [picture for cell in cells for picture in cell["pictures"]]
-    lines = [f"[**{title.rstrip('.')}**]({page})", " ".join(text.split())]
+    pictures, printed = _pictures(cells), max((cell["output"].rstrip() for cell in cells), key=len)
+    title = title.rstrip(".")
+    lines = [f"[**{title}**]({page})", " ".join(text.split())]
     if pictures:
-        lines.insert(0, f"[![]({page[:-3]}/{pictures[-1]}){{ .example-thumbnail }}]({page})")
-    else:
-        printed = max((cell["output"].rstrip() for cell in cells), key=len)
+        lines.insert(0, f"[![{title}]({page[:-3]}/{pictures[-1]}){{ .example-thumbnail }}]({page})")
+    elif printed:
         lines.append(f"~~~~ {{ .text .no-copy .example-thumbnail }}\n{printed}\n~~~~".replace("\n", "\n    "))
     return "-   " + "\n\n    ".join(lines) + "\n"

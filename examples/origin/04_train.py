@@ -43,7 +43,7 @@ for record in model.history_:
 print(f"accuracy {model.score(new_faces, new_labels):.3f}")
 
 # %%
-# Random features tell these drawings apart; they would not tell people's masks. Saved
+# Random features tell these drawings apart; for faces of people take ImageNet's. Saved
 # and loaded again, the model says the same:
 
 folder = model.save(tempfile.mkdtemp() + "/model")
