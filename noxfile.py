@@ -42,7 +42,7 @@ def tests(session):
 
 @nox.session
 def docs(session):
-    """Build the site, warnings are errors."""
+    """Run the examples and build the site with what they give; warnings are errors."""
     install(session, "docs")
     session.run("mkdocs", "build", "--strict", *session.posargs)
 
@@ -114,6 +114,6 @@ def pythons(session):
 
 @nox.session
 def examples(session):
-    """Run every example on drawn faces."""
+    """Run the examples' tests; the rest of them runs with the docs."""
     install(session, "test")
     session.run("pytest", "tests/test_examples.py", *session.posargs)

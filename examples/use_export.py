@@ -15,12 +15,16 @@ from PIL import Image
 def main(folder, *paths):
     spec = json.loads((Path(folder) / "spec.json").read_text())
     size = spec["input"]["shape"][1]
-    crops = [Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BILINEAR) for path in paths]
+    photos = [Image.open(path).convert("RGB") for path in paths]
+    crops = [
+        photo.resize((size, size), Image.Resampling.BILINEAR) for photo in photos
+    ]
     session = onnxruntime.InferenceSession(Path(folder) / "model.onnx")
-    (probabilities,) = session.run(None, {spec["input"]["name"]: np.stack(crops)})
-    for path, row in zip(paths, probabilities, strict=True):
-        best = row.argmax()
-        print(path, spec["classes"][best] if row[best] >= spec["uncertain_below"] else "uncertain", f"{row[best]:.3f}")
+    (rows,) = session.run(None, {spec["input"]["name"]: np.stack(crops)})
+    for path, row in zip(paths, rows, strict=True):
+        is_sure = row.max() >= spec["uncertain_below"]
+        label = spec["classes"][row.argmax()] if is_sure else "uncertain"
+        print(path, label, f"{row.max():.3f}")
 
 
 if __name__ == "__main__":

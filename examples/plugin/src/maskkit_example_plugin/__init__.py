@@ -8,7 +8,7 @@ from maskkit.detectors import Faces
 
 
 class ThirdsDetector:
-    """Finds one "face" in the middle third of every photo: a camera that always looks at a door.
+    """Finds one "face" in the middle third of every photo, as of a camera at a door.
 
     It derives from nothing: the method is the contract.
     """
@@ -16,8 +16,11 @@ class ThirdsDetector:
     def detect(self, image):
         """Give the middle third of an RGB uint8 (H, W, 3) image as a face."""
         height, width = image.shape[:2]
-        box = [width / 3, height / 3, max(2 * width / 3, width / 3 + 1), max(2 * height / 3, height / 3 + 1)]
-        return Faces(np.array([box], dtype=np.float32), np.ones(1, dtype=np.float32))
+        left, top = width / 3, height / 3
+        box = [left, top, max(2 * left, left + 1), max(2 * top, top + 1)]
+        return Faces(
+            np.array([box], dtype=np.float32), np.ones(1, dtype=np.float32)
+        )
 
 
 class MarkdownReporter:
@@ -35,8 +38,8 @@ class MarkdownReporter:
     def report(self, evaluation):
         """Write the table and give its path."""
         rows = [
-            f"| {name} | {estimate.value:.3f} | {estimate.low:.3f} to {estimate.high:.3f} | {estimate.n} |"
-            for name, estimate in evaluation.metrics().items()
+            f"| {name} | {one.value:.3f} | {one.low:.3f} to {one.high:.3f} | {one.n} |"
+            for name, one in evaluation.metrics().items()
         ]
         head = ["| figure | value | 95 % interval | n |", "|---|---|---|---|"]
         self.path.write_text("\n".join(head + rows) + "\n", encoding="utf-8")

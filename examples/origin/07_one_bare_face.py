@@ -1,0 +1,24 @@
+"""One bare face.
+
+The same portrait without the mask, and the same question.
+"""
+
+# %%
+# The crop has the place and size of the one before:
+
+from PIL import Image
+from skimage.data import astronaut
+
+from maskkit import MaskClassifier
+
+model = MaskClassifier.from_pretrained("maskkit-lite0")
+crop = Image.fromarray(astronaut()).crop((150, 30, 300, 200))
+crop.resize((300, 340)).save("bare.png")
+
+# %%
+# The answer:
+
+print(model.predict([crop])[0])
+probabilities = model.predict_proba([crop])[0]
+for label, probability in zip(model.classes_, probabilities, strict=True):
+    print(f"{label:22} {probability:.3f}")
