@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from maskkit.cli import benchmark, checks, data, demo, evaluate, explain, export, predict, predict_batch, train
+from maskkit.cli import benchmark, checks, data, demo, evaluate, explain, export, predict, predict_batch, train, watch
 
 INTERRUPTED = 130  # a shell's number for Ctrl-C
 
@@ -24,6 +24,7 @@ for verb in (
     evaluate.evaluate,
     predict.predict,
     predict_batch.predict_batch,
+    watch.watch,
     explain.explain,
     export.export,
 ):
