@@ -73,10 +73,12 @@ class Place:
         except (av.error.FFmpegError, OSError, ValueError) as exc:
             raise VideoError(f"{self.name}: {self._explain(exc)}") from exc
         if not container.streams.video:
+            held = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
             container.close()
-            raise VideoError(f"{self.name}: holds no video, only {_list_streams(container)}.")
+            raise VideoError(f"{self.name}: holds no video, only {held}.")
         stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
+        # Threads that share out frames hold some back, which what is live cannot wait for.
+        stream.thread_type = "AUTO" if self.is_file else "SLICE"
         return container, stream
 
     def _explain(self, exc: Exception) -> str:
@@ -126,7 +128,3 @@ def _camera(index: int, options: dict[str, str]) -> Place:
     if index >= len(names):
         raise VideoError(f"camera {index}: there is {', '.join(names) or 'none'} (counted from 0).")
     return Place(names[index], f"video={names[index]}", reader, options)
-
-
-def _list_streams(container: Any) -> str:
-    return ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"

@@ -115,7 +115,7 @@ class WatchStep:
         if blur:
             picture = blur_faces(picture, [*(face.box for face in self.photo), *self._missing_inside(picture.size)])
         boxes = [person.face.box for person in self.persons]
-        labels = [(person.decision, person.probability or 0.0) for person in self.persons]
+        labels = [(person.decision, person.probability or person.face.probability) for person in self.persons]
         classes = list(self.photo[0].probabilities) if len(self.photo) else []
         return draw_faces(picture, boxes, labels, classes)
 
