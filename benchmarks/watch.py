@@ -25,6 +25,7 @@ WALKS = ((6.0, 150, 60, True), (8.0, 120, 290, False))
 
 
 def main() -> None:
+    """Write the video, watch it in several ways, and print what became of its frames and persons."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 48.0
     model = maskkit.MaskClassifier.from_pretrained()
     own = model.detector_.long_side_px
@@ -45,12 +46,14 @@ def main() -> None:
 
 
 def draw_heads(model: maskkit.MaskClassifier) -> list[Image.Image]:
+    """Cut the head out of the portrait, bare and masked."""
     portrait = astronaut()
     masked = paint_mask(portrait, model.predict_faces(portrait)[0].landmarks, kind="surgical", random_state=5)
     return [Image.fromarray(picture).crop((110, 0, 340, 230)) for picture in (portrait, masked)]
 
 
 def write_video(path: Path, seconds: float, heads: list[Image.Image]) -> Path:
+    """Let the heads cross a wall."""
     noise = np.random.default_rng(0).integers(60, 200, (48, 64, 3), dtype=np.uint8)
     wall = Image.fromarray(noise).resize(SIZE).filter(ImageFilter.GaussianBlur(8))
     with av.open(str(path), "w") as container:

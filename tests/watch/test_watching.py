@@ -297,3 +297,41 @@ def test_sound_without_pictures_is_no_video(tmp_path, savable):
             container.mux(packet)
     with pytest.raises(VideoError, match=r"speech\.wav: holds no video, only audio"):
         maskkit.watch(savable, path)
+
+
+def test_whatever_goes_wrong_in_the_reading_thread_is_raised(video):
+    class Clockless:
+        """A stream that has what `decode` needs, and whose rate nobody can tell."""
+
+        def __init__(self, stream):
+            self.stream = stream
+
+        @property
+        def average_rate(self):
+            raise ZeroDivisionError("no rate")
+
+    place = find_place(video)
+    container, stream = place.open()
+    reader = Live(place, container, Clockless(stream), FrameCounts(), paced=True)
+    with pytest.raises(ZeroDivisionError, match="no rate"):
+        list(reader)
+    reader.close()
+
+
+@pytest.mark.parametrize("paced", [False, True])
+def test_reading_that_fails_is_told_as_broken(video, paced):
+    class Broken:
+        def demux(self, stream):
+            yield from list(container.demux(stream))[:10]
+            raise av.error.InvalidDataError(1094995529, "Invalid data found when processing input")
+
+        def close(self):
+            container.close()
+
+    place = find_place(video)
+    container, stream = place.open()
+    counts = FrameCounts()
+    reader = Live(place, Broken(), stream, counts, paced=True) if paced else Recording(place, Broken(), stream, counts)
+    last = list(Watch(Script([]), reader, FaceTracker(1.0), Persons(DecisionRule(), 3)))[-1]
+    assert last.events[-1].details["reason"] == "broken: Invalid data found when processing input"
+    assert last.frames.n_read == last.frames.n_handled + last.frames.n_dropped

@@ -146,6 +146,7 @@ class Live:
         self._opened = container, stream
         self._open_again = open_again or place.open
         self._start_s = time.monotonic()
+        self._failure: Exception | None = None
         self._items: deque[Frame | Change] = deque()
         self._news = threading.Condition()
         self._stop = threading.Event()
@@ -160,6 +161,8 @@ class Live:
                     self._news.wait(_TICK_S)
                 item = self._items.popleft() if self._items and not self._stop.is_set() else None
                 over = item is None and (self._stop.is_set() or (not self._thread.is_alive() and not self._items))
+            if over and self._failure is not None:
+                raise self._failure
             if over:
                 return
             yield item
@@ -189,13 +192,18 @@ class Live:
         try:
             while not self._stop.is_set():
                 reason = self._read_until_it_stops()
-                if self.paced or self._stop.is_set() or not self._reconnect(reason):
+                if self.paced and reason is not None:
+                    self.end = f"broken: {reason}"
+                if self.paced or self._stop.is_set() or not self._reconnect(reason or "the stream ended"):
                     return
+        except Exception as exc:  # whatever it is belongs to who waits for frames, not to this thread
+            self._failure = exc
         finally:
             with self._news:
                 self._news.notify_all()
 
-    def _read_until_it_stops(self) -> str:
+    def _read_until_it_stops(self) -> str | None:
+        """Read on; gives why reading failed, or None at the end."""
         container, stream = self._opened
         clock = _StreamClock(stream)
         try:
@@ -207,7 +215,7 @@ class Live:
                     break
         except av.error.FFmpegError as exc:
             return exc.strerror or str(exc)
-        return "the stream ended"
+        return None
 
     def _offer(self, item: Frame | Change) -> None:
         with self._news:

@@ -9,7 +9,8 @@ from trackers import BIoU, ByteTrackTracker
 from maskkit._drawing import Box
 
 # Faces are small beside their way between two frames that are handled: each box is grown by half its sides
-# before overlaps are compared (buffered IoU: Yang et al. 2023, arXiv:2211.14317, who grow by 0.3 and 0.5).
+# before overlaps are compared (buffered IoU: Yang et al. 2023, arXiv:2211.14317). How much is ours: of 24 simulated
+# persons 21.0 are counted at 2 frames a second and 23.2 at 25, and 11.6 and 24.0 without: benchmarks/tracker.py.
 _GROWN_BY = 0.5
 
 # trackers counts its patience in frames of 30 a second.

@@ -55,7 +55,7 @@ class Watch(Iterator[WatchStep]):
         self._persons = persons
         self._writer = writer
         self._blur = blur
-        self._time_s = 0.0
+        self._time_s = -0.001
         self._greatest_lag_s = 0.0
         self._n_failures = 0
         self._steps = self._run()
@@ -137,6 +137,7 @@ class Watch(Iterator[WatchStep]):
         return happenings + self._persons.keep(self._tracker.alive)
 
     def _finish(self) -> WatchStep:
+        self._time_s = max(0.0, self._time_s)
         happenings = self._persons.keep(())
         if self._reader.counts.n_read:
             happenings.append(self._persons.close_minute(self._time_s))
@@ -170,7 +171,7 @@ class Watch(Iterator[WatchStep]):
 
     def _later(self, time_s: float) -> float:
         """Move the time on; it never stands still, since a tracker learns nothing from two frames at once."""
-        self._time_s = max(time_s, self._time_s + 0.001) if self._reader.counts.n_handled else time_s
+        self._time_s = max(time_s, self._time_s + 0.001)
         return self._time_s
 
     def _release(self) -> None:

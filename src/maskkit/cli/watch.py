@@ -30,7 +30,8 @@ class Format(StrEnum):
 
 def watch(
     source: Annotated[
-        str, typer.Argument(help="Video file, camera (0, 1, ... or /dev/video0) or URL, such as rtsp://.")
+        str,
+        typer.Argument(help="Video file, camera (0, 1, ... or /dev/video0) or URL, such as rtsp://.", metavar="SOURCE"),
     ],
     model: ModelOption = DEFAULT_MODEL,
     save: Annotated[
