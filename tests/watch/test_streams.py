@@ -6,6 +6,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+pytest.importorskip("av", reason="PyAV is not installed: pip install 'maskkit[watch]'")
+pytest.importorskip("trackers", reason="trackers is not installed: pip install 'maskkit[watch]'")
+
 import maskkit
 from maskkit._watch import _frames
 from maskkit._watch._sources import find_place, hide_password

@@ -3,10 +3,16 @@
 import json
 import sys
 from collections import Counter
+from pathlib import Path
 
-import av
 import numpy as np
 import pytest
+
+pytest.importorskip("av", reason="PyAV is not installed: pip install 'maskkit[watch]'")
+pytest.importorskip("trackers", reason="trackers is not installed: pip install 'maskkit[watch]'")
+
+import av
+from PIL import Image
 
 import maskkit
 from maskkit._decision import DecisionRule
@@ -205,8 +211,6 @@ def test_saved_video_has_the_times_of_the_frames_that_were_handled(video, tmp_pa
 def test_what_is_left_when_the_machine_stops_can_be_played(tmp_path, name):
     writer = VideoWriter(tmp_path / name)
     for index, picture in enumerate(np.zeros((100, 64, 96, 3), dtype=np.uint8)):
-        from PIL import Image
-
         writer.write(Image.fromarray(picture), index / 25)
     cut = tmp_path / f"cut {name}"
     cut.write_bytes((tmp_path / name).read_bytes())
@@ -335,3 +339,16 @@ def test_reading_that_fails_is_told_as_broken(video, paced):
     last = list(Watch(Script([]), reader, FaceTracker(1.0), Persons(DecisionRule(), 3)))[-1]
     assert last.events[-1].details["reason"] == "broken: Invalid data found when processing input"
     assert last.frames.n_read == last.frames.n_handled + last.frames.n_dropped
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_full_disk_is_one_error(video, tmp_path):
+    (tmp_path / "out.mp4").symlink_to("/dev/full")
+    with pytest.raises(VideoError, match=r"out\.mp4: cannot be written \(No space left on device\)"):
+        list(watch_file(video, Script(*walk(30)), save=tmp_path / "out.mp4"))
+
+
+def test_video_without_a_frame_leaves_no_file(video, tmp_path):
+    with watch_file(video, Script([]), save=tmp_path / "out.mkv"):
+        pass
+    assert not (tmp_path / "out.mkv").exists()

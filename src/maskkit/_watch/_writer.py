@@ -67,12 +67,26 @@ class VideoWriter:
         self._mux(frame)
 
     def close(self) -> None:
-        """Write what is still held back, and the end of the file."""
+        """Write what is still held back, and the end of the file; without a picture there is no file.
+
+        Raises
+        ------
+        VideoError
+            If that cannot be written.
+        """
         try:
             if self._stream is not None:
                 self._mux(None)
         finally:
+            self._finish()
+
+    def _finish(self) -> None:
+        try:
             self._container.close()
+        except (av.error.FFmpegError, OSError) as exc:
+            raise VideoError(f"{self.path}: cannot be written ({exc.strerror}).") from exc
+        if self._stream is None:
+            self.path.unlink(missing_ok=True)
 
     def _add_stream(self, size: tuple[int, int]) -> Any:
         has_h264 = "libx264" in av.codecs_available

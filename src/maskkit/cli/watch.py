@@ -96,7 +96,7 @@ def watch(
         end, minutes = _follow(watching, log, printing=output is Format.JSONL, quiet=quiet)
     _print_end(end, minutes, output)
     for path in (save, events):
-        if path is not None:
+        if path is not None and path.exists():
             typer.echo(f"written: {path}", err=True)
     _exit(end, is_live=watching.is_live)
 
