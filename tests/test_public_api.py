@@ -45,6 +45,8 @@ def imported_by(statement):
         "ray",
         "pyarrow",
         "fsspec",
+        "av",
+        "trackers",
     ]
     script = f"import sys\n{statement}\nprint(*[name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)

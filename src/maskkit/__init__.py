@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from maskkit._export import export
     from maskkit._head import TransferHead
     from maskkit._results import FaceResult, PhotoResult
+    from maskkit._watch import Person, Watch, WatchEvent, WatchStep, watch
     from maskkit.evaluation import (
         Comparison,
         Evaluation,
@@ -46,6 +47,11 @@ _HOMES = {
     "explain_faces": "_explain",
     "Explanation": "_explanation",
     "PhotoExplanation": "_explanation",
+    "watch": "_watch",
+    "Watch": "_watch",
+    "WatchStep": "_watch",
+    "WatchEvent": "_watch",
+    "Person": "_watch",
 }
 
 __all__ = [
@@ -68,6 +74,11 @@ __all__ = [
     "export",
     "Explanation",
     "PhotoExplanation",
+    "watch",
+    "Watch",
+    "WatchStep",
+    "WatchEvent",
+    "Person",
     "__version__",
 ]
 

@@ -2,6 +2,7 @@
 
     MaskkitError
     ├── ImageError       an image cannot be read (also a ValueError)
+    ├── VideoError       a video, camera or stream cannot be opened or written (also a ValueError)
     ├── DataError        a data folder does not hold what it should (also a ValueError)
     ├── WeightsError     weights are out of reach or do not fit (also a RuntimeError)
     ├── EngineError      an engine is not installed or cannot run the network (also a RuntimeError)
@@ -17,6 +18,7 @@ from typing import Any
 __all__ = [
     "MaskkitError",
     "ImageError",
+    "VideoError",
     "DataError",
     "WeightsError",
     "EngineError",
@@ -32,6 +34,10 @@ class MaskkitError(Exception):
 
 class ImageError(MaskkitError, ValueError):
     """An image cannot be read; the message names it."""
+
+
+class VideoError(MaskkitError, ValueError):
+    """A video, camera or stream cannot be opened, or a video cannot be written; the message names it."""
 
 
 class DataError(MaskkitError, ValueError):

@@ -1,0 +1,106 @@
+"""What is shown while a video is watched."""
+
+import time
+from collections import Counter, deque
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from maskkit import WatchStep
+
+# Quick enough to look alive, slow enough to cost nothing.
+_TIMES_A_SECOND = 4
+
+
+class WatchDisplay:
+    """Counts on standard error, rewritten in place on a terminal; elsewhere only what becomes of the stream.
+
+    Parameters
+    ----------
+    source : str
+    quiet : bool
+    """
+
+    def __init__(self, source: str, *, quiet: bool):
+        self.source = source
+        self.quiet = quiet
+        self._state = ""
+        self._persons: Counter[str] = Counter()
+        self._decisions: dict[int, str] = {}
+        self._handled_at: deque[float] = deque(maxlen=50)
+
+    def __enter__(self) -> Self:
+        from rich.console import Console
+
+        self._console = Console(stderr=True)
+        self._live: Any = None
+        if not self.quiet and self._console.is_terminal:
+            from rich.live import Live
+
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        self._shown_s = 0.0
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, step: "WatchStep") -> None:
+        """Show the state after a step."""
+        if self.quiet:
+            return
+        self._note_events(step)
+        if step.photo is not None:
+            self._handled_at.append(time.monotonic())
+        if self._live is not None and time.monotonic() - self._shown_s > 1 / _TIMES_A_SECOND:
+            self._shown_s = time.monotonic()
+            self._live.update(self._render(step), refresh=True)
+
+    def _note_events(self, step: "WatchStep") -> None:
+        for event in step.events:
+            if event.event in ("appeared", "decided", "changed"):
+                self._decisions[event.details["person"]] = str(event.details["decision"])
+            elif event.event == "left":
+                self._decisions.pop(event.details["person"], None)
+                self._persons[str(event.details["decision"])] += 1
+            elif event.event == "stream_lost":
+                self._state = f"the stream stopped ({event.details['reason']}); waiting for it"
+                self._say(self._state)
+            elif event.event == "stream_back":
+                self._state = ""
+                self._say(f"the stream is back after {event.details['away_s']:.1f} s")
+
+    def _say(self, text: str) -> None:
+        self._console.print(f"maskkit: {text}", highlight=False, markup=False, soft_wrap=True)
+
+    def _render(self, step: "WatchStep") -> Any:
+        from rich.table import Table
+        from rich.text import Text
+
+        frames = step.frames
+        here = Counter(str(person.decision) for person in step.persons)
+        rate = 0.0
+        if len(self._handled_at) > 1:
+            rate = (len(self._handled_at) - 1) / max(1e-9, self._handled_at[-1] - self._handled_at[0])
+        table = Table.grid(padding=(0, 2))
+        table.add_row("watching", Text(f"{self.source}  {_clock(step.time_s)}", overflow="ellipsis", no_wrap=True))
+        table.add_row("in sight", Text(_list(here) or "nobody"))
+        table.add_row("persons", Text(_list(self._persons + Counter(self._decisions.values())) or "none so far"))
+        table.add_row(
+            "frames",
+            f"{frames.n_handled:,} handled, {frames.n_dropped:,} dropped; {rate:.1f} a second, lag {step.lag_s:.2f} s",
+        )
+        table.add_row("", Text(self._state or "Ctrl-C ends", style="dim"))
+        return table
+
+
+def _list(counts: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.most_common())
+
+
+def _clock(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"

@@ -1,0 +1,125 @@
+"""maskkit watch: what it prints and writes, and how it ends."""
+
+import json
+import signal
+
+import pytest
+
+pytest.importorskip("av", reason="PyAV is not installed: pip install 'maskkit[watch]'")
+pytest.importorskip("trackers", reason="trackers is not installed: pip install 'maskkit[watch]'")
+
+from maskkit.cli._watch_display import WatchDisplay
+from maskkit.cli.watch import _stopping
+from tests.cli.test_cli import run
+from tests.watch.videos import read_video, write_video
+
+
+@pytest.fixture(scope="module")
+def model(savable, tmp_path_factory):
+    return savable.save(tmp_path_factory.mktemp("watch") / "model")
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    return write_video(tmp_path_factory.mktemp("watch") / "walk.mp4", 20)
+
+
+def test_table_tells_persons_and_frames(capsys, video, model, tmp_path):
+    code, out, err = run(capsys, "watch", video, "--model", model, "--save", tmp_path / "out.mp4")
+    assert code == 0
+    assert "20 frames read: 20 handled, 0 dropped" in " ".join(out.split())
+    assert "100%" in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert f"written: {tmp_path / 'out.mp4'}" in err
+    assert len(read_video(tmp_path / "out.mp4")[0]) == 20
+
+
+FIELDS = {
+    "appeared": {"person", "decision", "probability", "first_s", "last_s", "n_frames", "box"},
+    "decided": {"person", "decision", "probability", "first_s", "last_s", "n_frames", "box"},
+    "left": {"person", "decision", "probability", "first_s", "last_s", "n_frames", "box"},
+    "minute": {"minute", "from_s", "to_s", "n_frames", "n_persons", "persons"},
+    "end": {"reason", "source", "n_read", "n_handled", "n_dropped", "n_failed", "greatest_lag_s", "n_persons",
+            "persons"},
+}  # fmt: skip
+
+
+def test_events_come_as_json_lines(capsys, video, model, tmp_path):
+    log = tmp_path / "events.jsonl"
+    log.write_text('{"event": "of an earlier run"}\n', encoding="utf-8")
+    code, out, _ = run(capsys, "watch", video, "--model", model, "--format", "jsonl", "--events", log)
+    assert code == 0
+    events = [json.loads(line) for line in out.splitlines()]
+    assert [event["event"] for event in events] == ["appeared", "decided", "left", "minute", "end"]
+    for event in events:
+        assert set(event) == {"version", "event", "time_s", "utc"} | FIELDS[event["event"]]
+    assert log.read_text(encoding="utf-8") == '{"event": "of an earlier run"}\n' + out
+
+
+def test_json_has_the_minutes(capsys, video, model):
+    code, out, _ = run(capsys, "watch", video, "--model", model, "--format", "json", "--every", "5")
+    assert code == 0
+    found = json.loads(out)
+    assert (found["n_read"], found["n_handled"], found["n_dropped"]) == (20, 4, 16)
+    assert [minute["n_persons"] for minute in found["minutes"]] == [1]
+
+
+def test_realtime_drops_or_handles_every_frame(capsys, video, model):
+    code, out, _ = run(capsys, "watch", video, "--model", model, "--realtime", "--format", "json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["n_read"] == 20 == found["n_handled"] + found["n_dropped"]
+
+
+def test_interrupt_ends_in_good_order(capsys, video, model, tmp_path, monkeypatch):
+    show = WatchDisplay.show
+
+    def interrupt(display, step):
+        show(display, step)
+        if step.photo is not None and step.frames.n_handled == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(WatchDisplay, "show", interrupt)
+    before = signal.getsignal(signal.SIGINT)
+    code, out, err = run(capsys, "watch", video, "--model", model, "--save", tmp_path / "out.mp4", "--format", "json")
+    assert code == 130
+    assert json.loads(out)["reason"] == "stopped"
+    assert "Traceback" not in err
+    assert len(read_video(tmp_path / "out.mp4")[0]) == 5
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_second_interrupt_ends_at_once():
+    class Deaf:
+        def stop(self):
+            pass
+
+    with _stopping(Deaf()):
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_mistakes_are_one_line(capsys, video, model, tmp_path):
+    code, _, err = run(capsys, "watch", tmp_path / "none.mp4", "--model", model)
+    assert code == 1
+    assert err.startswith(f"maskkit: error: {tmp_path / 'none.mp4'}: no such file")
+    assert err.count("\n") == 1
+    code, _, err = run(capsys, "watch", video, "--model", model, "--option", "nonsense")
+    assert (code, "want NAME=VALUE" in err) == (2, True)
+    code, _, err = run(capsys, "watch", video, "--model", model, "--no-blur")
+    assert code == 2
+    code, _, err = run(capsys, "watch", video, "--model", model, "--long-side", "640")
+    assert (code, "resizes nothing" in " ".join(err.split())) == (2, True)
+
+
+def test_stream_that_is_lost_is_told(capsys, savable, model, tmp_path):
+    from tests.watch.test_streams import serve
+
+    stream = write_video(tmp_path / "camera.ts", 20, codec="mpeg2video").read_bytes()
+    with serve(stream) as url:
+        code, out, err = run(capsys, "watch", url, "--model", model, "--give-up-after", "0.1", "-f", "jsonl")
+    assert code == 1
+    assert json.loads(out.splitlines()[-1])["reason"] == "given_up"
+    assert "maskkit: the stream stopped" in err
+    assert "did not come back; --give-up-after waits longer" in err

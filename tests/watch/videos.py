@@ -1,0 +1,67 @@
+"""Small videos, and predictions that follow a script instead of looking at them."""
+
+import av
+import numpy as np
+from PIL import Image
+
+from maskkit import FaceResult, PhotoResult
+
+CLASSES = ("with_mask", "without_mask")
+
+
+def write_video(path, n_frames=25, *, size=(96, 64), rate=25, codec="libx264", pictures=None, rotation=None):
+    """A video with a square that moves to the right, or of given pictures."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        if rotation is not None:
+            stream.set_display_rotation(rotation)
+        for picture in pictures if pictures is not None else moving_square(n_frames, size):
+            for packet in stream.encode(av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    return path
+
+
+def moving_square(n_frames, size):
+    for index in range(n_frames):
+        picture = Image.new("RGB", size, "#404040")
+        picture.paste("#f0f0f0", (index, 10, index + 20, 30))
+        yield np.asarray(picture)
+
+
+def read_video(path):
+    """The frames of a video as arrays, and their times."""
+    with av.open(str(path)) as container:
+        frames = list(container.decode(video=0))
+    return [frame.to_ndarray(format="rgb24") for frame in frames], [frame.time for frame in frames]
+
+
+def face(box, masked, size=None):
+    """A face that wears a mask with this probability."""
+    probabilities = dict(zip(CLASSES, (masked, 1 - masked), strict=True))
+    label = max(probabilities, key=probabilities.get)
+    return FaceResult(box, 1.0, label, probabilities[label], probabilities)
+
+
+class Script:
+    """A `predict_faces` that finds what was written for each frame in turn."""
+
+    def __init__(self, *frames):
+        self.frames = list(frames)
+        self.n_calls = 0
+
+    def __call__(self, image):
+        faces = self.frames[min(self.n_calls, len(self.frames) - 1)]
+        self.n_calls += 1
+        if isinstance(faces, Exception):
+            raise faces
+        height, width = image.shape[:2]
+        return PhotoResult(tuple(faces), image, "frame", (width, height), "scripted", "scripted")
+
+
+def walk(n_frames, masked=0.9, *, y=10, step=2):
+    """A face on its way to the right."""
+    return [[face((index * step, y, index * step + 20, y + 20), masked)] for index in range(n_frames)]
