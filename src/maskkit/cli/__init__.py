@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from maskkit.cli import benchmark, checks, data, demo, evaluate, explain, export, predict, predict_batch, train
+from maskkit.cli import benchmark, checks, data, demo, evaluate, explain, export, predict, predict_batch, serve, train
 
 INTERRUPTED = 130  # a shell's number for Ctrl-C
 
@@ -26,6 +26,7 @@ for verb in (
     predict_batch.predict_batch,
     explain.explain,
     export.export,
+    serve.serve,
 ):
     app.command()(verb)
 app.add_typer(data.app, name="data")
