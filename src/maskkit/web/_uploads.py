@@ -95,13 +95,15 @@ class _Form:
         self._header = self._value = b""
         self._name: str | None = None
         self._data = bytearray()
+        self._complete = False
         callbacks: Any = {
             "on_part_begin": self._begin,
             "on_header_field": self._on_header_field,
             "on_header_value": self._on_header_value,
             "on_header_end": self._on_header_end,
             "on_part_data": self._on_data,
-            "on_part_end": self._end,
+            "on_part_end": self._end_part,
+            "on_end": self._end,
         }
         try:
             self._parser = MultipartParser(boundary, callbacks)
@@ -112,10 +114,8 @@ class _Form:
         self._parser.write(chunk)
 
     def finish(self) -> list[Upload]:
-        try:
-            self._parser.finalize()
-        except FormParserError as exc:
-            raise RefusedError(400, "broken_form", f"The form ends too early ({exc}).") from exc
+        if not self._complete:
+            raise RefusedError(400, "broken_form", "The form ends before its last boundary; send it again.")
         if not self.uploads:
             raise RefusedError(400, "no_image", "The form holds no file; add one or more, such as -F image=@photo.jpg.")
         return self.uploads
@@ -147,7 +147,10 @@ class _Form:
             if len(self._data) > self.limits.image_bytes:
                 raise _too_large(self._name or "One image", self.limits.image_bytes)
 
-    def _end(self) -> None:
+    def _end_part(self) -> None:
         # A file field in which nobody chose a file comes empty and without a name.
         if self._name or (self._name == "" and self._data):
             self.uploads.append(Upload(self._name or f"image {len(self.uploads) + 1}", bytes(self._data)))
+
+    def _end(self) -> None:
+        self._complete = True
