@@ -5,16 +5,11 @@ import io
 import threading
 from contextlib import contextmanager
 
+import httpx2
 import pytest
 from PIL import Image
 
 from maskkit.testing import FixedDetector
-
-for library in ("fastapi", "httpx2", "prometheus_client", "python_multipart", "uvicorn"):
-    pytest.importorskip(library, reason=f"{library} is not installed: pip install 'maskkit[test]'")
-
-from starlette.testclient import TestClient
-
 from maskkit.web import create_app, make_server
 from maskkit.web._server import bind, url_of
 
@@ -74,19 +69,6 @@ def photo(faces):
     return as_png(faces[0][0])
 
 
-@contextmanager
-def asking(classifier, **options):
-    """A client of an application that runs in this process."""
-    with TestClient(create_app(classifier, **options), base_url="http://localhost") as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def client(fitted):
-    with asking(fitted) as client:
-        yield client
-
-
 class Live:
     """A server in a thread, on a free port."""
 
@@ -118,3 +100,19 @@ def serving(classifier, **options):
     finally:
         live.stop()
         live.join()
+
+
+@contextmanager
+def asking(classifier, **options):
+    """A client of a server of its own."""
+    with (
+        serving(classifier, **options) as live,
+        httpx2.Client(base_url=live.url, timeout=60, trust_env=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def client(fitted):
+    with asking(fitted) as client:
+        yield client

@@ -1,5 +1,7 @@
 """Who may ask, under which name, from which page; and what browsers are told."""
 
+import socket
+
 import pytest
 
 from maskkit.web import create_app
@@ -27,7 +29,7 @@ def test_without_the_token_there_is_no_answer(guarded, photo):
         assert response.json()["error"]["code"] == "token"
 
 
-@pytest.mark.parametrize("header", [b"Bearer wrong", b"Bearer ", b"Basic s3cret", b"s3cret", b"Bearer \xff\xfe"])
+@pytest.mark.parametrize("header", [b"Bearer wrong", b"Bearer", b"Basic s3cret", b"s3cret", b"Bearer \xff\xfe"])
 def test_a_wrong_token_is_none(guarded, header):
     assert guarded.get("/v1/model", headers={"Authorization": header}).status_code == 401
 
@@ -71,7 +73,7 @@ def test_only_names_that_were_allowed_are_answered(guarded, host, status):
 @pytest.mark.parametrize(
     ("origin", "status"),
     [
-        ("http://localhost", 200),
+        ("http://localhost:8123", 200),
         ("https://masks.example.org", 200),  # a proxy may ask us by another name than its own
         ("http://localhost:3000", 403),
         ("https://attacker.example", 403),
@@ -80,7 +82,7 @@ def test_only_names_that_were_allowed_are_answered(guarded, host, status):
     ],
 )
 def test_requests_of_other_pages_are_refused(guarded, photo, origin, status):
-    headers = PNG | bearing("s3cret ü") | {"Origin": origin}
+    headers = PNG | bearing("s3cret ü") | {"Host": "localhost:8123", "Origin": origin}
     assert guarded.post("/v1/faces", content=photo, headers=headers).status_code == status
 
 
@@ -115,15 +117,29 @@ def test_every_answer_keeps_browsers_strict(client, photo):
         assert "server" not in headers
 
 
-def test_a_mistake_of_ours_says_nothing_of_itself(fitted, photo, monkeypatch):
-    from starlette.testclient import TestClient
+def test_a_mistake_of_ours_says_nothing_of_what_was_sent(fitted, photo, monkeypatch, caplog):
+    def fail(*_):
+        raise ZeroDivisionError("private.png")
 
-    app = create_app(fitted)
-    monkeypatch.setattr("maskkit.web._app.read_uploads", lambda *_: 1 / 0)
-    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+    monkeypatch.setattr("maskkit.web._app.read_uploads", fail)
+    with asking(fitted) as client:
         response = client.post("/v1/faces", content=photo, headers=PNG)
         counted = client.get("/metrics").text
     assert response.status_code == 500
     assert response.json() == {"error": {"code": "failed", "message": "The server made a mistake."}}
     assert response.headers["x-content-type-options"] == "nosniff"
     assert 'maskkit_requests_total{path="/v1/faces",status="500"} 1.0' in counted
+    assert "/v1/faces: ZeroDivisionError" in caplog.text
+    assert "in fail" in caplog.text
+    assert "private" not in caplog.text.replace('ZeroDivisionError("private.png")', "")  # the line of this test
+
+
+def test_no_collector_is_told_anything(fitted, photo, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as collector:
+        collector.setblocking(False)
+        host, port = collector.getsockname()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{host}:{port}")
+        with asking(fitted) as client:
+            assert client.post("/v1/faces?name=private.png", content=photo, headers=PNG).status_code == 200
+        with pytest.raises(BlockingIOError):
+            collector.accept()

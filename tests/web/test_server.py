@@ -88,9 +88,8 @@ def test_clients_that_upload_slowly_do_not_hold_up_the_others(fitted, photo):
     with serving(fitted) as live:
         slow = [socket.create_connection(live.address, timeout=60) for _ in range(50)]
         for connection in slow:
-            connection.sendall(
-                b"POST /v1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 9000\r\n\r\nx"
-            )
+            connection.sendall(b"POST /v1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n")
+            connection.sendall(b"Content-Length: 9000\r\n\r\nx")
         assert post(live, photo).status_code == 200
         for connection in slow:
             connection.close()
@@ -127,7 +126,7 @@ def test_addresses():
     with bind("0.0.0.0", 0) as listening:
         assert not is_loopback(listening)
         assert url_of(listening).startswith("http://127.0.0.1:")
-    with pytest.raises(OSError, match="--host nowhere.invalid: is no address of this machine"):
+    with pytest.raises(OSError, match=r"--host nowhere\.invalid: is no address of this machine"):
         bind("nowhere.invalid", 0)
 
 

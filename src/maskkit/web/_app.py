@@ -19,11 +19,11 @@ from maskkit._labels import GREY, colour_of
 from maskkit._photos import PhotoReader
 from maskkit._results import PhotoResult
 from maskkit.web._batcher import Batcher, QueueFullError, Upload
-from maskkit.web._guard import SAFE_HEADERS, Guard, SafeHeaders
+from maskkit.web._guard import Guard, SafeHeaders
 from maskkit.web._limits import Limits
 from maskkit.web._metrics import Measured, Metrics
 from maskkit.web._patience import ReadToTheEnd
-from maskkit.web._refusal import RefusedError, answer_refusal, busy
+from maskkit.web._refusal import LastResort, RefusedError, answer_refusal, busy
 from maskkit.web._room import Room
 from maskkit.web._schema import BODY, PROBLEMS, Faces, Model
 from maskkit.web._uploads import read_uploads
@@ -75,6 +75,8 @@ def create_app(
         lifespan=service.lifespan,
         docs_url=None,  # its page loads scripts from another host
         redoc_url=None,
+        # What FastAPI would send to a collector that the environment names: paths, and with them names of files.
+        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
     app.add_api_route(
         "/v1/faces",
@@ -92,8 +94,8 @@ def create_app(
     app.add_exception_handler(RefusedError, answer_refusal)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
-    app.add_exception_handler(Exception, _answer_failure)
     # The last one added is the outermost.
+    app.add_middleware(LastResort)
     app.add_middleware(Guard, token=token, hosts=hosts)
     app.add_middleware(ReadToTheEnd, most_bytes=limits.request_bytes, seconds=min(_REST_SECONDS, limits.seconds))
     app.add_middleware(SafeHeaders)
@@ -216,8 +218,3 @@ async def _answer_invalid(request: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, RequestValidationError)
     wrong = "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in exc.errors())
     return RefusedError(422, "invalid", wrong).response()
-
-
-async def _answer_failure(request: Request, exc: Exception) -> JSONResponse:
-    """Say no more of a mistake of ours than that it is one; this response passes no middleware."""
-    return RefusedError(500, "failed", "The server made a mistake.", SAFE_HEADERS).response()
