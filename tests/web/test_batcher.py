@@ -22,7 +22,7 @@ def batcher(gated, batches):
         return classify(crops)
 
     reader.classify = noting
-    batcher = Batcher(reader, max_waiting=12, max_px=10_000)
+    batcher = Batcher(reader, max_waiting=12, max_wait_s=10, max_px=10_000)
     batcher.start()
     yield batcher
     gated.detector_.gate.set()
@@ -77,6 +77,17 @@ def test_a_request_is_queued_whole_or_not_at_all(batcher, detector, photo):
     assert first.result(60).status == "ok"
 
 
+def test_what_would_wait_too_long_is_not_let_in(batcher, detector, photo):
+    first = hold(batcher, detector, photo)
+    batcher._seconds_a_photo = 4  # as after photos that took so long
+    batcher.submit(uploads(photo, *"abc"))
+    with pytest.raises(QueueFullError) as full:
+        batcher.submit(uploads(photo, "d"))
+    assert full.value.seconds == 12
+    detector.gate.set()
+    assert first.result(60).status == "ok"
+
+
 def test_what_nobody_waits_for_any_more_is_not_judged(batcher, detector, batches, photo):
     first = hold(batcher, detector, photo)
     given_up, wanted = batcher.submit(uploads(photo, "given up", "wanted"))
@@ -100,7 +111,7 @@ def test_one_failure_ends_its_batch_alone(batcher, detector, photo, monkeypatch)
 
 
 def test_closing_judges_what_waits(gated, detector, photo):
-    batcher = Batcher(gated._photo_reader(), max_waiting=12, max_px=10_000)
+    batcher = Batcher(gated._photo_reader(), max_waiting=12, max_wait_s=10, max_px=10_000)
     batcher.start()
     first = hold(batcher, detector, photo)
     others = batcher.submit(uploads(photo, *"abcdefghij"))

@@ -114,6 +114,7 @@ class _Service:
         self.batcher = Batcher(
             reader,
             max_waiting=limits.waiting_images,
+            max_wait_s=limits.waiting_seconds,
             max_px=limits.image_px,
             on_batch=lambda n_photos: self.metrics.batches.observe(n_photos),
         )

@@ -55,6 +55,8 @@ class Batcher:
     reader : PhotoReader
     max_waiting : int
         Photos in the queue.
+    max_wait_s : float
+        That the photos in the queue will take, as far as the last ones tell, for one more to be let in.
     max_px : int
         Pixels of a photo.
     on_batch : callable, optional
@@ -66,11 +68,13 @@ class Batcher:
         reader: PhotoReader,
         *,
         max_waiting: int,
+        max_wait_s: float,
         max_px: int,
         on_batch: Callable[[int], None] = lambda n_photos: None,
     ) -> None:
         self.reader = reader
         self.max_waiting = max_waiting
+        self.max_wait_s = max_wait_s
         self.max_px = max_px
         self.on_batch = on_batch
         self._waiting: deque[_Job] = deque()
@@ -101,23 +105,21 @@ class Batcher:
         Raises
         ------
         QueueFullError
-            If they would be more than `max_waiting`.
+            If they would be more than `max_waiting`, or wait longer than `max_wait_s`.
         """
         with self._changed:
-            if self._closed or len(self._waiting) + len(uploads) > self.max_waiting:
-                raise QueueFullError(self._seconds_to_empty())
+            self.check_room(len(uploads))
             jobs = [_Job(upload, Future()) for upload in uploads]
             self._waiting += jobs
             self._changed.notify()
         return [job.future for job in jobs]
 
-    def check_room(self) -> None:
-        """Raise `QueueFullError` if not even one photo has room: the request need not be read."""
-        if len(self._waiting) >= self.max_waiting:
-            raise QueueFullError(self._seconds_to_empty())
-
-    def _seconds_to_empty(self) -> int:
-        return max(1, min(60, math.ceil(len(self._waiting) * self._seconds_a_photo)))
+    def check_room(self, n_photos: int = 1) -> None:
+        """Raise `QueueFullError` if there is no room for so many: the request need not be read."""
+        n_waiting = len(self._waiting)
+        wait_s = n_waiting * self._seconds_a_photo
+        if self._closed or n_waiting + n_photos > self.max_waiting or wait_s > self.max_wait_s:
+            raise QueueFullError(max(1, min(60, math.ceil(wait_s))))
 
     def _work(self) -> None:
         while batch := self._next_batch():

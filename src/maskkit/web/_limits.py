@@ -19,6 +19,8 @@ class Limits:
         Width times height of one image; it is decoded to three bytes a pixel.
     waiting_images : int, default=64
         Of all requests together that wait for the detector; above it requests are sent away with a 503.
+    waiting_seconds : float, default=10
+        That requests may have to wait, as far as the last photos tell; likewise.
     waiting_bytes : int, default=512,000,000
         Of all requests together, as they arrive and wait; likewise.
     seconds : float, default=30
@@ -35,6 +37,7 @@ class Limits:
     request_bytes: int = 64_000_000
     image_px: int = 50_000_000
     waiting_images: int = 64
+    waiting_seconds: float = 10.0
     waiting_bytes: int = 512_000_000
     seconds: float = 30.0
 
