@@ -4,6 +4,7 @@ import asyncio
 import copy
 import json
 import sys
+import tempfile
 from dataclasses import replace
 
 import numpy as np
@@ -57,6 +58,13 @@ def test_many_images_in_a_form_keep_their_order_and_names(client, faces, photo):
     assert [photo.status for photo in photos] == ["ok", "unreadable", "ok"]
     assert photos[1].error == "zwei ä.txt: cannot be read as an image (no format that Pillow knows)."
     assert [photo.faces[0].label for photo in photos if photo.faces] == ["with_mask", "without_mask"]
+
+
+def test_large_photos_are_written_nowhere(client, photo, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "no such folder"))
+    large = photo + bytes(3_000_000)  # a PNG file ends before that
+    for request in ({"files": {"image": ("large.png", large)}}, {"content": large, "headers": PNG}):
+        assert client.post("/v1/faces", **request).json()["photos"][0]["status"] == "ok"
 
 
 def test_no_face_is_an_answer(fitted, photo):

@@ -152,7 +152,7 @@ def test_the_slider_decides_anew_without_asking(page, pair, two_faces):
     photo = json.loads(page.locator("#json").text_content())
     assert photo["summary"] == {"uncertain": 2}
     assert photo["faces"][0]["reasons"] == ["low_probability"]
-    page.get_by_role("button", name="Back to the model").click()
+    page.get_by_role("button", name="Back to the model's own").click()
     expect(page.locator("#status")).to_have_text("2 faces: 1 with mask, 1 without mask.")
     assert two_faces.n_photos == n_photos
 

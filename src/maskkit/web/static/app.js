@@ -48,7 +48,7 @@ function threshold() {
 }
 
 function render() {
-  const value = percent(threshold());
+  const value = model ? percent(threshold()) : "–";
   $("threshold-value").textContent = value;
   $("threshold").setAttribute("aria-valuetext", value);
   $("nothing").hidden = shown !== null;
@@ -153,6 +153,7 @@ async function look(file, name) {
     return fail(new Error(`${name} has ${mega(file.size)} MB; the server takes ${mega(model.limits.image_bytes)} MB.`));
   }
   setState("loading", "Looking …");
+  $("frame").scrollIntoView({ block: "nearest" });
   try {
     const photo = await askPatiently(file, name, mine.signal);
     const picture = await createImageBitmap(file).catch(() => null); // the browser may not know the format
@@ -188,6 +189,7 @@ function fail(failure) {
 async function runCamera() {
   pending?.abort();
   const mine = (pending = new AbortController());
+  lastSpoken = 0;
   setState("loading", "Starting the camera …");
   try {
     await camera.start();
