@@ -9,7 +9,8 @@ import pytest
 import maskkit
 
 MODULES = ["maskkit", "maskkit.backbones", "maskkit.benchmark", "maskkit.datasets", "maskkit.detectors",
-           "maskkit.evaluation", "maskkit.exceptions", "maskkit.reporters", "maskkit.testing"]  # fmt: skip
+           "maskkit.evaluation", "maskkit.exceptions", "maskkit.reporters", "maskkit.testing",
+           "maskkit.web"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -34,7 +34,9 @@ _FORMATS = sorted(set(Image.registered_extensions().values()) & set(Image.OPEN) 
 WANTED = "want a path, bytes, a binary file, a PIL image or a uint8 array of shape (H, W, 3) or (H, W)"
 
 
-def load_image(source: ImageSource, *, name: str | None = None, least_px: int | None = None) -> RgbImage:
+def load_image(
+    source: ImageSource, *, name: str | None = None, least_px: int | None = None, most_px: int | None = None
+) -> RgbImage:
     """Read one image in any form.
 
     Parameters
@@ -49,6 +51,8 @@ def load_image(source: ImageSource, *, name: str | None = None, least_px: int | 
     least_px : int, optional
         A JPEG of twice that many pixels on each side, or more, may come smaller, yet not smaller than
         that: decoding at half the size, a quarter or an eighth takes a fraction of the time.
+    most_px : int, optional
+        A file of more pixels than that, all counted, is refused before it is decoded.
 
     Returns
     -------
@@ -65,6 +69,8 @@ def load_image(source: ImageSource, *, name: str | None = None, least_px: int | 
         return _check_array(source, name)
     try:
         with _open(source, name) as picture:
+            if most_px is not None and picture.width * picture.height > most_px:
+                raise ImageError(f"{name}: has {picture.width} x {picture.height} pixels; want {most_px:,} at most.")
             if least_px is not None and not isinstance(source, Image.Image):
                 picture.draft(None, (least_px, least_px))
             return _to_rgb(picture)

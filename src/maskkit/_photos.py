@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,14 +55,21 @@ class PhotoReader:
 
     def read_one(self, photo: ImageSource) -> PhotoResult:
         """Give the result of a photo; raises `ImageError` if it cannot be read, `PluginError` if detection fails."""
-        found = self._detect(_load((None, photo)))
+        found = self._detect(_load((name_source(photo), photo)))
         if found.photo.error is not None:
             raise found.photo.error
         return next(self._judge([found]))
 
     def read(self, photos: Iterable[ImageSource], *, on_error: str) -> Iterator[PhotoResult]:
         """Yield a result a photo, in order; takes few photos ahead."""
-        loaded = map_ahead(_load, enumerate(photos), n_ahead=_WINDOW)
+        named = ((name_source(photo, index), photo) for index, photo in enumerate(photos))
+        return self.read_named(named, on_error=on_error)
+
+    def read_named(
+        self, photos: Iterable[tuple[str, ImageSource]], *, on_error: str = "report", most_px: int | None = None
+    ) -> Iterator[PhotoResult]:
+        """Do as `read` does for photos that have a name; those of more than `most_px` pixels are unreadable."""
+        loaded = map_ahead(partial(_load, most_px=most_px), photos, n_ahead=_WINDOW)
         # One thread: a detector need not be safe in several. While it looks at the next photos, the faces of
         # these are classified.
         found = map_ahead(self._detect, loaded, n_ahead=_WINDOW, n_workers=1)
@@ -141,12 +149,11 @@ _NO_IMAGE = np.zeros((0, 0, 3), dtype=np.uint8)
 _NO_FACES = Faces(np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.float32))
 
 
-def _load(item: tuple[int | None, ImageSource]) -> _Photo:
-    index, source = item
-    name = name_source(source, index)
+def _load(item: tuple[str, ImageSource], *, most_px: int | None = None) -> _Photo:
+    name, source = item
     start = time.perf_counter()
     try:
-        image, error = load_image(source, name=name), None
+        image, error = load_image(source, name=name, most_px=most_px), None
     except ImageError as exc:
         image, error = _NO_IMAGE, exc
     return _Photo(source, name, image, error, (time.perf_counter() - start) * 1000)

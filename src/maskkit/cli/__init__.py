@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from maskkit.cli import benchmark, checks, data, demo, evaluate, explain, export, predict, predict_batch, train, watch
+from maskkit.cli import (
+    benchmark,
+    checks,
+    data,
+    demo,
+    evaluate,
+    explain,
+    export,
+    predict,
+    predict_batch,
+    serve,
+    train,
+    watch,
+)
 from maskkit.cli._help import GroupHelp, VerbHelp
 
 INTERRUPTED = 130  # a shell's number for Ctrl-C
@@ -23,7 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 for group, verbs in {
-    USE: (demo.demo, predict.predict, predict_batch.predict_batch, watch.watch, explain.explain),
+    USE: (demo.demo, predict.predict, predict_batch.predict_batch, watch.watch, serve.serve, explain.explain),
     MAKE: (train.train, evaluate.evaluate, export.export),
     MACHINE: (checks.checks, benchmark.benchmark),
 }.items():

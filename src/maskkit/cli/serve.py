@@ -1,0 +1,61 @@
+"""maskkit serve."""
+
+from typing import Annotated
+
+import typer
+
+from maskkit.cli._options import DEFAULT_MODEL, DetectorOption, DeviceOption, ModelOption, load_model
+
+
+def serve(
+    model: ModelOption = DEFAULT_MODEL,
+    detector: DetectorOption = None,
+    device: DeviceOption = "auto",
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is all of this machine's.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="MASKKIT_TOKEN", help="Secret that requests must bear; better in the environment."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="Name under which the server may be asked. Repeatable.", metavar="NAME")
+    ] = None,
+    max_bytes: Annotated[int, typer.Option(min=1, help="Of one image file.")] = 20_000_000,
+    max_images: Annotated[int, typer.Option(min=1, help="Of one request.")] = 16,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Of one image, width times height.")] = 50_000_000,
+    queue: Annotated[int, typer.Option(min=1, help="Images that may wait; above it requests get a 503.")] = 64,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds for a request to arrive, and again for its answer.")
+    ] = 30.0,
+) -> None:
+    """Serve the page and the API on this machine; nothing that is sent is stored.
+
+    Example: maskkit serve --port 8000
+    """
+    from maskkit.web import Limits, create_app
+    from maskkit.web._server import bind, is_loopback, make_server, url_of
+
+    if queue < max_images:
+        raise typer.BadParameter(f"want room for the {max_images} images of one request", param_hint="--queue")
+    limits = Limits(
+        image_bytes=max_bytes,
+        images=max_images,
+        request_bytes=max(Limits().request_bytes, max_bytes + 100_000),
+        image_px=max_pixels,
+        waiting_images=queue,
+        seconds=timeout,
+    )
+    with bind(host, port) as listening:
+        classifier = load_model(model, detector=detector, device=device)
+        app = create_app(classifier, token=token, limits=limits, hosts=allow_host or ())
+        if token is None and not is_loopback(listening):
+            typer.echo("maskkit: warning: whoever reaches this address may ask; a --token would stop them.", err=True)
+        server = make_server(
+            app,
+            seconds=2 * timeout,
+            on_start=lambda: typer.echo(f"listening on {url_of(listening)} (Ctrl-C ends it)"),
+        )
+        try:
+            server.run(sockets=[listening])
+        except KeyboardInterrupt:  # which uvicorn passes on when all is answered
+            typer.echo("ended", err=True)

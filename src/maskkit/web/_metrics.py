@@ -1,0 +1,99 @@
+"""What Prometheus may ask: counts and times, nothing of any picture."""
+
+import time
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from maskkit._results import PhotoResult
+from maskkit.web._batcher import BATCH_PHOTOS
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """Counters of one server.
+
+    Parameters
+    ----------
+    n_waiting : callable
+        Gives the length of the queue.
+    """
+
+    def __init__(self, n_waiting: Callable[[], int]) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "maskkit_requests", "Requests by path and status.", ["path", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "maskkit_request_seconds",
+            "From a request's header to the end of its answer.",
+            ["path"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.photos = Counter("maskkit_photos", "Photos by status.", ["status"], registry=self.registry)
+        self.faces = Counter("maskkit_faces", "Faces by decision.", ["decision"], registry=self.registry)
+        self.stages = Counter(
+            "maskkit_stage_seconds", "Time spent to read, detect and classify.", ["stage"], registry=self.registry
+        )
+        self.batches = Histogram(
+            "maskkit_batch_photos",
+            "Photos judged together.",
+            buckets=range(1, BATCH_PHOTOS + 1),
+            registry=self.registry,
+        )
+        waiting = Gauge("maskkit_queue_photos", "Photos that wait for their batch.", registry=self.registry)
+        waiting.set_function(n_waiting)
+
+    def count(self, photos: Iterable[PhotoResult]) -> None:
+        """Count photos and their faces."""
+        for photo in photos:
+            self.photos.labels(photo.status).inc()
+            for decision, n_faces in photo.summary().items():
+                self.faces.labels(str(decision)).inc(n_faces)
+            for stage, milliseconds in photo.speed_ms.items():
+                self.stages.labels(stage).inc(milliseconds / 1000)
+
+    def text(self) -> bytes:
+        """Write all in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class Measured:
+    """Counts requests and their time.
+
+    Parameters
+    ----------
+    app : ASGI application
+    metrics : Metrics
+    paths : collection of str
+        Those that are counted by name; all others are one, so that nobody can fill the memory with names.
+    """
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, paths: Iterable[str]) -> None:
+        self.app = app
+        self.metrics = metrics
+        self.paths = frozenset(paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path = scope["path"] if scope["path"] in self.paths else "other"
+        status = 500
+        start = time.perf_counter()
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_note)
+        finally:
+            self.metrics.requests.labels(path, str(status)).inc()
+            self.metrics.seconds.labels(path).observe(time.perf_counter() - start)

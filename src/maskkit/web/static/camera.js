@@ -1,0 +1,50 @@
+// The camera, one still after the other: each is shown only with its own answer, so that boxes and blur fit it.
+
+const LONGER_SIDE = 960;
+
+export class Camera {
+  constructor() {
+    this.video = document.createElement("video");
+    this.video.playsInline = true;
+    this.video.muted = true;
+    this.stream = null;
+  }
+
+  get running() {
+    return this.stream !== null;
+  }
+
+  async start() {
+    if (!navigator.mediaDevices?.getUserMedia) {
+      throw new Error("This browser gives the camera only to pages that come over HTTPS or from this very machine.");
+    }
+    try {
+      this.stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } }, audio: false });
+    } catch (failure) {
+      throw new Error(WHY[failure.name] ?? `The camera cannot be used (${failure.name}).`);
+    }
+    this.video.srcObject = this.stream;
+    await this.video.play();
+  }
+
+  stop() {
+    this.stream?.getTracks().forEach((track) => track.stop());
+    this.stream = null;
+    this.video.srcObject = null;
+  }
+
+  async still() {
+    const { videoWidth, videoHeight } = this.video;
+    const share = Math.min(1, LONGER_SIDE / Math.max(videoWidth, videoHeight));
+    const canvas = new OffscreenCanvas(Math.round(videoWidth * share), Math.round(videoHeight * share));
+    canvas.getContext("2d").drawImage(this.video, 0, 0, canvas.width, canvas.height);
+    const file = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.85 });
+    return { picture: canvas.transferToImageBitmap(), file };
+  }
+}
+
+const WHY = {
+  NotAllowedError: "The camera was not allowed. Allow it in the browser's settings of this page, and try again.",
+  NotFoundError: "No camera was found.",
+  NotReadableError: "The camera is in use by another program.",
+};

@@ -1,0 +1,28 @@
+// Decisions from probabilities, as the server makes them, so that the slider needs no request.
+
+export function decide(photo, threshold) {
+  const faces = photo.faces.map((face) => {
+    const reasons = face.reasons.filter((reason) => reason !== "low_probability");
+    if (face.probability < threshold) reasons.push("low_probability");
+    return { ...face, decision: reasons.length ? "uncertain" : face.label, reasons };
+  });
+  const counts = new Map();
+  for (const face of faces) counts.set(face.decision, (counts.get(face.decision) ?? 0) + 1);
+  const summary = Object.fromEntries([...counts].sort((one, other) => other[1] - one[1]));
+  return { ...photo, summary, faces };
+}
+
+export function percent(probability) {
+  // What is not quite sure is not called 100 %.
+  return probability >= 0.995 && probability < 1 ? ">99%" : `${Math.round(probability * 100)}%`;
+}
+
+export function words(label) {
+  return String(label).replaceAll("_", " ");
+}
+
+export function inWords(photo) {
+  if (photo.faces.length === 0) return "No face was found.";
+  const counts = Object.entries(photo.summary).map(([decision, n]) => `${n} ${words(decision)}`);
+  return `${photo.faces.length === 1 ? "1 face" : `${photo.faces.length} faces`}: ${counts.join(", ")}.`;
+}

@@ -1,0 +1,89 @@
+// The picture with boxes and words over it, as PhotoResult.draw draws them.
+
+import { percent, words } from "./decide.js";
+
+const BLOCKS = 5; // a face of 5 blocks a side names nobody
+const MARGIN = 0.1;
+
+// Draws at the given width and height; `unit` is the length of one letter's side, so that words are readable
+// on a phone and in a saved picture alike.
+export function draw(canvas, picture, photo, { width, height, unit, blur, colourOf, chosen }) {
+  canvas.width = Math.round(width);
+  canvas.height = Math.round(height);
+  const context = canvas.getContext("2d");
+  const scale = canvas.width / photo.size[0];
+  if (picture) {
+    context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+  } else {
+    context.fillStyle = "#9aa0a6";
+    context.fillRect(0, 0, canvas.width, canvas.height);
+  }
+  const boxes = photo.faces.map((face) => face.box.map((edge) => edge * scale));
+  if (blur && picture) boxes.forEach((box) => blurBox(context, picture, box, scale));
+  photo.faces.forEach((face, index) => {
+    drawBox(context, boxes[index], colourOf(face.decision), unit, face.reasons.length > 0, index === chosen);
+  });
+  drawTags(context, photo.faces, boxes, { unit, colourOf, chosen });
+}
+
+function blurBox(context, picture, [left, top, right, bottom], scale) {
+  const margin = MARGIN * Math.max(right - left, bottom - top);
+  const x = Math.max(0, left - margin);
+  const y = Math.max(0, top - margin);
+  const width = Math.min(context.canvas.width, right + margin) - x;
+  const height = Math.min(context.canvas.height, bottom + margin) - y;
+  const blocks = new OffscreenCanvas(BLOCKS, BLOCKS);
+  const small = blocks.getContext("2d");
+  const share = picture.width / context.canvas.width;
+  small.imageSmoothingQuality = "high";
+  small.drawImage(picture, x * share, y * share, width * share, height * share, 0, 0, BLOCKS, BLOCKS);
+  context.drawImage(blocks, x, y, width, height);
+}
+
+function drawBox(context, [left, top, right, bottom], colour, unit, uncertain, chosen) {
+  const line = Math.max(1.5, unit / 6) * (chosen ? 2 : 1);
+  context.setLineDash(uncertain ? [unit / 2, unit / 3] : []);
+  for (const [style, width] of [["#ffffff", line + 2], [colour, line]]) {
+    context.strokeStyle = style;
+    context.lineWidth = width;
+    context.strokeRect(left, top, right - left, bottom - top);
+  }
+  context.setLineDash([]);
+}
+
+function drawTags(context, faces, boxes, { unit, colourOf, chosen }) {
+  context.font = `600 ${unit}px system-ui, sans-serif`;
+  context.textBaseline = "middle";
+  const taken = [];
+  // The chosen face comes first and has its words whatever they cover; then the largest.
+  const order = faces.map((_, index) => index);
+  if (chosen !== null && chosen < faces.length) order.sort((one, other) => (other === chosen) - (one === chosen));
+  for (const index of order) {
+    const face = faces[index];
+    const number = faces.length > 1 ? `${index + 1} ` : "";
+    const texts = [`${number}${words(face.decision)} ${percent(face.probability)}`, `${number}${percent(face.probability)}`];
+    for (const text of texts) {
+      const tag = place(context, boxes[index], text, unit);
+      const others = [...boxes.filter((_, other) => other !== index), ...taken];
+      if (index !== chosen && others.some((other) => overlap(tag, other))) continue;
+      context.fillStyle = colourOf(face.decision);
+      context.fillRect(tag[0], tag[1], tag[2] - tag[0], tag[3] - tag[1]);
+      context.fillStyle = "#ffffff";
+      context.fillText(text, tag[0] + unit / 3, (tag[1] + tag[3]) / 2);
+      taken.push(tag);
+      break;
+    }
+  }
+}
+
+function place(context, [boxLeft, boxTop, , boxBottom], text, unit) {
+  const width = context.measureText(text).width + (2 * unit) / 3;
+  const height = unit * 1.5;
+  const left = Math.min(Math.max(0, boxLeft), Math.max(0, context.canvas.width - width));
+  const top = boxTop >= height ? boxTop - height : Math.min(boxTop, boxBottom);
+  return [left, top, left + width, top + height];
+}
+
+function overlap(one, other) {
+  return one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3];
+}

@@ -1,0 +1,118 @@
+"""What tests of the server share: clients, servers on a free port, and a detector that waits to be let go on."""
+
+import copy
+import io
+import threading
+from contextlib import contextmanager
+
+import httpx2
+import pytest
+from PIL import Image
+
+from maskkit.testing import FixedDetector
+from maskkit.web import create_app, make_server
+from maskkit.web._server import bind, url_of
+
+
+def as_png(image):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
+
+
+class GatedDetector(FixedDetector):
+    """Waits at a gate, which is open at first; says when it has been reached."""
+
+    def __init__(self, boxes_xyxy, scores=None):
+        super().__init__(boxes_xyxy, scores)
+        self.gate = threading.Event()
+        self.gate.set()
+        self.reached = threading.Semaphore(0)
+        self.n_photos = 0
+
+    def close(self):
+        """From now on photos wait; those before do not count."""
+        while self.reached.acquire(blocking=False):
+            pass
+        self.n_photos = 0
+        self.gate.clear()
+
+    def detect(self, image):
+        self.reached.release()
+        assert self.gate.wait(60)
+        self.n_photos += 1
+        return super().detect(image)
+
+
+@pytest.fixture
+def detector():
+    detector = GatedDetector([[0, 0, 64, 64]])
+    yield detector
+    detector.gate.set()  # or a failed test would never end
+
+
+@pytest.fixture
+def gated(fitted, detector):
+    """The fitted classifier with the detector that waits."""
+    return with_detector(fitted, detector)
+
+
+def with_detector(classifier, detector):
+    other = copy.copy(classifier)
+    other.detector = other.detector_ = detector
+    return other
+
+
+@pytest.fixture(scope="session")
+def photo(faces):
+    """One drawn face as the bytes of a PNG file."""
+    return as_png(faces[0][0])
+
+
+class Live:
+    """A server in a thread, on a free port."""
+
+    def __init__(self, classifier, *, header_seconds=60.0, **options):
+        self.app = create_app(classifier, **options)
+        self.listening = bind("127.0.0.1", 0)
+        self.url = url_of(self.listening)
+        self.address = self.listening.getsockname()
+        started = threading.Event()
+        self.server = make_server(self.app, seconds=30, header_seconds=header_seconds, on_start=started.set)
+        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listening]})
+        self.thread.start()
+        assert started.wait(60)
+
+    def stop(self):
+        self.server.should_exit = True
+
+    def join(self):
+        self.thread.join(60)
+        assert not self.thread.is_alive()
+
+
+@contextmanager
+def serving(classifier, **options):
+    """A server that really listens."""
+    live = Live(classifier, **options)
+    try:
+        yield live
+    finally:
+        live.stop()
+        live.join()
+
+
+@contextmanager
+def asking(classifier, **options):
+    """A client of a server of its own."""
+    with (
+        serving(classifier, **options) as live,
+        httpx2.Client(base_url=live.url, timeout=60, trust_env=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def client(fitted):
+    with asking(fitted) as client:
+        yield client
