@@ -6,29 +6,66 @@ import typer
 
 from maskkit.cli._options import DEFAULT_MODEL, DetectorOption, DeviceOption, ModelOption, load_model
 
+_WHO, _LIMITS = "Who reaches it", "Limits"
+
 
 def serve(
     model: ModelOption = DEFAULT_MODEL,
     detector: DetectorOption = None,
     device: DeviceOption = "auto",
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is all of this machine's.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8000,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="Where to listen; 0.0.0.0 is all of this machine's.", rich_help_panel=_WHO
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, max=65535, help="Port to listen on; 0 takes a free one.", rich_help_panel=_WHO
+        ),
+    ] = 8000,
     token: Annotated[
         str | None,
-        typer.Option(envvar="MASKKIT_TOKEN", help="Secret that requests must bear; better in the environment."),
+        typer.Option(
+            metavar="SECRET",
+            envvar="MASKKIT_TOKEN",
+            help="What requests must bear; better in the environment.",
+            rich_help_panel=_WHO,
+        ),
     ] = None,
     allow_host: Annotated[
-        list[str] | None, typer.Option(help="Name under which the server may be asked. Repeatable.", metavar="NAME")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Name under which the server may be asked. Repeatable.", rich_help_panel=_WHO
+        ),
     ] = None,
-    max_bytes: Annotated[int, typer.Option(min=1, help="Of one image file.")] = 20_000_000,
-    max_images: Annotated[int, typer.Option(min=1, help="Of one request.")] = 16,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Of one image, width times height.")] = 50_000_000,
-    queue: Annotated[int, typer.Option(min=1, help="Images that may wait; above it requests get a 503.")] = 64,
+    max_bytes: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Bytes of one image file.", rich_help_panel=_LIMITS)
+    ] = 20_000_000,
+    max_images: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Images of one request.", rich_help_panel=_LIMITS)
+    ] = 16,
+    max_pixels: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Width times height of one image.", rich_help_panel=_LIMITS)
+    ] = 50_000_000,
+    queue: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, help="Images that may wait; above it requests get a 503.", rich_help_panel=_LIMITS
+        ),
+    ] = 64,
     timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds for a request to arrive, and again for its answer.")
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0.1,
+            help="For a request to arrive, and again for its answer.",
+            rich_help_panel=_LIMITS,
+        ),
     ] = 30.0,
 ) -> None:
-    """Serve the page and the API on this machine; nothing that is sent is stored.
+    """Put a page and an API on this machine; nothing is stored.
 
     Example: maskkit serve --port 8000
     """

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from maskkit.cli._options import DEFAULT_MODEL, DetectorOption, DeviceOption, ModelOption, load_model, print_json
+from maskkit.cli._options import (
+    DEFAULT_MODEL,
+    MODEL_GROUP,
+    OUTPUT_GROUP,
+    DetectorOption,
+    DeviceOption,
+    ModelOption,
+    load_model,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from maskkit import Watch
@@ -18,6 +27,8 @@ if TYPE_CHECKING:
 
 # Minutes that the table at the end shows; the events have them all.
 _MINUTES_SHOWN = 20
+
+_VIDEO, _PERSONS = "Video", "Persons"
 
 
 class Format(StrEnum):
@@ -31,40 +42,96 @@ class Format(StrEnum):
 def watch(
     source: Annotated[
         str,
-        typer.Argument(help="Video file, camera (0, 1, ... or /dev/video0) or URL, such as rtsp://.", metavar="SOURCE"),
+        typer.Argument(metavar="SOURCE", help="Video file, camera (0 is the first), or URL, such as rtsp://."),
     ],
     model: ModelOption = DEFAULT_MODEL,
     save: Annotated[
-        Path | None, typer.Option(help="Write the video, drawn over, to this .mp4 or .mkv; faces are blurred.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the video, drawn over, to this .mp4 or .mkv; faces are blurred.",
+            rich_help_panel=OUTPUT_GROUP,
+        ),
     ] = None,
-    no_blur: Annotated[bool, typer.Option("--no-blur", help="Leave the faces in the saved video as they are.")] = False,
+    no_blur: Annotated[
+        bool,
+        typer.Option("--no-blur", help="Leave the faces in the saved video as they are.", rich_help_panel=OUTPUT_GROUP),
+    ] = False,
     events: Annotated[
-        Path | None, typer.Option(help="Append the events to this file, as JSON Lines.", dir_okay=False)
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Append the events to this file, as JSON Lines.",
+            dir_okay=False,
+            rich_help_panel=OUTPUT_GROUP,
+        ),
     ] = None,
     realtime: Annotated[
-        bool, typer.Option("--realtime", help="Play a file at its own speed, and drop frames as if it were live.")
+        bool,
+        typer.Option(
+            "--realtime",
+            help="Play a file at its own speed, and drop frames as if it were live.",
+            rich_help_panel=_VIDEO,
+        ),
     ] = False,
-    every: Annotated[int, typer.Option(min=1, help="Of a file, look at every so-manieth frame.")] = 1,
-    min_frames: Annotated[int, typer.Option(min=1, help="A face in fewer frames does not count.")] = 3,
+    every: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Of a file, look at every Nth frame.", rich_help_panel=_VIDEO)
+    ] = 1,
+    give_up_after: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", min=0, help="How long to wait for a stream that has stopped.", rich_help_panel=_VIDEO
+        ),
+    ] = 600.0,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="FFmpeg's for the source, such as video_size=640x480. Repeatable.",
+            rich_help_panel=_VIDEO,
+        ),
+    ] = None,
+    min_frames: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, help="A face in fewer frames does not count.", rich_help_panel=_PERSONS),
+    ] = 3,
     hold: Annotated[
-        float, typer.Option(min=0.1, help="Seconds that a face may be lost before its person has left.")
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0.1,
+            help="How long a face may be lost before its person has left.",
+            rich_help_panel=_PERSONS,
+        ),
     ] = 2.0,
-    give_up_after: Annotated[float, typer.Option(min=0, help="Seconds to wait for a stream that has stopped.")] = 600.0,
     long_side: Annotated[
         int | None,
-        typer.Option(min=32, help="Side in pixels that the detector resizes frames to; less is quicker."),
-    ] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(help="FFmpeg's for the source, such as video_size=640x480. Repeatable.")
+        typer.Option(
+            metavar="PX",
+            min=32,
+            help="Side that the detector resizes frames to; less is quicker.",
+            rich_help_panel=MODEL_GROUP,
+        ),
     ] = None,
     detector: DetectorOption = None,
     device: DeviceOption = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing while watching.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show nothing while watching.", rich_help_panel=OUTPUT_GROUP)
+    ] = False,
     output: Annotated[
-        Format, typer.Option("--format", "-f", help="table or json at the end, or jsonl: each event as it comes.")
+        Format,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            help="table or json at the end, or jsonl: each event as it comes.",
+            rich_help_panel=OUTPUT_GROUP,
+        ),
     ] = Format.TABLE,
 ) -> None:
-    """Follow the faces in a video, a camera or a stream; each person counts once. Ctrl-C ends it.
+    """Follow the faces in a video; each person counts once.
+
+    The video is a file, a camera or a stream; Ctrl-C ends it.
 
     Example: maskkit watch 0 --save entrance.mp4 --events entrance.jsonl
     """

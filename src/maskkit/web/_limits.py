@@ -9,19 +9,19 @@ class Limits:
 
     Parameters
     ----------
-    image_bytes : int, default=20,000,000
+    image_bytes : int, default=20_000_000
         Of one image file.
     images : int, default=16
         Of one request.
-    request_bytes : int, default=64,000,000
+    request_bytes : int, default=64_000_000
         Of one request, all that it holds.
-    image_px : int, default=50,000,000
+    image_px : int, default=50_000_000
         Width times height of one image; it is decoded to three bytes a pixel.
     waiting_images : int, default=64
         Of all requests together that wait for the detector; above it requests are sent away with a 503.
     waiting_seconds : float, default=10
         That requests may have to wait, as far as the last photos tell; likewise.
-    waiting_bytes : int, default=512,000,000
+    waiting_bytes : int, default=512_000_000
         Of all requests together, as they arrive and wait; likewise.
     seconds : float, default=30
         For a request to arrive, and again for its answer.
