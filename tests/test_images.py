@@ -177,3 +177,11 @@ def test_a_far_larger_jpeg_is_decoded_smaller_and_looks_the_same():
     off = preprocess.load(data).astype(int) - preprocess.load(load_image(data))
     assert np.abs(off).mean() < 1
     assert np.abs(off).max() < 10
+
+
+def test_most_px_is_told_from_the_header(tmp_path):
+    path = tmp_path / "wide.png"
+    Image.new("RGB", (50, 20)).save(path)
+    assert load_image(path, most_px=1_000).shape == (20, 50, 3)
+    with pytest.raises(ImageError, match=r"wide\.png: has 50 x 20 pixels; want 999 at most\."):
+        load_image(path, most_px=999)

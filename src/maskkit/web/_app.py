@@ -191,7 +191,8 @@ class _Service:
 
 def _warm_up(reader: PhotoReader) -> None:
     image = np.full((256, 256, 3), 127, dtype=np.uint8)
-    reader.read_one(image)
+    for _ in reader.read_named([("an empty picture", image)]):
+        pass  # what a detector cannot bear in it is no reason not to start
     reader.classify([image])
 
 

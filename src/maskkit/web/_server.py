@@ -10,9 +10,6 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-# Time that a client has to send a request's header.
-_HEADER_SECONDS = 15.0
-
 
 def bind(host: str, port: int) -> socket.socket:
     """Take an address; port 0 is any that is free. Raises OSError with what to do about it."""
@@ -51,7 +48,7 @@ def make_server(
     app: ASGIApp,
     *,
     seconds: float,
-    header_seconds: float = _HEADER_SECONDS,
+    header_seconds: float = 15.0,
     on_start: Callable[[], None] = lambda: None,
 ) -> uvicorn.Server:
     """Make the server, which is run with the socket; it answers what it has begun before it ends.
@@ -61,7 +58,7 @@ def make_server(
     app : ASGI application
     seconds : float
         What a request may take, in all; so long the end waits.
-    header_seconds : float
+    header_seconds : float, default=15
         What a client may take for the header of its first request.
     on_start : callable, optional
         Called when requests are answered.
