@@ -50,7 +50,7 @@ def watch(
     realtime : bool, default=False
         Play a file at its own speed and drop frames as if it were live.
     every : int, >= 1, default=1
-        Of a file, look at every so-manieth frame.
+        Of a file, look at every N-th frame.
     min_frames : int, >= 1, default=3
         A face followed over fewer frames does not count. Source: SORT's `min_hits` (Bewley et al. 2016,
         arXiv:1602.00763).

@@ -53,7 +53,7 @@ def decode(container: Any, stream: Any, counts: FrameCounts) -> Iterator[Any]:
 
 
 class Recording:
-    """Every frame of a file, one after the other, or each so-manieth.
+    """Every frame of a file, one after the other, or every N-th.
 
     Parameters
     ----------
