@@ -38,6 +38,9 @@ def test_links_lead_somewhere(page):
                 wrong.append(f"{link}: want https://host/...")
             continue
         target = (page.parent / parts.path).resolve() if parts.path else page
+        # These pages are made when the site is built, which looks at links to them.
+        if target == ROOT / "docs" / "examples" / "index.md":
+            continue
         if not target.exists():
             wrong.append(f"{link}: no such file")
         elif not target.is_relative_to(ROOT):
