@@ -132,3 +132,14 @@ def test_blocks_find_what_one_comparison_finds():
 def test_photos_are_refused():
     with pytest.raises(TypeError, match="want"):
         audit("face-mask-12k")
+
+
+def test_what_was_not_looked_for_is_not_called_none(tmp_path):
+    for index, (face, label) in enumerate(zip(*make_faces(8), strict=True)):  # too few of a kind for folds
+        (tmp_path / label).mkdir(exist_ok=True)
+        Image.fromarray(face).save(tmp_path / label / f"{index}.png")
+    found = audit(load_faces(tmp_path))
+    assert found.telling == {}
+    table, _, telling = found.tables()[:3]
+    assert ("suspect labels", "not looked for") in table.rows
+    assert telling.note.startswith("Not measured")

@@ -100,7 +100,8 @@ class Audit(Tabulated):
             ("in the largest group", int(np.bincount(self.groups).max())),
             (f"outside {self.splits[0]}, with a copy in it", self.n_across),
             ("pairs of copies with different labels", conflicts),
-            ("suspect labels", len(self.suspects)),
+            # Both are judged by folds of groups, or not at all.
+            ("suspect labels", len(self.suspects) if self.telling else "not looked for"),
         )
         counts = Counter(zip(self.splits, self.labels, strict=True))
         balance: Rows = tuple((split, label, count) for (split, label), count in sorted(counts.items()))
@@ -114,7 +115,9 @@ class Audit(Tabulated):
                 ("property", "accuracy [95 % interval]"),
                 telling,
                 f"Guessing the largest class reaches {self.majority:.3f}. What is far above it may be learnt instead "
-                "of masks.",
+                "of masks."
+                if self.telling
+                else f"Not measured: some class has fewer than {_N_FOLDS} different pictures.",
             ),
             *((Table("Most suspect labels", ("image", "labelled"), suspects),) if suspects else ()),
         )
