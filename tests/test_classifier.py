@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import sklearn
+import torch
 from PIL import Image
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -22,6 +23,7 @@ from maskkit import MaskClassifier, TransferHead
 from maskkit.exceptions import ImageError, PluginError
 from maskkit.testing import FixedDetector, TinyBackbone, make_faces
 from tests.conftest import make_classifier
+from tests.fine_tuning import NormalisedBackbone
 
 
 def test_learns_and_gives_probabilities(fitted, faces):
@@ -189,6 +191,18 @@ def test_fine_tuning_learns(faces):
     model = make_classifier(fine_tune=True, epochs=12, batch_size=16, learning_rate=3e-3, augment=None).fit(*faces)
     new_faces, new_labels = make_faces(30, random_state=9)
     assert model.score(new_faces, new_labels) >= 0.95
+
+
+@pytest.mark.parametrize(("weights", "stay"), [("imagenet", True), (None, False)])
+def test_statistics_of_pretrained_layers_stay_while_their_weights_move(faces, weights, stay):
+    frozen, tuned = (
+        make_classifier(backbone=NormalisedBackbone(), weights=weights, fine_tune=fine_tune).fit(*faces)
+        for fine_tune in (False, True)
+    )
+    before, after = (model.embedder_.network_[1] for model in (frozen, tuned))
+    assert torch.equal(before.running_mean, after.running_mean) == stay
+    assert torch.equal(before.running_var, after.running_var) == stay
+    assert not torch.equal(before.weight, after.weight)
 
 
 def test_fine_tuning_stops_early_at_the_best_weights(faces):

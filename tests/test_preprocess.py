@@ -26,20 +26,6 @@ def test_normalise_follows_the_formula_channel_by_channel():
     assert got.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_change_sees_the_image_before_it_is_resized():
-    image = np.zeros((4, 16, 3), dtype=np.uint8)
-    image[:, 8:] = 255
-    shapes = []
-
-    def mirror(image):
-        shapes.append(image.shape)
-        return image[:, ::-1]
-
-    mirrored = PREPROCESS.load(image, change=mirror)
-    assert shapes == [(4, 16, 3)]
-    np.testing.assert_array_equal(mirrored, PREPROCESS.load(np.ascontiguousarray(image[:, ::-1])))
-
-
 def test_all_forms_are_resized_alike(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (30, 20, 3), dtype=np.uint8)
     Image.fromarray(image).save(tmp_path / "face.png")

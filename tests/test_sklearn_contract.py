@@ -26,7 +26,7 @@ class TableClassifier(MaskClassifier):
         X, y = validate_data(self, X, y, dtype=np.float32)
         return super().fit(list(X), y, sample_weight)
 
-    def _embed(self, X, *, are_crops=False, augmented=False):
+    def _embed(self, X, *, are_crops=False, with_copies=False):
         if isinstance(X, list) and X and isinstance(X[0], np.ndarray):
             return [Embedded(np.stack(X))]
         return [Embedded(validate_data(self, X, dtype=np.float32, reset=False))]

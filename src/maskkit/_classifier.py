@@ -486,13 +486,13 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError("X is empty; want at least one image.")
         return np.concatenate(rows)
 
-    def _embed(self, X: Any, *, are_crops: bool = False, augmented: bool = False) -> Iterator[Embedded]:
+    def _embed(self, X: Any, *, are_crops: bool = False, with_copies: bool = False) -> Iterator[Embedded]:
         """Compute features: the one seam, which tests may replace."""
         # A fitted model may be moved to another device.
         moved = {name: getattr(self, name) for name in ("device", "engine", "precision", "cache")}
         if self.batch_size is not None:
             moved["batch_size"] = self.batch_size
-        return self.embedder_.set_params(**moved).embed(iterate_images(X), are_crops=are_crops, augmented=augmented)
+        return self.embedder_.set_params(**moved).embed(iterate_images(X), are_crops=are_crops, with_copies=with_copies)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_name_")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from itertools import chain
 from os import PathLike
 from typing import Any, Self
 
@@ -213,7 +214,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         check_is_fitted(self)
         sources = check_images(X)
         rows = np.unique(np.linspace(0, len(sources) - 1, N_CALIBRATION_IMAGES).astype(int)).tolist()
-        pixels = map_ahead(self._load, ((sources[row], name_source(sources[row], row)) for row in rows))
+        pixels = map_ahead(lambda row: self._load(sources[row], name_source(sources[row], row))[0], rows)
         self.quantized_ = quantize(self.network_, self.preprocess_, list(pixels))
         self._engines.clear()
         return self
@@ -233,7 +234,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             yield batch.features
 
     def embed(
-        self, images: Iterable[ImageSource], *, are_crops: bool = False, augmented: bool = False
+        self, images: Iterable[ImageSource], *, are_crops: bool = False, with_copies: bool = False
     ) -> Iterator[Embedded]:
         """Yield features batch by batch, with the means to have them more exactly.
 
@@ -242,32 +243,34 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         images : iterable of images
         are_crops : bool, default=False
             The images are known to be face crops that come once: look for no face in them, keep no features.
-        augmented : bool, default=False
-            Change each image as `augment_face` does, with random numbers that its content seeds: always the
-            same way, so that this too is computed once.
+        with_copies : bool, default=False
+            After each image comes a copy of it, changed as `augment_face` does with random numbers that its
+            content seeds: always the same way, so that this too is computed once.
 
         Yields
         ------
         embedded : Embedded
-            Of at most `batch_size` images.
+            Of at most `batch_size` images and copies.
         """
         check_is_fitted(self)
         engine = self._engine_of(self.precision)
         cache = None if are_crops else open_cache(self.cache)
-        owner = "" if cache is None else f"{self._describe()} {augmented}"
+        owner = "" if cache is None else self._describe()
 
-        def prepare(item: tuple[int, ImageSource]) -> _Item:
+        def prepare(item: tuple[int, ImageSource]) -> list[_Item]:
             index, source = item
             name = name_source(source, index)
-            if cache is None and not augmented:
-                return _Item(source, name, pixels=self._load((source, name), are_crops=are_crops))
+            if cache is None and not with_copies:
+                return [_Item(source, name, pixels=self._load(source, name, are_crops=are_crops)[0])]
             content, digest = read_content(source, name=name)
-            key = f"{digest} {owner}"
-            features = None if cache is None else cache.get(key)
-            if features is not None:
-                return _Item(source, name, key, features)
-            seed = digest if augmented else None
-            return _Item(source, name, key, pixels=self._load((content, name), are_crops=are_crops, seed=seed))
+            seeds = [None, digest] if with_copies else [None]
+            items = [_Item(source, name, f"{digest} {owner} {seed is not None}") for seed in seeds]
+            for one in items:
+                one.features = None if cache is None else cache.get(one.key)
+            if any(one.features is None for one in items):
+                for one, pixels in zip(items, self._load(content, name, are_crops=are_crops, seeds=seeds), strict=True):
+                    one.pixels = pixels
+            return items
 
         def compute(batch: list[_Item]) -> list[_Item]:
             new = [item for item in batch if item.features is None and not item.is_repeated]
@@ -277,7 +280,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
                     item.features = features
             return batch
 
-        prepared = map_ahead(prepare, enumerate(images), n_ahead=2 * self.batch_size)
+        prepared = chain.from_iterable(map_ahead(prepare, enumerate(images), n_ahead=2 * self.batch_size))
         under_way: set[str] = set()
         batches = (_look_again(batch, cache, under_way) for batch in in_batches(prepared, self.batch_size))
         for batch in map_ahead(compute, batches, n_ahead=engine.n_streams + 1, n_workers=engine.n_streams):
@@ -290,13 +293,13 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
                     found = cache.get(item.key) if cache is not None else None
                     item.features = self._compute(engine, item.pixels[None])[0] if found is None else found
             features = np.stack([item.features for item in batch if item.features is not None])
-            is_final = augmented or not engine.is_rounded
+            is_final = with_copies or not engine.is_rounded
             yield Embedded(features, None if is_final else partial(self._refine, batch, are_crops))
 
     def _refine(self, batch: "list[_Item]", are_crops: bool, rows: Sequence[int]) -> NDArray[np.float32]:
         # What came out of the cache has to be read again.
         pixels = [
-            self._load((item.source, item.name), are_crops=are_crops) if item.pixels is None else item.pixels
+            self._load(item.source, item.name, are_crops=are_crops)[0] if item.pixels is None else item.pixels
             for item in (batch[row] for row in rows)
         ]
         return self._compute(self._engine_of("float32"), np.stack(pixels))
@@ -348,16 +351,17 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         located = (LOCATING_PX, GLANCING_PX, LOCATING_THRESHOLD, SMALL_FACE) if self.find_face else ()
         return f"{self._identify()} {engine} {device.type} {precision} {located} {_VERSIONS}"
 
-    def _load(self, image: tuple[ImageSource, str], *, are_crops: bool = False, seed: str | None = None) -> RgbImage:
-        """Give the pixels of an image, changed if there is a seed."""
-        source, name = image
-
-        def change(picture: RgbImage) -> RgbImage:
-            if not are_crops:
-                picture = self.cut_face(picture)
-            return picture if seed is None else augment_face(picture, np.random.default_rng(list(seed.encode())))
-
-        return self.preprocess_.load(source, name=name, change=change)
+    def _load(
+        self, source: ImageSource, name: str, *, are_crops: bool = False, seeds: Sequence[str | None] = (None,)
+    ) -> list[RgbImage]:
+        """Give the pixels of an image once for each seed: changed, or as they are for None."""
+        image = self.preprocess_.open(source, name=name)
+        if not are_crops:
+            image = self.cut_face(image)
+        views = (
+            image if seed is None else augment_face(image, np.random.default_rng(list(seed.encode()))) for seed in seeds
+        )
+        return [self.preprocess_.resize(view) for view in views]
 
     def small_face(self, image: RgbImage) -> Box | None:
         """Find the face that is to be cut out of a picture; None if it is taken whole."""

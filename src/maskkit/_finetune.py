@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from maskkit._checkpoint import VERSIONS, Checkpoint, digest_images
 from maskkit._depthwise import ExactDepthwise
@@ -75,6 +76,7 @@ def fine_tune(
     gradient_accumulation_steps: int,
     learning_rate: float,
     head_rate_factor: float,
+    keep_statistics: bool,
     early_stopping: bool,
     augment: Augment | None,
     painter: Painter | None,
@@ -102,6 +104,9 @@ def fine_tune(
         The backbone's highest.
     head_rate_factor : float
         The head's rate as a multiple of the backbone's.
+    keep_statistics : bool
+        Let batch normalisation go on with the means and variances that the backbone came with. Those of a
+        few thousand images of one source fit other sources less well: docs/measurements.md.
     early_stopping : bool
         Hold out a part, stop when its loss no longer falls, and go back to the best weights.
     augment : callable, optional
@@ -161,6 +166,7 @@ def fine_tune(
         "gradient_accumulation_steps": gradient_accumulation_steps,
         "learning_rate": learning_rate,
         "head_rate_factor": head_rate_factor,
+        "keep_statistics": keep_statistics,
         "early stopping": repr((head.validation_fraction, head.patience) if early_stopping else None),
         "augment": getattr(augment, "__qualname__", type(augment).__qualname__),
         "painting": repr(painter and vars(painter)),
@@ -218,6 +224,7 @@ def fine_tune(
             gradient_accumulation_steps=gradient_accumulation_steps,
             precision=precision,
             layers=layers,
+            start_training=_train_without_statistics if keep_statistics else nn.Module.train,
             processes=processes,
             checkpoint=kept,
             verbose=verbose,
@@ -225,6 +232,13 @@ def fine_tune(
     if kept is not None:
         kept.remove()
     network.cpu()
+
+
+def _train_without_statistics(network: nn.Module) -> None:
+    network.train()
+    for layer in network.modules():
+        if isinstance(layer, _BatchNorm):
+            layer.eval()
 
 
 def _digest(values: NDArray[Any]) -> str:

@@ -119,11 +119,11 @@ def fit_head(
     """Train a head on the frozen backbone's features; gives it."""
     if classifier.precision == "int8":
         classifier.embedder_.quantize(sources)
-    features = np.concatenate([batch.features for batch in classifier._embed(sources)])
-    if _takes_views(classifier, head):
-        views = [batch.features for batch in classifier._embed(sources, augmented=True)]
-        features, y = np.concatenate([features, *views]), np.tile(y, 2)
-        sample_weight = None if sample_weight is None else np.tile(np.asarray(sample_weight), 2)
+    with_copies = _takes_copies(classifier, head)
+    features = np.concatenate([batch.features for batch in classifier._embed(sources, with_copies=with_copies)])
+    if with_copies:
+        y = np.repeat(y, 2)
+        sample_weight = None if sample_weight is None else np.repeat(np.asarray(sample_weight), 2)
     if sample_weight is None:
         return head.fit(features, y)
     if not has_fit_parameter(head, "sample_weight"):
@@ -131,7 +131,7 @@ def fit_head(
     return head.fit(features, y, sample_weight=sample_weight)
 
 
-def _takes_views(classifier: Any, head: Any) -> bool:
+def _takes_copies(classifier: Any, head: Any) -> bool:
     """Tell whether a head is trained on a changed copy of each image too.
 
     Not where a part is held out by rows, as other heads may do as well: copies would be on both sides.
@@ -157,6 +157,7 @@ def fit_every_layer(
         y,
         merge_weights(head.class_weight, y, sample_weight),
         head_rate_factor=1 if classifier.weights is None else HEAD_RATE_FACTOR,
+        keep_statistics=classifier.weights is not None,
         gradient_accumulation_steps=classifier.gradient_accumulation_steps,
         augment=augment_face if augment == "auto" else augment,
         painter=Painter.of(np.unique(y).tolist()) if augment == "auto" else None,

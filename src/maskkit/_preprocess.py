@@ -35,29 +35,28 @@ class Preprocess:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
-    def load(
-        self,
-        source: ImageSource,
-        *,
-        name: str | None = None,
-        change: Callable[[RgbImage], RgbImage] | None = None,
-    ) -> RgbImage:
-        """Read an image and resize it, (image_size, image_size, 3) uint8.
+    def load(self, source: ImageSource, *, name: str | None = None) -> RgbImage:
+        """Read an image and resize it: `resize` of what `open` gives."""
+        return self.resize(self.open(source, name=name))
 
-        The whole image is stretched to a square, with antialiased bilinear interpolation. Nothing is
-        cropped: at a face crop's edge is the chin. `change` is done to the image before it is resized.
+    def open(self, source: ImageSource, *, name: str | None = None) -> RgbImage:
+        """Read an image, (H, W, 3) uint8; of one far larger than the network needs, maybe a smaller copy.
 
         Raises
         ------
         ImageError
             If the image cannot be read.
         """
-        image = load_image(source, name=name, least_px=_DRAFT * self.image_size)
-        if change is not None:
-            image = change(image)
+        return load_image(source, name=name, least_px=_DRAFT * self.image_size)
+
+    def resize(self, image: RgbImage) -> RgbImage:
+        """Resize an image to (image_size, image_size, 3) uint8.
+
+        The whole image is stretched to a square, with antialiased bilinear interpolation. Nothing is
+        cropped: at a face crop's edge is the chin.
+        """
         size = (self.image_size, self.image_size)
-        resized = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
-        return np.asarray(resized)
+        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
     def normalise(self, images: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
         """Turn uint8 (n, S, S, 3) into the network's float32 (n, 3, S, S), channels last in memory."""

