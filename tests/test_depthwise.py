@@ -3,15 +3,15 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d
 
-from maskkit._depthwise import ExactDepthwise
+from maskkit._depthwise import QuickDepthwise
 
 
-def gradients_of(layer, inputs, *, is_exact):
+def gradients_of(layer, inputs, *, is_quick):
     layer.zero_grad()
     inputs = inputs.clone().requires_grad_()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        if is_exact:
-            with ExactDepthwise():
+        if is_quick:
+            with QuickDepthwise():
                 outputs = layer(inputs)
         else:
             outputs = layer(inputs)
@@ -20,13 +20,15 @@ def gradients_of(layer, inputs, *, is_exact):
 
 
 @pytest.mark.parametrize("has_bias", [True, False])
-@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (5, 2, 2), (3, 2, 0)])
-def test_outputs_are_the_same_and_gradients_exact(kernel, stride, padding, has_bias):
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"), [(3, 1, 1), (5, 1, 2), (5, 2, 2), (3, 2, 0), (7, 1, 3), (4, 2, 1)]
+)
+def test_outputs_are_the_same_and_gradients_right(kernel, stride, padding, has_bias):
     torch.manual_seed(0)
     layer = nn.Conv2d(8, 8, kernel, stride, padding, groups=8, bias=has_bias)
     inputs = torch.randn(4, 8, 12, 12).to(memory_format=torch.channels_last)
-    usual, exact = (gradients_of(layer, inputs, is_exact=is_exact) for is_exact in (False, True))
-    assert torch.equal(exact[0], usual[0])
+    usual, quick = (gradients_of(layer, inputs, is_quick=is_quick) for is_quick in (False, True))
+    assert torch.equal(quick[0], usual[0])
     rounded = nn.Conv2d(8, 8, kernel, stride, padding, groups=8, bias=has_bias)
     rounded.load_state_dict(layer.state_dict())
     wanted = inputs.bfloat16().float().requires_grad_()
@@ -34,21 +36,22 @@ def test_outputs_are_the_same_and_gradients_exact(kernel, stride, padding, has_b
     # What comes back through a bfloat16 layer is bfloat16.
     factor = torch.linspace(-1, 1, outputs.numel()).view(outputs.shape).bfloat16().float()
     (outputs * factor).sum().backward()
-    torch.testing.assert_close(exact[1], wanted.grad, rtol=1e-2, atol=1e-2)
-    for ours, theirs in zip(exact[2], [parameter.grad for parameter in rounded.parameters()], strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(quick[1], wanted.grad, rtol=1e-2, atol=1e-2)
+    for ours, theirs in zip(quick[2], [parameter.grad for parameter in rounded.parameters()], strict=True):
+        # As far off as bfloat16 rounds what comes out.
+        torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-2)
 
 
 @pytest.mark.parametrize("groups", [1, 2])
 def test_other_convolutions_are_left_alone(groups):
     torch.manual_seed(0)
     layer, inputs = nn.Conv2d(8, 8, 3, groups=groups), torch.randn(2, 8, 6, 6)
-    usual, exact = (gradients_of(layer, inputs, is_exact=is_exact) for is_exact in (False, True))
-    assert torch.equal(exact[1], usual[1])
+    usual, quick = (gradients_of(layer, inputs, is_quick=is_quick) for is_quick in (False, True))
+    assert torch.equal(quick[1], usual[1])
 
 
 def test_arguments_may_be_keywords_or_words():
     inputs, weight = torch.randn(1, 4, 6, 6), torch.randn(4, 1, 3, 3, requires_grad=True)
-    with ExactDepthwise():
+    with QuickDepthwise():
         by_keyword = conv2d(input=inputs, weight=weight, padding=1, groups=4)
         assert conv2d(inputs, weight, None, padding="same", groups=4).shape == by_keyword.shape == (1, 4, 6, 6)

@@ -38,11 +38,23 @@ def test_a_mask_worn_incorrectly_leaves_the_nose_bare(seed):
     assert under_chin[mouth] < 0.2
 
 
-@pytest.mark.parametrize("kind", OCCLUDERS)
+HEADGEAR = ("hood", "helmet")
+
+
+@pytest.mark.parametrize("kind", sorted(set(OCCLUDERS) - set(HEADGEAR)))
 def test_what_is_no_mask_changes_the_lower_face_only(kind):
     rows = np.max([changed_rows(paint_occluder(FACE, kind=kind, random_state=seed)) for seed in range(8)], axis=0)
     assert rows.max() > 0
     assert rows[:30].max() == 0
+
+
+@pytest.mark.parametrize("kind", HEADGEAR)
+def test_headgear_lies_around_the_face(kind):
+    for seed in range(8):
+        changed = (paint_occluder(FACE, kind=kind, random_state=seed) != FACE).any(axis=2)
+        assert changed[:20].any()
+        # From the nose to the mouth.
+        assert changed[77:100, 50:78].mean() < 0.1
 
 
 @pytest.mark.parametrize("paint", [paint_mask, paint_occluder])

@@ -34,7 +34,7 @@ def test_other_classes_are_left_alone(classes):
     assert Painter.of(classes) is None
 
 
-def test_only_bare_faces_are_painted_and_called_what_they_show():
+def test_bare_faces_are_painted_and_called_what_they_show():
     painter = Painter(bare=0, masked=1, incorrect=2)
     shown = {0: 0, 1: 0, 2: 0}
     for seed in range(300):
@@ -43,10 +43,20 @@ def test_only_bare_faces_are_painted_and_called_what_they_show():
         assert target == 0 or not np.array_equal(picture, FACE)
     assert min(shown.values()) > 10
     assert shown[0] > shown[1] > shown[2]
-    for target in (1, 2):
-        picture, said = painter.paint(FACE, TEMPLATE * 64, target, np.random.default_rng(0))
-        assert picture is FACE
-        assert said == target
+
+
+def test_what_is_before_masked_faces_leaves_them_masked():
+    painter = Painter(bare=0, masked=1, incorrect=2)
+    views = [painter.paint(FACE, TEMPLATE * 64, 1, np.random.default_rng(seed)) for seed in range(100)]
+    assert {target for _, target in views} == {1}
+    n_left = sum(picture is FACE for picture, _ in views)
+    assert 50 < n_left < 90
+
+
+def test_masks_worn_incorrectly_are_left_alone():
+    picture, target = Painter(bare=0, masked=1, incorrect=2).paint(FACE, TEMPLATE * 64, 2, np.random.default_rng(0))
+    assert picture is FACE
+    assert target == 2
 
 
 def test_two_classes_get_no_third():

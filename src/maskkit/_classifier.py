@@ -52,7 +52,8 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
     head : classifier, optional
         Any scikit-learn classifier with `predict_proba`; by default ``TransferHead()``.
     fine_tune : bool or {"auto"}, default="auto"
-        Train the backbone too; needs a `TransferHead`. ``"auto"`` does so with 1,000 images or more.
+        Train the backbone too; needs a `TransferHead`. ``"auto"`` does so with 1,000 images or more. Batch
+        normalisation keeps the means and variances that came with `weights`; without any it learns them.
     epochs : int, optional
         Passes over the training data, at most. By default what the head says, 4 when fine-tuning.
     batch_size : int, optional
@@ -60,7 +61,7 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         when fine-tuning, where several processes share each batch.
     gradient_accumulation_steps : int, default=1
         When fine-tuning, batches that make one step of the optimiser: 2 of 16 images learn what one of
-        32 would and need half its memory, except that batch normalisation sees 16.
+        32 would and need half its memory, except that without `weights` batch normalisation sees 16.
     learning_rate : float, optional
         The highest of the one-cycle schedule. By default what the head says, 3e-4 when fine-tuning;
         there the head of a pretrained backbone has ten times the rate.
@@ -77,7 +78,7 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         such copy of each image beside it, without painting, unless it stops early. A callable, for
         fine-tuning, takes (image, rng) and gives an image.
     image_size : int, optional
-        Side of the square that images are resized to, in pixels; by default the backbone's own, 128
+        Side of the square that images are resized to, in pixels; by default the backbone's own, 160
         when fine-tuning.
     find_face : bool, default=True
         In `fit` and `predict`, cut the largest face out of pictures that show much more than a face,

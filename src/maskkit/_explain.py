@@ -49,7 +49,7 @@ def explain(classifier: "MaskClassifier", image: ImageSource, *, label: Any = No
     Notes
     -----
     Source: Selvaraju et al. 2017, ICCV (arXiv:1610.02391), as captum computes it. The map has as many places
-    as the backbone's last map, 4 x 4 for an input of 128 px; `heat` is that, smoothed.
+    as the backbone's last map, 5 x 5 for an input of 160 px; `heat` is that, smoothed.
 
     Examples
     --------

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from maskkit._checkpoint import VERSIONS, Checkpoint, digest_images
-from maskkit._depthwise import ExactDepthwise
+from maskkit._depthwise import QuickDepthwise
 from maskkit._devices import resolve_device, resolve_precision, seeded
 from maskkit._fingerprint import fingerprint
 from maskkit._global_batch import GlobalBatch
@@ -26,7 +26,7 @@ from maskkit._preprocess import Augment, Preprocess
 from maskkit._processes import find_processes
 from maskkit._synthetic import Painter
 from maskkit._targets import split_rows
-from maskkit._training import Batch, train
+from maskkit._training import Batch, make_adamw, train
 from maskkit._views import TrainingViews
 from maskkit.backbones._base import Backbone, try_network
 from maskkit.detectors._base import Detector
@@ -137,13 +137,13 @@ def fine_tune(
     if early_stopping:
         rows, held_out = split_rows(targets, head.validation_fraction, seed)
     network = nn.Sequential(embedder.network_, head.network_).to(device)
-    optimizer = torch.optim.AdamW(
+    optimizer = make_adamw(
         [
             {"params": list(embedder.network_.parameters()), "lr": learning_rate},
             {"params": list(head.network_.parameters()), "lr": learning_rate * head_rate_factor},
         ],
+        device,
         weight_decay=WEIGHT_DECAY,
-        fused=device.type != "mps",  # one pass over the weights; torch's floor has no such kernel for MPS
     )
     # A last batch of a few images would unsettle batch normalisation; the order changes every
     # epoch, so no image is left out for good.
@@ -205,7 +205,7 @@ def fine_tune(
     def layers() -> Iterator[None]:
         is_slow = device.type == "cpu" and precision == torch.bfloat16
         with (
-            ExactDepthwise() if is_slow else nullcontext(),
+            QuickDepthwise() if is_slow else nullcontext(),
             GlobalBatch(processes, batch_size) if processes.count > 1 else nullcontext(),
         ):
             yield

@@ -23,7 +23,7 @@ HEAD_RATE_FACTOR = 10
 
 # What generalised best of what was tried: docs/measurements.md.
 FINE_TUNE_DEFAULTS: dict[str, Any] = {"epochs": 4, "batch_size": 32, "learning_rate": 3e-4, "early_stopping": False}
-FINE_TUNE_SIZE_PX = 128
+FINE_TUNE_SIZE_PX = 160
 
 # Fewer images make too few steps to move a backbone anywhere.
 FINE_TUNE_IMAGES = 1000

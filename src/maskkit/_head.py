@@ -15,7 +15,7 @@ from maskkit._devices import one_thread, resolve_device, seeded
 from maskkit._history import History
 from maskkit._params import check_params
 from maskkit._targets import encode_labels, merge_weights, split_rows
-from maskkit._training import Batch, train
+from maskkit._training import Batch, make_adamw, train
 
 # Thirty passes at half the rate end no more accurate on 500 faces, nor on real photos' (docs/measurements.md).
 _EPOCHS = 10
@@ -239,7 +239,7 @@ class TransferHead(ClassifierMixin, BaseEstimator):
         n_steps = -(-len(rows) // self.batch_size)
         history = train(
             self.network_,
-            torch.optim.AdamW(self.network_.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay),
+            make_adamw(self.network_.parameters(), device, lr=self.learning_rate, weight_decay=self.weight_decay),
             batches,
             n_epochs=self.epochs or max(_EPOCHS, -(-_LEAST_STEPS // n_steps)),
             n_items=len(rows),

@@ -80,7 +80,7 @@ def train_lite0(
     classifier = MaskClassifier(
         "efficientnet_lite0",
         fine_tune=True,
-        image_size=128,
+        image_size=160,
         epochs=epochs,
         batch_size=32,
         min_size_px=_MIN_SIZE_PX,

@@ -1,4 +1,4 @@
-"""Training faces that the data lack: bare ones with painted masks, and with what is none."""
+"""Training faces that the data lack: bare ones with painted masks, and faces with what is none."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -8,16 +8,18 @@ from numpy.typing import NDArray
 
 from maskkit._images import RgbImage
 from maskkit._labels import BARE, INCORRECT, MASKED, meaning_of
-from maskkit.augment import paint_mask, paint_occluder
+from maskkit.augment import OVER_MASKS, paint_mask, paint_occluder
 
 # Of the bare faces, in each epoch. Chosen on data that training did not see: docs/measurements.md.
 MASKED_SHARE = 0.25
 INCORRECT_SHARE = 0.1
-OCCLUDED_SHARE = 0.2
+OCCLUDED_SHARE = 0.3
+# Of the masked faces, painted ones too: or whatever hides a part of a face would speak for a bare one.
+MASKED_OCCLUDED_SHARE = 0.3
 
 
 class Painter:
-    """Paints on bare faces while a network trains, so that no class is tied to the source of its photos.
+    """Paints on faces while a network trains, so that no class is tied to the source of its photos.
 
     Parameters
     ----------
@@ -44,9 +46,17 @@ class Painter:
     def paint(
         self, image: RgbImage, landmarks: NDArray[np.float32], target: int, rng: np.random.Generator
     ) -> tuple[RgbImage, int]:
-        """Paint on a bare face, or leave it, as `rng` decides; give the picture and what it shows now."""
-        if target != self.bare:
-            return image, target
+        """Paint on a face, or leave it, as `rng` decides; give the picture and what it shows now."""
+        if target == self.bare:
+            image, target = self._paint_bare(image, landmarks, rng)
+        if target == self.masked and rng.random() < MASKED_OCCLUDED_SHARE:
+            kind = OVER_MASKS[rng.integers(len(OVER_MASKS))]
+            image = paint_occluder(image, landmarks, kind=kind, random_state=rng)
+        return image, target
+
+    def _paint_bare(
+        self, image: RgbImage, landmarks: NDArray[np.float32], rng: np.random.Generator
+    ) -> tuple[RgbImage, int]:
         draw = rng.random()
         if draw < MASKED_SHARE:
             return paint_mask(image, landmarks, random_state=rng), self.masked
@@ -56,8 +66,8 @@ class Painter:
             return paint_mask(image, landmarks, worn=worn, random_state=rng), self.incorrect
         draw -= INCORRECT_SHARE
         if 0 <= draw < OCCLUDED_SHARE:
-            return paint_occluder(image, landmarks, random_state=rng), target
-        return image, target
+            return paint_occluder(image, landmarks, random_state=rng), self.bare
+        return image, self.bare
 
     def balance(self, weights: NDArray[Any], paintable: float) -> NDArray[np.float64]:
         """Give the factors by which each class counts as much as before painting.

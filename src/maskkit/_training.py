@@ -21,6 +21,12 @@ Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Inputs (n, ...), class indices (n,) int64 and weights (n,) float32, on the network's device."""
 
 
+def make_adamw(parameters: Any, device: torch.device, **settings: Any) -> torch.optim.AdamW:
+    """Make AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) that goes over the weights once a step."""
+    # The oldest torch that maskkit takes has no such kernel for MPS.
+    return torch.optim.AdamW(parameters, fused=device.type != "mps", **settings)
+
+
 def train(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,

@@ -71,7 +71,7 @@ class TrainingViews:
         image = self._cut(row, preprocess.open(source, name=name_source(source, row)))
         if epoch is not None:
             rng = np.random.default_rng((self.seed, epoch, row))
-            if self.painter is not None and target == self.painter.bare:
+            if self.painter is not None and target in (self.painter.bare, self.painter.masked):
                 landmarks = self._find(row, image)
                 # Where no face is found, what was painted might lie beside it.
                 if landmarks is not None:

@@ -60,3 +60,15 @@ def shade(canvas: Canvas, colour: Plane, rng: np.random.Generator, *, roughness:
     wrinkles = 1 + 0.03 * soft_noise(canvas, rng, 7)
     lit = colour * (canvas.light * roundness * wrinkles * rng.uniform(0.75, 1.1))[..., None]
     return lit + rng.normal(0, roughness, canvas.x.shape).astype(np.float32)[..., None]
+
+
+def skin(canvas: Canvas) -> Plane:
+    """Give the colour of the face between eyes and mouth."""
+    cheeks = (np.abs(canvas.x) < 0.7) & (canvas.y > 0.15) & (canvas.y < 0.6)
+    chosen = canvas.small[cheeks] if cheeks.sum() >= 4 else canvas.small.reshape(-1, 3)
+    return np.median(chosen, axis=0).astype(np.float32)
+
+
+def soft(distance: Plane) -> Plane:
+    """Give 0 to 1 over a broad edge, a half where the distance is 0."""
+    return np.clip(distance / 0.3 + 0.5, 0, 1)

@@ -1,4 +1,4 @@
-"""Things before a bare face that are no masks."""
+"""Things before a face that are no masks."""
 
 from typing import Any
 
@@ -6,11 +6,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from maskkit._images import RgbImage
-from maskkit.augment import _fabric
+from maskkit.augment import _before, _fabric
 from maskkit.augment._canvas import Canvas, Plane
 from maskkit.augment._landmarks import vector
 
-OCCLUDERS = ("hand", "scarf", "beard", "paper", "strap")
+OCCLUDERS = ("hand", "scarf", "beard", "paper", "strap", "hood", "helmet", "microphone", "fist", "head")
+
+# What is before masked faces as well, and leaves what it does not hide to be seen.
+OVER_MASKS = ("hand", "paper", "strap", "hood", "helmet", "microphone", "fist", "head")
 
 
 def paint_occluder(
@@ -48,13 +51,6 @@ def paint_occluder(
     return canvas.lay(colour, alpha, shadow=0.0 if kind == "beard" else rng.uniform(0.1, 0.5))
 
 
-def _skin(canvas: Canvas) -> Plane:
-    """Give the colour of the face between eyes and mouth."""
-    cheeks = (np.abs(canvas.x) < 0.7) & (canvas.y > 0.15) & (canvas.y < 0.6)
-    chosen = canvas.small[cheeks] if cheeks.sum() >= 4 else canvas.small.reshape(-1, 3)
-    return np.median(chosen, axis=0).astype(np.float32)
-
-
 def _hand(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     angle = rng.uniform(-0.7, 0.7)
     centre = rng.uniform(-0.5, 0.5), canvas.mouth + rng.uniform(-0.1, 0.4)
@@ -70,7 +66,7 @@ def _hand(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
         inside = canvas.between(-distance, -width, 9.0)
         alpha = np.maximum(alpha, inside)
         shading = np.where(inside > 0.5, 1.05 - 0.3 * np.clip(distance / width, 0, 1) ** 3, shading)
-    tone = _skin(canvas) * rng.uniform(0.8, 1.15)
+    tone = _fabric.skin(canvas) * rng.uniform(0.8, 1.15)
     return _fabric.shade(canvas, tone * shading[..., None], rng), alpha
 
 
@@ -79,7 +75,7 @@ def _scarf(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     top = np.maximum(top, canvas.mouth + 0.22) + 0.06 * _fabric.soft_noise(canvas, rng, 6)
     folds = 1 + 0.12 * np.sin(rng.uniform(5, 14) * (canvas.y + rng.uniform(-0.6, 0.6) * canvas.x))
     colour = _fabric.weave(canvas, rng) * folds[..., None]
-    neck = _soft(rng.uniform(1.3, 1.9) + 0.3 * (canvas.y - canvas.chin) - np.abs(canvas.x))
+    neck = _fabric.soft(rng.uniform(1.3, 1.9) + 0.3 * (canvas.y - canvas.chin) - np.abs(canvas.x))
     return _fabric.shade(canvas, colour, rng, roughness=5), canvas.between(canvas.y, top, 99.0) * neck
 
 
@@ -91,14 +87,14 @@ def _beard(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     bottom = canvas.chin + rng.uniform(0.0, 0.5) - 0.45 * np.clip(np.abs(canvas.x), 0, 1.2) ** 2
     lips = np.hypot(canvas.x / 0.36, (canvas.y - canvas.mouth) / 0.13)
     edge = 0.05 * _fabric.soft_noise(canvas, rng, 40)
-    alpha = _soft(canvas.y - top + edge) * _soft(bottom - canvas.y + edge) * _soft(1.0 - np.abs(canvas.x) + edge)
+    alpha = (
+        _fabric.soft(canvas.y - top + edge)
+        * _fabric.soft(bottom - canvas.y + edge)
+        * _fabric.soft(1.0 - np.abs(canvas.x) + edge)
+    )
     alpha = alpha * np.clip((lips - 0.8) * 3, 0, 1) * rng.uniform(0.6, 0.97)
     hair = rng.normal(0, 18, canvas.x.shape).astype(np.float32)[..., None]
     return tone * canvas.light[..., None] + hair, alpha
-
-
-def _soft(distance: Plane) -> Plane:
-    return np.clip(distance / 0.3 + 0.5, 0, 1)
 
 
 def _paper(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
@@ -126,4 +122,15 @@ def _strap(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     return _fabric.shade(canvas, _fabric.weave(canvas, rng), rng), canvas.between(canvas.y, line, line + width)
 
 
-_PAINTERS = {"hand": _hand, "scarf": _scarf, "beard": _beard, "paper": _paper, "strap": _strap}
+_PAINTERS = {
+    "hand": _hand,
+    "scarf": _scarf,
+    "beard": _beard,
+    "paper": _paper,
+    "strap": _strap,
+    "hood": _before.hood,
+    "helmet": _before.helmet,
+    "microphone": _before.microphone,
+    "fist": _before.fist,
+    "head": _before.head,
+}

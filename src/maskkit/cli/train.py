@@ -71,7 +71,7 @@ def train(
         typer.Option(
             min=16,
             metavar="PX",
-            help="Side of the input. By default the backbone's, 128 when training every layer.",
+            help="Side of the input. By default the backbone's, 160 when training every layer.",
             rich_help_panel=MODEL_GROUP,
         ),
     ] = None,
