@@ -56,8 +56,9 @@ class TrainingProgress:
             self._bar.update(self._task, completed=done, epoch=epoch, loss=loss, accuracy=accuracy, rate=rate)
 
     def finish_epoch(self, record: dict[str, float]) -> None:
-        """Leave a line for the epoch where there is no bar."""
-        if self.verbose and self._bar is None:
+        """Leave a line for the epoch where there is no bar; of many epochs for every tenth part."""
+        is_last = record["epoch"] == self.n_epochs
+        if self.verbose and self._bar is None and (is_last or record["epoch"] % -(-self.n_epochs // 10) == 0):
             held_out = ""
             if "validation_loss" in record:
                 held_out = (

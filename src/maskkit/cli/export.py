@@ -65,6 +65,8 @@ def export(
     """
     import json
 
+    from rich.filesize import decimal
+
     from maskkit._export import SPEC_FILE
     from maskkit._export import export as write
 
@@ -76,4 +78,4 @@ def export(
     )
     print(f"largest difference of a probability: {parity['largest_difference']:.1e}")
     for file in sorted(folder.iterdir()):
-        print(f"written: {file} ({file.stat().st_size / 1e6:.1f} MB)")
+        print(f"written: {file} ({decimal(file.stat().st_size)})")

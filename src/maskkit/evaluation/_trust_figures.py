@@ -37,8 +37,8 @@ def draw_reliability(reliability: Reliability, error: Estimate) -> Figure:
     below.set_ylabel("faces")
     below.set_xlabel("probability of the class said")
     below.spines[["top", "right"]].set_visible(False)
-    # No class is said with less than 1 / n_classes: the empty left is left out.
-    axes.set_xlim(edges[kept[0]] - 0.02, 1.02)
+    # The empty left is left out; of a model that is always sure not so much that its one bin fills the picture.
+    axes.set_xlim(min(edges[kept[0]], 0.5) - 0.02, 1.02)
     return figure
 
 
