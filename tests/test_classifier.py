@@ -356,7 +356,7 @@ def test_many_images_train_every_layer(monkeypatch, faces):
     monkeypatch.setattr("maskkit._fitting.FINE_TUNE_IMAGES", len(faces[0]))
     tuned = MaskClassifier(TinyBackbone(), weights=None, epochs=1, detector="whole", random_state=0).fit(*faces)
     assert tuned.fine_tuned_
-    assert tuned.embedder_.preprocess_.image_size == 128
+    assert tuned.embedder_.preprocess_.image_size == 160
     fewer = make_classifier().fit(faces[0][:-1], faces[1][:-1])
     assert not fewer.fine_tuned_
     frozen_head = make_classifier(head=LogisticRegression()).fit(*faces)

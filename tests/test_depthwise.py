@@ -21,15 +21,29 @@ def gradients_of(layer, inputs, *, is_quick):
 
 @pytest.mark.parametrize("has_bias", [True, False])
 @pytest.mark.parametrize(
-    ("kernel", "stride", "padding"), [(3, 1, 1), (5, 1, 2), (5, 2, 2), (3, 2, 0), (7, 1, 3), (4, 2, 1)]
+    ("kernel", "stride", "padding", "dilation", "n_out"),
+    [
+        (3, 1, 1, 1, 8),
+        (5, 1, 2, 1, 8),
+        (5, 2, 2, 1, 8),
+        (3, 2, 0, 1, 8),
+        (7, 1, 3, 1, 8),
+        (4, 2, 1, 1, 8),
+        ((1, 7), 1, (0, 3), 1, 8),
+        ((7, 1), 1, (3, 0), 1, 8),
+        ((7, 5), (2, 1), (3, 2), 1, 8),
+        (5, 1, 4, 2, 8),
+        (5, 1, 2, 1, 16),
+    ],
 )
-def test_outputs_are_the_same_and_gradients_right(kernel, stride, padding, has_bias):
+def test_outputs_are_the_same_and_gradients_right(kernel, stride, padding, dilation, n_out, has_bias):
     torch.manual_seed(0)
-    layer = nn.Conv2d(8, 8, kernel, stride, padding, groups=8, bias=has_bias)
+    shape = {"stride": stride, "padding": padding, "dilation": dilation, "groups": 8, "bias": has_bias}
+    layer = nn.Conv2d(8, n_out, kernel, **shape)
     inputs = torch.randn(4, 8, 12, 12).to(memory_format=torch.channels_last)
     usual, quick = (gradients_of(layer, inputs, is_quick=is_quick) for is_quick in (False, True))
     assert torch.equal(quick[0], usual[0])
-    rounded = nn.Conv2d(8, 8, kernel, stride, padding, groups=8, bias=has_bias)
+    rounded = nn.Conv2d(8, n_out, kernel, **shape)
     rounded.load_state_dict(layer.state_dict())
     wanted = inputs.bfloat16().float().requires_grad_()
     outputs = rounded(wanted)

@@ -4,10 +4,17 @@ import pytest
 from maskkit import TransferHead
 from maskkit.testing import TinyBackbone
 from tests.conftest import make_classifier
-from tests.fine_tuning import fit, tensors_of
+from tests.fine_tuning import NormalisedBackbone, fit, tensors_of
 
 # Nothing in it looks at the batch as a whole, and nothing is drawn for it as a whole.
 PLAIN = {"backbone": TinyBackbone(), "head": TransferHead(dropout=0.0)}
+
+
+class StillBackbone(NormalisedBackbone):
+    """Draws nothing."""
+
+    def build(self, weights):
+        return super().build(weights)[:-1]
 
 
 def distance(model, other):
@@ -24,6 +31,14 @@ def test_two_batches_of_eight_are_one_of_sixteen():
         [record["loss"] for record in halves.history_], [record["loss"] for record in whole.history_], rtol=1e-5
     )
     assert distance(whole, fit(**PLAIN, batch_size=8)) > 1e-3
+
+
+def test_batch_normalisation_that_keeps_its_statistics_does_not_look_at_the_batch():
+    still = {"backbone": StillBackbone(), "head": TransferHead(dropout=0.0)}
+    halves = {"batch_size": 8, "gradient_accumulation_steps": 2}
+    for weights, is_same in (("imagenet", True), (None, False)):
+        whole, parts = fit(**still, weights=weights, batch_size=16), fit(**still, weights=weights, **halves)
+        assert (distance(whole, parts) < 1e-4) == is_same
 
 
 def test_one_step_is_what_it_was(faces):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from maskkit import FaceEmbedder
 from maskkit._images import load_image
@@ -71,6 +72,15 @@ class FiveLandmarks:
         return Faces(np.float32([[0, 0, width, height]]), np.float32([1]), (TEMPLATE * [width, height])[None])
 
 
+class LowerRight:
+    """Finds a small face at the same place of the picture, whatever its size."""
+
+    def detect(self, image):
+        height, width = image.shape[:2]
+        box = np.float32([0.6 * width, 0.6 * height, 0.9 * width, 0.9 * height])
+        return Faces(box[None], np.float32([1]), (box[:2] + TEMPLATE * 0.3 * [width, height])[None])
+
+
 def test_views_change_from_epoch_to_epoch_and_not_from_run_to_run():
     faces, labels = make_faces(6)
     embedder = FaceEmbedder(TinyBackbone(), weights=None, image_size=32).fit(faces)
@@ -87,6 +97,38 @@ def test_views_change_from_epoch_to_epoch_and_not_from_run_to_run():
     plain = load(None)
     assert [target for _, target in plain] == targets.tolist()
     np.testing.assert_array_equal(plain[0][0], embedder.preprocess_.load(load_image(faces[0])))
+
+
+def test_masked_faces_are_painted_too_and_stay_masked():
+    faces, labels = make_faces(20)
+    embedder = FaceEmbedder(TinyBackbone(), weights=None, image_size=32).fit(faces)
+    embedder.locator_ = FiveLandmarks()
+    targets = (labels == "with_mask").astype(np.int64)
+    views = TrainingViews(embedder, faces, targets, augment=None, painter=Painter(bare=0, masked=1), seed=3)
+    masked = np.flatnonzero(targets == 1).tolist()
+    shown = [views.load((row, epoch)) for row in masked for epoch in range(5)]
+    plain = [views.load((row, None))[0] for row in masked for _ in range(5)]
+    changed = [not np.array_equal(view, before) for (view, _), before in zip(shown, plain, strict=True)]
+    assert {target for _, target in shown} == {1}
+    assert 0.1 < np.mean(changed) < 0.6
+
+
+def test_looking_ahead_changes_nothing_in_a_large_jpeg(tmp_path):
+    """Boxes and landmarks hold for the size at which the image is opened, which of a large JPEG is not its own."""
+    files = [tmp_path / "bare.jpg", tmp_path / "masked.jpg"]
+    for file, face in zip(files, make_faces(2)[0], strict=True):
+        Image.fromarray(face).resize((2000, 2000)).save(file)
+    embedder = FaceEmbedder(TinyBackbone(), weights=None, image_size=32, find_face=True).fit(files)
+    embedder.locator_ = embedder._glance = LowerRight()
+
+    def load(*, is_looked_for):
+        painter = Painter(bare=0, masked=1)
+        views = TrainingViews(embedder, files, np.array([0, 1]), augment=None, painter=painter, seed=3)
+        if is_looked_for:
+            views.balance(np.arange(2), np.ones(2, dtype=np.float32))
+        return views.load((0, None))[0]
+
+    np.testing.assert_array_equal(load(is_looked_for=True), load(is_looked_for=False))
 
 
 def test_painting_leaves_each_class_its_weight():

@@ -74,7 +74,7 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         As in scikit-learn.
     augment : callable, {"auto"} or None, default="auto"
         How training images are varied: ``"auto"`` moves, relights, blurs, shrinks and compresses them,
-        and paints on bare faces, anew in each epoch. With a frozen backbone a `TransferHead` sees one
+        and paints on faces, anew in each epoch. With a frozen backbone a `TransferHead` sees one
         such copy of each image beside it, without painting, unless it stops early. A callable, for
         fine-tuning, takes (image, rng) and gives an image.
     image_size : int, optional

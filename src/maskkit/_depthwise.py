@@ -84,11 +84,12 @@ def _gradient_to_weight(
 ) -> torch.Tensor:
     """Give the gradient to a weight, float32; where it is larger than 3 x 3, from overlapping 3 x 3 parts."""
     rows, columns = weight.shape[2:]
-    if max(rows, columns) <= 3 or rows % 2 == 0 or columns % 2 == 0 or max(dilation) > 1:
+    is_made_of_parts = max(rows, columns) > 3 and min(rows, columns) >= 3 and rows % 2 == columns % 2 == 1
+    if not is_made_of_parts or max(dilation) > 1:
         return _gradients(gradient, inputs, weight.bfloat16(), stride, padding, dilation, of=1).float()
     padded = pad(inputs, (padding[1], padding[1], padding[0], padding[0]))
     # What a 3 x 3 window sees as it makes an output of this size.
-    height, width = ((n - 1) * step + 3 for n, step in zip(gradient.shape[2:], stride, strict=True))
+    height, width = ((side - 1) * step + 3 for side, step in zip(gradient.shape[2:], stride, strict=True))
     whole = torch.empty_like(weight)
     part = weight[:, :, :3, :3].bfloat16()
     for row in range(0, rows - 2, 2):
@@ -114,6 +115,6 @@ def _gradients(
     """Give the gradient to the inputs (0) or to the weight (1)."""
     wanted = (of == 0, of == 1, False)
     result: torch.Tensor = torch.ops.aten.convolution_backward(
-        gradient, inputs, weight, None, stride, padding, dilation, False, (0, 0), len(weight), wanted
+        gradient, inputs, weight, None, stride, padding, dilation, False, (0, 0), inputs.shape[1], wanted
     )[of]
     return result

@@ -214,7 +214,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         check_is_fitted(self)
         sources = check_images(X)
         rows = np.unique(np.linspace(0, len(sources) - 1, N_CALIBRATION_IMAGES).astype(int)).tolist()
-        pixels = map_ahead(lambda row: self._load(sources[row], name_source(sources[row], row))[0], rows)
+        pixels = map_ahead(lambda row: self._load(sources[row], name_source(sources[row], row)), rows)
         self.quantized_ = quantize(self.network_, self.preprocess_, list(pixels))
         self._engines.clear()
         return self
@@ -261,16 +261,18 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             index, source = item
             name = name_source(source, index)
             if cache is None and not with_copies:
-                return [_Item(source, name, pixels=self._load(source, name, are_crops=are_crops)[0])]
+                return [_Item(source, name, pixels=self._load(source, name, are_crops=are_crops))]
             content, digest = read_content(source, name=name)
-            seeds = [None, digest] if with_copies else [None]
-            items = [_Item(source, name, f"{digest} {owner} {seed is not None}") for seed in seeds]
-            for one in items:
+            are_copies = (False, True) if with_copies else (False,)
+            items = {is_copy: _Item(source, name, f"{digest} {owner} {is_copy}") for is_copy in are_copies}
+            image = None
+            for is_copy, one in items.items():
                 one.features = None if cache is None else cache.get(one.key)
-            if any(one.features is None for one in items):
-                for one, pixels in zip(items, self._load(content, name, are_crops=are_crops, seeds=seeds), strict=True):
-                    one.pixels = pixels
-            return items
+                if one.features is None:
+                    image = self._open(content, name, are_crops=are_crops) if image is None else image
+                    view = augment_face(image, np.random.default_rng(list(digest.encode()))) if is_copy else image
+                    one.pixels = self.preprocess_.resize(view)
+            return list(items.values())
 
         def compute(batch: list[_Item]) -> list[_Item]:
             new = [item for item in batch if item.features is None and not item.is_repeated]
@@ -299,7 +301,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     def _refine(self, batch: "list[_Item]", are_crops: bool, rows: Sequence[int]) -> NDArray[np.float32]:
         # What came out of the cache has to be read again.
         pixels = [
-            self._load(item.source, item.name, are_crops=are_crops)[0] if item.pixels is None else item.pixels
+            self._load(item.source, item.name, are_crops=are_crops) if item.pixels is None else item.pixels
             for item in (batch[row] for row in rows)
         ]
         return self._compute(self._engine_of("float32"), np.stack(pixels))
@@ -351,17 +353,12 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         located = (LOCATING_PX, GLANCING_PX, LOCATING_THRESHOLD, SMALL_FACE) if self.find_face else ()
         return f"{self._identify()} {engine} {device.type} {precision} {located} {_VERSIONS}"
 
-    def _load(
-        self, source: ImageSource, name: str, *, are_crops: bool = False, seeds: Sequence[str | None] = (None,)
-    ) -> list[RgbImage]:
-        """Give the pixels of an image once for each seed: changed, or as they are for None."""
+    def _open(self, source: ImageSource, name: str, *, are_crops: bool) -> RgbImage:
         image = self.preprocess_.open(source, name=name)
-        if not are_crops:
-            image = self.cut_face(image)
-        views = (
-            image if seed is None else augment_face(image, np.random.default_rng(list(seed.encode()))) for seed in seeds
-        )
-        return [self.preprocess_.resize(view) for view in views]
+        return image if are_crops else self.cut_face(image)
+
+    def _load(self, source: ImageSource, name: str, *, are_crops: bool = False) -> RgbImage:
+        return self.preprocess_.resize(self._open(source, name, are_crops=are_crops))
 
     def small_face(self, image: RgbImage) -> Box | None:
         """Find the face that is to be cut out of a picture; None if it is taken whole."""

@@ -112,7 +112,7 @@ def fine_tune(
     augment : callable, optional
         Changes a training image.
     painter : Painter, optional
-        Paints masks on bare faces first.
+        Paints masks on bare faces first, and what is none on all.
     checkpoint : path, optional
         Folder of the state after each epoch, from which an interrupted training goes on.
     seed : int
@@ -145,7 +145,7 @@ def fine_tune(
         device,
         weight_decay=WEIGHT_DECAY,
     )
-    # A last batch of a few images would unsettle batch normalisation; the order changes every
+    # A last batch of a few images would count as much as a whole one; the order changes every
     # epoch, so no image is left out for good.
     batch_size = min(batch_size, len(rows))
     gradient_accumulation_steps = min(gradient_accumulation_steps, len(rows) // batch_size)
@@ -224,7 +224,7 @@ def fine_tune(
             gradient_accumulation_steps=gradient_accumulation_steps,
             precision=precision,
             layers=layers,
-            start_training=_train_without_statistics if keep_statistics else nn.Module.train,
+            start_training=_train_keeping_statistics if keep_statistics else nn.Module.train,
             processes=processes,
             checkpoint=kept,
             verbose=verbose,
@@ -234,7 +234,7 @@ def fine_tune(
     network.cpu()
 
 
-def _train_without_statistics(network: nn.Module) -> None:
+def _train_keeping_statistics(network: nn.Module) -> None:
     network.train()
     for layer in network.modules():
         if isinstance(layer, _BatchNorm):

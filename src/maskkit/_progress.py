@@ -6,7 +6,7 @@ from typing import Any, Self
 
 
 class TrainingProgress:
-    """A progress bar on a terminal, a line an epoch elsewhere, nothing when not verbose.
+    """A progress bar on a terminal, elsewhere a line an epoch, or every few of many; nothing when not verbose.
 
     Everything goes to standard error, so that standard output holds results only.
 
@@ -30,6 +30,7 @@ class TrainingProgress:
     def __enter__(self) -> Self:
         self._start = time.perf_counter()
         self._bar: Any = None
+        self._last: dict[str, float] | None = None
         if self.verbose:
             from rich.console import Console
 
@@ -47,6 +48,7 @@ class TrainingProgress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+        self._print_last()
 
     def advance(self, epoch: int, n_done: int, loss: float, accuracy: float) -> None:
         """Show the state after `n_done` items of an epoch (counted from 1)."""
@@ -56,9 +58,14 @@ class TrainingProgress:
             self._bar.update(self._task, completed=done, epoch=epoch, loss=loss, accuracy=accuracy, rate=rate)
 
     def finish_epoch(self, record: dict[str, float]) -> None:
-        """Leave a line for the epoch where there is no bar; of many epochs for every tenth part."""
-        is_last = record["epoch"] == self.n_epochs
-        if self.verbose and self._bar is None and (is_last or record["epoch"] % -(-self.n_epochs // 10) == 0):
+        """Leave a line for the epoch where there is no bar; of many epochs for ten and the last."""
+        self._last = record
+        if record["epoch"] % -(-self.n_epochs // 10) == 0:
+            self._print_last()
+
+    def _print_last(self) -> None:
+        record, self._last = self._last, None
+        if record is not None and self.verbose and self._bar is None:
             held_out = ""
             if "validation_loss" in record:
                 held_out = (

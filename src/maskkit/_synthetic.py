@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from maskkit._images import RgbImage
 from maskkit._labels import BARE, INCORRECT, MASKED, meaning_of
-from maskkit.augment import OVER_MASKS, paint_mask, paint_occluder
+from maskkit.augment import paint_mask, paint_occluder
+from maskkit.augment._occluders import OVER_MASKS
 
 # Of the bare faces, in each epoch. Chosen on data that training did not see: docs/measurements.md.
 MASKED_SHARE = 0.25

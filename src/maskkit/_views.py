@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from maskkit._images import ImageSource, RgbImage, load_image, name_source
+from maskkit._images import ImageSource, RgbImage, name_source
 from maskkit._locate import Box, cut
 from maskkit._parallel import map_ahead
 from maskkit._preprocess import Augment, Preprocess
@@ -67,8 +67,7 @@ class TrainingViews:
         """Give the pixels of (row, epoch) and the class that they show; epoch None leaves them as they are."""
         row, epoch = item
         target = int(self.targets[row])
-        preprocess, source = self.embedder.preprocess_, self.sources[row]
-        image = self._cut(row, preprocess.open(source, name=name_source(source, row)))
+        image = self._open(row)
         if epoch is not None:
             rng = np.random.default_rng((self.seed, epoch, row))
             if self.painter is not None and target in (self.painter.bare, self.painter.masked):
@@ -78,12 +77,12 @@ class TrainingViews:
                     image, target = self.painter.paint(image, landmarks, target, rng)
             if self.augment is not None:
                 image = self.augment(image, rng)
-        return preprocess.resize(image), target
+        return self.embedder.preprocess_.resize(image), target
 
     def balance(
         self, rows: NDArray[np.int64], weights: NDArray[np.float32], processes: Processes | None = None
     ) -> NDArray[np.float32]:
-        """Look for the faces of rows; give what each class's weight is to be multiplied by, (n_classes,).
+        """Look for the bare faces of rows; give what each class's weight is to be multiplied by, (n_classes,).
 
         Painting turns some faces of one class into another's; so each class counts as much as before.
         Several processes share the looking.
@@ -100,10 +99,12 @@ class TrainingViews:
         return self.painter.balance(mass, paintable).astype(np.float32)
 
     def _look(self, row: int) -> None:
-        image = load_image(self.sources[row], name=name_source(self.sources[row], row))
-        self._find(row, self._cut(row, image))
+        self._find(row, self._open(row))
 
-    def _cut(self, row: int, image: RgbImage) -> RgbImage:
+    def _open(self, row: int) -> RgbImage:
+        """Give the face, always of the same size: boxes and landmarks hold for that."""
+        source = self.sources[row]
+        image = self.embedder.preprocess_.open(source, name=name_source(source, row))
         if row not in self._boxes:
             self._boxes[row] = self.embedder.small_face(image)
         return cut(image, self._boxes[row])

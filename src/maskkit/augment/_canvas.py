@@ -116,6 +116,11 @@ class Canvas:
         return photo
 
 
+def turn(x: Plane, y: Plane, angle: float) -> tuple[Plane, Plane]:
+    """Give coordinates along axes that are turned by an angle, in radians."""
+    return np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
+
+
 def _light(small: Plane) -> Plane:
     luminance = small @ vector(0.299, 0.587, 0.114)  # ITU-R BT.601
     smooth = _blur(luminance, 32)

@@ -59,7 +59,7 @@ def given_file(weights: str | os.PathLike[str]) -> str:
     return os.fspath(weights)
 
 
-@lru_cache  # of every detection; what was not found is looked for again
+@lru_cache  # asked at every detection; a failure is not kept
 def packaged_file(package: str, file: str, *, requirement: str) -> str:
     """Find a file inside an installed package without importing the package.
 

@@ -1,0 +1,86 @@
+"""What is on a face or around it and no mask: a beard, a scarf, headgear and its straps."""
+
+import numpy as np
+
+from maskkit.augment import _fabric
+from maskkit.augment._canvas import Canvas, Plane
+from maskkit.augment._landmarks import vector
+
+
+def beard(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
+    """Let a beard grow around the mouth."""
+    grey = rng.uniform(15, 90)
+    tone = vector(grey, grey, grey) * vector(1.0, rng.uniform(0.75, 1.0), rng.uniform(0.55, 0.95))
+    height = rng.uniform(-0.25, 0.1)
+    top = canvas.mouth + height - 0.45 * np.clip(np.abs(canvas.x), 0, 1) ** 3
+    bottom = canvas.chin + rng.uniform(0.0, 0.5) - 0.45 * np.clip(np.abs(canvas.x), 0, 1.2) ** 2
+    lips = np.hypot(canvas.x / 0.36, (canvas.y - canvas.mouth) / 0.13)
+    edge = 0.05 * _fabric.soft_noise(canvas, rng, 40)
+    alpha = (
+        _fabric.soft(canvas.y - top + edge)
+        * _fabric.soft(bottom - canvas.y + edge)
+        * _fabric.soft(1.0 - np.abs(canvas.x) + edge)
+    )
+    alpha = alpha * np.clip((lips - 0.8) * 3, 0, 1) * rng.uniform(0.6, 0.97)
+    hair = rng.normal(0, 18, canvas.x.shape).astype(np.float32)[..., None]
+    return tone * canvas.light[..., None] + hair, alpha
+
+
+def scarf(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
+    """Lay a scarf around the neck, up to under the lower lip."""
+    top = canvas.mouth + rng.uniform(0.3, 0.6) + rng.uniform(-0.4, 0.1) * np.clip(np.abs(canvas.x), 0, 1.5)
+    top = np.maximum(top, canvas.mouth + 0.22) + 0.06 * _fabric.soft_noise(canvas, rng, 6)
+    folds = 1 + 0.12 * np.sin(rng.uniform(5, 14) * (canvas.y + rng.uniform(-0.6, 0.6) * canvas.x))
+    colour = _fabric.weave(canvas, rng) * folds[..., None]
+    neck = _fabric.soft(rng.uniform(1.3, 1.9) + 0.3 * (canvas.y - canvas.chin) - np.abs(canvas.x))
+    return _fabric.shade(canvas, colour, rng, roughness=5), canvas.between(canvas.y, top, 99.0) * neck
+
+
+def strap(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
+    """Make a strap or a collar at the lower edge of the face."""
+    side, slope = rng.choice((-1, 1)), rng.uniform(0.3, 2.0)
+    line = canvas.chin + rng.uniform(-0.15, 0.3) - slope * np.clip(side * canvas.x - rng.uniform(-0.2, 0.6), 0, 2)
+    line = np.maximum(line, canvas.mouth - 0.3 + 2.5 * np.clip(0.8 - side * canvas.x, 0, 1))
+    width = rng.uniform(0.2, 1.5)
+    return _fabric.shade(canvas, _fabric.weave(canvas, rng), rng), canvas.between(canvas.y, line, line + width)
+
+
+def hood(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
+    """Lay cloth around the face: over the forehead, down the sides, closed under the chin or not."""
+    forehead = rng.uniform(-1.1, -0.45)
+    middle = (forehead + canvas.chin + rng.uniform(0.0, 0.3)) / 2
+    half_height = canvas.chin + 0.15 - middle + rng.uniform(0.0, 0.25)
+    half_width = rng.uniform(0.85, 1.15)
+    wave = 0.03 * _fabric.soft_noise(canvas, rng, 6)
+    distance = np.hypot(canvas.x / half_width, (canvas.y - middle) / half_height) + wave
+    alpha = np.clip((distance - 1) / 0.05 + 0.5, 0, 1)
+    outer = np.hypot(
+        canvas.x / (half_width + rng.uniform(0.35, 0.9)), (canvas.y - middle) / (half_height + rng.uniform(0.4, 1.0))
+    )
+    alpha = alpha * np.where(canvas.y > middle, 1.0, np.clip((1 - outer) / 0.05 + 0.5, 0, 1))
+    if rng.random() < 0.35:
+        alpha = alpha * _fabric.soft(canvas.mouth + rng.uniform(0.0, 0.8) - canvas.y)  # open below
+    folds = 1 + 0.15 * np.sin(rng.uniform(4, 12) * (distance + rng.uniform(-0.3, 0.3) * canvas.x))
+    inner = 1 - rng.uniform(0.1, 0.5) * np.exp(-(((distance - 1) / 0.12) ** 2))
+    return _fabric.shade(canvas, _fabric.weave(canvas, rng) * (folds * inner)[..., None], rng, roughness=5), alpha
+
+
+def helmet(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
+    """Make a hard shell over forehead and sides with a strap to the chin."""
+    brim = rng.uniform(-0.9, -0.3) + rng.uniform(-0.1, 0.25) * np.clip(np.abs(canvas.x), 0, 1.4) ** 2
+    shell = canvas.between(canvas.y, -99.0, brim) * np.clip((1.5 - np.abs(canvas.x)) / 0.05, 0, 1)
+    gloss = 1.1 - 0.4 * np.abs(canvas.x - rng.uniform(-0.5, 0.5))
+    tone = _fabric.choose_colour(rng) * gloss[..., None]
+    edge = rng.uniform(0.75, 1.0)
+    width = rng.uniform(0.05, 0.12)
+    line = edge * np.clip(1 - np.clip(canvas.y / (canvas.chin + 0.05), 0, 9) ** rng.uniform(2, 4), 0, 1)
+    strap = canvas.between(np.abs(canvas.x), line - width, line + width) * canvas.between(
+        canvas.y, brim, canvas.chin + 0.1
+    )
+    under = canvas.between(canvas.y, canvas.chin - width, canvas.chin + width) * canvas.between(
+        np.abs(canvas.x), -9.0, 0.4
+    )
+    strap = np.maximum(strap, under)
+    dark = vector(1, 1, 1) * rng.uniform(15, 120)
+    colour = np.where((shell > 0.5)[..., None], tone, dark)
+    return _fabric.shade(canvas, colour.astype(np.float32), rng), np.maximum(shell, strap)
