@@ -10,6 +10,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from maskkit import TransferHead
+from maskkit._progress import TrainingProgress
 
 EXPECTED_FAILURES = {
     "check_sample_weight_equivalence_on_dense_data": (
@@ -147,3 +148,14 @@ def test_progress_goes_to_standard_error_a_line_an_epoch(cancer, capsys):
     assert len(lines) == 2
     assert lines[0].startswith("epoch 1/2  loss ")
     assert lines[0].endswith("images/s")
+
+
+def test_progress_of_many_epochs_is_ten_lines_and_the_last(capsys):
+    def lines(n_done):
+        with TrainingProgress(40, 8, verbose=1) as progress:
+            for epoch in range(1, n_done + 1):
+                progress.finish_epoch({"epoch": epoch, "loss": 0.5, "accuracy": 0.5, "images_per_second": 1.0})
+        return [line.split("/")[0] for line in capsys.readouterr().err.splitlines()]
+
+    assert lines(40) == [f"epoch {epoch}" for epoch in range(4, 41, 4)]
+    assert lines(10) == ["epoch 4", "epoch 8", "epoch 10"]

@@ -26,6 +26,10 @@ from maskkit.cli._help import GroupHelp, VerbHelp
 
 INTERRUPTED = 130  # a shell's number for Ctrl-C
 
+# Rounds that a thread of torch's spins while it waits for another (libgomp, read when torch is loaded). By default
+# 300,000, on cores that other threads need to decode images: docs/guides/speed.md.
+SPINS = "2000"
+
 USE, MAKE, MACHINE = "Use a model", "Make a model", "This machine"
 
 app = typer.Typer(
@@ -72,6 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line: exit 1 and one line for a user's mistake, 2 for bad usage."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
+    os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # we need the message alone
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
