@@ -1,5 +1,6 @@
 """maskkit serve."""
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -92,7 +93,6 @@ def serve(
             seconds=2 * timeout,
             on_start=lambda: typer.echo(f"listening on {url_of(listening)} (Ctrl-C ends it)"),
         )
-        try:
+        with suppress(KeyboardInterrupt):  # which uvicorn passes on when all is answered, unless it is ignored
             server.run(sockets=[listening])
-        except KeyboardInterrupt:  # which uvicorn passes on when all is answered
-            typer.echo("ended", err=True)
+        typer.echo("ended", err=True)
