@@ -81,6 +81,16 @@ class LowerRight:
         return Faces(box[None], np.float32([1]), (box[:2] + TEMPLATE * 0.3 * [width, height])[None])
 
 
+def make_painted_views(n_faces):
+    """Give which of drawn faces are masked, and views of them that are painted on and nothing else."""
+    faces, labels = make_faces(n_faces)
+    embedder = FaceEmbedder(TinyBackbone(), weights=None, image_size=32).fit(faces)
+    embedder.locator_ = FiveLandmarks()
+    targets = (labels == "with_mask").astype(np.int64)
+    views = TrainingViews(embedder, faces, targets, augment=None, painter=Painter(bare=0, masked=1), seed=3)
+    return targets, views
+
+
 def test_views_change_from_epoch_to_epoch_and_not_from_run_to_run():
     faces, labels = make_faces(6)
     embedder = FaceEmbedder(TinyBackbone(), weights=None, image_size=32).fit(faces)
@@ -100,11 +110,7 @@ def test_views_change_from_epoch_to_epoch_and_not_from_run_to_run():
 
 
 def test_masked_faces_are_painted_too_and_stay_masked():
-    faces, labels = make_faces(20)
-    embedder = FaceEmbedder(TinyBackbone(), weights=None, image_size=32).fit(faces)
-    embedder.locator_ = FiveLandmarks()
-    targets = (labels == "with_mask").astype(np.int64)
-    views = TrainingViews(embedder, faces, targets, augment=None, painter=Painter(bare=0, masked=1), seed=3)
+    targets, views = make_painted_views(20)
     masked = np.flatnonzero(targets == 1).tolist()
     shown = [views.load((row, epoch)) for row in masked for epoch in range(5)]
     plain = [views.load((row, None))[0] for row in masked for _ in range(5)]
@@ -132,11 +138,7 @@ def test_looking_ahead_changes_nothing_in_a_large_jpeg(tmp_path):
 
 
 def test_painting_leaves_each_class_its_weight():
-    faces, labels = make_faces(40)
-    embedder = FaceEmbedder(TinyBackbone(), weights=None, image_size=32).fit(faces)
-    embedder.locator_ = FiveLandmarks()
-    targets = (labels == "with_mask").astype(np.int64)
-    views = TrainingViews(embedder, faces, targets, augment=None, painter=Painter(bare=0, masked=1), seed=3)
+    _, views = make_painted_views(40)
     weights = np.ones(40, dtype=np.float32)
     factors = views.balance(np.arange(40), weights)
     shown = np.concatenate([[views.load((row, epoch))[1] for row in range(40)] for epoch in range(50)])

@@ -14,7 +14,7 @@ class QuickDepthwise(TorchFunctionMode):
     """Within this context the gradients of bfloat16 depthwise convolutions come from kernels that are quick.
 
     oneDNN has none for two of them, which took more than half of a whole step of EfficientNet-Lite0's on a CPU
-    with AVX-512 BF16. Those to the inputs of a convolution with a stride are computed in float32, an eighth of
+    with AVX-512 BF16. Those to the inputs of a convolution with a stride are computed in float32, a fifth of
     the time. Those to weights of more than 3 x 3 are put together of 3 x 3 parts, a tenth of the time.
     """
 
