@@ -57,9 +57,9 @@ def docs_deploy(session):
 
 @nox.session
 def bench(session):
-    """Measure maskkit beside its peers; posargs are FACES [PHOTOS] and options of maskkit benchmark."""
+    """Measure maskkit beside its peers; posargs are FACES [PHOTOS] and its options."""
     install(session, "benchmark")
-    session.run("maskkit", "benchmark", *session.posargs)
+    session.run("python", "-m", "benchmarks.peers", *session.posargs)
 
 
 @nox.session

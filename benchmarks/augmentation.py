@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from maskkit import MaskClassifier
-from maskkit._augment import augment_face
-from maskkit._crops import crop_square
-from maskkit._images import RgbImage, load_image
+from maskkit._images.crop import crop_square
+from maskkit._images.load import RgbImage, load_image
 from maskkit._labels import BARE, MASKED, meaning_of
+from maskkit.augment._camera import augment_face
 from maskkit.datasets import AnnotatedPhoto, load_faces, load_photos
 
 VARIANTS: dict[str, Any] = {

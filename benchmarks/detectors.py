@@ -8,7 +8,7 @@ import sys
 import rich
 
 from maskkit import MaskClassifier, evaluate_photos
-from maskkit._tables import to_rich
+from maskkit._display.tables import to_rich
 from maskkit.datasets import load_photos
 from maskkit.detectors import CenterFaceDetector, DlibCnnDetector, DlibHogDetector, YuNetDetector
 from maskkit.exceptions import WeightsError

@@ -7,8 +7,8 @@ import sys
 
 import rich
 
+from benchmarks.train_lite0 import split_photos
 from maskkit import MaskClassifier, evaluate, evaluate_photos
-from maskkit._recipe import split_photos
 from maskkit.datasets import load_faces, load_photos
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import maskkit
 
-MODULES = ["maskkit", "maskkit.backbones", "maskkit.benchmark", "maskkit.datasets", "maskkit.detectors",
+MODULES = ["maskkit", "maskkit.backbones", "maskkit.datasets", "maskkit.detectors",
            "maskkit.evaluation", "maskkit.exceptions", "maskkit.reporters", "maskkit.testing",
            "maskkit.web"]  # fmt: skip
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from maskkit._batch import BatchSummary, predict_batch
-    from maskkit._classifier import MaskClassifier
-    from maskkit._embedder import FaceEmbedder
-    from maskkit._explain import explain, explain_faces
-    from maskkit._explanation import Explanation, PhotoExplanation
-    from maskkit._export import export
-    from maskkit._head import TransferHead
-    from maskkit._results import FaceResult, PhotoResult
-    from maskkit._watch import Person, Watch, WatchEvent, WatchStep, watch
+    from maskkit._explain.explain import explain, explain_faces
+    from maskkit._explain.explanation import Explanation, PhotoExplanation
+    from maskkit._export.export import export
+    from maskkit._model.classifier import MaskClassifier
+    from maskkit._model.embedder import FaceEmbedder
+    from maskkit._model.head import TransferHead
+    from maskkit._model.results import FaceResult, PhotoResult
+    from maskkit._video import Person, Watch, WatchEvent, WatchStep, watch
     from maskkit.evaluation import (
         Comparison,
         Evaluation,
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "MaskClassifier": "_classifier",
-    "FaceEmbedder": "_embedder",
-    "TransferHead": "_head",
-    "FaceResult": "_results",
-    "PhotoResult": "_results",
+    "MaskClassifier": "_model.classifier",
+    "FaceEmbedder": "_model.embedder",
+    "TransferHead": "_model.head",
+    "FaceResult": "_model.results",
+    "PhotoResult": "_model.results",
     "evaluate": "evaluation",
     "evaluate_photos": "evaluation",
     "evaluate_robustness": "evaluation",
@@ -42,16 +42,16 @@ _HOMES = {
     "Robustness": "evaluation",
     "predict_batch": "_batch",
     "BatchSummary": "_batch",
-    "explain": "_explain",
-    "export": "_export",
-    "explain_faces": "_explain",
-    "Explanation": "_explanation",
-    "PhotoExplanation": "_explanation",
-    "watch": "_watch",
-    "Watch": "_watch",
-    "WatchStep": "_watch",
-    "WatchEvent": "_watch",
-    "Person": "_watch",
+    "explain": "_explain.explain",
+    "export": "_export.export",
+    "explain_faces": "_explain.explain",
+    "Explanation": "_explain.explanation",
+    "PhotoExplanation": "_explain.explanation",
+    "watch": "_video",
+    "Watch": "_video",
+    "WatchStep": "_video",
+    "WatchEvent": "_video",
+    "Person": "_video",
 }
 
 __all__ = [

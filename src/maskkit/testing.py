@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from maskkit._images import RgbImage
+from maskkit._images.load import RgbImage
 from maskkit._plugins import naming
 from maskkit.backbones._base import Backbone, Weights, build_network, try_network
 from maskkit.detectors._base import Detector, Faces, check_faces

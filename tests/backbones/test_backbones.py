@@ -12,7 +12,7 @@ import torch
 import torchvision
 
 from maskkit import _plugins
-from maskkit._download import RemoteFile
+from maskkit._files.download import RemoteFile
 from maskkit.backbones import EfficientNetLite0Backbone, ResNet50Backbone, TimmBackbone, resnet50
 from maskkit.exceptions import PluginError, WeightsError
 from maskkit.testing import TinyBackbone, check_backbone
@@ -83,7 +83,7 @@ def test_efficientnet_lite0_has_learnt_imagenet():
     state = torch.load(next(package.glob("models/*.pth")), weights_only=True)
 
     def classify(image):
-        from maskkit._preprocess import Preprocess
+        from maskkit._images.preprocess import Preprocess
 
         pixels = Preprocess(224, backbone.mean, backbone.std)
         batch = pixels.normalise(np.stack([pixels.load(image)]), torch.device("cpu"))

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from maskkit import MaskClassifier
-from maskkit._checkpoint import Checkpoint
+from maskkit._training.checkpoint import Checkpoint
 from maskkit.cli import main
 from maskkit.testing import make_faces
 
@@ -439,7 +439,7 @@ def test_bad_usage_ends_with_2(arguments, capsys):
 
 
 @pytest.mark.parametrize(
-    "verb", ["demo", "train", "evaluate", "predict", "explain", "benchmark", "checks", "data info", "data collage"]
+    "verb", ["demo", "train", "evaluate", "predict", "explain", "checks", "data info", "data collage"]
 )
 def test_help_has_an_example(verb, capsys):
     code, out, _ = run(capsys, *verb.split(), "--help")
@@ -473,16 +473,3 @@ def test_audit_prints_and_refuses_photos(data, photos, tmp_path, capsys):
     code, _, err = run(capsys, "data", "audit", photos)
     assert code == 2
     assert "takes face crops" in " ".join(err.split())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--recipe", "maskkit-giant"], "there is maskkit-lite0"),
-        (["--recipe", "maskkit-lite0"], "wants a folder of faces and one of annotated photos"),
-    ],
-)
-def test_recipes_say_what_they_want(data, tmp_path, arguments, said, capsys):
-    code, _, err = run(capsys, "train", data, "--out", tmp_path / "m", *arguments)
-    assert code == 2
-    assert said in " ".join(err.replace("\u2502", " ").split())

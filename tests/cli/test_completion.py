@@ -50,7 +50,6 @@ def folder(tmp_path_factory):
         ("maskkit predict a.jpg --format js", ["json", "jsonl"]),
         ("maskkit predict a.jpg --save-c", ["--save-crops"]),
         ("maskkit train faces --backbone res", ["resnet50"]),
-        ("maskkit train faces --recipe ", ["maskkit-lite0"]),
         ("maskkit evaluate faces --split ", ["Train", "Validation"]),
         ("maskkit evaluate faces --report tensor", ["tensorboard"]),
         ("maskkit evaluate faces --on-error ", ["raise", "skip"]),

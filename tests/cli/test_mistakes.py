@@ -69,7 +69,6 @@ QUICK = "--backbone timm:test_resnet --weights none --image-size 48 --quiet --ou
         ("data info photos", 1, "Photos are wanted with a Pascal VOC annotation each (*.xml)"),
         ("data collage faces --out c.txt", 2, "c.txt: its ending names no format of pictures; use .png or .jpg"),
         ("export --out e --format tensorrt", 2, "'tensorrt' is not one of 'onnx', 'openvino'"),
-        ("benchmark faces --rows sit", 2, "'sit'; there is fit, finetune"),
     ],
 )
 def test_mistakes_are_told(command, code, said, here, capsys, monkeypatch):

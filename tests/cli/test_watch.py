@@ -11,7 +11,7 @@ pytest.importorskip("trackers", reason="trackers is not installed: pip install '
 from maskkit.cli._watch_display import WatchDisplay
 from maskkit.cli.watch import _stopping
 from tests.cli.test_cli import run
-from tests.watch.videos import read_video, write_video
+from tests.video.videos import read_video, write_video
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_mistakes_are_one_line(capsys, video, model, tmp_path):
 
 
 def test_stream_that_is_lost_is_told(capsys, savable, model, tmp_path):
-    from tests.watch.test_streams import serve
+    from tests.video.test_streams import serve
 
     stream = write_video(tmp_path / "camera.ts", 20, codec="mpeg2video").read_bytes()
     with serve(stream) as url:

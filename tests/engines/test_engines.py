@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from maskkit import FaceEmbedder, MaskClassifier
-from maskkit._openvino import compile_model
+from maskkit.engines._compile import compile_model
 from maskkit.exceptions import EngineError
 from maskkit.testing import TinyBackbone
 from tests.conftest import make_classifier
@@ -117,10 +117,10 @@ def test_what_is_close_is_judged_on_exact_features(faces, monkeypatch):
     model.embedder_._engine_of("auto")
     (key,) = (key for key in model.embedder_._engines if "auto" in key[-1:])
     model.embedder_._engines[key] = off
-    monkeypatch.setattr("maskkit._classifier.CLOSE", 0)
+    monkeypatch.setattr("maskkit._model.classifier.CLOSE", 0)
     rounded = model.predict_proba(faces[0])
     first, second = np.sort(rounded, axis=1)[:, ::-1].T
-    monkeypatch.setattr("maskkit._classifier.CLOSE", np.median(first - second))
+    monkeypatch.setattr("maskkit._model.classifier.CLOSE", np.median(first - second))
     close = first - second < np.median(first - second)
     found = model.predict_proba(faces[0])
     assert (rounded != exact).all()
@@ -154,7 +154,7 @@ def test_int8_of_a_model_that_has_none_says_how_to_get_it(faces):
 def compile_once(tmp_path, monkeypatch):
     """Compile a tiny model through the cache; tell how often it was built."""
     monkeypatch.setenv("MASKKIT_CACHE", str(tmp_path / "cache"))
-    from maskkit._openvino import _RECENT, openvino
+    from maskkit.engines._compile import _RECENT, openvino
 
     calls = []
 

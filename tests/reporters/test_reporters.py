@@ -13,8 +13,8 @@ from maskkit.evaluation import Mistake
 from maskkit.exceptions import PluginError
 from maskkit.reporters import ConsoleReporter, JsonReporter, PlotsReporter
 from maskkit.testing import check_reporter, make_faces
-from tests.test_evaluation import SAID, TRUTHS, Scripted, one_hot
-from tests.test_photo_evaluation import A, Finder, annotated, face
+from tests.evaluation.test_evaluation import SAID, TRUTHS, Scripted, one_hot
+from tests.evaluation.test_photo_evaluation import A, Finder, annotated, face
 
 OF_COMPARISON = {"comparison"} | {
     f"{place}_{figure}"

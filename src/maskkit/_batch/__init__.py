@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from maskkit._classifier import MaskClassifier
+    from maskkit._model.classifier import MaskClassifier
 
 __all__ = ["BatchSummary", "predict_batch"]
 
@@ -126,9 +126,9 @@ def predict_batch(
             raise ImportError(f"predict_batch needs {library}; install it: pip install 'maskkit[ray]'")
     from sklearn.utils.validation import check_is_fitted
 
-    from maskkit._batch._cluster import cluster, run_workers
-    from maskkit._batch._parts import Plan, prepare
-    from maskkit._batch._storage import is_url
+    from maskkit._batch.cluster import cluster, run_workers
+    from maskkit._batch.parts import Plan, prepare
+    from maskkit._batch.storage import is_url
 
     check_is_fitted(classifier)
     for name, value in (("part_size", part_size), ("workers", workers)):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from maskkit._images import RgbImage
+from maskkit._images.load import RgbImage
 from maskkit.augment._landmarks import TEMPLATE, vector
 
 Plane = NDArray[np.float32]

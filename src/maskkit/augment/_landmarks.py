@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from maskkit._images import RgbImage
+from maskkit._images.load import RgbImage
 from maskkit.detectors._base import Detector
 
 

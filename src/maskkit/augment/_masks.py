@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from maskkit._images import RgbImage
+from maskkit._images.load import RgbImage
 from maskkit.augment import _fabric
 from maskkit.augment._canvas import Canvas, Plane
 from maskkit.augment._landmarks import vector

@@ -4,7 +4,7 @@ import torchvision
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from maskkit._download import RemoteFile, fetch, hub_folder
+from maskkit._files.download import RemoteFile, fetch, hub_folder
 from maskkit.backbones._base import Weights, fill, is_imagenet, read_state_dict, way_out_of_downloads
 
 # V1, not V2: V2 was trained with label smoothing, mixup and long schedules, which help ImageNet's

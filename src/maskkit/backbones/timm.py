@@ -7,7 +7,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from maskkit._download import OFFLINE, is_offline
+from maskkit._files.download import OFFLINE, is_offline
 from maskkit.backbones._base import Weights, fill, is_imagenet, read_state_dict, way_out_of_downloads
 from maskkit.exceptions import PluginError, WeightsError
 

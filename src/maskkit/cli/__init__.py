@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from maskkit.cli import (
-    benchmark,
     checks,
     data,
     demo,
@@ -42,7 +41,7 @@ app = typer.Typer(
 for group, verbs in {
     USE: (demo.demo, predict.predict, predict_batch.predict_batch, watch.watch, serve.serve, explain.explain),
     MAKE: (train.train, evaluate.evaluate, export.export),
-    MACHINE: (checks.checks, benchmark.benchmark),
+    MACHINE: (checks.checks,),
 }.items():
     for verb in verbs:
         app.command(cls=VerbHelp, rich_help_panel=group)(verb)
@@ -74,6 +73,11 @@ def _options(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: exit 1 and one line for a user's mistake, 2 for bad usage."""
+    run_command(app, arguments, prog_name="maskkit")
+
+
+def run_command(app: typer.Typer, arguments: list[str] | None, *, prog_name: str) -> None:
+    """Run a command line of typer's as `main` does."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
@@ -83,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
             # A file name that is not UTF-8 holds what no encoding has; as \udcXX it is JSON all the same.
             stream.reconfigure(errors="backslashreplace")
     try:
-        app([argument for argument in arguments if argument != "--debug"], prog_name="maskkit")
+        app([argument for argument in arguments if argument != "--debug"], prog_name=prog_name)
     except BrokenPipeError:
         # Whoever read the output has gone, `| head` say. What is still buffered goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

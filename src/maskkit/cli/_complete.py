@@ -5,8 +5,8 @@ from pathlib import Path
 
 import typer
 
+from maskkit._files.pretrained import list_pretrained
 from maskkit._plugins import names
-from maskkit._pretrained import list_pretrained
 
 
 def complete_model(incomplete: str) -> list[str]:

@@ -20,9 +20,9 @@ def checks(output: FormatOption = Format.TABLE) -> None:
     import platform
 
     from maskkit import _plugins
-    from maskkit._devices import resolve_device, resolve_precision
-    from maskkit._pretrained import list_pretrained
-    from maskkit._versions import version_of
+    from maskkit._files.pretrained import list_pretrained
+    from maskkit.engines._devices import resolve_device, resolve_precision
+    from maskkit.engines._versions import version_of
     from maskkit.exceptions import PluginError
 
     def state_of(group: _plugins.Group, name: str) -> str:

@@ -95,7 +95,7 @@ def predict(
 
 
 def _print(photos: Iterable["PhotoResult"], output: Format) -> None:
-    from maskkit._results import ROW_FIELDS, rows_of
+    from maskkit._model.results import ROW_FIELDS, rows_of
 
     if output is Format.JSON:
         print_json([photo.to_dict() for photo in photos])

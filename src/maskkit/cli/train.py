@@ -1,11 +1,10 @@
 """maskkit train."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from maskkit._pretrained import list_pretrained
 from maskkit.cli._complete import complete_backbone, complete_detector, complete_device
 from maskkit.cli._options import (
     MODEL_GROUP,
@@ -18,19 +17,11 @@ from maskkit.cli._options import (
     holds_photos,
 )
 
-if TYPE_CHECKING:
-    from maskkit import MaskClassifier
-
 TRAINING_GROUP = "Training"
 
 
 def train(
-    data: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Folder of split/class folders, or of class folders. Several for --recipe.", metavar="DATA..."
-        ),
-    ],
+    data: Annotated[Path, typer.Argument(help="Folder of split/class folders, or of class folders.", metavar="DATA")],
     out: Annotated[
         Path,
         typer.Option(
@@ -39,15 +30,6 @@ def train(
     ],
     split: TrainSplitOption = None,
     on_error: OnErrorOption = OnError.RAISE,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Train as a model that ships was: maskkit-lite0, from faces and photos.",
-            autocompletion=list_pretrained,
-            rich_help_panel=MODEL_GROUP,
-        ),
-    ] = None,
     backbone: Annotated[
         str,
         typer.Option(
@@ -189,8 +171,8 @@ def train(
     Example: maskkit train faces --out model --fine-tune --epochs 8 --plots plots
     """
     from maskkit import MaskClassifier
-    from maskkit._model_folder import check_target
-    from maskkit._processes import find_processes
+    from maskkit._files.model_folder import check_target
+    from maskkit._training.processes import find_processes
     from maskkit.datasets import load_faces
     from maskkit.exceptions import DataError, ModelFileError
 
@@ -198,33 +180,28 @@ def train(
     check_folder_to_write(plots, "--plots")
     if out.exists() and not overwrite:
         raise ModelFileError(f"{out}: exists; choose another name or add --overwrite.")
-    if recipe is not None:
-        classifier = _follow(recipe, data, epochs=epochs, seed=seed, device=device, checkpoint=checkpoint, quiet=quiet)
-    else:
-        if len(data) > 1:
-            raise typer.BadParameter(f"one folder, not {len(data)}, unless a recipe wants more", param_hint="DATA")
-        if holds_photos(data[0]):
-            raise DataError(f"{data[0]}: holds annotated photos; want face crops sorted into one folder a class.")
-        faces = choose_split(load_faces(data[0], on_error=on_error.value, random_state=seed), split, default="train")
-        classifier = MaskClassifier(
-            backbone,
-            weights=None if weights == "none" else weights,
-            fine_tune="auto" if fine_tune is None else fine_tune,
-            epochs=epochs,
-            batch_size=batch_size,
-            gradient_accumulation_steps=gradient_accumulation_steps,
-            learning_rate=learning_rate,
-            image_size=image_size,
-            class_weight=class_weight,
-            early_stopping=early_stopping or None,
-            detector=detector,
-            device=device,
-            precision=precision,
-            checkpoint=checkpoint,
-            random_state=seed,
-            verbose=0 if quiet else 1,
-        )
-        classifier.fit(faces.paths, faces.labels)
+    if holds_photos(data):
+        raise DataError(f"{data}: holds annotated photos; want face crops sorted into one folder a class.")
+    faces = choose_split(load_faces(data, on_error=on_error.value, random_state=seed), split, default="train")
+    classifier = MaskClassifier(
+        backbone,
+        weights=None if weights == "none" else weights,
+        fine_tune="auto" if fine_tune is None else fine_tune,
+        epochs=epochs,
+        batch_size=batch_size,
+        gradient_accumulation_steps=gradient_accumulation_steps,
+        learning_rate=learning_rate,
+        image_size=image_size,
+        class_weight=class_weight,
+        early_stopping=early_stopping or None,
+        detector=detector,
+        device=device,
+        precision=precision,
+        checkpoint=checkpoint,
+        random_state=seed,
+        verbose=0 if quiet else 1,
+    )
+    classifier.fit(faces.paths, faces.labels)
     if not find_processes().is_main:
         return
     classifier.save(out, half=half)
@@ -235,40 +212,7 @@ def train(
     print(f"trained on {counts}")
     print(f"saved {out} ({megabytes:.1f} MB)")
     if plots is not None:
-        from maskkit._charts import save_figure
+        from maskkit._display.charts import save_figure
 
         figure = classifier.history_.figure()
         typer.echo(f"written: {save_figure(figure, plots / 'learning_curve.png')}", err=True)
-
-
-def _follow(
-    recipe: str,
-    data: list[Path],
-    *,
-    epochs: int | None,
-    seed: int,
-    device: str,
-    checkpoint: Path | None,
-    quiet: bool,
-) -> "MaskClassifier":
-    from maskkit._recipe import RECIPES, train_lite0
-    from maskkit.datasets import load_faces, load_photos
-
-    if recipe not in RECIPES:
-        raise typer.BadParameter(f"{recipe!r}; there is {', '.join(RECIPES)}", param_hint="--recipe")
-    photos = [path for path in data if holds_photos(path)]
-    crops = [path for path in data if path not in photos]
-    if (len(photos), len(crops)) != (1, 1):
-        raise typer.BadParameter("the recipe wants a folder of faces and one of annotated photos", param_hint="DATA")
-    faces = choose_split(load_faces(crops[0], random_state=seed), None, default="train")
-    chosen = {} if epochs is None else {"epochs": epochs}
-    return train_lite0(
-        faces.paths,
-        faces.labels.tolist(),
-        load_photos(photos[0]),
-        device=device,
-        seed=seed,
-        checkpoint=checkpoint,
-        verbose=0 if quiet else 1,
-        **chosen,
-    )

@@ -23,7 +23,7 @@ from maskkit.cli._options import (
 
 if TYPE_CHECKING:
     from maskkit import Watch
-    from maskkit._tables import Table
+    from maskkit._display.tables import Table
 
 # Minutes that the table at the end shows; the events have them all.
 _MINUTES_SHOWN = 20
@@ -198,14 +198,14 @@ def _print_end(end: dict[str, Any], minutes: list[dict[str, Any]], output: Forma
     elif output is Format.TABLE:
         import rich
 
-        from maskkit._tables import to_rich
+        from maskkit._display.tables import to_rich
 
         for table in _tabulate(end, minutes):
             rich.print(to_rich(table))
 
 
 def _tabulate(end: dict[str, Any], minutes: list[dict[str, Any]]) -> "Iterator[Table]":
-    from maskkit._tables import Table
+    from maskkit._display.tables import Table
 
     failed = f", {end['n_failed']:,} failed" if end["n_failed"] else ""
     frames = (

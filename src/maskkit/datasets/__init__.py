@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.utils import Bunch, check_random_state
 
-from maskkit._collage import choose_evenly, compose_tiles
-from maskkit._crops import crop_square
-from maskkit._drawing import blur_faces
-from maskkit._images import load_image
+from maskkit._display.collage import choose_evenly, compose_tiles
+from maskkit._display.drawing import blur_faces
+from maskkit._images.crop import crop_square
+from maskkit._images.load import load_image
 from maskkit.datasets._audit import Audit, audit_faces
 from maskkit.datasets._description import Description, describe_faces, describe_photos
 from maskkit.datasets._face_data import FaceBunch, FaceData, as_photos, as_splits

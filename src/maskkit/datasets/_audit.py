@@ -17,14 +17,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from maskkit._collage import compose_tiles
-from maskkit._embedder import FaceEmbedder
-from maskkit._images import load_image, name_sources
-from maskkit._metrics import wilson
-from maskkit._parallel import map_ahead
-from maskkit._tables import Estimate, Rows, Table, Tabulated
+from maskkit._display.collage import compose_tiles
+from maskkit._display.tables import Estimate, Rows, Table, Tabulated
+from maskkit._images.load import load_image, name_sources
+from maskkit._images.prefetch import map_ahead
+from maskkit._model.embedder import FaceEmbedder
 from maskkit.datasets import _copies
 from maskkit.datasets._properties import PROPERTIES, Traits, read_traits
+from maskkit.evaluation._metrics import wilson
 
 # What counts as a near copy, from pairs of face-mask-12k looked at by eye (docs/measurements.md): hashes
 # that differ in so few of their 64 bits, or features, whitened, whose cosine is so high. Few images do not

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskkit._charts import draw_chart, save_figure
-from maskkit._images import name_source
-from maskkit._parallel import map_ahead
-from maskkit._tables import Table, Tabulated
+from maskkit._display.charts import draw_chart, save_figure
+from maskkit._display.tables import Table, Tabulated
+from maskkit._images.load import name_source
+from maskkit._images.prefetch import map_ahead
 from maskkit.datasets._voc import AnnotatedPhoto
 
 Sizes = NDArray[np.float64]

@@ -11,8 +11,8 @@ from pathlib import Path, PurePath
 
 from PIL import Image
 
-from maskkit._images import load_image
-from maskkit._parallel import map_ahead
+from maskkit._images.load import load_image
+from maskkit._images.prefetch import map_ahead
 from maskkit.exceptions import DataError, ImageError, SkippedImageWarning
 
 WANTED = "want split and class folders (Train/WithMask/*.png) or class folders alone (WithMask/*.png)"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskkit._images import RgbImage, load_image, name_source
+from maskkit._images.load import RgbImage, load_image, name_source
 from maskkit.exceptions import ImageError
 
 PROPERTIES = ("width", "height", "aspect", "sharpness", "brightness", "file type")

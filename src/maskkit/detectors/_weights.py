@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
-from maskkit._parallel import in_forked_child
+from maskkit._images.prefetch import in_forked_child
 from maskkit.exceptions import WeightsError
 
 Network = TypeVar("Network")

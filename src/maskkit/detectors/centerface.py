@@ -12,10 +12,10 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_scalar
 from torchvision.ops import nms
 
-from maskkit._openvino import compile_model, hash_file, openvino
 from maskkit.detectors._base import Faces, RgbImage
 from maskkit.detectors._pixels import check_image, resize_long_side
 from maskkit.detectors._weights import given_file, load_once, packaged_file
+from maskkit.engines._compile import compile_model, hash_file, openvino
 from maskkit.exceptions import WeightsError
 
 CELL_PX = 4  # the network answers once for each square of 4 x 4 px

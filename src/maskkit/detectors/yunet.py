@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_scalar
 
-from maskkit._download import RemoteFile, fetch, hub_folder
+from maskkit._files.download import RemoteFile, fetch, hub_folder
 from maskkit.detectors._base import Faces, RgbImage
 from maskkit.detectors._pixels import check_image, resize_long_side
 from maskkit.detectors._weights import given_file, load_once

@@ -5,10 +5,10 @@ import warnings
 import torch
 from torch import nn
 
-from maskkit._devices import has_fast_bfloat16, resolve_device, resolve_precision
-from maskkit._parallel import compute_alone_after_fork
-from maskkit._preprocess import Preprocess
+from maskkit._images.prefetch import compute_alone_after_fork
+from maskkit._images.preprocess import Preprocess
 from maskkit.engines._base import Engine
+from maskkit.engines._devices import has_fast_bfloat16, resolve_device, resolve_precision
 from maskkit.engines._openvino import OpenVINOEngine, Quantized, convert, quantize, read_quantized
 from maskkit.engines._torch import TorchEngine
 from maskkit.exceptions import EngineError

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from maskkit._openvino import compile_model, import_untracked, openvino
-from maskkit._preprocess import Preprocess
+from maskkit._images.preprocess import Preprocess
+from maskkit.engines._compile import compile_model, import_untracked, openvino
 from maskkit.exceptions import EngineError
 
 HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "bf16"}

@@ -5,8 +5,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from maskkit._devices import autocast
-from maskkit._preprocess import Preprocess
+from maskkit._images.preprocess import Preprocess
+from maskkit.engines._devices import autocast
 
 
 class TorchEngine:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskkit._tables import Estimate
+from maskkit._display.tables import Estimate
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from maskkit._metrics import difference
-from maskkit._tables import Estimate, Rows, Table, Tabulated
+from maskkit._display.tables import Estimate, Rows, Table, Tabulated
 from maskkit.evaluation._faces import MEANINGS, Evaluation
+from maskkit.evaluation._metrics import difference
 from maskkit.evaluation._report import plain
 from maskkit.evaluation._slices import make_table
 

@@ -6,7 +6,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from maskkit._metrics import (
+from maskkit._display.tables import Estimate
+from maskkit._model.results import PhotoResult
+from maskkit.evaluation._metrics import (
     average_precision,
     bootstrapped,
     class_scores,
@@ -16,8 +18,6 @@ from maskkit._metrics import (
     resample,
     wilson,
 )
-from maskkit._results import PhotoResult
-from maskkit._tables import Estimate
 from maskkit.exceptions import ImageError
 
 # A face counts as found from this overlap on; faces are small and annotators draw them loosely.

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_consistent_length
 
-from maskkit._crops import crop_square
-from maskkit._images import RgbImage, check_images, load_image, name_source
+from maskkit._images.crop import crop_square
+from maskkit._images.load import RgbImage, check_images, load_image, name_source
+from maskkit._images.prefetch import map_ahead
 from maskkit._labels import index_labels
-from maskkit._parallel import map_ahead
 
 WANTED = "want (X, y), a Bunch of paths and labels as load_faces gives, or photos as load_photos gives"
 

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_scalar
 
-from maskkit._images import load_image
-from maskkit._metrics import class_scores, mean_share
-from maskkit._parallel import in_batches, map_ahead
-from maskkit._tables import Estimate
+from maskkit._display.tables import Estimate
+from maskkit._images.load import load_image
+from maskkit._images.prefetch import in_batches, map_ahead
 from maskkit.evaluation._checks import check_proba, check_resamples, list_classes
 from maskkit.evaluation._data import FaceSet, keep_known, read_face_set
+from maskkit.evaluation._metrics import class_scores, mean_share
 from maskkit.evaluation._report import report_to, resolve_reporters
 from maskkit.evaluation._resampling import Resampling, accuracy_of, count_cells
 from maskkit.evaluation._robustness import Figures, Robustness

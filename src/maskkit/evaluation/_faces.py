@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskkit._images import ImageSource, RgbImage, load_image
-from maskkit._tables import Estimate, Rows, Table, Tabulated
+from maskkit._display.tables import Estimate, Rows, Table, Tabulated
+from maskkit._images.load import ImageSource, RgbImage, load_image
 from maskkit.evaluation._report import name_left_out, plain
 from maskkit.evaluation._slices import Group, find_worst, make_table
 from maskkit.evaluation._trust import Reliability, RiskCoverage

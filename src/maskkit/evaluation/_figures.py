@@ -10,8 +10,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
+from maskkit._display.tables import Estimate, format_cell
 from maskkit._labels import BLUE, VERMILION, colour_of
-from maskkit._tables import Estimate, format_cell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
-from maskkit._metrics import bootstrapped, class_scores, macro, mean_share, roc_auc
-from maskkit._tables import Estimate
+from maskkit._display.tables import Estimate
 from maskkit.evaluation import _calibration
+from maskkit.evaluation._metrics import bootstrapped, class_scores, macro, mean_share, roc_auc
 from maskkit.evaluation._resampling import Resampling, accuracy_of, count_cells
 from maskkit.evaluation._slices import Column, Group
 from maskkit.evaluation._trust import Reliability, RiskCoverage

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskkit._display.tables import Estimate, Rows, Table, Tabulated
 from maskkit._labels import match_labels
-from maskkit._tables import Estimate, Rows, Table, Tabulated
 from maskkit.evaluation._checks import check_resamples, list_classes
 from maskkit.evaluation._counts import FOUND_IOU, SIZES, Annotated, PhotoCounts
 from maskkit.evaluation._report import plain, report_to, resolve_reporters

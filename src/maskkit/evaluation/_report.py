@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from maskkit import _plugins
-from maskkit._tables import Estimate
+from maskkit._display.tables import Estimate
 from maskkit.exceptions import PluginError
 from maskkit.reporters._base import Report, Reporter
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from maskkit._metrics import bootstrapped, resample, wilson
-from maskkit._tables import Estimate
+from maskkit._display.tables import Estimate
+from maskkit.evaluation._metrics import bootstrapped, resample, wilson
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

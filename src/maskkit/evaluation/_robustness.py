@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from maskkit._tables import Estimate, Rows, Table, Tabulated
+from maskkit._display.tables import Estimate, Rows, Table, Tabulated
 from maskkit.evaluation._report import name_left_out, plain
 from maskkit.evaluation._worsen import CONDITIONS
 

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from maskkit._display.tables import Estimate
 from maskkit._labels import colour_of
-from maskkit._tables import Estimate
 from maskkit.evaluation._figures import layout
 from maskkit.evaluation._worsen import CONDITIONS
 

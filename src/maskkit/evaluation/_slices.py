@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskkit._images import load_image
-from maskkit._parallel import map_ahead
-from maskkit._tables import Estimate, Table
+from maskkit._display.tables import Estimate, Table
+from maskkit._images.load import load_image
+from maskkit._images.prefetch import map_ahead
 from maskkit.evaluation._counts import SIZES
 from maskkit.evaluation._data import FaceSet
 from maskkit.evaluation._report import plain

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskkit._tables import Estimate
+from maskkit._display.tables import Estimate
 from maskkit.evaluation._report import plain
 
 Floats = NDArray[np.float64]

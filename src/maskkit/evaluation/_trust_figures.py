@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from maskkit._display.tables import Estimate
 from maskkit._labels import BLUE, VERMILION
-from maskkit._tables import Estimate
 from maskkit.evaluation._calibration import N_BINS
 from maskkit.evaluation._figures import add_legend, layout, new_figure
 from maskkit.evaluation._slices import Group, mark

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-from maskkit._images import RgbImage
+from maskkit._images.load import RgbImage
 
 Worsen = Callable[[Image.Image, float], Image.Image]
 

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from maskkit._tables import Estimate, Table
+from maskkit._display.tables import Estimate, Table
 from maskkit.reporters._base import Report, Reporter
 
 if TYPE_CHECKING:

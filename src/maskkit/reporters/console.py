@@ -3,7 +3,7 @@
 import rich
 from sklearn.base import BaseEstimator
 
-from maskkit._tables import to_rich
+from maskkit._display.tables import to_rich
 from maskkit.reporters._base import Report
 
 

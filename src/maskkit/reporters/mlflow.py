@@ -8,7 +8,7 @@ import mlflow
 from mlflow.entities import Metric
 from sklearn.base import BaseEstimator
 
-from maskkit._parallel import in_batches
+from maskkit._images.prefetch import in_batches
 from maskkit.reporters._base import Report
 
 # What MLflow takes in one call.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sklearn.base import BaseEstimator
 
-from maskkit._charts import save_figure
+from maskkit._display.charts import save_figure
 from maskkit.reporters._base import Report
 
 

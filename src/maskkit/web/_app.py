@@ -14,10 +14,10 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from maskkit._decision import UNCERTAIN, DecisionRule
 from maskkit._labels import GREY, colour_of
-from maskkit._photos import PhotoReader
-from maskkit._results import PhotoResult
+from maskkit._model.decision import UNCERTAIN, DecisionRule
+from maskkit._model.photos import PhotoReader
+from maskkit._model.results import PhotoResult
 from maskkit.web._batcher import Batcher, QueueFullError, Upload
 from maskkit.web._guard import Guard, SafeHeaders
 from maskkit.web._limits import Limits
@@ -29,7 +29,7 @@ from maskkit.web._schema import BODY, PROBLEMS, Faces, Model
 from maskkit.web._uploads import read_uploads
 
 if TYPE_CHECKING:
-    from maskkit._classifier import MaskClassifier
+    from maskkit._model.classifier import MaskClassifier
 
 _STATIC = Path(__file__).parent / "static"
 # How long the rest of a request that is refused is waited for.

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
 
-from maskkit._photos import PhotoReader
-from maskkit._results import PhotoResult
+from maskkit._model.photos import PhotoReader
+from maskkit._model.results import PhotoResult
 
 BATCH_PHOTOS = 8
 """Photos whose faces are classified together; bounds how many are decoded at once."""

@@ -1,0 +1,1 @@
+"""Measurements and training scripts of the maintainers; not part of the wheel."""

@@ -1,0 +1,1 @@
+"""Heat maps that show what a decision rests on."""

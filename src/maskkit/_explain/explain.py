@@ -1,0 +1,142 @@
+"""Why a model says what it says: heat maps over faces."""
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from maskkit._display.drawing import resize_heat
+from maskkit._explain.explanation import Explanation, PhotoExplanation
+from maskkit._explain.gradcam import find_map_layer, grad_cam
+from maskkit._images.crop import crop_square
+from maskkit._images.load import ImageSource, RgbImage, load_image
+from maskkit._images.prefetch import in_batches
+from maskkit._labels import match_labels
+from maskkit._model.head import TransferHead
+from maskkit._model.results import PhotoResult
+from maskkit.engines._devices import resolve_device
+
+if TYPE_CHECKING:
+    from maskkit._model.classifier import MaskClassifier
+
+
+def explain(classifier: "MaskClassifier", image: ImageSource, *, label: Any = None) -> Explanation:
+    """Show which places of a face crop speak for a class, by Grad-CAM.
+
+    Parameters
+    ----------
+    classifier : MaskClassifier
+        Fitted, with a convolutional backbone and a `TransferHead`; it stays as it is.
+    image : image
+        One face.
+    label : str or int, optional
+        The class to explain; by default the most probable.
+
+    Returns
+    -------
+    explanation : Explanation
+
+    Raises
+    ------
+    ValueError
+        If the head is no `TransferHead`, the backbone keeps no map of places to its end, or `label` is
+        no class.
+    ImageError
+        If the image cannot be read.
+
+    Notes
+    -----
+    Source: Selvaraju et al. 2017, ICCV (arXiv:1610.02391), as captum computes it. The map has as many places
+    as the backbone's last map, 5 x 5 for an input of 160 px; `heat` is that, smoothed.
+
+    Examples
+    --------
+    >>> from maskkit import MaskClassifier, explain
+    >>> from maskkit.testing import make_faces
+    >>> faces, labels = make_faces(20, random_state=0)
+    >>> model = MaskClassifier("efficientnet_lite0", image_size=64, random_state=0).fit(faces, labels)
+    >>> explanation = explain(model, faces[0])
+    >>> explanation.label, explanation.heat.shape
+    ('with_mask', (64, 64))
+    """
+    _check(classifier)
+    crop = load_image(image)
+    proba = classifier.predict_proba([crop])
+    return _explain_crops(classifier, [crop], proba, label)[0]
+
+
+def explain_faces(
+    classifier: "MaskClassifier", photo: ImageSource | PhotoResult, *, label: Any = None
+) -> PhotoExplanation:
+    """Find the faces of a photo and show which places of each speak for a class, by Grad-CAM.
+
+    Parameters
+    ----------
+    classifier : MaskClassifier
+        As in `explain`.
+    photo : image or PhotoResult
+        With any number of faces; or what this classifier's `predict_faces` gave for it.
+    label : str or int, optional
+        The class to explain; by default each face's most probable.
+
+    Returns
+    -------
+    explanation : PhotoExplanation
+
+    Raises
+    ------
+    ValueError
+        As in `explain`.
+    ImageError
+        If the photo cannot be read.
+    """
+    _check(classifier)
+    if not isinstance(photo, PhotoResult):
+        photo = classifier.predict_faces(photo)
+    image = load_image(photo.source, name=photo.name)
+    if not photo.faces:
+        return PhotoExplanation(photo, ())
+    crops = [crop_square(image, face.box) for face in photo]
+    proba = np.array([[face.probabilities[name] for name in classifier.classes_.tolist()] for face in photo])
+    return PhotoExplanation(photo, _explain_crops(classifier, crops, proba, label))
+
+
+def _check(classifier: Any) -> None:
+    check_is_fitted(classifier)
+    head = getattr(classifier, "head_", None)
+    if not isinstance(head, TransferHead):
+        raise ValueError(
+            f"explain follows gradients through a TransferHead, and {type(classifier).__name__} has the head "
+            f"{type(head).__name__}; fit a MaskClassifier with head=None."
+        )
+
+
+def _explain_crops(
+    classifier: "MaskClassifier", crops: list[RgbImage], proba: NDArray[np.floating[Any]], label: Any
+) -> tuple[Explanation, ...]:
+    classes = classifier.classes_.tolist()
+    targets = [_index_of(label, classes)] * len(crops) if label is not None else proba.argmax(axis=-1).tolist()
+    embedder = classifier.embedder_
+    device = resolve_device(embedder.device)
+    backbone = embedder.network_.to(device)
+    # The head lives on the CPU; a copy, so that it stays there.
+    head = copy.deepcopy(classifier.head_.network_).to(device).eval()
+    preprocess = embedder.preprocess_
+    layer = find_map_layer(backbone, preprocess.image_size)
+    found: list[Explanation] = []
+    for batch in in_batches(zip(crops, targets, proba, strict=True), embedder.batch_size):
+        pixels = preprocess.normalise(np.stack([preprocess.load(crop) for crop, _, _ in batch]), device)
+        maps = grad_cam(backbone, head, layer, pixels, [target for _, target, _ in batch])
+        for (crop, target, row), heat in zip(batch, maps, strict=True):
+            heat = resize_heat(heat, (crop.shape[1], crop.shape[0]))
+            found.append(Explanation(crop, heat, classes[target], float(row[target]), layer))
+    return tuple(found)
+
+
+def _index_of(label: Any, classes: list[Any]) -> int:
+    meant = match_labels([label], classes)
+    if label not in meant:
+        raise ValueError(f"label={label!r} is no class of this model; use one of {', '.join(map(repr, classes))}.")
+    return classes.index(meant[label])

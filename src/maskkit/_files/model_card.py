@@ -1,0 +1,68 @@
+"""The model card that is saved with every model."""
+
+from typing import Any
+
+from maskkit._files.model_folder import ModelConfig
+
+
+def write_card(name: str, config: ModelConfig) -> str:
+    """Write what is known of a model from its own training, as Markdown.
+
+    Parameters
+    ----------
+    name : str
+    config : ModelConfig
+
+    Returns
+    -------
+    card : str
+    """
+    counts = "\n".join(
+        f"| {label} | {count:,} |" for label, count in zip(config.classes, config.training["class_counts"], strict=True)
+    )
+    parameters = "\n".join(f"| `{key}` | `{value!r}` |" for key, value in config.params.items())
+    versions = ", ".join(f"{library} {number}" for library, number in config.training["versions"].items())
+    return f"""# {name}
+
+A face-mask classifier trained with maskkit. It takes crops of one face each and gives the probability of
+{", ".join(f"`{label}`" for label in config.classes)}.
+
+| | |
+|---|---|
+| backbone | `{config.backbone["spec"]}` |
+| input | {config.preprocess["image_size"]} px square, RGB |
+| detector | `{config.detector["spec"]}` |
+| versions | {versions}, Python {config.training["python"]} |
+
+## Training data
+
+| class | images |
+|---|---|
+{counts}
+
+## Training
+
+{_history(config.training["history"])}
+
+| parameter | value |
+|---|---|
+{parameters}
+
+## Use and limits
+
+The figures above are of the training itself and say nothing about other cameras, other people or smaller
+faces; measure the model on pictures like yours with `maskkit evaluate` before you rely on it. It answers for any
+crop, also one without a face. It is not made to identify people or to decide about them without a person.
+"""
+
+
+def _history(history: list[dict[str, Any]]) -> str:
+    if not history:
+        return "No history: the head keeps none."
+    columns = [key for key in history[0] if key not in ("epoch", "images_per_second")]
+    head = "| epoch | " + " | ".join(column.replace("_", " ") for column in columns) + " |"
+    rows = [
+        f"| {record['epoch']:.0f} | " + " | ".join(f"{record[column]:.4f}" for column in columns) + " |"
+        for record in history
+    ]
+    return "\n".join([head, "|---" * (len(columns) + 1) + "|", *rows])

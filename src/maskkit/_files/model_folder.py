@@ -1,0 +1,231 @@
+"""Saved models: a folder of safetensors and JSON, never pickle."""
+
+import hashlib
+import json
+import os
+import stat
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from maskkit._files.atomic import check_place, write_whole
+from maskkit.exceptions import ModelFileError
+
+FORMAT_VERSION = 1
+CONFIG_FILE = "maskkit.json"
+TENSOR_FILE = "model.safetensors"
+CARD_FILE = "README.md"
+INT8_FILES = ("int8.xml", "int8.bin")
+
+# A history of ten thousand epochs fits in three.
+_MOST_CONFIG_BYTES = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Everything about a fitted model but its weights; each field is plain JSON.
+
+    Attributes
+    ----------
+    classes : list of str or int
+    backbone, detector : dict
+        ``{"spec": ..., "params": {...}}``.
+    head : dict
+        Parameters of the TransferHead.
+    preprocess : dict
+        `image_size`, `mean`, `std`.
+    params : dict
+        Parameters of the MaskClassifier, to fit alike again.
+    training : dict
+        What the model was trained on and how it went.
+    """
+
+    classes: list[Any]
+    backbone: dict[str, Any]
+    head: dict[str, Any]
+    preprocess: dict[str, Any]
+    detector: dict[str, Any]
+    params: dict[str, Any]
+    training: dict[str, Any]
+
+
+def write_model(
+    folder: str | os.PathLike[str],
+    config: ModelConfig,
+    tensors: dict[str, torch.Tensor],
+    *,
+    half: bool,
+    card: str,
+    int8: tuple[bytes, bytes] | None = None,
+) -> Path:
+    """Write a model folder: whole under its name, or not at all.
+
+    Parameters
+    ----------
+    folder : path
+        Made, or replaced if it is a model of maskkit.
+    config : ModelConfig
+    tensors : dict of str to Tensor
+    half : bool
+        Store float32 as float16: half the size, three significant digits.
+    card : str
+        The model card, Markdown.
+    int8 : tuple of bytes, optional
+        The backbone in int8, in OpenVINO's format.
+
+    Returns
+    -------
+    folder : Path
+
+    Raises
+    ------
+    ModelFileError
+        If the folder exists and is something else, or cannot be written.
+    """
+    folder = Path(folder).resolve()
+    check_target(folder)
+    with write_whole(folder) as new:
+        _fill_folder(new, config, tensors, half=half, card=card, int8=int8)
+    return folder
+
+
+def check_target(folder: Path) -> None:
+    """Check that a model can be written under a name, which a training of hours had better know before.
+
+    Raises
+    ------
+    ModelFileError
+        If the folder is something else than a model, or cannot be made.
+    """
+    check_place(
+        folder,
+        "model",
+        is_ours=lambda folder: (folder / CONFIG_FILE).is_file(),
+        files=(CONFIG_FILE, TENSOR_FILE, CARD_FILE, *INT8_FILES),
+    )
+
+
+def _fill_folder(
+    folder: Path,
+    config: ModelConfig,
+    tensors: dict[str, torch.Tensor],
+    *,
+    half: bool,
+    card: str,
+    int8: tuple[bytes, bytes] | None,
+) -> None:
+    stored = {
+        name: (tensor.half() if half and _fits_half(tensor) else tensor).contiguous().cpu()
+        for name, tensor in tensors.items()
+    }
+    # Its own way to a file hides from us why the system refuses it.
+    (folder / TENSOR_FILE).write_bytes(safetensors.torch.save(stored))
+    for name, content in zip(INT8_FILES, int8 or (), strict=False):
+        (folder / name).write_bytes(content)
+    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    # The card's is for whoever wants to know; it is prose, may be edited, and is not read by `read_model`.
+    files = {
+        path.name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        for path in sorted(folder.iterdir(), key=lambda path: path.name)
+    }
+    document = {"format_version": FORMAT_VERSION, **asdict(config), "files": files}
+    (folder / CONFIG_FILE).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _fits_half(tensor: torch.Tensor) -> bool:
+    """Tell whether float16 can hold it; a running variance may be beyond its 65,504."""
+    return tensor.dtype == torch.float32 and bool((tensor.abs() <= torch.finfo(torch.float16).max).all())
+
+
+def read_model(
+    folder: str | os.PathLike[str],
+) -> tuple[ModelConfig, dict[str, torch.Tensor], tuple[bytes, bytes] | None]:
+    """Read a model folder and check it.
+
+    Returns
+    -------
+    config : ModelConfig
+    tensors : dict of str to Tensor
+        Float16 is widened to float32.
+    int8 : tuple of bytes or None
+        The backbone in int8, if it was saved.
+
+    Raises
+    ------
+    ModelFileError
+        If a file is missing, damaged, of an unknown version, or not the one that was saved.
+    """
+    folder = Path(folder)
+    document = _read_document(folder / CONFIG_FILE)
+    names = [TENSOR_FILE, *(name for name in INT8_FILES if name in document["files"])]
+    contents = {name: _read_file(folder / name) for name in names}
+    for name, data in contents.items():
+        _check_digest(folder / name, data, document["files"].get(name))
+    try:
+        tensors = safetensors.torch.load(contents[TENSOR_FILE])
+    except Exception as exc:  # the reader's own error type is not public
+        raise ModelFileError(f"{folder / TENSOR_FILE}: is no safetensors file ({exc}).") from exc
+    widened = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    if not all(tensor.isfinite().all() for tensor in widened.values()):
+        raise ModelFileError(f"{folder / TENSOR_FILE}: holds weights that are no numbers; train the model again.")
+    int8 = tuple(contents[name] for name in INT8_FILES if name in contents)
+    if len(int8) == 1:
+        raise ModelFileError(f"{folder}: lists one of {' and '.join(INT8_FILES)}; save the model again.")
+    fields = ModelConfig.__dataclass_fields__
+    return ModelConfig(**{name: document[name] for name in fields}), widened, int8 or None  # type: ignore[return-value]
+
+
+def _read_document(file: Path) -> dict[str, Any]:
+    """Read the JSON of a model and check that it has each field, of its type."""
+    text = _read_file(file, most_bytes=_MOST_CONFIG_BYTES)
+    try:
+        document = json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError) as exc:
+        raise ModelFileError(f"{file}: cannot be read ({exc}); want the JSON that save() wrote.") from exc
+    version = document.get("format_version") if isinstance(document, dict) else None
+    if version != FORMAT_VERSION or isinstance(version, bool):
+        raise ModelFileError(
+            f"{file}: has format version {version!r}, this maskkit reads {FORMAT_VERSION}; "
+            f"upgrade maskkit or save the model again."
+        )
+    kinds = {**dict.fromkeys(ModelConfig.__dataclass_fields__, dict), "classes": list, "files": dict}
+    missing = [name for name in kinds if name not in document]
+    if missing:
+        raise ModelFileError(f"{file}: lacks {', '.join(missing)}; save the model again.")
+    for name, kind in kinds.items():
+        if not isinstance(document[name], kind):
+            raise ModelFileError(
+                f"{file}: {name} is a {type(document[name]).__name__}, want a {kind.__name__}; save the model again."
+            )
+    return document
+
+
+def _read_file(file: Path, *, most_bytes: int | None = None) -> bytes:
+    """Read a regular file; a pipe, which might never end, is none."""
+    try:
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ModelFileError(f"{file}: is no regular file; pass a folder that save() wrote.")
+        if most_bytes is not None and status.st_size > most_bytes:
+            raise ModelFileError(f"{file}: has {status.st_size:,} bytes, more than any model's ({most_bytes:,}).")
+        return file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise ModelFileError(
+            f"{file.parent}: is no model of maskkit ({file.name} is missing); "
+            f"pass a folder that save() or maskkit train wrote."
+        ) from exc
+    except (OSError, ValueError) as exc:  # ValueError: a null character in the name
+        raise ModelFileError(f"{file}: cannot be read ({exc}).") from exc
+
+
+def _check_digest(file: Path, data: bytes, entry: Any) -> None:
+    sha256 = hashlib.sha256(data).hexdigest()
+    wanted = entry.get("sha256") if isinstance(entry, dict) else None
+    if sha256 != wanted:
+        raise ModelFileError(
+            f"{file}: is damaged or was changed (its SHA-256 is {sha256[:12]}..., "
+            f"{str(wanted)[:12]}... was saved); copy the model again."
+        )

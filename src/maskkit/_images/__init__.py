@@ -1,0 +1,1 @@
+"""Anything that a user calls an image, turned into the pixels that a network takes."""

@@ -1,0 +1,298 @@
+"""What predict_faces returns: the faces of a photo, to read, to draw and to save."""
+
+import base64
+import html
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from PIL import Image
+
+from maskkit._display.drawing import Box, blur_faces, draw_faces
+from maskkit._display.tables import Table, to_html, to_rich
+from maskkit._images.crop import crop_square
+from maskkit._images.load import ImageSource, load_image
+from maskkit._model.decision import UNCERTAIN
+from maskkit.exceptions import ImageError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class FaceResult:
+    """One face.
+
+    Attributes
+    ----------
+    box : tuple of 4 int
+        Left, top, right, bottom in pixels of the upright photo; right and bottom exclusive.
+    detection_score : float
+        The detector's: how sure it is that this is a face. Detectors differ in their scale.
+    label : str or int
+        The most probable class.
+    probability : float
+        Of `label`, range 0 to 1.
+    probabilities : dict
+        Of every class; sums to 1.
+    landmarks : tuple of (x, y) or None
+        In pixels, where the detector gives them: left eye, right eye, nose, left and right corner of
+        the mouth, as seen in the photo.
+    reasons : tuple of str
+        Why the class cannot be told: ``"too_small"``, ``"low_probability"``; empty where it can.
+    """
+
+    box: Box
+    detection_score: float
+    label: Any
+    probability: float
+    probabilities: Mapping[Any, float] = field(hash=False)
+    landmarks: tuple[tuple[float, float], ...] | None = None
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def decision(self) -> Any:
+        """The label, or ``"uncertain"`` where there are reasons not to trust it."""
+        return UNCERTAIN if self.reasons else self.label
+
+    @property
+    def size_px(self) -> int:
+        """Longer side of the box, in pixels."""
+        left, top, right, bottom = self.box
+        return max(right - left, bottom - top)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give everything as plain values that JSON can hold."""
+        return {
+            "box": list(self.box),
+            "detection_score": self.detection_score,
+            "label": self.label,
+            "probability": self.probability,
+            "probabilities": {str(label): value for label, value in self.probabilities.items()},
+            "decision": self.decision,
+            "reasons": list(self.reasons),
+            "size_px": self.size_px,
+            "landmarks": None if self.landmarks is None else [list(point) for point in self.landmarks],
+        }
+
+    def _repr_html_(self) -> str:
+        doubt = f" ({', '.join(self.reasons)})" if self.reasons else ""
+        left, top, right, bottom = self.box
+        place = f"{self.size_px} px, from ({left}, {top}) to ({right}, {bottom})"
+        rows = tuple((str(label), value) for label, value in self.probabilities.items())
+        return to_html(Table(f"{self.decision}{doubt}", ("class", "probability"), rows, place))
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class PhotoResult(Sequence[FaceResult]):
+    """The faces of one photo, largest first; a sequence of `FaceResult`.
+
+    Attributes
+    ----------
+    faces : tuple of FaceResult
+        Those of the largest area first.
+    source : image
+        As it was given. The photo is read again when it is drawn, so that results are small.
+    name : str
+        The path, or the form and place of what was given.
+    size : tuple of (int, int) or None
+        Width and height of the upright photo, in pixels; None if unreadable.
+    status : {"ok", "no_face", "unreadable"}
+        Whether there is something to see.
+    error : str or None
+        Why the photo is unreadable.
+    speed_ms : dict
+        Milliseconds for ``read``, ``detect`` and ``classify``, the last shared out by faces.
+    model, detector : str
+        Their names.
+    """
+
+    faces: tuple[FaceResult, ...]
+    source: ImageSource
+    name: str
+    size: tuple[int, int] | None
+    model: str
+    detector: str
+    error: str | None = None
+    speed_ms: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def status(self) -> Literal["ok", "no_face", "unreadable"]:
+        """Whether there is something to see."""
+        if self.error is not None:
+            return "unreadable"
+        return "ok" if self.faces else "no_face"
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    @overload
+    def __getitem__(self, index: int) -> FaceResult: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[FaceResult, ...]: ...
+    def __getitem__(self, index: int | slice) -> FaceResult | tuple[FaceResult, ...]:
+        return self.faces[index]
+
+    def __iter__(self) -> Iterator[FaceResult]:
+        return iter(self.faces)
+
+    def __repr__(self) -> str:
+        return f"<PhotoResult {self.name}: {self._count()}>"
+
+    def summary(self) -> dict[Any, int]:
+        """Count the faces by decision, most frequent first."""
+        return dict(Counter(face.decision for face in self.faces).most_common())
+
+    def draw(self, *, blur: bool = False) -> Image.Image:
+        """Draw boxes and labels over the photo.
+
+        Parameters
+        ----------
+        blur : bool, default=False
+            Make the faces unrecognisable first.
+
+        Returns
+        -------
+        picture : PIL.Image.Image
+            RGB, upright, without metadata.
+
+        Raises
+        ------
+        ImageError
+            If the photo cannot be read (again).
+        """
+        picture = Image.fromarray(load_image(self.source, name=self.name))
+        boxes = [face.box for face in self.faces]
+        if blur:
+            picture = blur_faces(picture, boxes)
+        classes = list(self.faces[0].probabilities) if self.faces else []
+        return draw_faces(picture, boxes, [(face.decision, face.probability) for face in self.faces], classes)
+
+    def save(self, path: str | os.PathLike[str], *, blur: bool = False) -> Path:
+        """Write the drawn photo; the file's ending chooses the format. Gives the path."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.draw(blur=blur).save(path)
+        return path
+
+    def save_crops(self, folder: str | os.PathLike[str], *, stem: str | None = None) -> list[Path]:
+        """Write each face as ``STEM-INDEX-DECISION.png`` into a folder, by default with the photo's own stem."""
+        if not self.faces:
+            return []
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        image = load_image(self.source, name=self.name)
+        if stem is None:
+            stem = Path(self.name).stem if isinstance(self.source, (str, os.PathLike)) else "photo"
+        paths = []
+        for index, face in enumerate(self.faces):
+            label = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in str(face.decision))
+            paths.append(folder / f"{stem}-{index}-{label}.png")
+            Image.fromarray(crop_square(image, face.box)).save(paths[-1])
+        return paths
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give everything but the picture as plain values that JSON can hold."""
+        return {
+            "source": self.name,
+            "size": None if self.size is None else list(self.size),
+            "status": self.status,
+            "error": self.error,
+            "summary": {str(label): count for label, count in self.summary().items()},
+            "faces": [face.to_dict() for face in self.faces],
+            "speed_ms": dict(self.speed_ms),
+            "model": self.model,
+            "detector": self.detector,
+        }
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """Give `to_dict` as JSON text."""
+        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
+
+    def to_dataframe(self) -> "DataFrame":
+        """Give a row a face as a pandas DataFrame, or one with the status alone; needs the extra ``pandas``.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            from pandas import DataFrame
+        except ModuleNotFoundError as exc:
+            raise ImportError("to_dataframe needs pandas; install it: pip install 'maskkit[pandas]'") from exc
+        return DataFrame(rows_of(self), columns=list(ROW_FIELDS))
+
+    def table(self) -> Table:
+        """Give a row a face as a table to show."""
+        doubted = any(face.reasons for face in self.faces)
+        rows = tuple(
+            (
+                index,
+                str(face.decision),
+                *((" ".join(face.reasons),) if doubted else ()),
+                face.probability,
+                face.detection_score,
+                " ".join(map(str, face.box)),
+                face.size_px,
+            )
+            for index, face in enumerate(self.faces)
+        )
+        why = ("why",) if doubted else ()
+        columns = ("face", "decision", *why, "probability", "score", "box", "size, px")
+        return Table(self.name, columns, rows, self._count())
+
+    def _count(self) -> str:
+        """Say what was found: how many of each decision, or the status."""
+        counts = ", ".join(f"{count} {label}" for label, count in self.summary().items())
+        return counts or self.status.replace("_", " ")
+
+    def __rich__(self) -> Any:
+        from rich.text import Text
+
+        # The blank line keeps photos apart where there are several.
+        return to_rich(self.table()) if self.faces else Text(f"{self.name}: {self._count()}\n")
+
+    def _repr_html_(self) -> str:
+        shown = "" if self.error is not None else self._picture_html()
+        said = html.escape(self.error or f"{self.name}: {self._count()}")
+        about = to_html(self.table()) if self.faces else f"<p>{said}</p>"
+        return f'<div style="{_SIDE_BY_SIDE}">{shown}<div style="{_SCROLLING}">{about}</div></div>'
+
+    def _picture_html(self) -> str:
+        try:
+            picture = self.draw()
+        except ImageError as exc:  # the photo has gone since; what was found in it is still known
+            return f"<p>{html.escape(str(exc))}</p>"
+        picture.thumbnail((_SHOWN_PX, _SHOWN_PX))
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=90)
+        data = base64.b64encode(file.getvalue()).decode()
+        alt = html.escape(f"{self.name}: {self._count()}", quote=True)
+        return f'<img src="data:image/jpeg;base64,{data}" alt="{alt}" style="max-width: min(100%, {_SHOWN_PX}px)">'
+
+
+# In a notebook: the longer side of a photo, and its table beside it where there is room, else below.
+_SHOWN_PX = 640
+_SIDE_BY_SIDE = "display: flex; flex-wrap: wrap; gap: 1em; align-items: flex-start"
+_SCROLLING = f"max-width: 100%; max-height: {_SHOWN_PX}px; overflow: auto"
+
+ROW_FIELDS = (
+    "source", "status", "face", "decision", "label", "probability", "detection_score", "left", "top", "right", "bottom"
+)  # fmt: skip
+"""Columns of a table of faces."""
+
+
+def rows_of(photo: PhotoResult) -> list[dict[str, Any]]:
+    """Give a row a face, with the keys of `ROW_FIELDS`; a photo without faces has one, empty but for its status."""
+    faces: list[tuple[Any, ...]] = [
+        (index, face.decision, face.label, face.probability, face.detection_score, *face.box)
+        for index, face in enumerate(photo.faces)
+    ]
+    nothing = (None,) * (len(ROW_FIELDS) - 2)
+    return [dict(zip(ROW_FIELDS, (photo.name, photo.status, *row), strict=True)) for row in faces or [nothing]]

@@ -1,0 +1,45 @@
+"""What the recipe of the shipped model holds out, and that it runs from data to a calibrated model."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks import train_lite0 as _recipe
+from maskkit.datasets import AnnotatedPhoto
+from maskkit.testing import make_faces
+
+NAMES = ("with_mask", "without_mask", "mask_weared_incorrect")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Twenty photos of three drawn faces in a row."""
+    folder = tmp_path_factory.mktemp("photos")
+    faces, labels = make_faces(60, classes=NAMES, size_px=48)
+    photos = []
+    for index in range(20):
+        chosen = slice(3 * index, 3 * index + 3)
+        Image.fromarray(np.hstack(faces[chosen])).save(folder / f"{index}.png")
+        boxes = np.array([[48 * place, 0, 48 * place + 48, 48] for place in range(3)])
+        photos.append(AnnotatedPhoto(folder / f"{index}.png", boxes, labels[chosen]))
+    return photos
+
+
+def test_photos_are_dealt_out_whole_and_once(photos):
+    train, calibrate, report = _recipe.split_photos(photos)
+    assert (len(train), len(calibrate), len(report)) == (14, 2, 4)
+    assert {photo.path for part in (train, calibrate, report) for photo in part} == {photo.path for photo in photos}
+
+
+def test_the_recipe_runs_and_looks_at_no_photo_to_report_on(photos, monkeypatch):
+    read = set()
+    load = _recipe.load_image
+    monkeypatch.setattr(_recipe, "load_image", lambda path: read.add(path) or load(path))
+    monkeypatch.setattr(_recipe, "_PRECISION", 0.1)
+    faces, labels = make_faces(12, classes=("WithMask", "WithoutMask"), size_px=48)
+    model = _recipe.train_lite0(faces, labels.tolist(), photos, epochs=1)
+    assert model.classes_.tolist() == sorted(NAMES)
+    assert model.class_counts_.sum() == 12 + 14 * (8 + 1 + 3)
+    assert model.min_size_px > 0
+    assert not read & {photo.path for photo in _recipe.split_photos(photos)[2]}
+    assert len(read) == 16

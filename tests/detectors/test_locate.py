@@ -1,0 +1,51 @@
+"""A face that is a small part of its picture is cut out; a face crop is left alone."""
+
+import numpy as np
+import pytest
+
+from maskkit import FaceEmbedder
+from maskkit.detectors._locate import SMALLEST_PICTURE_PX, cut, find_small_face
+from maskkit.testing import FixedDetector, TinyBackbone, make_faces
+
+PERSON = np.random.default_rng(0).integers(0, 256, (300, 200, 3), dtype=np.uint8)
+
+
+def test_the_largest_small_face_is_found():
+    box = find_small_face(PERSON, FixedDetector([(10, 10, 40, 50), (100, 20, 160, 90)]))
+    assert box.tolist() == [100, 20, 160, 90]
+    assert cut(PERSON, box).shape[0] == pytest.approx(1.15 * 70, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("image", "boxes"),
+    [
+        (PERSON, []),
+        (PERSON, [(10, 10, 190, 200)]),  # fills most of the picture: a crop
+        (PERSON[: SMALLEST_PICTURE_PX - 1, : SMALLEST_PICTURE_PX - 1], [(10, 10, 20, 20)]),
+    ],
+)
+def test_other_pictures_are_taken_whole(image, boxes):
+    assert find_small_face(image, FixedDetector(boxes)) is None
+    assert cut(image, None) is image
+
+
+def test_embedder_cuts_only_when_asked():
+    skimage = pytest.importorskip("skimage.data")
+    person = skimage.astronaut()
+    settings = {"weights": None, "image_size": 32, "random_state": 0}
+    whole, cutting = (FaceEmbedder(TinyBackbone(), find_face=find, **settings).fit([person]) for find in (False, True))
+    assert cutting.small_face(person) is not None
+    assert not np.allclose(whole.transform([person]), cutting.transform([person]))
+    np.testing.assert_array_equal(
+        whole.transform([person]), np.concatenate([batch.features for batch in cutting.embed([person], are_crops=True)])
+    )
+    face = make_faces(1)[0][0]
+    np.testing.assert_array_equal(whole.transform([face]), cutting.transform([face]))
+
+
+def test_a_glance_that_sees_a_crop_is_enough_and_one_that_does_not_is_not():
+    small, filling = FixedDetector([(10, 10, 40, 50)]), FixedDetector([(10, 10, 190, 200)])
+    assert find_small_face(PERSON, small, glance=filling) is None
+    for glance in (FixedDetector([]), small):
+        assert find_small_face(PERSON, small, glance=glance).tolist() == [10, 10, 40, 50]
+        assert find_small_face(PERSON, filling, glance=glance) is None

@@ -1,0 +1,206 @@
+"""Results are small values that can be read, drawn and saved."""
+
+import base64
+import csv
+import io
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from maskkit._images.load import load_image
+from maskkit._model.results import ROW_FIELDS, FaceResult, PhotoResult, rows_of
+from maskkit.exceptions import ImageError
+
+FACES = (
+    FaceResult((10, 20, 70, 90), 0.9, "with_mask", 0.8, {"with_mask": 0.8, "without_mask": 0.2}),
+    FaceResult((100, 10, 130, 40), 0.7, "without_mask", 0.6, {"with_mask": 0.4, "without_mask": 0.6}, ((1.0, 2.0),)),
+)
+PIXELS = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+
+
+def make_photo(faces=FACES, source=PIXELS, **changes):
+    values = {"name": "street.jpg", "size": (160, 120), "model": "m", "detector": "d", **changes}
+    return PhotoResult(faces, source, **values)
+
+
+def test_photo_is_a_sequence_of_faces():
+    photo = make_photo()
+    assert len(photo) == 2
+    assert photo[0] is FACES[0]
+    assert photo[-1:] == (FACES[1],)
+    assert list(photo) == list(FACES)
+    assert photo.summary() == {"with_mask": 1, "without_mask": 1}
+    assert repr(photo) == "<PhotoResult street.jpg: 1 with_mask, 1 without_mask>"
+
+
+def test_status_says_whether_there_is_something_to_see():
+    assert make_photo().status == "ok"
+    assert make_photo(()).status == "no_face"
+    assert make_photo((), error="broken").status == "unreadable"
+    assert repr(make_photo(())) == "<PhotoResult street.jpg: no face>"
+
+
+def test_size_is_the_longer_side():
+    assert [face.size_px for face in FACES] == [70, 30]
+
+
+def test_json_holds_everything_but_the_picture():
+    document = json.loads(make_photo(speed_ms={"read": 1.0}).to_json())
+    assert document["source"] == "street.jpg"
+    assert document["size"] == [160, 120]
+    assert document["faces"][0]["box"] == [10, 20, 70, 90]
+    assert document["faces"][0]["probabilities"] == {"with_mask": 0.8, "without_mask": 0.2}
+    assert document["faces"][1]["landmarks"] == [[1.0, 2.0]]
+    assert document["speed_ms"] == {"read": 1.0}
+
+
+def test_dataframe_has_a_row_a_face():
+    pytest.importorskip("pandas")
+    table = make_photo().to_dataframe()
+    assert list(table.columns) == list(ROW_FIELDS)
+    assert table["label"].tolist() == ["with_mask", "without_mask"]
+    nobody = make_photo(()).to_dataframe()
+    assert nobody["status"].tolist() == ["no_face"]
+    assert nobody["label"].tolist() == [None]
+
+
+def test_missing_pandas_gives_the_line_to_type(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"pip install 'maskkit\[pandas\]'"):
+        make_photo().to_dataframe()
+
+
+def test_rows_can_be_written_as_csv(tmp_path):
+    with (tmp_path / "faces.csv").open("w") as file:
+        writer = csv.DictWriter(file, ROW_FIELDS)
+        writer.writerows(rows_of(make_photo()))
+    assert (tmp_path / "faces.csv").read_text().splitlines()[
+        0
+    ] == "street.jpg,ok,0,with_mask,with_mask,0.8,0.9,10,20,70,90"
+
+
+def test_drawing_marks_the_boxes_and_leaves_the_photo_alone():
+    before = PIXELS.copy()
+    drawn = np.asarray(make_photo().draw())
+    np.testing.assert_array_equal(PIXELS, before)
+    assert drawn.shape == PIXELS.shape
+    assert (drawn[50, 10] == [0, 0x72, 0xB2]).all()  # left edge of the masked face, blue
+    np.testing.assert_array_equal(drawn[100:, 140:], PIXELS[100:, 140:])
+
+
+def test_blur_removes_detail_from_faces_only():
+    drawn = np.asarray(make_photo().draw(blur=True)).astype(int)
+    inside, outside = (slice(40, 80), slice(20, 60)), (slice(100, 120), slice(140, 160))
+    assert drawn[inside].std() < 0.4 * PIXELS[inside].std()
+    np.testing.assert_array_equal(drawn[outside], PIXELS[outside])
+
+
+def test_faces_at_the_edge_and_tiny_ones_can_be_drawn():
+    faces = tuple(
+        FaceResult(box, 1.0, "a", 1.0, {"a": 1.0}) for box in [(0, 0, 1, 1), (159, 119, 160, 120), (0, 0, 160, 120)]
+    )
+    assert make_photo(faces).draw(blur=True).size == (160, 120)
+
+
+def test_saved_pictures_carry_no_metadata(tmp_path):
+    exif = Image.Exif()
+    exif[0x010E] = "secret place"
+    source = tmp_path / "street.jpg"
+    Image.fromarray(PIXELS).save(source, exif=exif)
+    photo = make_photo(source=source, name=str(source))
+    for path in (photo.save(tmp_path / "out" / "drawn.jpg"), *photo.save_crops(tmp_path / "crops")):
+        with Image.open(path) as saved:
+            assert not saved.getexif()
+        assert b"secret" not in path.read_bytes()
+
+
+def test_crops_are_named_by_photo_place_and_label(tmp_path):
+    photo = make_photo(source="x", name="street.jpg")
+    assert make_photo(()).save_crops(tmp_path / "none") == []
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(ImageError, match=r"street\.jpg"):
+        photo.save_crops(tmp_path)
+    paths = make_photo().save_crops(tmp_path / "crops")
+    assert [path.name for path in paths] == ["photo-0-with_mask.png", "photo-1-without_mask.png"]
+    assert load_image(paths[0]).shape == (80, 80, 3)  # 1.15 times 70
+
+
+def show(photo):
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(photo)
+    return console.export_text()
+
+
+def test_a_terminal_shows_the_faces():
+    text = show(make_photo())
+    assert "without_mask" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_doubt_is_shown_with_its_reason():
+    doubted = replace(FACES[0], reasons=("too_small", "low_probability"))
+    for shown in (show(make_photo((doubted, FACES[1]))), make_photo((doubted, FACES[1]))._repr_html_()):
+        assert "uncertain" in shown
+        assert "why" in shown
+        assert "low_probability" in shown
+    assert "why" not in show(make_photo())
+    assert "uncertain (too_small, low_probability)" in doubted._repr_html_()
+
+
+class Page(HTMLParser):
+    """The tags and words of some HTML."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.words, self.attributes = [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def test_a_notebook_shows_the_photo_beside_its_faces():
+    page = Page(make_photo()._repr_html_())
+    assert page.tags.count("img") == page.tags.count("table") == 1
+    assert {"street.jpg", "with_mask", "0.800", "70", "10 20 70 90"} <= set(page.words)
+    ((_, source),) = [attribute for attribute in page.attributes if attribute[0] == "src"]
+    with Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))) as picture:
+        assert picture.size == (160, 120)
+    assert ("alt", "street.jpg: 1 with_mask, 1 without_mask") in page.attributes
+
+
+@pytest.mark.parametrize(
+    ("photo", "said"),
+    [
+        (make_photo(()), "street.jpg: no face"),
+        (make_photo((), error="street.jpg: broken"), "street.jpg: broken"),
+        (make_photo(source="gone.jpg", name="gone.jpg"), "gone.jpg: no such file"),
+    ],
+)
+def test_a_notebook_says_what_cannot_be_shown(photo, said):
+    page = Page(photo._repr_html_())
+    assert said in " ".join(page.words)
+    assert ("img" in page.tags) is (photo.status == "no_face")
+
+
+EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
+
+
+@pytest.mark.parametrize("status", ["ok", "no_face", "unreadable"])
+def test_names_and_classes_run_nothing_in_a_notebook(status):
+    faces = (FaceResult((1, 2, 30, 40), 0.9, EVIL, 0.8, {EVIL: 0.8, "b": 0.2}, reasons=(EVIL,)),)
+    photo = make_photo(faces if status == "ok" else (), name=EVIL, error=EVIL if status == "unreadable" else None)
+    for html in (photo._repr_html_(), faces[0]._repr_html_()):
+        page = Page(html)
+        assert "script" not in page.tags
+        assert "onerror" not in dict(page.attributes)
+        assert EVIL in "".join(page.words)
