@@ -42,7 +42,7 @@ def run(script, folder, *arguments):
     return subprocess.run([sys.executable, script, *arguments], cwd=folder, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("script", ["search_on_a_cluster.py", "origin/10_one_masked_one_bare.py"])
+@pytest.mark.parametrize("script", ["search_on_a_cluster.py", "origin/10_masked_and_unmasked.py"])
 def test_example_runs_by_itself(script, tmp_path):
     if "cluster" in script:
         pytest.importorskip("ray", reason="ray is not installed: pip install 'maskkit[ray]'")
