@@ -4,7 +4,7 @@ from pathlib import Path
 
 from maskkit.exceptions import ModelFileError
 
-_FOLDER = Path(__file__).parent / "pretrained"
+_FOLDER = Path(__file__).parents[1] / "pretrained"
 
 
 def list_pretrained() -> list[str]:
