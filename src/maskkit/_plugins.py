@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, TypeAlias
 
+from maskkit._optional import install_hint
 from maskkit.exceptions import MaskkitError, PluginError
 
 Group: TypeAlias = Literal["backbones", "detectors", "reporters"]
@@ -166,9 +167,7 @@ def _import(group: Group, entry: EntryPoint) -> Any:
         extra = _EXTRAS.get((exc.name or "").partition(".")[0])
         if extra is None:
             raise PluginError(f"{group[:-1]} {entry.name!r} of {_package(entry)} fails to load: {exc}.") from exc
-        raise PluginError(
-            f"{group[:-1]} {entry.name!r} needs {exc.name}; install it: pip install 'maskkit[{extra}]'"
-        ) from exc
+        raise PluginError(f"{group[:-1]} {entry.name!r} needs {exc.name}; {install_hint(extra)}") from exc
     except Exception as exc:  # somebody else's module may raise anything; it is named, not hidden
         raise PluginError(
             f"{group[:-1]} {entry.name!r} of {_package(entry)} fails to load: {type(exc).__name__}: {exc}."

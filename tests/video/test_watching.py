@@ -287,7 +287,7 @@ def test_mistakes_say_the_way_out(video, savable, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="every=2: is for files"):
         maskkit.watch(savable, video, every=2, realtime=True)
     monkeypatch.setitem(sys.modules, "trackers", None)
-    with pytest.raises(ImportError, match=r"watch needs trackers; install it: pip install 'maskkit\[watch\]'"):
+    with pytest.raises(ImportError, match=r"trackers is not installed; install it: pip install 'maskkit\[watch\]'"):
         maskkit.watch(savable, video)
 
 

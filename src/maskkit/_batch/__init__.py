@@ -5,8 +5,9 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
+
+from maskkit._optional import require
 
 if TYPE_CHECKING:
     from maskkit._model.classifier import MaskClassifier
@@ -100,7 +101,7 @@ def predict_batch(
 
     Raises
     ------
-    ImportError
+    MissingLibraryError
         If Ray is not installed.
     DataError
         If a source holds no image, or `out` holds the results of another model, other options or other
@@ -122,8 +123,7 @@ def predict_batch(
     >>> pandas.read_parquet("faces")  # doctest: +SKIP
     """
     for library in ("ray", "pyarrow", "fsspec"):
-        if find_spec(library) is None:
-            raise ImportError(f"predict_batch needs {library}; install it: pip install 'maskkit[ray]'")
+        require(library, "ray")
     from sklearn.utils.validation import check_is_fitted
 
     from maskkit._batch.cluster import cluster, run_workers

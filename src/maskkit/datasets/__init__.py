@@ -1,7 +1,6 @@
 """Folders of faces and of annotated photos: read them, describe them, look at them."""
 
 import os
-from importlib.util import find_spec
 from itertools import starmap
 from typing import Any, Literal, TypeAlias
 
@@ -14,6 +13,7 @@ from maskkit._display.collage import choose_evenly, compose_tiles
 from maskkit._display.drawing import blur_faces
 from maskkit._images.crop import crop_square
 from maskkit._images.load import load_image
+from maskkit._optional import require
 from maskkit.datasets._audit import Audit, audit_faces
 from maskkit.datasets._description import Description, describe_faces, describe_photos
 from maskkit.datasets._face_data import FaceBunch, FaceData, as_photos, as_splits
@@ -274,7 +274,7 @@ def audit(faces: FaceData, *, random_state: int = 0) -> Audit:
 
     Raises
     ------
-    ImportError
+    MissingLibraryError
         If the extra ``audit`` is not installed.
     TypeError, ValueError
         If `faces` is no such data set, or has fewer than two images that can be read.
@@ -290,8 +290,7 @@ def audit(faces: FaceData, *, random_state: int = 0) -> Audit:
     >>> cross_val_score(model, paths, labels, cv=GroupKFold(5), groups=found.groups)  # doctest: +SKIP
     """
     for library in ("imagehash", "cleanlab"):
-        if find_spec(library) is None:
-            raise ImportError(f"audit needs {library}; install it: pip install 'maskkit[audit]'")
+        require(library, "audit")
     if as_photos(faces) is not None:
         raise TypeError("faces holds annotated photos; audit wants images of one face each, as load_faces gives.")
     splits = as_splits(faces)

