@@ -16,7 +16,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from maskkit import MaskClassifier
 from maskkit._images.crop import crop_square
 from maskkit._images.load import RgbImage, load_image
-from maskkit._labels import BARE, MASKED, meaning_of
+from maskkit._labels import MASKED, UNMASKED, meaning_of
 from maskkit.augment._camera import augment_face
 from maskkit.datasets import AnnotatedPhoto, load_faces, load_photos
 
@@ -34,7 +34,7 @@ def cut_faces(photos: Sequence[AnnotatedPhoto]) -> tuple[list[RgbImage], NDArray
     for photo in photos:
         image = load_image(photo.path)
         for box, label in zip(photo.boxes_xyxy, photo.labels.tolist(), strict=True):
-            if meaning_of(label) in (BARE, MASKED):
+            if meaning_of(label) in (UNMASKED, MASKED):
                 crops.append(crop_square(image, box))
                 masked.append(meaning_of(label) == MASKED)
                 sides.append(max(box[2:] - box[:2]))

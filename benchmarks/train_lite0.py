@@ -12,7 +12,7 @@ import numpy as np
 
 from maskkit._images.crop import crop_square
 from maskkit._images.load import ImageSource, RgbImage, load_image
-from maskkit._labels import BARE, INCORRECT, match_labels, meaning_of
+from maskkit._labels import INCORRECT, UNMASKED, match_labels, meaning_of
 from maskkit._model.classifier import MaskClassifier
 from maskkit.datasets import AnnotatedPhoto, load_faces, load_photos
 
@@ -21,7 +21,7 @@ from maskkit.datasets import AnnotatedPhoto, load_faces, load_photos
 _REPORT, _CALIBRATE = (4, 9), (3,)
 
 # Rarer classes are shown more often, each time cut in another way.
-_REPEATS = {BARE: 3, INCORRECT: 8}
+_REPEATS = {UNMASKED: 3, INCORRECT: 8}
 # A detector's box is never quite the annotator's; and some pictures show more than a face.
 _MARGINS, _WIDE_MARGINS, _WIDE_SHARE = (1.0, 1.4), (1.4, 3.0), 0.25
 

@@ -10,37 +10,37 @@ from sklearn.utils import column_or_1d
 # Okabe and Ito's colour-blind safe palette (2008, "Color Universal Design"), darkened where white
 # letters would not be readable on it.
 BLUE, VERMILION, ORANGE = "#0072B2", "#C44E00", "#B37700"
-GREY = "#5F6368"
+GRAY = "#5F6368"
 _OTHERS = ("#007A5A", "#A34D7D", "#3A7CA5", "#6B6B00", "#000000")
 
-MASKED, BARE, INCORRECT = "masked", "bare", "worn incorrectly"
+MASKED, UNMASKED, INCORRECT = "masked", "unmasked", "worn incorrectly"
 
 _WORDS = {
     MASKED: {"withmask", "mask", "masked", "facemask", "wearingmask"},
-    BARE: {"withoutmask", "nomask", "unmasked", "bare", "withoutfacemask"},
+    UNMASKED: {"withoutmask", "nomask", "unmasked", "bare", "withoutfacemask"},
     INCORRECT: {"maskwearedincorrect", "incorrectmask", "maskwornincorrectly", "incorrect"},
 }
-_COLOURS = {MASKED: BLUE, BARE: VERMILION, INCORRECT: ORANGE}
+_COLORS = {MASKED: BLUE, UNMASKED: VERMILION, INCORRECT: ORANGE}
 
 
-def spelling(label: Any) -> str:
+def normalize_label(label: Any) -> str:
     """Give a label's letters and digits only, in lower case: ``WithMask`` and ``with_mask`` agree."""
     return "".join(letter for letter in str(label).casefold() if letter.isalnum())
 
 
-def colour_of(label: Any, classes: Sequence[Any]) -> str:
+def color_of(label: Any, classes: Sequence[Any]) -> str:
     """Give a class its colour: a known word its own, any other by its place among `classes`; grey for none."""
     meaning = meaning_of(label)
     if meaning is not None:
-        return _COLOURS[meaning]
+        return _COLORS[meaning]
     if label not in classes:
-        return GREY
+        return GRAY
     return _OTHERS[list(classes).index(label) % len(_OTHERS)]
 
 
 def meaning_of(label: Any) -> str | None:
-    """Tell what a label is a known word for: ``MASKED``, ``BARE``, ``INCORRECT`` or nothing."""
-    return next((meaning for meaning, words in _WORDS.items() if spelling(label) in words), None)
+    """Tell what a label is a known word for: ``MASKED``, ``UNMASKED``, ``INCORRECT`` or nothing."""
+    return next((meaning for meaning, words in _WORDS.items() if normalize_label(label) in words), None)
 
 
 def match_labels(labels: Iterable[Any], classes: Sequence[Any]) -> dict[Any, Any]:
@@ -68,7 +68,11 @@ def match_labels(labels: Iterable[Any], classes: Sequence[Any]) -> dict[Any, Any
     for label in set(labels):
         alike = (
             [known for known in classes if known == label]
-            or [known for known in classes if isinstance(label, str) and spelling(known) == spelling(label)]
+            or [
+                known
+                for known in classes
+                if isinstance(label, str) and normalize_label(known) == normalize_label(label)
+            ]
             or [known for known in classes if meaning_of(known) == meaning_of(label) is not None]
         )
         if len(alike) > 1:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from maskkit._display.collage import choose_evenly
-from maskkit._labels import colour_of
+from maskkit._labels import color_of
 from maskkit.datasets import AnnotatedPhoto, collage, describe, load_faces
 from maskkit.exceptions import ImageError
 
@@ -45,8 +45,8 @@ def test_sheet_is_tiles_of_every_class_with_names_in_their_colours(tmp_path):
     assert sheet.mode == "RGB"
     assert sheet.size == (GAP_PX + 6 * (112 + GAP_PX), GAP_PX + 4 * (112 + GAP_PX + TEXT_PX))
     assert count_tiles(sheet) == {"WithMask": 12, "WithoutMask": 12}
-    assert colour_of("WithMask", list(COLOURS)) in text_colours(sheet, 0, 0)
-    assert colour_of("WithoutMask", list(COLOURS)) in text_colours(sheet, 3, 5)
+    assert color_of("WithMask", list(COLOURS)) in text_colours(sheet, 0, 0)
+    assert color_of("WithoutMask", list(COLOURS)) in text_colours(sheet, 3, 5)
     assert sheet.getpixel((0, 0)) == (255, 255, 255)
 
 
@@ -175,7 +175,7 @@ def test_chart_has_class_colours_and_no_metadata(tmp_path):
         assert chart.size == (1080, 504)
         assert not {"Software", "Author", "Creation Time"} & chart.info.keys()
         colours = {f"#{pixel[0]:02X}{pixel[1]:02X}{pixel[2]:02X}" for _, pixel in chart.getcolors(100_000)}
-    assert {colour_of(label, list(COLOURS)) for label in COLOURS} <= colours
+    assert {color_of(label, list(COLOURS)) for label in COLOURS} <= colours
 
 
 def test_chart_grows_with_the_number_of_bars(tmp_path):

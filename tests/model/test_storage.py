@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 from maskkit import MaskClassifier, TransferHead
-from maskkit._labels import BARE, MASKED, meaning_of
+from maskkit._labels import MASKED, UNMASKED, meaning_of
 from maskkit.augment import paint_mask
 from maskkit.exceptions import ModelFileError, PluginError
 from maskkit.testing import FixedDetector
@@ -183,7 +183,7 @@ def test_shipped_model_is_small_and_tells_a_portrait_from_a_masked_one():
     portrait = pytest.importorskip("skimage.data").astronaut()
     (face,) = model.predict_faces(portrait)
     (masked,) = model.predict_faces(paint_mask(portrait, face.landmarks, kind="surgical", random_state=5))
-    assert [meaning_of(face.label), meaning_of(masked.label)] == [BARE, MASKED]
+    assert [meaning_of(face.label), meaning_of(masked.label)] == [UNMASKED, MASKED]
     assert "12k" in (folder / "README.md").read_text()
 
 

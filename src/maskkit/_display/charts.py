@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskkit._labels import colour_of
+from maskkit._labels import color_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +84,7 @@ def _draw_counts(axes: "Axes", counts: Mapping[str, Mapping[str, int]], classes:
     for place, label in enumerate(classes):
         heights = [of_split.get(label, 0) for of_split in counts.values()]
         lefts = np.arange(len(counts)) - 0.4 + width * (place + 0.5)
-        bars = axes.bar(lefts, heights, 0.92 * width, color=colour_of(label, classes))
+        bars = axes.bar(lefts, heights, 0.92 * width, color=color_of(label, classes))
         axes.bar_label(bars, [f"{height:,}" for height in heights], padding=2, fontsize=8)
     axes.set_xticks(range(len(counts)), list(counts), parse_math=False)
     axes.tick_params(axis="x", length=0)
@@ -100,7 +100,7 @@ def _draw_sizes(axes: "Axes", sizes_px: Mapping[str, NDArray[Any]], what: str) -
     first = np.floor(np.log2(max(1, smallest)))
     edges = (2 ** np.arange(first, max(np.log2(largest), first) + 0.5, 0.25)).tolist()
     for label, sizes in sizes_px.items():
-        colour = colour_of(label, classes)
+        colour = color_of(label, classes)
         axes.hist(sizes, edges, histtype="stepfilled", color=colour, alpha=0.25)
         axes.hist(sizes, edges, histtype="step", color=colour, linewidth=1.5)
     axes.set_xscale("log", base=2)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from maskkit._labels import colour_of
+from maskkit._labels import color_of
 
 # Pictures up to this many times longer than wide fill their tile; others keep their ends.
 _CROPPED_RATIO = 4 / 3
@@ -77,7 +77,7 @@ def compose_tiles(
         for number, text in enumerate(lines[place], start=1):
             # Anchored at the base line, so that names with and without tails stand level.
             place_xy = (x + width / 2, y + height + number * line_px)
-            draw.text(place_xy, text, fill=colour_of(label, classes), font=font, anchor="ms")
+            draw.text(place_xy, text, fill=color_of(label, classes), font=font, anchor="ms")
     return sheet
 
 

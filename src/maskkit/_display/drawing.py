@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from maskkit._display.tables import format_percent
-from maskkit._labels import colour_of
+from maskkit._labels import color_of
 
 Box: TypeAlias = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels of the upright photo; right and bottom exclusive."""
@@ -31,7 +31,7 @@ def draw_faces(
     line_px = max(1, round(longer_px / 350))
     font = ImageFont.load_default(max(10, longer_px / 50))
     for box, (label, _) in zip(boxes, labels, strict=True):
-        draw.rectangle((box[0], box[1], box[2] - 1, box[3] - 1), outline=colour_of(label, classes), width=line_px)
+        draw.rectangle((box[0], box[1], box[2] - 1, box[3] - 1), outline=color_of(label, classes), width=line_px)
     taken: list[Box] = []
     n_shortened = 0
     # The largest faces come first and choose first.
@@ -41,14 +41,14 @@ def draw_faces(
         for text in (f"{label} {number}", number):
             tag = _place_tag(draw, boxes[index], text, font, picture.size)
             if not any(_overlap(tag, other) for other in others):
-                _draw_tag(draw, tag, text, colour_of(label, classes), font)
+                _draw_tag(draw, tag, text, color_of(label, classes), font)
                 taken.append(tag)
                 break
         n_shortened += text == number or tag not in taken
     if n_shortened:
         counts = Counter(label for label, _ in labels)
         _add_legend(
-            draw, [(f"{counts[label]} {label}", colour_of(label, classes)) for label in counts], font, picture.size
+            draw, [(f"{counts[label]} {label}", color_of(label, classes)) for label in counts], font, picture.size
         )
     return picture
 

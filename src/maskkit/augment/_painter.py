@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskkit._images.load import RgbImage
-from maskkit._labels import BARE, INCORRECT, MASKED, meaning_of
+from maskkit._labels import INCORRECT, MASKED, UNMASKED, meaning_of
 from maskkit.augment import paint_mask, paint_occluder
 from maskkit.augment._occluders import OVER_MASKS
 
@@ -39,10 +39,10 @@ class Painter:
     def of(cls, classes: Sequence[Any]) -> Self | None:
         """Make the painter of a model's classes; None unless they mean bare, masked and at most worn incorrectly."""
         meanings = [meaning_of(label) for label in classes]
-        if None in meanings or len(set(meanings)) < len(meanings) or not {BARE, MASKED} <= set(meanings):
+        if None in meanings or len(set(meanings)) < len(meanings) or not {UNMASKED, MASKED} <= set(meanings):
             return None
         incorrect = meanings.index(INCORRECT) if INCORRECT in meanings else None
-        return cls(meanings.index(BARE), meanings.index(MASKED), incorrect)
+        return cls(meanings.index(UNMASKED), meanings.index(MASKED), incorrect)
 
     def paint(
         self, image: RgbImage, landmarks: NDArray[np.float32], target: int, rng: np.random.Generator

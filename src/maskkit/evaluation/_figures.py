@@ -11,7 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from maskkit._display.tables import Estimate, format_cell
-from maskkit._labels import BLUE, VERMILION, colour_of
+from maskkit._labels import BLUE, VERMILION, color_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +49,7 @@ def draw_roc(roc: Mapping[Any, Curve], auc: Estimate) -> Figure:
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
     classes = list(roc)
     for label in classes[-1:] if len(classes) == 2 else classes:
-        axes.step(*roc[label], where="post", color=colour_of(label, classes), linewidth=2, label=f" {label}")
+        axes.step(*roc[label], where="post", color=color_of(label, classes), linewidth=2, label=f" {label}")
     axes.set_xlim(-0.01, 1.01)
     axes.set_ylim(-0.01, 1.01)
     axes.set_xlabel("false positive rate")
@@ -110,7 +110,7 @@ def draw_precision(curves: Mapping[Any, Curve], average: Mapping[Any, Estimate])
             np.concatenate([[0], recall]),
             np.concatenate([precision[:1], precision]),
             where="pre",
-            color=colour_of(label, classes) if len(classes) > 1 else VERMILION,
+            color=color_of(label, classes) if len(classes) > 1 else VERMILION,
             linewidth=2,
             label=text,
         )

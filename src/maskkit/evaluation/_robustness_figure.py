@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from maskkit._display.tables import Estimate
-from maskkit._labels import colour_of
+from maskkit._labels import color_of
 from maskkit.evaluation._figures import layout
 from maskkit.evaluation._worsen import CONDITIONS
 
@@ -28,7 +28,7 @@ def draw(robustness: "Robustness") -> Figure:
         places = np.arange(len(steps))
         for label in robustness.classes:
             recall = [figures[f"recall/{label}"].value for figures in steps]
-            colour = colour_of(label, robustness.classes)
+            colour = color_of(label, robustness.classes)
             axes.plot(
                 places, recall, color=colour, linewidth=1.3, marker="o", markersize=3, label=f" recall of {label}"
             )

@@ -14,7 +14,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from maskkit._labels import GREY, colour_of
+from maskkit._labels import GRAY, color_of
 from maskkit._model.decision import UNCERTAIN, DecisionRule
 from maskkit._model.photos import PhotoReader
 from maskkit._model.results import PhotoResult
@@ -173,8 +173,8 @@ class _Service:
         return {
             "model": self.reader.model,
             "detector": self.reader.detector_name,
-            "classes": [{"label": label, "colour": colour_of(label, classes)} for label in classes],
-            "uncertain": {"label": UNCERTAIN, "colour": GREY},
+            "classes": [{"label": label, "colour": color_of(label, classes)} for label in classes],
+            "uncertain": {"label": UNCERTAIN, "colour": GRAY},
             "threshold": self.reader.rule.threshold,
             "min_size_px": self.reader.rule.min_size_px,
             "limits": asdict(self.limits),
