@@ -36,7 +36,7 @@ _PEERS: dict[str, tuple[str, ...]] = {
 }
 ROWS = tuple(_PEERS)
 PHOTO_ROWS = ("accuracy", "photos")
-_MOST_LOAD = 1.0
+_MAX_LOAD = 1.0
 _TRAINING = ("fit", "finetune", "accuracy")
 _OTHERS: dict[str, Callable[[Subjects], list[Row]]] = {
     "crossval": measure_cross_validation,
@@ -93,7 +93,7 @@ def measure(
     chosen = _choose(rows, has_photos=bool(photos))
     networks, notes = find_networks(backbones, weights)
     machine = describe_machine()
-    if (machine["load_average"] or 0) > _MOST_LOAD:
+    if (machine["load_average"] or 0) > _MAX_LOAD:
         # Threads that wait for each other are slowed most, and not every side has as many.
         notes.append("The machine was busy when this began: do not trust the ratios.")
     result = Benchmark(machine, asdict(sizes), notes=tuple(notes))

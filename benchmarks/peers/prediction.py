@@ -11,7 +11,7 @@ from benchmarks.peers.results import Goal, Row
 from benchmarks.peers.subjects import Network, Subjects, new_classifier
 from benchmarks.peers.timing import deal, divide, seconds_of, take_turns
 from benchmarks.peers.torch_peer import compute_in_torch, plain_copy
-from maskkit._images.prefetch import in_batches, map_ahead
+from maskkit._images.prefetch import in_batches, prefetch_map
 from maskkit._model.embedder import FaceEmbedder
 
 PEER, BARE = "torch loop, float32", "bare runtime, arrays"
@@ -83,7 +83,9 @@ def _measure_network(subjects: Subjects, network: Network) -> list[Row]:
 
 def _preload(embedder: FaceEmbedder, paths: Sequence[Any]) -> list[NDArray[np.uint8]]:
     """Decode and resize files to batches of uint8 (n, S, S, 3)."""
-    return [np.stack(batch) for batch in in_batches(map_ahead(embedder.preprocess_.load, paths), embedder.batch_size)]
+    return [
+        np.stack(batch) for batch in in_batches(prefetch_map(embedder.preprocess_.load, paths), embedder.batch_size)
+    ]
 
 
 def compute_bare(embedder: FaceEmbedder, batches: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:

@@ -66,13 +66,10 @@ def match_labels(labels: Iterable[Any], classes: Sequence[Any]) -> dict[Any, Any
     """
     meant: dict[Any, Any] = {}
     for label in set(labels):
+        normalized = normalize_label(label) if isinstance(label, str) else None
         alike = (
             [known for known in classes if known == label]
-            or [
-                known
-                for known in classes
-                if isinstance(label, str) and normalize_label(known) == normalize_label(label)
-            ]
+            or [known for known in classes if normalize_label(known) == normalized]
             or [known for known in classes if meaning_of(known) == meaning_of(label) is not None]
         )
         if len(alike) > 1:

@@ -120,7 +120,7 @@ def test_resnet50s_weights_are_torchvisions_file(monkeypatch, tmp_path):
     torch.save(network.state_dict(), file)
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     assert torchvision.models.ResNet50_Weights.IMAGENET1K_V1.url.endswith(f"-{resnet50._IMAGENET.sha256[:8]}.pth")
-    monkeypatch.setattr(resnet50, "_IMAGENET", RemoteFile(file.as_uri(), sha256, most_bytes=110_000_000))
+    monkeypatch.setattr(resnet50, "_IMAGENET", RemoteFile(file.as_uri(), sha256, max_bytes=110_000_000))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     built = ResNet50Backbone().build("imagenet")
     assert torch.equal(built.state_dict()["conv1.weight"], network.state_dict()["conv1.weight"])

@@ -58,14 +58,14 @@ def test_overlapping_boxes_are_dropped_as_asked(yunet_weights):
 def test_published_weights_are_downloaded_once(yunet_weights, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     sha256 = hashlib.sha256(yunet_weights.read_bytes()).hexdigest()
-    monkeypatch.setattr(yunet, "WEIGHTS", RemoteFile(yunet_weights.as_uri(), sha256, most_bytes=1_000_000))
+    monkeypatch.setattr(yunet, "WEIGHTS", RemoteFile(yunet_weights.as_uri(), sha256, max_bytes=1_000_000))
     image = draw(800, 608, 32, {(5, 5): (255, 0, 0)})
     assert len(YuNetDetector().detect(image)) == 1
     monkeypatch.setenv("MASKKIT_OFFLINE", "1")
     assert len(YuNetDetector().detect(image)) == 1
 
 
-def test_without_network_the_error_names_address_and_way_out(portrait, monkeypatch, tmp_path):
+def test_without_network_the_error_names_address_and_hint(portrait, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("MASKKIT_OFFLINE", "1")
     with pytest.raises(WeightsError, match=r"yunet_2023mar\.onnx .* from https://.* to .*checkpoints.*weights=PATH"):

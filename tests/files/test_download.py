@@ -126,7 +126,7 @@ def server(monkeypatch):
 
 
 def remote(server, behaviour):
-    return RemoteFile(f"{server.url}/{behaviour}/file.bin", SHA256, most_bytes=400_000)
+    return RemoteFile(f"{server.url}/{behaviour}/file.bin", SHA256, max_bytes=400_000)
 
 
 def files(folder):
@@ -135,11 +135,11 @@ def files(folder):
 
 @pytest.mark.parametrize("behaviour", ["well", "breaks_off_twice", "busy_once", "redirects"])
 def test_the_file_is_had_whole_and_once(server, tmp_path, behaviour):
-    path = fetch(remote(server, behaviour), tmp_path, way_out="give up")
+    path = fetch(remote(server, behaviour), tmp_path, hint="give up")
     assert path.read_bytes() == CONTENT
     assert files(tmp_path) == ["file.bin"]
     n_requests = len(server.requests)
-    assert fetch(remote(server, behaviour), tmp_path, way_out="give up") == path
+    assert fetch(remote(server, behaviour), tmp_path, hint="give up") == path
     assert len(server.requests) == n_requests
 
 
@@ -161,16 +161,16 @@ def test_a_server_that_does_wrong_gives_one_error_and_no_file(server, tmp_path, 
     with pytest.raises(
         WeightsError, match=rf"file\.bin cannot be downloaded from {server.url}.*({reason}).*; give up\."
     ):
-        fetch(remote(server, behaviour), tmp_path, way_out="give up")
+        fetch(remote(server, behaviour), tmp_path, hint="give up")
     assert "file.bin" not in files(tmp_path)
 
 
 @pytest.mark.parametrize(("behaviour", "reason"), [("stalls", "timed out|ended after"), ("drips", "slower than")])
 def test_nobody_is_waited_for_without_end(server, tmp_path, behaviour, reason, monkeypatch):
     monkeypatch.setattr(_download, "STALL_S", 0.2)
-    monkeypatch.setattr(_download, "_LEAST_BYTES_PER_S", 10**6)
+    monkeypatch.setattr(_download, "_MIN_BYTES_PER_S", 10**6)
     with pytest.raises(WeightsError, match=reason):
-        fetch(remote(server, behaviour), tmp_path, way_out="give up")
+        fetch(remote(server, behaviour), tmp_path, hint="give up")
 
 
 @pytest.mark.parametrize("behaviour", ["well", "ignores_ranges", "another_range"])
@@ -178,21 +178,21 @@ def test_half_of_a_file_is_gone_on_with(server, tmp_path, behaviour):
     (tmp_path / f"file.bin.{SHA256[:8]}.part").write_bytes(CONTENT[:200_000])
     if behaviour == "another_range":
         with pytest.raises(WeightsError, match="another checksum"):
-            fetch(remote(server, behaviour), tmp_path, way_out="give up")
+            fetch(remote(server, behaviour), tmp_path, hint="give up")
     else:
-        assert fetch(remote(server, behaviour), tmp_path, way_out="give up").read_bytes() == CONTENT
+        assert fetch(remote(server, behaviour), tmp_path, hint="give up").read_bytes() == CONTENT
     assert server.requests[0][1] == "bytes=200000-"
 
 
 @pytest.mark.parametrize("half", [CONTENT + b"more", b"wrong" * 1000])
 def test_a_wrong_half_is_thrown_away(server, tmp_path, half):
     (tmp_path / f"file.bin.{SHA256[:8]}.part").write_bytes(half)
-    assert fetch(remote(server, "well"), tmp_path, way_out="give up").read_bytes() == CONTENT
+    assert fetch(remote(server, "well"), tmp_path, hint="give up").read_bytes() == CONTENT
 
 
 def test_a_damaged_copy_is_never_trusted(server, tmp_path):
     (tmp_path / "file.bin").write_bytes(CONTENT[:-1] + b"!")
-    assert fetch(remote(server, "well"), tmp_path, way_out="give up").read_bytes() == CONTENT
+    assert fetch(remote(server, "well"), tmp_path, hint="give up").read_bytes() == CONTENT
 
 
 def test_https_is_not_left(tmp_path):
@@ -202,25 +202,25 @@ def test_https_is_not_left(tmp_path):
 
 
 def test_a_mirror_serves_the_same_names(server, tmp_path, monkeypatch):
-    away = RemoteFile("https://example.invalid/deep/file.bin", SHA256, most_bytes=400_000)
+    away = RemoteFile("https://example.invalid/deep/file.bin", SHA256, max_bytes=400_000)
     monkeypatch.setenv("MASKKIT_MIRROR", f"{server.url}/well")
-    assert fetch(away, tmp_path / "one", way_out="give up").read_bytes() == CONTENT
+    assert fetch(away, tmp_path / "one", hint="give up").read_bytes() == CONTENT
     (tmp_path / "mirror").mkdir()
     (tmp_path / "mirror" / "file.bin").write_bytes(CONTENT)
     monkeypatch.setenv("MASKKIT_MIRROR", (tmp_path / "mirror").as_uri())
-    assert fetch(away, tmp_path / "two", way_out="give up").read_bytes() == CONTENT
+    assert fetch(away, tmp_path / "two", hint="give up").read_bytes() == CONTENT
 
 
 def test_offline_asks_nobody(server, tmp_path, monkeypatch):
     monkeypatch.setenv("MASKKIT_OFFLINE", "1")
     with pytest.raises(WeightsError, match="MASKKIT_OFFLINE is set"):
-        fetch(remote(server, "well"), tmp_path, way_out="give up")
+        fetch(remote(server, "well"), tmp_path, hint="give up")
     assert server.requests == []
 
 
 def test_threads_that_start_together_share_one_download(server, tmp_path):
     with ThreadPoolExecutor(4) as pool:
-        paths = list(pool.map(lambda _: fetch(remote(server, "well"), tmp_path, way_out="give up"), range(4)))
+        paths = list(pool.map(lambda _: fetch(remote(server, "well"), tmp_path, hint="give up"), range(4)))
     assert {path.read_bytes() for path in paths} == {CONTENT}
     assert len(server.requests) == 1
 
@@ -228,4 +228,4 @@ def test_threads_that_start_together_share_one_download(server, tmp_path):
 def test_a_folder_that_cannot_be_written_is_told(server, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(WeightsError, match="give up"):
-        fetch(remote(server, "well"), tmp_path / "file", way_out="give up")
+        fetch(remote(server, "well"), tmp_path / "file", hint="give up")

@@ -73,10 +73,10 @@ def test_a_save_killed_at_any_moment_leaves_a_whole_model(tmp_path):
     assert min(tally["first"], tally["second"]) > 20
 
 
-def limit_files(most_bytes):
+def limit_files(max_bytes):
     """A disk that is full: longer files end with an error of the system."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, resource.RLIM_INFINITY))
 
 
 @pytest.mark.parametrize(

@@ -171,8 +171,8 @@ def test_names_say_where_an_image_came_from():
 def test_a_far_larger_jpeg_is_decoded_smaller_and_looks_the_same():
     picture = Image.fromarray(skimage.data.astronaut()).resize((2048, 2048))
     data = encode(picture, "JPEG", quality=95)
-    assert load_image(data, least_px=300).shape == (512, 512, 3)
-    assert load_image(data, least_px=1025).shape == (2048, 2048, 3)
+    assert load_image(data, min_px=300).shape == (512, 512, 3)
+    assert load_image(data, min_px=1025).shape == (2048, 2048, 3)
     preprocess = Preprocess(64, mean=(0.5,) * 3, std=(0.5,) * 3)
     off = preprocess.load(data).astype(int) - preprocess.load(load_image(data))
     assert np.abs(off).mean() < 1
@@ -182,6 +182,6 @@ def test_a_far_larger_jpeg_is_decoded_smaller_and_looks_the_same():
 def test_most_px_is_told_from_the_header(tmp_path):
     path = tmp_path / "wide.png"
     Image.new("RGB", (50, 20)).save(path)
-    assert load_image(path, most_px=1_000).shape == (20, 50, 3)
+    assert load_image(path, max_px=1_000).shape == (20, 50, 3)
     with pytest.raises(ImageError, match=r"wide\.png: has 50 x 20 pixels; want 999 at most\."):
-        load_image(path, most_px=999)
+        load_image(path, max_px=999)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from maskkit._images import prefetch as _parallel
-from maskkit._images.prefetch import in_batches, limit_threads, map_ahead, thread_limit
+from maskkit._images.prefetch import in_batches, limit_threads, prefetch_map, thread_limit
 
 
 def test_results_come_in_order_whatever_finishes_first():
@@ -20,20 +20,20 @@ def test_results_come_in_order_whatever_finishes_first():
             gate.set()
         return item * 2
 
-    assert list(map_ahead(slow_first, range(20))) == [item * 2 for item in range(20)]
+    assert list(prefetch_map(slow_first, range(20))) == [item * 2 for item in range(20)]
 
 
 def test_endless_input_is_taken_only_as_far_as_asked():
     taken = []
     numbers = (taken.append(number) or number for number in itertools.count())
-    results = map_ahead(str, numbers, n_ahead=5)
+    results = prefetch_map(str, numbers, n_ahead=5)
     assert [next(results) for _ in range(3)] == ["0", "1", "2"]
     assert len(taken) <= 3 + 5
     results.close()
 
 
 def test_error_is_raised_at_its_turn():
-    results = map_ahead(lambda item: 1 // item, [1, 0, 1])
+    results = prefetch_map(lambda item: 1 // item, [1, 0, 1])
     assert next(results) == 1
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -52,8 +52,8 @@ def test_threads_are_limited(monkeypatch):
         limit_threads(1)
         assert (thread_limit(), torch.get_num_threads()) == (1, 1)
         with pytest.raises(threading.BrokenBarrierError):
-            list(map_ahead(lambda _: together.wait(0.2), range(2)))
+            list(prefetch_map(lambda _: together.wait(0.2), range(2)))
         together.reset()
-        assert sorted(map_ahead(lambda _: together.wait(10), range(2), n_workers=2)) == [0, 1]
+        assert sorted(prefetch_map(lambda _: together.wait(10), range(2), n_workers=2)) == [0, 1]
     finally:
         torch.set_num_threads(n_threads)

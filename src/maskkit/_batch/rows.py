@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from maskkit._batch.inputs import Place
 from maskkit._batch.storage import is_url, open_storage
 from maskkit._images.load import ImageSource, RgbImage, load_image
-from maskkit._images.prefetch import in_batches, map_ahead
+from maskkit._images.prefetch import in_batches, prefetch_map
 from maskkit._model.decision import DecisionRule
 from maskkit._model.results import ROW_FIELDS, rows_of
 from maskkit.exceptions import ImageError
@@ -70,7 +70,7 @@ def predict_rows(classifier: "MaskClassifier", cells: Iterable[tuple[Place, byte
 def predict_crop_rows(classifier: "MaskClassifier", cells: Iterable[tuple[Place, bytes | None]]) -> Iterator[list[Row]]:
     """Classify images of one face each; see `predict_rows`."""
     rule = DecisionRule(classifier.threshold, classifier.min_size_px)
-    loaded = map_ahead(_load, _fetch_ahead(cells), n_ahead=2 * _CROPS_AT_ONCE)
+    loaded = prefetch_map(_load, _fetch_ahead(cells), n_ahead=2 * _CROPS_AT_ONCE)
     for batch in in_batches(loaded, _CROPS_AT_ONCE):
         crops = [image for _, image, _ in batch if image is not None]
         proba: Iterator[Any] = iter(classifier.predict_proba(crops) if crops else ())
@@ -108,7 +108,7 @@ def _load(fetched: _Fetched) -> tuple[str, RgbImage | None, str | None]:
 
 def _fetch_ahead(cells: Iterable[tuple[Place, bytes | None]]) -> Iterator[_Fetched]:
     # Two whole rounds: what one photo waits for, the others have.
-    return map_ahead(_fetch, cells, n_ahead=2 * _N_FETCHERS, n_workers=_N_FETCHERS)
+    return prefetch_map(_fetch, cells, n_ahead=2 * _N_FETCHERS, n_workers=_N_FETCHERS)
 
 
 def _fetch(cell: tuple[Place, bytes | None]) -> _Fetched:

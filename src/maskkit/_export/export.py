@@ -17,7 +17,7 @@ from torch import nn
 from maskkit._files.atomic import check_place, write_whole
 from maskkit._images.crop import MARGIN
 from maskkit._images.load import check_images
-from maskkit._images.prefetch import map_ahead
+from maskkit._images.prefetch import prefetch_map
 from maskkit._images.preprocess import Preprocess
 from maskkit._model.classifier import MaskClassifier
 from maskkit._model.head import TransferHead
@@ -90,7 +90,7 @@ def export(
     _refuse(classifier, folder, output_format, int8=int8, images=images)
     preprocess: Preprocess = classifier.embedder_.preprocess_
     sources = check_images(images) if images is not None else make_faces(_N_DRAWN, random_state=0)[0]
-    pixels = np.stack(list(map_ahead(preprocess.load, sources)))
+    pixels = np.stack(list(prefetch_map(preprocess.load, sources)))
     network = nn.Sequential(classifier.embedder_.network_, classifier.head_.network_, nn.Softmax(dim=1)).cpu().eval()
     write = _write_onnx if output_format == "onnx" else _write_openvino
     with write_whole(folder) as new:

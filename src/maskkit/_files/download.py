@@ -25,7 +25,7 @@ _CHUNK_BYTES = 2**18
 # A server that says nothing for so long is not waited for.
 STALL_S = 30.0
 # ... nor one that drips: 10 kB/s is a tenth of a bad mobile network.
-_LEAST_BYTES_PER_S = 10_000
+_MIN_BYTES_PER_S = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +37,20 @@ class RemoteFile:
     url : str
     sha256 : str
         Of the content, 64 hexadecimal digits: whoever serves it, it is this file or none.
-    most_bytes : int
+    max_bytes : int
         More than that is not even kept for the checksum.
     """
 
     url: str
     sha256: str
-    most_bytes: int
+    max_bytes: int
 
     @property
     def name(self) -> str:
         return Path(urlsplit(self.url).path).name
 
 
-def fetch(remote: RemoteFile, folder: Path, *, way_out: str) -> Path:
+def fetch(remote: RemoteFile, folder: Path, *, hint: str) -> Path:
     """Give the local copy of a file; download it unless it is there with the right checksum.
 
     Half of a file is kept and gone on with, by this call or a later one. ``MASKKIT_MIRROR`` is a URL, or a
@@ -61,7 +61,7 @@ def fetch(remote: RemoteFile, folder: Path, *, way_out: str) -> Path:
     remote : RemoteFile
     folder : Path
         Where copies are kept.
-    way_out : str
+    hint : str
         What to do without a network; ends the error's message.
 
     Returns
@@ -71,7 +71,7 @@ def fetch(remote: RemoteFile, folder: Path, *, way_out: str) -> Path:
     Raises
     ------
     WeightsError
-        If it cannot be had; the message says from where, why, and `way_out`.
+        If it cannot be had; the message says from where, why, and `hint`.
     """
     path = folder / remote.name
     if _is_whole(path, remote):
@@ -87,7 +87,7 @@ def fetch(remote: RemoteFile, folder: Path, *, way_out: str) -> Path:
                 _download(url, path, remote)
     except (OSError, HTTPException, ValueError, LockTimeout) as exc:
         reason = " ".join(str(exc).split())
-        raise WeightsError(f"{remote.name} cannot be downloaded from {url} to {folder} ({reason}); {way_out}.") from exc
+        raise WeightsError(f"{remote.name} cannot be downloaded from {url} to {folder} ({reason}); {hint}.") from exc
     return path
 
 
@@ -107,11 +107,11 @@ def _choose_url(remote: RemoteFile) -> str:
 
 
 def _longest_s(remote: RemoteFile) -> float:
-    return STALL_S + remote.most_bytes / _LEAST_BYTES_PER_S
+    return STALL_S + remote.max_bytes / _MIN_BYTES_PER_S
 
 
 def _is_whole(path: Path, remote: RemoteFile) -> bool:
-    if not path.is_file() or path.stat().st_size > remote.most_bytes:
+    if not path.is_file() or path.stat().st_size > remote.max_bytes:
         return False
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest() == remote.sha256
@@ -153,16 +153,16 @@ def _go_on(url: str, part: Path, remote: RemoteFile, deadline: float) -> None:
         )
         start = start if is_rest else 0
         promised = answer.headers["Content-Length"]
-        if promised is not None and start + int(promised) > remote.most_bytes:
-            raise ValueError(f"it has {start + int(promised):,} bytes, want {remote.most_bytes:,} at most")
+        if promised is not None and start + int(promised) > remote.max_bytes:
+            raise ValueError(f"it has {start + int(promised):,} bytes, want {remote.max_bytes:,} at most")
         with part.open("ab" if is_rest else "wb") as stream:
             n_bytes = start
             while chunk := answer.read1(_CHUNK_BYTES) if hasattr(answer, "read1") else answer.read(_CHUNK_BYTES):
                 n_bytes += len(chunk)
-                if n_bytes > remote.most_bytes:
-                    raise ValueError(f"it has more than {remote.most_bytes:,} bytes")
+                if n_bytes > remote.max_bytes:
+                    raise ValueError(f"it has more than {remote.max_bytes:,} bytes")
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"slower than {_LEAST_BYTES_PER_S:,} bytes a second")
+                    raise TimeoutError(f"slower than {_MIN_BYTES_PER_S:,} bytes a second")
                 stream.write(chunk)
             stream.flush()
             os.fsync(stream.fileno())

@@ -21,7 +21,7 @@ CARD_FILE = "README.md"
 INT8_FILES = ("int8.xml", "int8.bin")
 
 # A history of ten thousand epochs fits in three.
-_MOST_CONFIG_BYTES = 50_000_000
+_MAX_CONFIG_BYTES = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ def read_model(
 
 def _read_document(file: Path) -> dict[str, Any]:
     """Read the JSON of a model and check that it has each field, of its type."""
-    text = _read_file(file, most_bytes=_MOST_CONFIG_BYTES)
+    text = _read_file(file, max_bytes=_MAX_CONFIG_BYTES)
     try:
         document = json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as exc:
@@ -203,14 +203,14 @@ def _read_document(file: Path) -> dict[str, Any]:
     return document
 
 
-def _read_file(file: Path, *, most_bytes: int | None = None) -> bytes:
+def _read_file(file: Path, *, max_bytes: int | None = None) -> bytes:
     """Read a regular file; a pipe, which might never end, is none."""
     try:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode):
             raise ModelFileError(f"{file}: is no regular file; pass a folder that save() wrote.")
-        if most_bytes is not None and status.st_size > most_bytes:
-            raise ModelFileError(f"{file}: has {status.st_size:,} bytes, more than any model's ({most_bytes:,}).")
+        if max_bytes is not None and status.st_size > max_bytes:
+            raise ModelFileError(f"{file}: has {status.st_size:,} bytes, more than any model's ({max_bytes:,}).")
         return file.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as exc:
         raise ModelFileError(

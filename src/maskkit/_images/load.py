@@ -35,7 +35,7 @@ WANTED = "want a path, bytes, a binary file, a PIL image or a uint8 array of sha
 
 
 def load_image(
-    source: ImageSource, *, name: str | None = None, least_px: int | None = None, most_px: int | None = None
+    source: ImageSource, *, name: str | None = None, min_px: int | None = None, max_px: int | None = None
 ) -> RgbImage:
     """Read one image in any form.
 
@@ -48,10 +48,10 @@ def load_image(
         its current position and put back there.
     name : str, optional
         What an error calls the image; by default its path or form.
-    least_px : int, optional
+    min_px : int, optional
         A JPEG of twice that many pixels on each side, or more, may come smaller, yet not smaller than
         that: decoding at half the size, a quarter or an eighth takes a fraction of the time.
-    most_px : int, optional
+    max_px : int, optional
         A file of more pixels than that, all counted, is refused before it is decoded.
 
     Returns
@@ -69,10 +69,10 @@ def load_image(
         return _check_array(source, name)
     try:
         with _open(source, name) as picture:
-            if most_px is not None and picture.width * picture.height > most_px:
-                raise ImageError(f"{name}: has {picture.width} x {picture.height} pixels; want {most_px:,} at most.")
-            if least_px is not None and not isinstance(source, Image.Image):
-                picture.draft(None, (least_px, least_px))
+            if max_px is not None and picture.width * picture.height > max_px:
+                raise ImageError(f"{name}: has {picture.width} x {picture.height} pixels; want {max_px:,} at most.")
+            if min_px is not None and not isinstance(source, Image.Image):
+                picture.draft(None, (min_px, min_px))
             return _to_rgb(picture)
     except ImageError:
         raise

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -16,7 +16,7 @@ _n_threads: int | None = None
 def limit_threads(n_threads: int) -> None:
     """Let this process compute in so many threads, for where several share a machine.
 
-    Holds for what torch computes, for `map_ahead` and for networks that OpenVINO loads from now on.
+    Holds for what torch computes, for `prefetch_map` and for networks that OpenVINO loads from now on.
 
     Parameters
     ----------
@@ -34,51 +34,51 @@ def thread_limit() -> int | None:
     return _n_threads
 
 
-def in_forked_child(action: Callable[[], None]) -> None:
+def call_in_forked_child(action: Callable[[], None]) -> None:
     """Do something first in every process that is forked from this one; nothing where there is no fork."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=action)
 
 
 @cache
-def compute_alone_after_fork() -> None:
+def use_one_thread_after_fork() -> None:
     """From now on, let processes that are forked from this one compute in one thread.
 
     To be called before anything is computed: threads do not survive a fork, and what OpenMP, under torch, and
     OpenVINO remember of theirs they would wait for, for ever.
     """
-    in_forked_child(lambda: limit_threads(1))
+    call_in_forked_child(lambda: limit_threads(1))
 
 
-def map_ahead(
-    function: Callable[[Item], Result], items: Iterable[Item], *, n_ahead: int = 64, n_workers: int | None = None
+def prefetch_map(
+    function: Callable[..., Result], *iterables: Iterable[Any], n_ahead: int = 64, n_workers: int | None = None
 ) -> Iterator[Result]:
-    """Yield ``function(item)`` for each item, in order, computed ahead in threads.
+    """Iterate over ``map(function, *iterables)``, computed ahead in threads.
 
-    Pillow and NumPy let go of the interpreter lock while they decode and resize, so threads keep
+    Pillow and NumPy release the interpreter lock while they decode and resize, so threads keep
     every core busy without copying images between processes.
 
     Parameters
     ----------
     function : callable
-        Called with one item; must be safe to call from several threads.
-    items : iterable
+        Called with one item of each iterable; must be safe to call from several threads.
+    *iterables : iterable
         May be endless: at most `n_ahead` items are taken before their results are consumed.
     n_ahead : int, >= 1
-        Results that may wait; bounds the memory.
+        Number of results that may wait; bounds the memory.
     n_workers : int, optional
-        Threads. By default as many as there are cores, or as `limit_threads` allows.
+        Number of threads. By default the number of cores, or the limit set by `limit_threads`.
 
     Yields
     ------
-    object
-        What `function` returned. What it raised is raised here, at the item's turn.
+    result : object
+        Results in order. An exception of `function` is raised at the turn of its item.
     """
     pool = ThreadPoolExecutor(max_workers=n_workers or _n_threads or os.cpu_count() or 1, thread_name_prefix="maskkit")
     pending: deque[Future[Result]] = deque()
     try:
-        for item in items:
-            pending.append(pool.submit(function, item))
+        for items in zip(*iterables, strict=False):
+            pending.append(pool.submit(function, *items))
             if len(pending) >= n_ahead:
                 yield pending.popleft().result()
         while pending:

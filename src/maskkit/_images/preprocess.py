@@ -47,7 +47,7 @@ class Preprocess:
         ImageError
             If the image cannot be read.
         """
-        return load_image(source, name=name, least_px=_DRAFT * self.image_size)
+        return load_image(source, name=name, min_px=_DRAFT * self.image_size)
 
     def resize(self, image: RgbImage) -> RgbImage:
         """Resize an image to (image_size, image_size, 3) uint8.

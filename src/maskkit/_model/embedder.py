@@ -20,7 +20,7 @@ from torch import nn
 
 from maskkit import _plugins
 from maskkit._images.load import ImageSource, RgbImage, check_images, name_source, read_content
-from maskkit._images.prefetch import in_batches, map_ahead
+from maskkit._images.prefetch import in_batches, prefetch_map
 from maskkit._images.preprocess import Preprocess
 from maskkit._model.feature_cache import FeatureCache, Features, open_cache
 from maskkit._model.params import check_params
@@ -214,7 +214,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         check_is_fitted(self)
         sources = check_images(X)
         rows = np.unique(np.linspace(0, len(sources) - 1, N_CALIBRATION_IMAGES).astype(int)).tolist()
-        pixels = map_ahead(lambda row: self._load(sources[row], name_source(sources[row], row)), rows)
+        pixels = prefetch_map(lambda row: self._load(sources[row], name_source(sources[row], row)), rows)
         self.quantized_ = quantize(self.network_, self.preprocess_, list(pixels))
         self._engines.clear()
         return self
@@ -282,10 +282,10 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
                     item.features = features
             return batch
 
-        prepared = chain.from_iterable(map_ahead(prepare, enumerate(images), n_ahead=2 * self.batch_size))
+        prepared = chain.from_iterable(prefetch_map(prepare, enumerate(images), n_ahead=2 * self.batch_size))
         under_way: set[str] = set()
         batches = (_look_again(batch, cache, under_way) for batch in in_batches(prepared, self.batch_size))
-        for batch in map_ahead(compute, batches, n_ahead=engine.n_streams + 1, n_workers=engine.n_streams):
+        for batch in prefetch_map(compute, batches, n_ahead=engine.n_streams + 1, n_workers=engine.n_streams):
             if cache is not None:
                 cache.put({item.key: item.features for item in batch if item.key and item.features is not None})
                 under_way.difference_update(item.key for item in batch if not item.is_repeated)

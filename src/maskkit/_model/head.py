@@ -19,7 +19,7 @@ from maskkit.engines._devices import one_thread, resolve_device, seeded
 
 # Thirty passes at half the rate end no more accurate on 500 faces, nor on real photos' (docs/measurements.md).
 _EPOCHS = 10
-_LEAST_STEPS = 40
+_MIN_STEPS = 40
 
 
 class TransferHead(ClassifierMixin, BaseEstimator):
@@ -243,7 +243,7 @@ class TransferHead(ClassifierMixin, BaseEstimator):
             self.network_,
             make_adamw(self.network_.parameters(), device, lr=self.learning_rate, weight_decay=self.weight_decay),
             batches,
-            n_epochs=self.epochs or max(_EPOCHS, -(-_LEAST_STEPS // n_steps)),
+            n_epochs=self.epochs or max(_EPOCHS, -(-_MIN_STEPS // n_steps)),
             n_items=len(rows),
             n_steps=n_steps,
             validation=validation if self.early_stopping else None,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from maskkit._images.crop import crop_square
 from maskkit._images.load import ImageSource, RgbImage, load_image, name_source
-from maskkit._images.prefetch import in_batches, map_ahead
+from maskkit._images.prefetch import in_batches, prefetch_map
 from maskkit._model.decision import DecisionRule
 from maskkit._model.results import FaceResult, PhotoResult
 from maskkit._plugins import naming
@@ -66,13 +66,13 @@ class PhotoReader:
         return self.read_named(named, on_error=on_error)
 
     def read_named(
-        self, photos: Iterable[tuple[str, ImageSource]], *, on_error: str = "report", most_px: int | None = None
+        self, photos: Iterable[tuple[str, ImageSource]], *, on_error: str = "report", max_px: int | None = None
     ) -> Iterator[PhotoResult]:
-        """Do as `read` does for photos that have a name; those of more than `most_px` pixels are unreadable."""
-        loaded = map_ahead(partial(_load, most_px=most_px), photos, n_ahead=_WINDOW)
+        """Do as `read` does for photos that have a name; those of more than `max_px` pixels are unreadable."""
+        loaded = prefetch_map(partial(_load, max_px=max_px), photos, n_ahead=_WINDOW)
         # One thread: a detector need not be safe in several. While it looks at the next photos, the faces of
         # these are classified.
-        found = map_ahead(self._detect, loaded, n_ahead=_WINDOW, n_workers=1)
+        found = prefetch_map(self._detect, loaded, n_ahead=_WINDOW, n_workers=1)
         for window in in_batches(found, _WINDOW):
             for result, (photo, _, _) in zip(self._judge(window), window, strict=True):
                 if photo.error is None or on_error == "report":
@@ -149,11 +149,11 @@ _NO_IMAGE = np.zeros((0, 0, 3), dtype=np.uint8)
 _NO_FACES = Faces(np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.float32))
 
 
-def _load(item: tuple[str, ImageSource], *, most_px: int | None = None) -> _Photo:
+def _load(item: tuple[str, ImageSource], *, max_px: int | None = None) -> _Photo:
     name, source = item
     start = time.perf_counter()
     try:
-        image, error = load_image(source, name=name, most_px=most_px), None
+        image, error = load_image(source, name=name, max_px=max_px), None
     except ImageError as exc:
         image, error = _NO_IMAGE, exc
     return _Photo(source, name, image, error, (time.perf_counter() - start) * 1000)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 
 from maskkit._images.load import ImageSource, name_source, read_content
-from maskkit._images.prefetch import map_ahead
+from maskkit._images.prefetch import prefetch_map
 from maskkit.exceptions import ModelFileError
 
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -138,7 +138,7 @@ def digest_images(sources: Sequence[ImageSource]) -> str:
         return read_content(source, name=name_source(source, row))[1]
 
     whole = hashlib.sha256()
-    for digest in map_ahead(digest_one, enumerate(sources)):
+    for digest in prefetch_map(digest_one, enumerate(sources)):
         whole.update(digest.encode())
     return whole.hexdigest()
 

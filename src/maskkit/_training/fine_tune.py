@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from maskkit._images.load import ImageSource, RgbImage
-from maskkit._images.prefetch import in_batches, map_ahead
+from maskkit._images.prefetch import in_batches, prefetch_map
 from maskkit._images.preprocess import Augment, Preprocess
 from maskkit._training.checkpoint import VERSIONS, Checkpoint, digest_images
 from maskkit._training.depthwise import QuickDepthwise
@@ -187,7 +187,7 @@ def fine_tune(
     own = processes.share(np.arange(batch_size))
 
     def batches_of(order: NDArray[np.int64], epoch: int | None) -> Iterator[Batch]:
-        loaded = map_ahead(views.load, ((int(row), epoch) for row in order), n_ahead=4 * batch_size)
+        loaded = prefetch_map(views.load, ((int(row), epoch) for row in order), n_ahead=4 * batch_size)
         for batch, chosen in zip(in_batches(loaded, len(own)), in_batches(order, len(own)), strict=True):
             pixels, shown = map(np.stack, zip(*batch, strict=True))
             counts = weights[chosen] if epoch is None else weights[chosen] * factors[shown]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from maskkit._images.prefetch import compute_alone_after_fork, in_batches
+from maskkit._images.prefetch import in_batches, use_one_thread_after_fork
 from maskkit._training.checkpoint import Checkpoint, Stateful
 from maskkit._training.history import History
 from maskkit._training.processes import Processes
@@ -89,7 +89,7 @@ def train(
     history : list of dict
         A record an epoch.
     """
-    compute_alone_after_fork()
+    use_one_thread_after_fork()
     processes = processes or Processes()
     device = next(network.parameters()).device
     rates = [group["lr"] for group in optimizer.param_groups]

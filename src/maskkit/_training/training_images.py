@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskkit._images.load import ImageSource, RgbImage, name_source
-from maskkit._images.prefetch import map_ahead
+from maskkit._images.prefetch import prefetch_map
 from maskkit._images.preprocess import Augment, Preprocess
 from maskkit._training.processes import Processes
 from maskkit.augment._landmarks import find_points
@@ -92,7 +92,7 @@ class TrainingViews:
         if self.painter is None:
             return np.ones(len(mass), dtype=np.float32)
         bare = [int(row) for row in processes.share(rows) if self.targets[row] == self.painter.bare]
-        for _ in map_ahead(self._look, bare):
+        for _ in prefetch_map(self._look, bare):
             pass
         paintable = sum(float(weights[row]) for row in bare if self._landmarks[row] is not None)
         (paintable,) = processes.sum_floats([paintable])

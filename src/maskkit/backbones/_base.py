@@ -196,7 +196,7 @@ def is_imagenet(weights: Weights) -> bool:
     return isinstance(weights, str) and weights == "imagenet"
 
 
-def way_out_of_downloads(wanted: str) -> str:
+def download_hint(wanted: str) -> str:
     """Say what to do where ImageNet weights cannot be downloaded."""
     return (
         f"either pass weights=PATH, {wanted}, or use backbone='efficientnet_lite0', "

@@ -5,14 +5,14 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from maskkit._files.download import RemoteFile, fetch, hub_folder
-from maskkit.backbones._base import Weights, fill, is_imagenet, read_state_dict, way_out_of_downloads
+from maskkit.backbones._base import Weights, download_hint, fill, is_imagenet, read_state_dict
 
 # V1, not V2: V2 was trained with label smoothing, mixup and long schedules, which help ImageNet's
 # own accuracy and hurt frozen features on other tasks (Kornblith et al. 2019, arXiv:1805.08974).
 _IMAGENET = RemoteFile(
     torchvision.models.ResNet50_Weights.IMAGENET1K_V1.url,
     sha256="0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",  # begins as the file's name says
-    most_bytes=110_000_000,
+    max_bytes=110_000_000,
 )
 
 
@@ -44,6 +44,6 @@ class ResNet50Backbone(BaseEstimator):
             return network
         if not is_imagenet(weights):
             return fill(network, read_state_dict(weights), classifier="fc", source=str(weights))
-        way_out = way_out_of_downloads(f"a state dict of torchvision's or timm's resnet50 ({_IMAGENET.url})")
-        path = fetch(_IMAGENET, hub_folder(), way_out=way_out)
+        hint = download_hint(f"a state dict of torchvision's or timm's resnet50 ({_IMAGENET.url})")
+        path = fetch(_IMAGENET, hub_folder(), hint=hint)
         return fill(network, read_state_dict(path), classifier="fc", source=_IMAGENET.url)

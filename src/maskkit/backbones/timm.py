@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from maskkit._files.download import OFFLINE, is_offline
-from maskkit.backbones._base import Weights, fill, is_imagenet, read_state_dict, way_out_of_downloads
+from maskkit.backbones._base import Weights, download_hint, fill, is_imagenet, read_state_dict
 from maskkit.exceptions import PluginError, WeightsError
 
 
@@ -86,14 +86,14 @@ class TimmBackbone(BaseEstimator):
             if weights is None:
                 return network
             return fill(network, read_state_dict(weights), classifier=classifier or (), source=str(weights))
-        way_out = way_out_of_downloads(f"a state dict of timm's {self.name}")
+        hint = download_hint(f"a state dict of timm's {self.name}")
         try:
             if is_offline():
                 raise OSError(f"{OFFLINE} is set")
             return timm.create_model(self.name, pretrained=True, num_classes=0)
         except Exception as exc:  # the hub's client raises errors of several libraries
             raise WeightsError(
-                f"the ImageNet weights of 'timm:{self.name}' cannot be downloaded ({exc}); {way_out}."
+                f"the ImageNet weights of 'timm:{self.name}' cannot be downloaded ({exc}); {hint}."
             ) from exc
 
 

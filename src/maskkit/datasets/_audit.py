@@ -20,7 +20,7 @@ from sklearn.tree import DecisionTreeClassifier
 from maskkit._display.collage import compose_tiles
 from maskkit._display.tables import Estimate, Rows, Table, Tabulated
 from maskkit._images.load import load_image, name_sources
-from maskkit._images.prefetch import map_ahead
+from maskkit._images.prefetch import prefetch_map
 from maskkit._model.embedder import FaceEmbedder
 from maskkit.datasets import _copies
 from maskkit.datasets._properties import PROPERTIES, Traits, read_traits
@@ -32,7 +32,7 @@ from maskkit.evaluation._metrics import wilson
 NEAR_BITS = 4
 NEAR_COSINE = 0.6
 NEAR_COSINE_OF_FEW = 0.95
-_MOST_COMPONENTS, _LEAST_COMPONENTS = 256, 32
+_MAX_COMPONENTS, _MIN_COMPONENTS = 256, 32
 _IMAGES_PER_COMPONENT = 16
 _N_FOLDS = 5
 # Copies are as alike at this size as at the backbone's own 224 px, in a third of the time.
@@ -167,7 +167,7 @@ def _spread(n: int, most: int) -> NDArray[np.int64]:
 
 def audit_faces(sources: Sequence[Any], labels: Sequence[str], splits: Sequence[str], *, random_state: int) -> Audit:
     """Audit images of one face each; see `maskkit.datasets.audit`."""
-    measured = list(map_ahead(read_traits, enumerate(sources)))
+    measured = list(prefetch_map(read_traits, enumerate(sources)))
     names = name_sources(sources)
     kept = [index for index, traits in enumerate(measured) if isinstance(traits, Traits)]
     unreadable = {names[index]: str(traits) for index, traits in enumerate(measured) if isinstance(traits, str)}
@@ -198,8 +198,8 @@ def _find_copies(traits: Sequence[Traits], features: NDArray[np.float32], random
     hashes, mirrored = (
         np.array([getattr(one, name) for one in traits], dtype=np.uint64) for name in ("hash", "mirrored")
     )
-    n_components = min(_MOST_COMPONENTS, len(features) // _IMAGES_PER_COMPONENT)
-    if n_components >= _LEAST_COMPONENTS:
+    n_components = min(_MAX_COMPONENTS, len(features) // _IMAGES_PER_COMPONENT)
+    if n_components >= _MIN_COMPONENTS:
         whitened = PCA(n_components, whiten=True, random_state=random_state).fit_transform(features)
         alike = _copies.find_near_features(whitened.astype(np.float32), NEAR_COSINE)
     else:

@@ -15,7 +15,7 @@ from PIL import Image
 from maskkit._display.charts import draw_chart, save_figure
 from maskkit._display.tables import Table, Tabulated
 from maskkit._images.load import name_source
-from maskkit._images.prefetch import map_ahead
+from maskkit._images.prefetch import prefetch_map
 from maskkit.datasets._voc import AnnotatedPhoto
 
 Sizes = NDArray[np.float64]
@@ -179,7 +179,7 @@ def describe_photos(photos: Sequence[AnnotatedPhoto]) -> Description:
 
 def read_sizes(paths: Sequence[Any]) -> Sizes:
     """Read shorter and longer side of each file's image from its header; NaN where there is none."""
-    return np.array(list(map_ahead(_read_size, paths)), dtype=np.float64).reshape(-1, 2)
+    return np.array(list(prefetch_map(_read_size, paths)), dtype=np.float64).reshape(-1, 2)
 
 
 def _read_size(path: Any) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from PIL import Image
 
 from maskkit._images.load import load_image
-from maskkit._images.prefetch import map_ahead
+from maskkit._images.prefetch import prefetch_map
 from maskkit.exceptions import DataError, ImageError, SkippedImageWarning
 
 WANTED = "want split and class folders (Train/WithMask/*.png) or class folders alone (WithMask/*.png)"
@@ -144,7 +144,7 @@ def find_faces(folder: Path) -> dict[Path, dict[str, list[Path]]]:
 def find_unreadable(paths: Iterable[Path]) -> dict[Path, str]:
     """Decode every image; give those that fail with the reason."""
     paths = list(paths)
-    return {path: why for path, why in zip(paths, map_ahead(_why_unreadable, paths), strict=True) if why is not None}
+    return {path: why for path, why in zip(paths, prefetch_map(_why_unreadable, paths), strict=True) if why is not None}
 
 
 def warn_of_skipped(skipped: Mapping[Path, str], n_all: int, what: str) -> None:

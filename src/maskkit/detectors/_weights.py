@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
-from maskkit._images.prefetch import in_forked_child
+from maskkit._images.prefetch import call_in_forked_child
 from maskkit.exceptions import WeightsError
 
 Network = TypeVar("Network")
@@ -42,7 +42,7 @@ def load_once(load: Callable[[str], Network]) -> Callable[[str], Network]:
         with lock:
             return cached(path)
 
-    in_forked_child(forget)
+    call_in_forked_child(forget)
     return loaded
 
 

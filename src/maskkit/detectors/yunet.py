@@ -19,9 +19,9 @@ from maskkit.exceptions import WeightsError
 WEIGHTS = RemoteFile(
     "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/face_detection_yunet_2023mar.onnx",
     sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
-    most_bytes=1_000_000,
+    max_bytes=1_000_000,
 )
-_WAY_OUT = "fetch the file elsewhere and pass it: weights=PATH"
+_HINT = "fetch the file elsewhere and pass it: weights=PATH"
 
 
 class YuNetDetector(BaseEstimator):
@@ -99,7 +99,7 @@ class YuNetDetector(BaseEstimator):
     def _find_weights(self) -> str:
         if self.weights is not None:
             return given_file(self.weights)
-        return str(fetch(WEIGHTS, hub_folder(), way_out=_WAY_OUT))
+        return str(fetch(WEIGHTS, hub_folder(), hint=_HINT))
 
 
 @load_once

@@ -5,7 +5,7 @@ import warnings
 import torch
 from torch import nn
 
-from maskkit._images.prefetch import compute_alone_after_fork
+from maskkit._images.prefetch import use_one_thread_after_fork
 from maskkit._images.preprocess import Preprocess
 from maskkit.engines._base import Engine
 from maskkit.engines._devices import has_fast_bfloat16, resolve_device, resolve_precision
@@ -88,7 +88,7 @@ def make_engine(
     EngineError
         If OpenVINO was asked for outright and cannot run the network, or int8 is not there.
     """
-    compute_alone_after_fork()
+    use_one_thread_after_fork()
     chosen = resolve_device(device)
     if precision == "int8" and quantized is None:
         raise EngineError("this model has no int8 yet; call quantize(X) with images like those to be predicted.")

@@ -19,7 +19,7 @@ from weakref import WeakSet
 
 import numpy as np
 
-from maskkit._images.prefetch import compute_alone_after_fork, in_forked_child, thread_limit
+from maskkit._images.prefetch import call_in_forked_child, thread_limit, use_one_thread_after_fork
 from maskkit._optional import require
 from maskkit.engines._compiled_cache import read_checked, user_cache, write_checked
 
@@ -67,7 +67,7 @@ def _leave_behind() -> None:
     _RECENT.clear()
 
 
-in_forked_child(_leave_behind)
+call_in_forked_child(_leave_behind)
 
 
 def compile_model(
@@ -94,7 +94,7 @@ def compile_model(
     -------
     compiled : openvino.CompiledModel
     """
-    compute_alone_after_fork()
+    use_one_thread_after_fork()
     if (n_threads := thread_limit()) is not None:
         settings = {**settings, "INFERENCE_NUM_THREADS": str(n_threads)}
     processor = _CORE.get_property("CPU", "FULL_DEVICE_NAME")

@@ -9,7 +9,7 @@ from pathlib import Path
 _DIGEST_BYTES = 32
 
 # Some ten networks of the size of ResNet-50.
-_MOST_BYTES = 2**30
+_MAX_BYTES = 2**30
 
 
 def user_cache() -> Path:
@@ -53,7 +53,7 @@ def _forget_oldest(folder: Path) -> None:
     used = 0
     for size, file in [(file.stat().st_size, file) for file in sorted(folder.glob("*.blob"), key=_last_used)]:
         used += size
-        if used > _MOST_BYTES:
+        if used > _MAX_BYTES:
             file.unlink(missing_ok=True)
 
 

@@ -23,7 +23,7 @@ from maskkit.exceptions import EngineError
 HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "bf16"}
 
 # A trace that holds for other images is off by rounding only: 1e-6 in float32, 1e-2 in bfloat16.
-_MOST_OFF = 0.1
+_MAX_ERROR = 0.1
 
 Quantized = tuple[bytes, bytes]
 """A model in OpenVINO's own format: XML and weights."""
@@ -150,7 +150,7 @@ def _check(network: nn.Module, preprocess: Preprocess, compiled: Any) -> None:
         wanted = network(preprocess.normalise(pixels, torch.device("cpu"))).float().numpy()
     got = compiled([pixels])[0]
     off = np.linalg.norm(got - wanted) / max(float(np.linalg.norm(wanted)), 1e-12)
-    if not off < _MOST_OFF:
+    if not off < _MAX_ERROR:
         raise EngineError(
             f"{type(network).__name__} computes otherwise once it is traced (off by {off:.2f}); use engine='torch'."
         )

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from maskkit._images.crop import crop_square
 from maskkit._images.load import RgbImage, check_images, load_image, name_source
-from maskkit._images.prefetch import map_ahead
+from maskkit._images.prefetch import prefetch_map
 from maskkit._labels import index_labels
 
 WANTED = "want (X, y), a Bunch of paths and labels as load_faces gives, or photos as load_photos gives"
@@ -131,7 +131,7 @@ def _holds_photos(X: Any) -> bool:
 
 
 def _cut_faces(photos: Sequence[Any]) -> FaceSet:
-    crops: list[list[RgbImage]] = list(map_ahead(_cut, photos))
+    crops: list[list[RgbImage]] = list(prefetch_map(_cut, photos))
     n_faces = list(map(len, crops))
     if not sum(n_faces):
         raise ValueError(f"none of the {len(photos)} photos has an annotated face; want at least one.")

@@ -10,7 +10,7 @@ from sklearn.utils import check_scalar
 
 from maskkit._display.tables import Estimate
 from maskkit._images.load import load_image
-from maskkit._images.prefetch import in_batches, map_ahead
+from maskkit._images.prefetch import in_batches, prefetch_map
 from maskkit.evaluation._checks import check_proba, check_resamples, list_classes
 from maskkit.evaluation._data import FaceSet, keep_known, read_face_set
 from maskkit.evaluation._metrics import class_scores, mean_share
@@ -107,7 +107,7 @@ def _predict(
 
     said = []
     for batch in in_batches(zip(faces.sources, faces.names, strict=True), _BATCH):
-        proba = classifier.predict_proba(list(map_ahead(make, batch)))
+        proba = classifier.predict_proba(list(prefetch_map(make, batch)))
         said.append(check_proba(proba, len(batch), classes).argmax(axis=1))
     return np.concatenate(said)
 

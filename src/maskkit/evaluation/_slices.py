@@ -10,7 +10,7 @@ from PIL import Image
 
 from maskkit._display.tables import Estimate, Table
 from maskkit._images.load import load_image
-from maskkit._images.prefetch import map_ahead
+from maskkit._images.prefetch import prefetch_map
 from maskkit.evaluation._counts import SIZES
 from maskkit.evaluation._data import FaceSet
 from maskkit.evaluation._report import plain
@@ -19,7 +19,7 @@ from maskkit.evaluation._report import plain
 FEWEST_FACES = 30
 # Side, in pixels, at which sharpness is measured: faces of any size are brought to it first.
 _MEASURED_PX = 64
-_MOST_GROUPS = 20
+_MAX_GROUPS = 20
 _MARK = " (!)"
 _BUILT_IN = ("size", "brightness", "sharpness")
 
@@ -71,7 +71,9 @@ class Column:
 
 def measure_columns(faces: FaceSet) -> list[Column]:
     """Group faces by longer side, brightness and sharpness; raises ImageError if one cannot be read."""
-    sides, brightness, sharpness = np.array(list(map_ahead(_measure, zip(faces.sources, faces.names, strict=True)))).T
+    sides, brightness, sharpness = np.array(
+        list(prefetch_map(_measure, zip(faces.sources, faces.names, strict=True)))
+    ).T
     if faces.sides_px is not None:
         sides = faces.sides_px
     thirds = np.quantile(sharpness, [1 / 3, 2 / 3])
@@ -144,9 +146,9 @@ def _check_column(name: str, values: Any, n_faces: int) -> Column:
             f"of photos, in the order of their boxes."
         )
     groups, index = np.unique(column, return_inverse=True)
-    if len(groups) > _MOST_GROUPS:
+    if len(groups) > _MAX_GROUPS:
         raise ValueError(
-            f"slices[{name!r}] makes {len(groups):,} groups; want at most {_MOST_GROUPS}: "
+            f"slices[{name!r}] makes {len(groups):,} groups; want at most {_MAX_GROUPS}: "
             f"put numbers into ranges first, with numpy.digitize for example."
         )
     return Column(name, tuple(map(str, groups)), index)

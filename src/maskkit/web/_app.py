@@ -97,7 +97,7 @@ def create_app(
     # The last one added is the outermost.
     app.add_middleware(LastResort)
     app.add_middleware(Guard, token=token, hosts=hosts)
-    app.add_middleware(ReadToTheEnd, most_bytes=limits.request_bytes, seconds=min(_REST_SECONDS, limits.seconds))
+    app.add_middleware(ReadToTheEnd, max_bytes=limits.request_bytes, seconds=min(_REST_SECONDS, limits.seconds))
     app.add_middleware(SafeHeaders)
     paths = ("/", "/v1/faces", "/v1/model", "/health", "/metrics", "/openapi.json")
     app.add_middleware(Measured, metrics=service.metrics, paths=paths)

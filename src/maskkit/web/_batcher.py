@@ -138,7 +138,7 @@ class Batcher:
         start = time.perf_counter()
         left = deque(jobs)
         try:
-            for result in self.reader.read_named([job.upload for job in jobs], most_px=self.max_px):
+            for result in self.reader.read_named([job.upload for job in jobs], max_px=self.max_px):
                 left.popleft().future.set_result(result)
         except Exception as exc:  # a classifier may raise anything; the server lives on, and each request is told
             # The message may quote what was sent, and is not logged for that.

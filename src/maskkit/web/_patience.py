@@ -14,15 +14,15 @@ class ReadToTheEnd:
     Parameters
     ----------
     app : ASGI application
-    most_bytes : int
+    max_bytes : int
         Beyond which the connection is closed all the same.
     seconds : float
         Likewise.
     """
 
-    def __init__(self, app: ASGIApp, *, most_bytes: int, seconds: float) -> None:
+    def __init__(self, app: ASGIApp, *, max_bytes: int, seconds: float) -> None:
         self.app = app
-        self.most_bytes = most_bytes
+        self.max_bytes = max_bytes
         self.seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,7 +34,7 @@ class ReadToTheEnd:
 
         async def send_after_reading(message: Message) -> None:
             if not body.ended:
-                await body.discard(self.most_bytes, self.seconds)
+                await body.discard(self.max_bytes, self.seconds)
             await send(message)
 
         await self.app(scope, body.receive, send_after_reading)
@@ -53,11 +53,11 @@ class _Body:
         self.ended = message["type"] == "http.disconnect" or not message.get("more_body", False)
         return message
 
-    async def discard(self, most_bytes: int, seconds: float) -> None:
+    async def discard(self, max_bytes: int, seconds: float) -> None:
         n_bytes = 0
         try:
             async with asyncio.timeout(seconds):
-                while not self.ended and n_bytes <= most_bytes:
+                while not self.ended and n_bytes <= max_bytes:
                     n_bytes += len((await self.receive()).get("body", b""))
         except TimeoutError:
             pass  # it has had its time: it is answered now, and may not see it
