@@ -112,7 +112,7 @@ def name_of(group: Group, plugin: Any) -> str:
 
 
 @contextmanager
-def naming(group: Group, plugin: Any, doing: str, to: str = "") -> Iterator[None]:
+def plugin_errors(group: Group, plugin: Any, doing: str, to: str = "") -> Iterator[None]:
     """Name the plugin in whatever it raises; what maskkit raises, and want of memory, says enough already.
 
     Parameters

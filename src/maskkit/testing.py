@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from maskkit._images.load import RgbImage
-from maskkit._plugins import naming
+from maskkit._plugins import plugin_errors
 from maskkit.backbones._base import Backbone, Weights, build_network, try_network
 from maskkit.detectors._base import Detector, Faces, check_faces
 from maskkit.exceptions import PluginError
@@ -144,7 +144,7 @@ def check_detector(detector: Detector) -> None:
 
 def _detect(detector: Detector, image: RgbImage) -> Faces:
     height, width = image.shape[:2]
-    with naming("detectors", detector, "detect()", f"an image of {width} x {height} px"):
+    with plugin_errors("detectors", detector, "detect()", f"an image of {width} x {height} px"):
         faces = detector.detect(image)
     return check_faces(faces, type(detector).__name__, image)
 
@@ -185,7 +185,7 @@ def check_reporter(reporter: Reporter) -> None:
     faces, labels = make_faces(8)
     evaluation = evaluate(_Fake(), faces, labels, n_resamples=20)
     before = evaluation.to_dict()
-    with naming("reporters", reporter, "report()"):
+    with plugin_errors("reporters", reporter, "report()"):
         written: Any = reporter.report(evaluation)
     if written is not None and not (isinstance(written, Path) and written.exists()):
         raise PluginError(f"reporter {name}: report() gave {written!r}; want None or the Path of what was written.")

@@ -307,7 +307,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         return self._compute(self._engine_of("float32"), np.stack(pixels))
 
     def _compute(self, engine: Engine, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with _plugins.naming("backbones", self.backbone_, "its network"):
+        with _plugins.plugin_errors("backbones", self.backbone_, "its network"):
             features = engine.compute(pixels)
         check_features(features, self.backbone_, len(pixels))
         return features

@@ -14,7 +14,7 @@ from maskkit._images.load import ImageSource, RgbImage, load_image, name_source
 from maskkit._images.prefetch import in_batches, prefetch_map
 from maskkit._model.decision import DecisionRule
 from maskkit._model.results import FaceResult, PhotoResult
-from maskkit._plugins import naming
+from maskkit._plugins import plugin_errors
 from maskkit.detectors._base import Detector, Faces, check_faces
 from maskkit.exceptions import ImageError, PluginError, SkippedImageWarning
 
@@ -107,7 +107,7 @@ class PhotoReader:
             return _Found(photo, _NO_FACES, 0.0)
         start = time.perf_counter()
         try:
-            with naming("detectors", self.detector_name, "detect()", photo.name):
+            with plugin_errors("detectors", self.detector_name, "detect()", photo.name):
                 found = self.detector.detect(photo.image)
             faces = check_faces(found, self.detector_name, photo.image)
         except PluginError as exc:  # it may be this photo alone that somebody's detector cannot bear

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from maskkit._plugins import naming
+from maskkit._plugins import plugin_errors
 from maskkit.exceptions import PluginError, WeightsError
 
 Weights: TypeAlias = str | os.PathLike[str] | None
@@ -71,7 +71,7 @@ def build_network(backbone: Backbone, weights: Weights) -> nn.Module:
     PluginError
         If it fails otherwise, or makes something else.
     """
-    with naming("backbones", backbone, "build()"):
+    with plugin_errors("backbones", backbone, "build()"):
         network = backbone.build(weights)
     if not isinstance(network, nn.Module):
         raise PluginError(
@@ -109,7 +109,7 @@ def try_network(network: nn.Module, backbone: Backbone, image_size: int) -> None
         If it fails, or gives something else than features.
     """
     device = next((parameter.device for parameter in network.parameters()), None)
-    with naming("backbones", backbone, "its network"), torch.inference_mode():
+    with plugin_errors("backbones", backbone, "its network"), torch.inference_mode():
         features = network.eval()(torch.zeros(2, 3, image_size, image_size, device=device))
     check_features(features.float().cpu().numpy() if isinstance(features, torch.Tensor) else features, backbone, 2)
 

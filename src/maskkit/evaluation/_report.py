@@ -39,7 +39,7 @@ def report_to(reporters: Iterable[Reporter], evaluation: Report) -> list[Path]:
     failed: list[PluginError] = []
     for reporter in reporters:
         try:
-            with _plugins.naming("reporters", reporter, "report()"):
+            with _plugins.plugin_errors("reporters", reporter, "report()"):
                 path = reporter.report(evaluation)
         except PluginError as exc:
             failed.append(exc)
