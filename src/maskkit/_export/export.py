@@ -205,7 +205,7 @@ def _compare(
     """Measure how far an export is from float32 torch; in batches of several sizes."""
     parts = np.split(pixels, [1, *range(32, len(pixels), 32)]) if len(pixels) > 1 else [pixels]
     with torch.inference_mode():
-        wanted = np.concatenate([network(preprocess.normalise(part, torch.device("cpu"))).numpy() for part in parts])
+        wanted = np.concatenate([network(preprocess.normalize(part, torch.device("cpu"))).numpy() for part in parts])
     got = np.concatenate([predict(part) for part in parts])
     first, second = np.sort(wanted, axis=1)[:, ::-1][:, :2].T
     differs = wanted.argmax(axis=1) != got.argmax(axis=1)

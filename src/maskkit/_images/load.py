@@ -154,13 +154,13 @@ def iterate_images(X: Any) -> Iterator[Any]:
     TypeError
         If X is a single image or not iterable.
     """
-    check_not_one(X)
+    check_not_single(X)
     if not hasattr(X, "__iter__"):
         raise TypeError(f"X is of type {type(X).__name__}; want a list of images.")
     return iter(X)
 
 
-def check_not_one(X: Any) -> None:
+def check_not_single(X: Any) -> None:
     """Raise TypeError if X is a single image, most of which could be taken for many."""
     is_one_array = isinstance(X, np.ndarray) and X.dtype == np.uint8 and X.ndim <= 3
     one = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)

@@ -58,7 +58,7 @@ class Preprocess:
         size = (self.image_size, self.image_size)
         return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
-    def normalise(self, images: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+    def normalize(self, images: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
         """Turn uint8 (n, S, S, 3) into the network's float32 (n, 3, S, S), channels last in memory."""
         pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
         mean, std = (torch.tensor(value, device=device).mul_(255).view(1, 3, 1, 1) for value in (self.mean, self.std))

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from maskkit import _plugins
 from maskkit._files.pretrained import find_pretrained
-from maskkit._images.load import ImageSource, check_images, check_not_one, iterate_images
+from maskkit._images.load import ImageSource, check_images, check_not_single, iterate_images
 from maskkit._images.preprocess import Augment
 from maskkit._labels import index_labels
 from maskkit._model import saving as _storage
@@ -312,7 +312,7 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         if on_error not in ("report", "skip", "raise"):
             raise ValueError(f"on_error={on_error!r} is unknown; use 'report', 'skip' or 'raise'.")
-        check_not_one(photos)
+        check_not_single(photos)
         return self._photo_reader().read(photos, on_error=on_error)
 
     def calibrate(self, X: Any, y: ArrayLike) -> Self:

@@ -27,7 +27,7 @@ from maskkit._model.params import check_params
 from maskkit.augment._camera import augment_face
 from maskkit.backbones._base import Backbone, Weights, build_network, check_features
 from maskkit.detectors import CenterFaceDetector
-from maskkit.detectors._locate import SMALL_FACE, Box, cut, find_small_face
+from maskkit.detectors._locate import SMALL_FACE, Box, cut, find_face_to_crop
 from maskkit.engines import Engine, Quantized, check_engine, make_engine, quantize, resolve_engine
 from maskkit.engines._devices import resolve_device, seeded
 from maskkit.engines._fingerprint import fingerprint
@@ -172,7 +172,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self.quantized_: Quantized | None = None
         self.renew()
         self._n_features_out = backbone.n_features
-        self.locator_, self._glance = (
+        self.detector_, self._fast_detector = (
             CenterFaceDetector(long_side_px=side_px, threshold=LOCATING_THRESHOLD, n_threads=1)
             for side_px in (LOCATING_PX, GLANCING_PX)
         )
@@ -362,7 +362,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
     def small_face(self, image: RgbImage) -> Box | None:
         """Find the face that is to be cut out of a picture; None if it is taken whole."""
-        return find_small_face(image, self.locator_, self._glance) if self.find_face else None
+        return find_face_to_crop(image, self.detector_, self._fast_detector) if self.find_face else None
 
     def cut_face(self, image: RgbImage) -> RgbImage:
         """Cut out the face of a picture of more than a face."""

@@ -25,7 +25,7 @@ from maskkit._training.sync_layers import GlobalBatch
 from maskkit._training.targets import split_rows
 from maskkit._training.training_images import TrainingViews
 from maskkit.augment._painter import Painter
-from maskkit.backbones._base import Backbone, try_network
+from maskkit.backbones._base import Backbone, check_network
 from maskkit.detectors._base import Detector
 from maskkit.detectors._locate import Box
 from maskkit.engines._devices import resolve_device, resolve_precision, seeded
@@ -41,7 +41,7 @@ class Embedder(Protocol):
     backbone_: Backbone
     network_: nn.Module
     preprocess_: Preprocess
-    locator_: Detector
+    detector_: Detector
     device: str
     precision: str
     find_face: bool
@@ -131,7 +131,7 @@ def fine_tune(
         device = processes.device
     precision = resolve_precision("auto" if embedder.precision == "int8" else embedder.precision, device)
     preprocess = embedder.preprocess_
-    try_network(embedder.network_, embedder.backbone_, preprocess.image_size)
+    check_network(embedder.network_, embedder.backbone_, preprocess.image_size)
     targets = head.initialise(embedder.backbone_.n_features, y)
     rows, held_out = np.arange(len(y)), np.array([], dtype=np.int64)
     if early_stopping:
@@ -192,7 +192,7 @@ def fine_tune(
             pixels, shown = map(np.stack, zip(*batch, strict=True))
             counts = weights[chosen] if epoch is None else weights[chosen] * factors[shown]
             yield (
-                preprocess.normalise(pixels, device),
+                preprocess.normalize(pixels, device),
                 torch.from_numpy(shown).to(device),
                 torch.from_numpy(counts).to(device),
             )

@@ -20,7 +20,7 @@ class Locator(Protocol):
     """What views need of a fitted `FaceEmbedder`."""
 
     preprocess_: Preprocess
-    locator_: Detector
+    detector_: Detector
 
     def small_face(self, image: RgbImage) -> Box | None:
         """Find the face that is to be cut out of a picture; None if it is taken whole."""
@@ -111,5 +111,5 @@ class TrainingViews:
 
     def _find(self, row: int, face: RgbImage) -> NDArray[np.float32] | None:
         if row not in self._landmarks:
-            self._landmarks[row] = find_points(face, self.embedder.locator_)
+            self._landmarks[row] = find_points(face, self.embedder.detector_)
         return self._landmarks[row]

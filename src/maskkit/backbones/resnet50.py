@@ -5,7 +5,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from maskkit._files.download import RemoteFile, fetch, hub_folder
-from maskkit.backbones._base import Weights, download_hint, fill, is_imagenet, read_state_dict
+from maskkit.backbones._base import Weights, download_hint, is_imagenet, load_backbone_weights, read_state_dict
 
 # V1, not V2: V2 was trained with label smoothing, mixup and long schedules, which help ImageNet's
 # own accuracy and hurt frozen features on other tasks (Kornblith et al. 2019, arXiv:1805.08974).
@@ -43,7 +43,7 @@ class ResNet50Backbone(BaseEstimator):
         if weights is None:
             return network
         if not is_imagenet(weights):
-            return fill(network, read_state_dict(weights), classifier="fc", source=str(weights))
+            return load_backbone_weights(network, read_state_dict(weights), drop="fc", source=str(weights))
         hint = download_hint(f"a state dict of torchvision's or timm's resnet50 ({_IMAGENET.url})")
         path = fetch(_IMAGENET, hub_folder(), hint=hint)
-        return fill(network, read_state_dict(path), classifier="fc", source=_IMAGENET.url)
+        return load_backbone_weights(network, read_state_dict(path), drop="fc", source=_IMAGENET.url)

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from maskkit._files.download import OFFLINE, is_offline
-from maskkit.backbones._base import Weights, download_hint, fill, is_imagenet, read_state_dict
+from maskkit.backbones._base import Weights, download_hint, is_imagenet, load_backbone_weights, read_state_dict
 from maskkit.exceptions import PluginError, WeightsError
 
 
@@ -85,7 +85,7 @@ class TimmBackbone(BaseEstimator):
             network = timm.create_model(self.name, pretrained=False, num_classes=0)
             if weights is None:
                 return network
-            return fill(network, read_state_dict(weights), classifier=classifier or (), source=str(weights))
+            return load_backbone_weights(network, read_state_dict(weights), drop=classifier or (), source=str(weights))
         hint = download_hint(f"a state dict of timm's {self.name}")
         try:
             if is_offline():

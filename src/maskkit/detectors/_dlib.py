@@ -8,7 +8,7 @@ import numpy as np
 from maskkit.detectors._base import Faces
 
 
-def faces_of(rectangles: Iterable[Any], scores: Iterable[float]) -> Faces:
+def to_faces(rectangles: Iterable[Any], scores: Iterable[float]) -> Faces:
     """Turn dlib's rectangles, which count their last row and column in, into boxes that do not."""
     boxes = [(box.left(), box.top(), box.right() + 1, box.bottom() + 1) for box in rectangles]
     return Faces(np.array(boxes, np.float32).reshape(-1, 4), np.array(list(scores), np.float32))

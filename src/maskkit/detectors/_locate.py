@@ -17,14 +17,14 @@ SMALLEST_PICTURE_PX = 96
 Box: TypeAlias = NDArray[np.float32]
 
 
-def find_small_face(image: RgbImage, detector: Detector, glance: Detector | None = None) -> Box | None:
+def find_face_to_crop(image: RgbImage, detector: Detector, fast_detector: Detector | None = None) -> Box | None:
     """Find the largest face of a picture if it is a small part of it, as in one of a whole person.
 
     Parameters
     ----------
     image : ndarray of shape (H, W, 3), uint8
     detector : Detector
-    glance : Detector, optional
+    fast_detector : Detector, optional
         A quicker one: where it sees a face that fills the picture, `detector` is not asked.
 
     Returns
@@ -34,7 +34,7 @@ def find_small_face(image: RgbImage, detector: Detector, glance: Detector | None
     """
     if max(image.shape[:2]) < SMALLEST_PICTURE_PX:
         return None
-    if glance is not None and _find_largest(image, glance)[1] >= SMALL_FACE:
+    if fast_detector is not None and _find_largest(image, fast_detector)[1] >= SMALL_FACE:
         return None
     box_xyxy, share = _find_largest(image, detector)
     return box_xyxy if share < SMALL_FACE else None

@@ -46,7 +46,7 @@ def load_once(load: Callable[[str], Network]) -> Callable[[str], Network]:
     return loaded
 
 
-def given_file(weights: str | os.PathLike[str]) -> str:
+def check_weights_file(weights: str | os.PathLike[str]) -> str:
     """Check the path of weights that a user passed.
 
     Raises
@@ -60,7 +60,7 @@ def given_file(weights: str | os.PathLike[str]) -> str:
 
 
 @lru_cache  # asked at every detection; a failure is not kept
-def packaged_file(package: str, file: str, *, hint: str) -> str:
+def find_packaged_file(package: str, file: str, *, hint: str) -> str:
     """Find a file inside an installed package without importing the package.
 
     Parameters

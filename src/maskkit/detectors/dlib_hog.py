@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_scalar
 
 from maskkit.detectors._base import Faces, RgbImage
-from maskkit.detectors._dlib import faces_of
+from maskkit.detectors._dlib import to_faces
 from maskkit.detectors._pixels import check_image
 
 
@@ -60,7 +60,7 @@ class DlibHogDetector(BaseEstimator):
         detector, turn = _load_detector()
         with turn:
             rectangles, scores, _ = detector.run(np.ascontiguousarray(image), self.upsample, float(self.threshold))
-        return faces_of(rectangles, scores)
+        return to_faces(rectangles, scores)
 
 
 @cache

@@ -13,7 +13,7 @@ from sklearn.utils import check_scalar
 from maskkit._files.download import RemoteFile, fetch, hub_folder
 from maskkit.detectors._base import Faces, RgbImage
 from maskkit.detectors._pixels import check_image, resize_long_side
-from maskkit.detectors._weights import given_file, load_once
+from maskkit.detectors._weights import check_weights_file, load_once
 from maskkit.exceptions import WeightsError
 
 WEIGHTS = RemoteFile(
@@ -98,7 +98,7 @@ class YuNetDetector(BaseEstimator):
 
     def _find_weights(self) -> str:
         if self.weights is not None:
-            return given_file(self.weights)
+            return check_weights_file(self.weights)
         return str(fetch(WEIGHTS, hub_folder(), hint=_HINT))
 
 

@@ -147,7 +147,7 @@ def _check(network: nn.Module, preprocess: Preprocess, compiled: Any) -> None:
     size = preprocess.image_size
     pixels = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), dtype=np.uint8)
     with torch.inference_mode():
-        wanted = network(preprocess.normalise(pixels, torch.device("cpu"))).float().numpy()
+        wanted = network(preprocess.normalize(pixels, torch.device("cpu"))).float().numpy()
     got = compiled([pixels])[0]
     off = np.linalg.norm(got - wanted) / max(float(np.linalg.norm(wanted)), 1e-12)
     if not off < _MAX_ERROR:

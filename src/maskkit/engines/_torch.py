@@ -41,5 +41,5 @@ class TorchEngine:
     def compute(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the features (n, n_features) of uint8 (n, S, S, 3)."""
         with torch.inference_mode(), autocast(self.device, self.precision):
-            features = self.network(self.preprocess.normalise(pixels, self.device))
+            features = self.network(self.preprocess.normalize(pixels, self.device))
         return features.float().cpu().numpy()
