@@ -14,7 +14,7 @@ from torch import nn
 
 from maskkit import MaskClassifier, explain, explain_faces
 from maskkit._images.crop import crop_square
-from maskkit._labels import spelling
+from maskkit._labels import normalize_label
 from maskkit.augment import paint_mask
 from maskkit.exceptions import ImageError
 from maskkit.testing import FixedDetector
@@ -61,7 +61,7 @@ def randomised(model, seed):
 def test_heat_lies_on_the_mask(shipped, portrait):
     _, masked, painted = portrait
     explanation = explain(shipped, masked)
-    assert spelling(explanation.label) == "withmask"
+    assert normalize_label(explanation.label) == "withmask"
     assert share_below(explanation.heat) > 0.6
     assert contrast(explanation.heat, painted) > 0.2
 
@@ -69,7 +69,7 @@ def test_heat_lies_on_the_mask(shipped, portrait):
 def test_heat_for_a_bare_face_lies_where_the_mask_would_be(shipped, portrait):
     bare, _, _ = portrait
     explanation = explain(shipped, bare)
-    assert spelling(explanation.label) == "withoutmask"
+    assert normalize_label(explanation.label) == "withoutmask"
     assert share_below(explanation.heat) > 0.6
 
 
