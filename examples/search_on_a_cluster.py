@@ -1,6 +1,6 @@
 """Search for the best head on all cores of a Ray cluster.
 
-Of this machine, or of the cluster that RAY_ADDRESS names; needs maskkit[ray].
+It uses this machine, or the cluster in RAY_ADDRESS. Requires maskkit[ray].
 """
 
 import os
@@ -18,7 +18,9 @@ new_images, new_labels = make_faces(12, random_state=1)
 model = MaskClassifier("efficientnet_lite0", image_size=64, random_state=0)
 search = GridSearchCV(model, {"head__hidden_units": [30, 300]}, cv=3)
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray reports its use
+os.environ.setdefault(
+    "RAY_USAGE_STATS_ENABLED", "0"
+)  # otherwise Ray sends usage statistics
 ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
 register_ray()
 # On Dask: distributed.Client(ADDRESS), then parallel_config("dask", n_jobs=-1).

@@ -1,4 +1,4 @@
-"""Use a model that ``maskkit export --format onnx`` wrote, without maskkit.
+"""Use a model written by ``maskkit export --format onnx`` without maskkit.
 
 python examples/use_export.py exported face.png ...
 """
@@ -22,8 +22,8 @@ def main(folder, *paths):
     session = onnxruntime.InferenceSession(Path(folder) / "model.onnx")
     (rows,) = session.run(None, {spec["input"]["name"]: np.stack(crops)})
     for path, row in zip(paths, rows, strict=True):
-        is_sure = row.max() >= spec["uncertain_below"]
-        label = spec["classes"][row.argmax()] if is_sure else "uncertain"
+        is_decided = row.max() >= spec["uncertain_below"]
+        label = spec["classes"][row.argmax()] if is_decided else "uncertain"
         print(path, label, f"{row.max():.3f}")
 
 

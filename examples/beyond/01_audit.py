@@ -1,12 +1,12 @@
 """Audit.
 
-Copies, wrong labels and tell-tale backgrounds make figures lie. Look for them before
-anything is trained.
+Search for duplicates, label errors and shortcuts, which make figures unreliable, before
+training a model.
 """
 
 # %%
-# Plain drawn faces are so alike that all would count as copies, so each gets a coloured
-# wall of its own. Those with a mask were taken in brighter places, as happens.
+# Drawn faces are so similar that all would count as duplicates, so each gets its own
+# colored background. Backgrounds of masked faces are brighter, which is a shortcut.
 
 import numpy as np
 import rich
@@ -26,22 +26,22 @@ for face, label in zip(drawn, labels, strict=True):
     faces.append(picture)
 
 # %%
-# Now spoil the set as real ones are spoilt: eight faces come twice, four of them
-# mirrored, and two labels are wrong.
+# Add typical defects: eight faces are duplicated, four of them mirrored, and two labels
+# are wrong.
 
 faces += faces[:4] + [ImageOps.mirror(face) for face in faces[4:8]]
 labels = [*labels, *labels[:8]]
 labels[20], labels[31] = labels[31], labels[20]
 
 # %%
-# `audit` reports, and changes nothing. It takes what `load_faces` gives, or pictures and
+# `audit` reports and changes nothing. It takes the result of `load_faces`, or pictures and
 # labels.
 
 found = audit((faces, labels))
 rich.print(found)
 
 # %%
-# The pairs that it found, and the labels that it doubts, as pictures. A doubt is a reason
-# to look, not to relabel.
+# The duplicates and the suspected label errors as pictures. Inspect a suspected label
+# before you change it.
 
 found.save_pictures(".")

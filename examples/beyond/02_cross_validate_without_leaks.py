@@ -1,12 +1,12 @@
 """Cross-validate without leaks.
 
-If copies of one picture lie in different folds, the model is tested on what it learnt by
-heart.
+If duplicates of a picture are in different folds, the model is tested on pictures that it
+has memorized.
 """
 
 # %%
-# Forty pictures, each three times: as it is, mirrored, and brighter. The labels are drawn
-# by lot, so there is nothing to learn: an honest accuracy is near 0.5.
+# Forty pictures, each in three versions: original, mirrored, and brighter. The labels are
+# random, so there is nothing to learn, and the true accuracy is 0.5.
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
@@ -26,16 +26,16 @@ pictures += [ImageOps.mirror(picture) for picture in pictures]
 pictures += [
     ImageEnhance.Brightness(picture).enhance(1.2) for picture in pictures[:40]
 ]
-labels = np.tile(rng.permutation(["bare", "mask"] * 20), 3)
+labels = np.tile(rng.permutation(["unmasked", "masked"] * 20), 3)
 
 # %%
-# `audit` numbers pictures so that copies share a number:
+# `audit` assigns the same group number to duplicates:
 
 groups = audit((pictures, labels)).groups
 print(len(pictures), "pictures,", len(np.unique(groups)), "groups")
 
 # %%
-# Five folds that know nothing of copies, and five that keep them together:
+# Five random folds, and five folds that keep groups together:
 
 model = MaskClassifier(
     "efficientnet_lite0",
@@ -45,6 +45,6 @@ model = MaskClassifier(
 )
 folds = KFold(5, shuffle=True, random_state=0)
 leaking = cross_val_score(model, pictures, labels, cv=folds)
-honest = cross_val_score(model, pictures, labels, cv=GroupKFold(5), groups=groups)
+grouped = cross_val_score(model, pictures, labels, cv=GroupKFold(5), groups=groups)
 print(f"with leaks    {leaking.mean():.3f}")
-print(f"without leaks {honest.mean():.3f}")
+print(f"without leaks {grouped.mean():.3f}")

@@ -1,11 +1,11 @@
 """Small faces.
 
-A model trained on clear crops meets a camera far away. From which size on is it wrong?
+At which face size does a model that was trained on sharp crops fail?
 """
 
 # %%
-# The same faces are judged again and again: shrunk, blurred, compressed and darkened by
-# degrees.
+# The same faces are evaluated repeatedly: shrunk, blurred, compressed and darkened at
+# graded severities.
 
 from maskkit import MaskClassifier, evaluate_robustness
 from maskkit.testing import make_faces
@@ -18,16 +18,16 @@ new_faces, new_labels = make_faces(60, random_state=1)
 robustness = evaluate_robustness(model, new_faces, new_labels)
 
 # %%
-# The mildest level of each that costs five points of recall:
+# The mildest level of each corruption that costs five points of recall:
 
 for condition, level in robustness.breaks_at().items():
     print(f"{condition:9} {level}")
 
 # %%
-# The whole course of it, with intervals:
+# Recall at every level, with intervals:
 
 robustness.figures()["robustness"].savefig("robustness.png")
 
 # %%
-# `min_size_px` makes a model silent about faces that are too small for it, which the
-# next example shows.
+# `min_size_px` sets the decision on smaller faces to "uncertain", as the next example
+# shows.

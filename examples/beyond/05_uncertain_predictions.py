@@ -1,10 +1,10 @@
-"""When it cannot tell.
+"""Uncertain predictions.
 
-A model may answer "uncertain" instead of guessing, if its probabilities are true.
+With calibrated probabilities, a model can return "uncertain" instead of guessing.
 """
 
 # %%
-# Trained on faces of 24 pixels, asked about faces of 12:
+# Train on faces of 24 pixels, and predict on faces of 12 pixels:
 
 from skimage.data import astronaut
 
@@ -17,45 +17,47 @@ model.fit(faces, labels)
 
 small, small_labels = make_faces(200, size_px=12, random_state=1)
 before = evaluate(model, small, small_labels)
-surest = model.predict_proba(small).max(axis=1)
-print(f"right {before.metrics()['accuracy'].value:.3f}, sure {surest.mean():.3f}")
+confidence = model.predict_proba(small).max(axis=1)
+accuracy = before.metrics()["accuracy"].value
+print(f"accuracy {accuracy:.3f}, confidence {confidence.mean():.3f}")
 
 # %%
-# It is too sure. `calibrate` mends that, with faces like those to come that it was not
-# trained on.
+# The model is overconfident. `calibrate` corrects this with held-out faces like those that
+# it will see.
 
 other, other_labels = make_faces(200, size_px=12, random_state=2)
 model.calibrate(other, other_labels)
 after = evaluate(model, small, small_labels)
-surest = model.predict_proba(small).max(axis=1)
-print(f"right {after.metrics()['accuracy'].value:.3f}, sure {surest.mean():.3f}")
+confidence = model.predict_proba(small).max(axis=1)
+accuracy = after.metrics()["accuracy"].value
+print(f"accuracy {accuracy:.3f}, confidence {confidence.mean():.3f}")
 
 # %%
-# The calibration error, the distance between how sure it is and how often right:
+# The calibration error is the mean distance between confidence and accuracy:
 
 for name, evaluation in (("before", before), ("after", after)):
     error = evaluation.metrics()["ece"]
     print(f"{name:6} {error.value:.3f} [{error.low:.3f}, {error.high:.3f}]")
 
 # %%
-# Now a threshold can be chosen for a promise: of the answers given, nineteen of twenty
-# right. What is below it gets no answer.
+# Now choose a threshold at which 95 % of the decisions are correct. Faces below it are
+# uncertain.
 
 threshold = model.choose_threshold(other, other_labels, precision=0.95)
-answered = surest >= threshold
-right = (model.predict(small) == small_labels)[answered]
+decided = confidence >= threshold
+correct = (model.predict(small) == small_labels)[decided]
 print(f"threshold {threshold:.3f}")
-print(f"answers {answered.mean():.3f}, of these right {right.mean():.3f}")
+print(f"decided {decided.mean():.3f}, precision {correct.mean():.3f}")
 
 # %%
-# What a threshold costs, for all of them:
+# Error rate against the share of decided faces, for all thresholds:
 
 after.figures()["risk_coverage"].savefig("risk-coverage.png")
 
 # %%
-# In photos the decision is then "uncertain", with its reason. Here the shipped model is
-# told to say nothing about faces under 150 pixels:
+# In photos, the decision is "uncertain", with a reason. Here the bundled model leaves faces
+# under 150 pixels undecided:
 
-shipped = MaskClassifier.from_pretrained("maskkit-lite0", min_size_px=150)
-face = shipped.predict_faces(astronaut())[0]
+bundled = MaskClassifier.from_pretrained("maskkit-lite0", min_size_px=150)
+face = bundled.predict_faces(astronaut())[0]
 print(face.label, f"{face.probability:.2f}", face.decision, face.reasons)

@@ -1,11 +1,11 @@
 """Explain.
 
-Which places of a face speak for the answer? Whether it is the mask, or something beside
-it, shows what a model has learnt.
+Heat maps show which regions of a face a prediction depends on: the mask, or something
+beside it.
 """
 
 # %%
-# The portrait, bare and with a painted mask:
+# The portrait without and with a painted mask:
 
 import numpy as np
 from skimage.data import astronaut
@@ -20,14 +20,15 @@ masked = paint_mask(portrait, landmarks, kind="surgical", random_state=5)
 photo = np.hstack([portrait, masked])
 
 # %%
-# Grad-CAM, one heat map a face. Yellow speaks most for the label, grey not at all:
+# Grad-CAM computes one heat map per face. Yellow regions speak most for the label, gray
+# ones not at all:
 
 explanation = explain_faces(model, photo)
 explanation.save("explained.png")
 
 # %%
-# The map is a plain array, one number a pixel of the crop. How much of the heat lies in
-# the lower half, where a mask would be?
+# The map is an array with one value per pixel of the crop. Compute the share of the heat in
+# the lower half, where a mask is worn:
 
 for face in explanation:
     lower = face.heat[len(face.heat) // 2 :]

@@ -1,10 +1,10 @@
 """Export.
 
-One file for programs that have no maskkit: images in, probabilities out.
+Write a model as a single file for programs without maskkit.
 """
 
 # %%
-# `export` writes the file, and compares it with the model before it does.
+# `export` compares the file with the model before it writes it.
 
 import json
 import tempfile
@@ -23,7 +23,7 @@ for path in sorted(Path(folder).iterdir()):
     print(f"{path.name:12} {path.stat().st_size:>12,} bytes")
 
 # %%
-# What a caller has to know stands in `spec.json`:
+# `spec.json` describes the input and the output:
 
 spec = json.loads((folder / "spec.json").read_text())
 print("classes", spec["classes"])
@@ -33,7 +33,8 @@ print(f"{parity['equal_labels']:.0%} of {parity['n_images']} labels as in torch"
 print(f"largest difference of a probability {parity['largest_difference']:.1e}")
 
 # %%
-# Used without maskkit. Preprocessing is inside; faces have to be found and cut first.
+# Use it without maskkit. Preprocessing is included; faces must be detected and cropped
+# first.
 
 network = openvino.compile_model(folder / "model.xml", "CPU")
 size = spec["input"]["shape"][1]

@@ -1,11 +1,10 @@
 """Your own detector.
 
-Any object with a method `detect` finds the faces; it derives from nothing.
+A detector is any object with a method `detect`; no base class is needed.
 """
 
 # %%
-# A camera at a door always sees the face in the same place, and needs no network to find
-# it:
+# A camera at a door always sees the face at the same position, so no network is needed:
 
 import numpy as np
 from skimage.data import astronaut
@@ -16,10 +15,10 @@ from maskkit.testing import check_detector
 
 
 class DoorDetector:
-    """Takes a fixed part of the picture for a face."""
+    """Detects one face at a fixed position."""
 
     def detect(self, image):
-        """Give one box, left, top, right, bottom, and how sure it is."""
+        """Return one box (left, top, right, bottom) and its score."""
         height, width = image.shape[:2]
         box = [0.3 * width, 0.06 * height, 0.58 * width, 0.4 * height]
         return Faces(
@@ -28,12 +27,12 @@ class DoorDetector:
 
 
 # %%
-# `check_detector` says whether it keeps the contract, and how it breaks it:
+# `check_detector` checks the contract, and reports what violates it:
 
 check_detector(DoorDetector())
 
 # %%
-# And it is used like those that maskkit has:
+# Use it like a built-in detector:
 
 model = MaskClassifier.from_pretrained("maskkit-lite0", detector=DoorDetector())
 result = model.predict_faces(astronaut())
@@ -41,4 +40,4 @@ print(result.detector, result.summary())
 result.save("door.png")
 
 # %%
-# `examples/plugin` is a package that gives maskkit a detector by name.
+# `examples/plugin` is a package that adds a detector by name.

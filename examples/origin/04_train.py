@@ -1,10 +1,10 @@
 """Train.
 
-The origin's recipe: ResNet-50, a new head, batches of 16, two rounds.
+The original recipe: ResNet-50, a new head, batches of 16, two epochs.
 """
 
 # %%
-# Faces to train on, and others to see whether it worked:
+# Faces for training, and others for evaluation:
 
 import tempfile
 
@@ -15,10 +15,10 @@ faces, labels = make_faces(320)
 new_faces, new_labels = make_faces(80, random_state=1)
 
 # %%
-# The origin began with ImageNet's weights. This page is built without a network, so the
-# backbone keeps random values (`weights=None`), and only the head learns. Leave both
-# `weights` and `image_size` out, and you have the origin's start at its full size;
-# `fine_tune=True` then trains every layer, which is the default from 1,000 faces on.
+# The original started from ImageNet weights. This page is built offline, so the backbone
+# keeps random weights (`weights=None`), and only the head is trained. Without the arguments
+# `weights` and `image_size`, training starts from ImageNet weights at full size.
+# `fine_tune=True` trains every layer, which is the default from 1,000 faces on.
 
 model = MaskClassifier(
     "resnet50",
@@ -32,20 +32,20 @@ model = MaskClassifier(
 model.fit(faces, labels)
 
 # %%
-# What happened in each round:
+# Loss and accuracy per epoch:
 
 for record in model.history_:
     print(f"loss {record['loss']:.3f}, accuracy {record['accuracy']:.3f}")
 
 # %%
-# On the faces that it has not seen:
+# Accuracy on the faces that it has not seen:
 
 print(f"accuracy {model.score(new_faces, new_labels):.3f}")
 
 # %%
-# Random features tell these drawings apart; for faces of people take ImageNet's. Saved
-# and loaded again, the model says the same:
+# Random features are enough for these drawings; use ImageNet weights for real faces. The
+# model can be saved and loaded; its predictions stay the same:
 
 folder = model.save(tempfile.mkdtemp() + "/model")
-again = MaskClassifier.load(folder)
-print((again.predict(new_faces) == model.predict(new_faces)).all())
+loaded = MaskClassifier.load(folder)
+print((loaded.predict(new_faces) == model.predict(new_faces)).all())

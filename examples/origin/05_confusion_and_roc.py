@@ -1,12 +1,11 @@
-"""Confusion matrix, ROC curve and figures.
+"""Confusion matrix, ROC curve and metrics.
 
-How right is it? One number hides which mistakes it makes, and how far the number can be
-trusted.
+A single accuracy hides which mistakes a model makes, and how precise the figure is.
 """
 
 # %%
-# A model that has seen clear faces, and new ones to judge it by. Half of these were
-# taken from afar, 12 pixels wide, so that there is something to get wrong.
+# The model is trained on sharp faces. Half of the faces for evaluation are only 12 pixels
+# wide, so that it makes mistakes.
 
 from maskkit import MaskClassifier, evaluate
 from maskkit.testing import make_faces
@@ -20,8 +19,8 @@ small, small_labels = make_faces(100, size_px=12, random_state=2)
 evaluation = evaluate(model, clear + small, [*clear_labels, *small_labels])
 
 # %%
-# Accuracy, F1, precision and recall, the last three as means over both classes. Each has
-# its 95 % interval: with 200 faces the second digit is already uncertain.
+# Accuracy, F1, precision and recall; the last three are means over both classes. Each has
+# a 95 % interval: with 200 faces, the second digit is already uncertain.
 
 metrics = evaluation.metrics()
 for name in ("accuracy", "f1", "precision", "recall"):
@@ -29,23 +28,23 @@ for name in ("accuracy", "f1", "precision", "recall"):
     print(f"{name:10} {figure.value:.3f}  [{figure.low:.3f}, {figure.high:.3f}]")
 
 # %%
-# The confusion matrix: rows are what the faces are, columns what the model said.
+# The confusion matrix: rows are true classes, columns are predicted classes.
 
 figures = evaluation.figures()
 figures["confusion_matrix"].savefig("confusion-matrix.png")
 
 # %%
-# The ROC curve: for every threshold, what share of the bare faces is found, against what
-# share of the masked ones is taken for bare.
+# The ROC curve: for every threshold, the share of unmasked faces that are recognized
+# against the share of masked faces that are predicted as unmasked.
 
 figures["roc"].savefig("roc.png")
 
 # %%
-# And where it goes wrong, which no figure above says:
+# Accuracy by face size shows where the mistakes are:
 
 for group in evaluation.groups:
     if group.slice == "size":
         print(f"{group.name:7} accuracy {group.accuracy.value:.3f}")
 
 # %%
-# `evaluate(..., reporters="console")` prints all of it at once, `"plots:folder"` draws it.
+# `evaluate(..., reporters="console")` prints all of this, `"plots:folder"` draws it.

@@ -1,12 +1,12 @@
 """One masked face.
 
-A single crop, and how probable the model finds each class.
+Predict the class probabilities of a single crop.
 """
 
 # %%
-# The pictures of people in these examples are all one portrait, NASA's of the astronaut
-# Eileen Collins, in the public domain. Her mask is painted: `paint_mask` follows the
-# landmarks that the detector gives.
+# All pictures of people in these examples are NASA's portrait of the astronaut Eileen
+# Collins, which is in the public domain. The mask is painted: `paint_mask` follows the
+# landmarks that the detector returns.
 
 from PIL import Image
 from skimage.data import astronaut
@@ -23,8 +23,8 @@ crop = Image.fromarray(masked).crop((150, 30, 300, 200))
 crop.resize((300, 340)).save("masked.png")
 
 # %%
-# `predict` takes a list of crops and names a class for each; `predict_proba` gives a row
-# of probabilities, in the order of `classes_`.
+# `predict` returns one class per crop; `predict_proba` returns one row of probabilities
+# per crop, in the order of `classes_`.
 
 print(model.predict([crop])[0])
 probabilities = model.predict_proba([crop])[0]

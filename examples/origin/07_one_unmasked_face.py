@@ -1,10 +1,10 @@
-"""One bare face.
+"""One unmasked face.
 
-The same portrait without the mask, and the same question.
+Predict the class probabilities of the same portrait without a mask.
 """
 
 # %%
-# The crop has the place and size of the one before:
+# The crop has the same position and size as in the previous example:
 
 from PIL import Image
 from skimage.data import astronaut
@@ -13,10 +13,10 @@ from maskkit import MaskClassifier
 
 model = MaskClassifier.from_pretrained("maskkit-lite0")
 crop = Image.fromarray(astronaut()).crop((150, 30, 300, 200))
-crop.resize((300, 340)).save("bare.png")
+crop.resize((300, 340)).save("unmasked.png")
 
 # %%
-# The answer:
+# The prediction:
 
 print(model.predict([crop])[0])
 probabilities = model.predict_proba([crop])[0]

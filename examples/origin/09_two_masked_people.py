@@ -1,11 +1,11 @@
 """Two masked people.
 
-A photo may show any number of faces; each gets its own answer.
+A photo may show any number of faces; each is classified separately.
 """
 
 # %%
-# Two copies of the portrait stand in for two people: the second is mirrored, smaller,
-# and wears another mask.
+# Two copies of the portrait represent two people: the second is mirrored and smaller, and
+# has another mask.
 
 import rich
 from PIL import Image, ImageOps
@@ -29,8 +29,8 @@ photo.paste(left, (0, 0))
 photo.paste(ImageOps.mirror(right).resize((384, 384)), (512, 128))
 
 # %%
-# One call finds and judges both. The result is a sequence of faces, largest first, that
-# can be printed, counted and drawn:
+# One call detects and classifies both. The result is a sequence of faces, largest first,
+# that can be printed, counted and drawn:
 
 result = model.predict_faces(photo)
 rich.print(result)

@@ -1,10 +1,10 @@
-"""One masked, one bare.
+"""One masked and one unmasked face.
 
-The case that a label for the whole photo cannot answer.
+A single label for the whole photo would be wrong here.
 """
 
 # %%
-# The portrait as it is, and a copy with a painted mask:
+# The original portrait beside a copy with a painted mask:
 
 import numpy as np
 from skimage.data import astronaut
@@ -24,9 +24,9 @@ photo = np.hstack([portrait, masked])
 result = model.predict_faces(photo)
 for face in result:
     print(f"{face.label:13} {face.probability:.3f} at {face.box}")
-result.save("one-masked-one-bare.png")
+result.save("masked-and-unmasked.png")
 
 # %%
-# If you publish such pictures, blur the faces; the answers stay:
+# Blur the faces before you publish such pictures; boxes and labels stay visible:
 
 result.save("blurred.png", blur=True)

@@ -1,4 +1,4 @@
-"""A detector and a reporter for maskkit, as an example of how to write your own."""
+"""Example plugins for maskkit: a detector and a reporter."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from maskkit.detectors import Faces
 
 
 class ThirdsDetector:
-    """Finds one "face" in the middle third of every photo, as of a camera at a door.
+    """Detects one "face" in the middle third of every photo, as for a camera at a door.
 
-    It derives from nothing: the method is the contract.
+    No base class is needed: the method is the contract.
     """
 
     def detect(self, image):
-        """Give the middle third of an RGB uint8 (H, W, 3) image as a face."""
+        """Return the middle third of an RGB uint8 (H, W, 3) image as a face."""
         height, width = image.shape[:2]
         left, top = width / 3, height / 3
         box = [left, top, max(2 * left, left + 1), max(2 * top, top + 1)]
@@ -24,7 +24,7 @@ class ThirdsDetector:
 
 
 class MarkdownReporter:
-    """Writes the figures of an evaluation as a Markdown table.
+    """Writes the metrics of an evaluation as a Markdown table.
 
     Parameters
     ----------
@@ -36,11 +36,11 @@ class MarkdownReporter:
         self.path = Path(path)
 
     def report(self, evaluation):
-        """Write the table and give its path."""
+        """Write the table and return its path."""
         rows = [
             f"| {name} | {one.value:.3f} | {one.low:.3f} to {one.high:.3f} | {one.n} |"
             for name, one in evaluation.metrics().items()
         ]
-        head = ["| figure | value | 95 % interval | n |", "|---|---|---|---|"]
+        head = ["| metric | value | 95 % interval | n |", "|---|---|---|---|"]
         self.path.write_text("\n".join(head + rows) + "\n", encoding="utf-8")
         return self.path
