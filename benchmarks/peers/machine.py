@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from maskkit.engines._versions import version_of
+from maskkit._optional import installed_version
 
 _LIBRARIES = (
     *("maskkit", "torch", "torchvision", "timm", "openvino", "nncf"),
@@ -28,7 +28,7 @@ def describe_machine() -> dict[str, Any]:
         # Other work on the machine spoils figures; whoever reads them should see it.
         "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "versions": {"python": platform.python_version()}
-        | {name: version for name in _LIBRARIES if (version := version_of(name)) is not None},
+        | {name: version for name in _LIBRARIES if (version := installed_version(name)) is not None},
     }
 
 

@@ -1,6 +1,7 @@
 """Optional libraries, imported only by the features that need them."""
 
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
 from maskkit.exceptions import MissingLibraryError
@@ -38,3 +39,11 @@ def require(module: str, extra: str) -> ModuleType:
 def install_hint(extra: str) -> str:
     """Return the end of a message: how to install an extra."""
     return f"install it: pip install 'maskkit[{extra}]'"
+
+
+def installed_version(package: str) -> str | None:
+    """Return the version of a package by its name on PyPI, or None if it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

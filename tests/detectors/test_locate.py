@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from maskkit import FaceEmbedder
-from maskkit.detectors._locate import SMALLEST_PICTURE_PX, cut, find_face_to_crop
+from maskkit.detectors._locate import SMALLEST_PICTURE_PX, crop_to_face, find_face_to_crop
 from maskkit.testing import FixedDetector, TinyBackbone, make_faces
 
 PERSON = np.random.default_rng(0).integers(0, 256, (300, 200, 3), dtype=np.uint8)
@@ -13,7 +13,7 @@ PERSON = np.random.default_rng(0).integers(0, 256, (300, 200, 3), dtype=np.uint8
 def test_the_largest_small_face_is_found():
     box = find_face_to_crop(PERSON, FixedDetector([(10, 10, 40, 50), (100, 20, 160, 90)]))
     assert box.tolist() == [100, 20, 160, 90]
-    assert cut(PERSON, box).shape[0] == pytest.approx(1.15 * 70, abs=1)
+    assert crop_to_face(PERSON, box).shape[0] == pytest.approx(1.15 * 70, abs=1)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_the_largest_small_face_is_found():
 )
 def test_other_pictures_are_taken_whole(image, boxes):
     assert find_face_to_crop(image, FixedDetector(boxes)) is None
-    assert cut(image, None) is image
+    assert crop_to_face(image, None) is image
 
 
 def test_embedder_cuts_only_when_asked():

@@ -173,7 +173,7 @@ def test_what_is_no_file_is_never_opened(tmp_path):
     server.bind(str(tmp_path / "socket"))
     with server:
         for path in (tmp_path / "pipe", tmp_path / "socket", Path("/dev/zero")):
-            with pytest.raises(ImageError, match="is a pipe, socket or device, no file; read it and pass the bytes"):
+            with pytest.raises(ImageError, match="is a pipe, socket or device, not a file; read it and pass the bytes"):
                 load_image(path)
     with pytest.raises(ImageError, match="is a folder"):
         load_image(tmp_path)

@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from maskkit._display.tables import format_percent
+from maskkit._images.crop import Box
 from maskkit._labels import color_of
-
-Box: TypeAlias = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels of the upright photo; right and bottom exclusive."""
 
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 

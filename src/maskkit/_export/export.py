@@ -1,6 +1,5 @@
 """A trained model as one file that needs no maskkit: ONNX or OpenVINO, preprocessing inside, checked."""
 
-import hashlib
 import json
 import os
 import warnings
@@ -14,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from maskkit._files.atomic import check_place, write_whole
+from maskkit._files.atomic import check_writable, write_folder
 from maskkit._images.crop import MARGIN
+from maskkit._images.hashing import hash_file
 from maskkit._images.load import check_images
 from maskkit._images.prefetch import prefetch_map
 from maskkit._images.preprocess import Preprocess
@@ -93,7 +93,7 @@ def export(
     pixels = np.stack(list(prefetch_map(preprocess.load, sources)))
     network = nn.Sequential(classifier.embedder_.network_, classifier.head_.network_, nn.Softmax(dim=1)).cpu().eval()
     write = _write_onnx if output_format == "onnx" else _write_openvino
-    with write_whole(folder) as new:
+    with write_folder(folder) as new:
         predict = write(classifier, network, new, pixels if images is not None else None, int8)
         parity = _compare(network, preprocess, pixels, predict)
         parity["on"] = "given images" if images is not None else "drawn faces"
@@ -113,7 +113,7 @@ def _refuse(classifier: MaskClassifier, folder: Path, output_format: str, *, int
         raise ValueError("int8 is written for OpenVINO only; use the format 'openvino'.")
     if int8 and images is None and classifier.embedder_.quantized_ is None:
         raise ValueError("int8 has to be calibrated; pass images like those to come.")
-    check_place(
+    check_writable(
         folder,
         "export",
         is_ours=lambda folder: (folder / SPEC_FILE).is_file(),
@@ -252,7 +252,5 @@ def _specify(
         "uncertain_below": classifier.threshold,
         "min_size_px": classifier.min_size_px,
         "parity": parity,
-        "files": {
-            path.name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in sorted(folder.iterdir())
-        },
+        "files": {path.name: {"sha256": hash_file(path)} for path in sorted(folder.iterdir())},
     }

@@ -1,4 +1,4 @@
-"""Folders that appear under their name whole, or not at all."""
+"""Atomic writing: a file or folder appears under its name complete, or not at all."""
 
 import ctypes
 import os
@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from maskkit.exceptions import ModelFileError
 
@@ -16,44 +17,33 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 
-def check_place(folder: Path, kind: str, *, is_ours: Callable[[Path], bool], files: Collection[str]) -> None:
-    """Check that a folder can be written under a name, without loss of what is there.
-
-    Parameters
-    ----------
-    folder : Path
-    kind : str
-        Of folder, such as ``"model"``.
-    is_ours : callable
-        Tells whether a folder that holds something is of this kind.
-    files : collection of str
-        Names that such a folder may hold.
+def write_file(path: Path, content: bytes | memoryview) -> None:
+    """Write a file atomically; its folder is made if necessary.
 
     Raises
     ------
-    ModelFileError
-        If the folder is something else, or cannot be made.
+    OSError
+        If it cannot be written.
     """
-    if folder.is_file() or (folder.exists() and any(folder.iterdir()) and not is_ours(folder)):
-        raise ModelFileError(f"{folder}: exists and is no {kind} of maskkit; choose another name.")
-    strangers = sorted({path.name for path in folder.glob("*")} - set(files))
-    if strangers:
-        raise ModelFileError(f"{folder}: holds {strangers[0]} besides its {kind}, which would be lost; move it away.")
-    parent = next(path for path in folder.absolute().parents if path.exists())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}-{uuid4().hex[:8]}")
     try:
-        with tempfile.TemporaryFile(dir=parent):
-            pass
-    except OSError as exc:
-        raise ModelFileError(f"{folder}: cannot be written ({exc.strerror}); choose another place.") from exc
+        with new.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 @contextmanager
-def write_whole(folder: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; it takes the name and place of `folder` if nothing is raised.
+def write_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder to fill, which then replaces `folder` atomically if nothing is raised.
 
-    Whoever is killed meanwhile, or loses power, leaves the old folder or the new one, whole; and perhaps a
-    hidden folder beside it. (Where the system cannot exchange two folders, which Linux can, there is a
-    moment between two renames when neither has the name.)
+    A process that is killed meanwhile, or a loss of power, leaves the old folder or the new one complete,
+    and perhaps a hidden folder beside it. (Linux exchanges two folders in one step. Elsewhere there is
+    a moment between two renames in which neither has the name.)
 
     Raises
     ------
@@ -65,22 +55,53 @@ def write_whole(folder: Path) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            new.chmod(0o755)  # mkdtemp's folders are private; a model need not be
+            new.chmod(0o755)  # mkdtemp makes private folders, and a model need not be private
             yield new
             for path in (*new.iterdir(), new):
-                _flush(path)
-            _put(new, folder)
-            _flush(folder.parent)
+                _sync(path)
+            _replace(new, folder)
+            _sync(folder.parent)
         finally:
             shutil.rmtree(new, ignore_errors=True)
     except OSError as exc:
         raise ModelFileError(f"{folder}: cannot be written ({exc.strerror or exc}).") from exc
 
 
-def _put(new: Path, folder: Path) -> None:
-    """Give a folder another's name; what had it, if anything, then has the first one's."""
+def check_writable(folder: Path, kind: str, *, is_ours: Callable[[Path], bool], files: Collection[str]) -> None:
+    """Check that a folder can be written, and that nothing else would be lost.
+
+    Parameters
+    ----------
+    folder : Path
+    kind : str
+        Kind of folder for messages, such as ``"model"``.
+    is_ours : callable
+        Returns whether a folder that is not empty is of this kind.
+    files : collection of str
+        File names that such a folder may hold.
+
+    Raises
+    ------
+    ModelFileError
+        If the folder is something else, or cannot be made.
+    """
+    if folder.is_file() or (folder.exists() and any(folder.iterdir()) and not is_ours(folder)):
+        raise ModelFileError(f"{folder}: exists and is no {kind} of maskkit; choose another name.")
+    unexpected = sorted({path.name for path in folder.glob("*")} - set(files))
+    if unexpected:
+        raise ModelFileError(f"{folder}: holds {unexpected[0]} besides its {kind}, which would be lost; move it away.")
+    parent = next(path for path in folder.absolute().parents if path.exists())
     try:
-        new.rename(folder)  # which is enough if there is none, or an empty one
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as exc:
+        raise ModelFileError(f"{folder}: cannot be written ({exc.strerror}); choose another place.") from exc
+
+
+def _replace(new: Path, folder: Path) -> None:
+    """Rename a folder; an earlier one of that name gets the first one's name."""
+    try:
+        new.rename(folder)  # succeeds if there is none, or an empty one
     except OSError:
         if not _exchange(new, folder):
             old = new.with_name(f"{new.name}-old")
@@ -90,7 +111,7 @@ def _put(new: Path, folder: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Swap the names of two folders in one step; False where the system has no such step."""
+    """Swap the names of two folders in one step; return False where the system has no such step."""
     if sys.platform != "linux":
         return False
     rename = getattr(ctypes.CDLL(None), "renameat2", None)
@@ -98,7 +119,7 @@ def _exchange(one: Path, other: Path) -> bool:
     return rename is not None and rename(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0
 
 
-def _flush(path: Path) -> None:
+def _sync(path: Path) -> None:
     """Wait until a file, or a folder's list of files, is on the disk."""
     if os.name == "nt" and path.is_dir():
         return  # Windows opens no folders

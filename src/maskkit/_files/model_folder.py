@@ -1,6 +1,5 @@
 """Saved models: a folder of safetensors and JSON, never pickle."""
 
-import hashlib
 import json
 import os
 import stat
@@ -11,7 +10,8 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from maskkit._files.atomic import check_place, write_whole
+from maskkit._files.atomic import check_writable, write_folder
+from maskkit._images.hashing import hash_content, hash_file
 from maskkit.exceptions import ModelFileError
 
 FORMAT_VERSION = 1
@@ -87,7 +87,7 @@ def write_model(
     """
     folder = Path(folder).resolve()
     check_target(folder)
-    with write_whole(folder) as new:
+    with write_folder(folder) as new:
         _fill_folder(new, config, tensors, half=half, card=card, int8=int8)
     return folder
 
@@ -100,7 +100,7 @@ def check_target(folder: Path) -> None:
     ModelFileError
         If the folder is something else than a model, or cannot be made.
     """
-    check_place(
+    check_writable(
         folder,
         "model",
         is_ours=lambda folder: (folder / CONFIG_FILE).is_file(),
@@ -127,10 +127,7 @@ def _fill_folder(
         (folder / name).write_bytes(content)
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
     # The card's is for whoever wants to know; it is prose, may be edited, and is not read by `read_model`.
-    files = {
-        path.name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-        for path in sorted(folder.iterdir(), key=lambda path: path.name)
-    }
+    files = {path.name: {"sha256": hash_file(path)} for path in sorted(folder.iterdir(), key=lambda path: path.name)}
     document = {"format_version": FORMAT_VERSION, **asdict(config), "files": files}
     (folder / CONFIG_FILE).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -222,7 +219,7 @@ def _read_file(file: Path, *, max_bytes: int | None = None) -> bytes:
 
 
 def _check_digest(file: Path, data: bytes, entry: Any) -> None:
-    sha256 = hashlib.sha256(data).hexdigest()
+    sha256 = hash_content(data)
     wanted = entry.get("sha256") if isinstance(entry, dict) else None
     if sha256 != wanted:
         raise ModelFileError(

@@ -1,1 +1,1 @@
-"""Anything that a user calls an image, turned into the pixels that a network takes."""
+"""Images of any form, and the pixels that a network takes."""

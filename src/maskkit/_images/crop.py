@@ -1,12 +1,17 @@
-"""From boxes to square face crops."""
+"""Square face crops."""
+
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskkit._images.load import RgbImage
 
-# Side of the crop as a multiple of the box's longer side: a little of what surrounds the face, as
-# the crops of face data sets have it.
+Box: TypeAlias = tuple[int, int, int, int]
+"""Left, top, right, bottom in whole pixels; right and bottom exclusive."""
+
+# Side of the crop as a multiple of the box's longer side. The crops of face data sets show as much
+# of what surrounds the face.
 MARGIN = 1.15
 
 
@@ -24,15 +29,16 @@ def crop_square(image: RgbImage, box_xyxy: ArrayLike, *, margin: float = MARGIN)
     Returns
     -------
     crop : ndarray of shape (side, side, 3), uint8
-        At least 1 px; outside the image its edge is repeated, so that faces keep their proportions.
+        At least 1 px. Outside the image its edge is repeated, so that faces keep their proportions.
     """
     left, top, right, bottom = np.asarray(box_xyxy, dtype=np.float64)
     side = max(1, round(margin * max(right - left, bottom - top)))
-    rows = _span((top + bottom) / 2, side, image.shape[0])
-    columns = _span((left + right) / 2, side, image.shape[1])
+    rows = _clipped_range((top + bottom) / 2, side, image.shape[0])
+    columns = _clipped_range((left + right) / 2, side, image.shape[1])
     return np.ascontiguousarray(image[rows[:, None], columns[None, :]])
 
 
-def _span(centre: float, side: int, n_pixels: int) -> NDArray[np.int64]:
-    start = round(centre - side / 2)
+def _clipped_range(center: float, side: int, n_pixels: int) -> NDArray[np.int64]:
+    """Return the `side` indices around a center; those outside are replaced by the edge's."""
+    start = round(center - side / 2)
     return np.clip(np.arange(start, start + side), 0, n_pixels - 1)

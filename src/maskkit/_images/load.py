@@ -1,12 +1,11 @@
-"""Whatever a user calls an image becomes RGB uint8 (H, W, 3), upright."""
+"""Loading of images in any form as RGB uint8 (H, W, 3), upright."""
 
-import hashlib
 import io
 import os
 import re
 import stat
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -15,44 +14,44 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from maskkit._images.hashing import hash_content
 from maskkit.exceptions import ImageError
 
 ImageSource: TypeAlias = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[np.uint8]
 )
-"""What the library takes for an image."""
+"""Every form of image that the library accepts."""
 
 RgbImage: TypeAlias = NDArray[np.uint8]
 """Shape (H, W, 3), uint8, RGB, upright."""
 
-# The same file or picture may be given twice, and images are decoded in several threads.
-_TURNS = threading.Lock()
+# Images are decoded in several threads, and two of them may be given the same open file or picture.
+_SOURCE_LOCK = threading.Lock()
 
-# Pillow hands PostScript to an interpreter if there is one, which is no way to treat anybody's files.
+# EPS is left out: Pillow would pass the file to an external PostScript interpreter, which is unsafe
+# for files of unknown origin.
 _FORMATS = sorted(set(Image.registered_extensions().values()) & set(Image.OPEN) - {"EPS"})
-
-WANTED = "want a path, bytes, a binary file, a PIL image or a uint8 array of shape (H, W, 3) or (H, W)"
 
 
 def load_image(
     source: ImageSource, *, name: str | None = None, min_px: int | None = None, max_px: int | None = None
 ) -> RgbImage:
-    """Read one image in any form.
+    """Load one image.
 
     Parameters
     ----------
     source : str, Path, bytes, binary file, PIL image or ndarray
-        Files are decoded by Pillow: the EXIF orientation is applied (if it can be read), transparent pixels are laid on
-        white, 16-bit grey is scaled to 8 bits, the first frame of an animation is taken. An array
-        is (H, W, 3) RGB or (H, W) grey, uint8, and taken to be upright. A binary file is read from
-        its current position and put back there.
+        Files are decoded by Pillow: the EXIF orientation is applied (if it can be read), transparent
+        pixels are composited on white, 16-bit gray is scaled to 8 bits, and only the first frame of
+        an animation is used. An array is (H, W, 3) RGB or (H, W) gray, uint8, and taken to be
+        upright. A binary file is read from its current position, which is restored.
     name : str, optional
-        What an error calls the image; by default its path or form.
+        Name of the image in errors; by default its path or form.
     min_px : int, optional
-        A JPEG of twice that many pixels on each side, or more, may come smaller, yet not smaller than
-        that: decoding at half the size, a quarter or an eighth takes a fraction of the time.
+        Smallest side that is needed, in pixels. A JPEG at least twice as large is decoded at 1/2, 1/4
+        or 1/8 of its size, which takes a fraction of the time; never smaller than `min_px`.
     max_px : int, optional
-        A file of more pixels than that, all counted, is refused before it is decoded.
+        Largest number of pixels, width times height. A larger file is refused before it is decoded.
 
     Returns
     -------
@@ -62,13 +61,13 @@ def load_image(
     Raises
     ------
     ImageError
-        If there is no image to be had; the message names it.
+        If the image cannot be read; the message names it.
     """
     name = name or name_source(source)
     if isinstance(source, np.ndarray):
         return _check_array(source, name)
     try:
-        with _open(source, name) as picture:
+        with _open_picture(source, name) as picture:
             if max_px is not None and picture.width * picture.height > max_px:
                 raise ImageError(f"{name}: has {picture.width} x {picture.height} pixels; want {max_px:,} at most.")
             if min_px is not None and not isinstance(source, Image.Image):
@@ -83,21 +82,21 @@ def load_image(
             f"{name}: has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, which may be an attack; "
             f"shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS if you trust it."
         ) from exc
-    except UnidentifiedImageError as exc:  # Pillow's own words hold the address of what bytes were read from
+    except UnidentifiedImageError as exc:  # Pillow's own message holds a memory address
         raise ImageError(f"{name}: cannot be read as an image (no format that Pillow knows).") from exc
-    except Exception as exc:  # Pillow's decoders raise nearly anything on a broken file
+    except Exception as exc:  # Pillow's decoders raise nearly any type on a broken file
         raise ImageError(f"{name}: cannot be read as an image ({exc}).") from exc
 
 
 def read_content(source: ImageSource, *, name: str | None = None) -> tuple[bytes | RgbImage, str]:
-    """Read an image without decoding it, where that can be, and tell it from all others.
+    """Read an image and hash its content, without decoding it where possible.
 
     Returns
     -------
     content : bytes or ndarray of shape (H, W, 3), uint8
-        What `load_image` takes instead of the source, with the same result.
+        Source for `load_image` with the same result.
     digest : str
-        Equal for equal contents.
+        SHA-256, equal for equal contents.
 
     Raises
     ------
@@ -115,13 +114,11 @@ def read_content(source: ImageSource, *, name: str | None = None) -> tuple[bytes
             raise ImageError(f"{name}: cannot be read ({exc.strerror}).") from exc
     else:
         content = load_image(source, name=name)
-    shape = content.shape if isinstance(content, np.ndarray) else "file"
-    digest = hashlib.blake2b(content.data if isinstance(content, np.ndarray) else content, digest_size=16)
-    return content, f"{digest.hexdigest()} {shape}"
+    return content, hash_content(content)
 
 
 def check_images(X: Any) -> list[Any]:
-    """Check that X is a collection of images rather than one, and list it.
+    """Check that X is a collection of images, not a single one, and return it as a list.
 
     Parameters
     ----------
@@ -147,7 +144,7 @@ def check_images(X: Any) -> list[Any]:
 
 
 def iterate_images(X: Any) -> Iterator[Any]:
-    """Check that X is a collection or a stream of images rather than one, and give its iterator.
+    """Check that X is a collection or a stream of images, not a single one, and return its iterator.
 
     Raises
     ------
@@ -161,7 +158,7 @@ def iterate_images(X: Any) -> Iterator[Any]:
 
 
 def check_not_single(X: Any) -> None:
-    """Raise TypeError if X is a single image, most of which could be taken for many."""
+    """Raise TypeError if X is a single image; most single images could be mistaken for a sequence."""
     is_one_array = isinstance(X, np.ndarray) and X.dtype == np.uint8 and X.ndim <= 3
     one = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)
     if isinstance(X, one) or is_one_array or hasattr(X, "read"):
@@ -169,7 +166,7 @@ def check_not_single(X: Any) -> None:
 
 
 def name_source(source: Any, index: int | None = None) -> str:
-    """Name an image as a user would find it again: by its path, else by its form and place."""
+    """Return the name of an image for messages: its path, else its form and its index."""
     if isinstance(source, (str, os.PathLike)):
         return os.fspath(source)
     if isinstance(source, np.ndarray):
@@ -183,15 +180,10 @@ def name_source(source: Any, index: int | None = None) -> str:
     return form if index is None else f"image {index} ({form})"
 
 
-def name_sources(sources: Sequence[Any]) -> list[str]:
-    """Name each image of a collection."""
-    return [name_source(source, index) for index, source in enumerate(sources)]
-
-
 @contextmanager
-def _open(source: Any, name: str) -> Iterator[Image.Image]:
+def _open_picture(source: Any, name: str) -> Iterator[Image.Image]:
     if isinstance(source, Image.Image):
-        with _TURNS:
+        with _SOURCE_LOCK:
             source.load()
         yield source
     elif isinstance(source, (bytes, bytearray, memoryview)):
@@ -206,12 +198,12 @@ def _open(source: Any, name: str) -> Iterator[Image.Image]:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
             raise ImageError(f"{name}: is a folder; list the image files in it.")
-        if not stat.S_ISREG(mode):  # a pipe may keep us waiting for ever, a device never end
-            raise ImageError(f"{name}: is a pipe, socket or device, no file; read it and pass the bytes.")
+        if not stat.S_ISREG(mode):  # a pipe may block for ever, a device may never end
+            raise ImageError(f"{name}: is a pipe, socket or device, not a file; read it and pass the bytes.")
         with Image.open(path, formats=_FORMATS) as picture:
             yield picture
     elif hasattr(source, "read"):
-        with _TURNS:
+        with _SOURCE_LOCK:
             start = source.tell()
             try:
                 data = source.read()
@@ -222,11 +214,14 @@ def _open(source: Any, name: str) -> Iterator[Image.Image]:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
             yield picture
     else:
-        raise ImageError(f"{name}: is not an image; {WANTED}.")
+        raise ImageError(
+            f"{name}: is not an image; "
+            "want a path, bytes, a binary file, a PIL image or a uint8 array of shape (H, W, 3) or (H, W)."
+        )
 
 
 def _to_rgb(picture: Image.Image) -> RgbImage:
-    picture = _put_upright(picture)
+    picture = _transpose_exif(picture)
     if picture.mode.startswith("I"):
         return _scale_16_bit(np.asarray(picture))
     if picture.mode == "F":
@@ -238,19 +233,19 @@ def _to_rgb(picture: Image.Image) -> RgbImage:
     return np.array(picture.convert("RGB"))
 
 
-def _put_upright(picture: Image.Image) -> Image.Image:
+def _transpose_exif(picture: Image.Image) -> Image.Image:
     picture.load()
     try:
         return ImageOps.exif_transpose(picture)
-    except Exception:  # Pillow's reader of EXIF raises nearly anything; of broken EXIF no pixel depends
+    except Exception:  # Pillow's EXIF reader raises nearly any type; the pixels do not depend on EXIF
         return picture
 
 
-def _scale_16_bit(grey: NDArray[Any]) -> RgbImage:
-    if grey.min() < 0 or grey.max() > 65535:
+def _scale_16_bit(gray: NDArray[Any]) -> RgbImage:
+    if gray.min() < 0 or gray.max() > 65535:
         raise ValueError("its pixels are 32-bit integers of unknown range; scale them to 0-255 and pass uint8")
     # 65535 = 255 * 257, so this maps white to white and rounds to the nearest level.
-    scaled = ((grey.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    scaled = ((gray.astype(np.uint32) + 128) // 257).astype(np.uint8)
     return np.repeat(scaled[:, :, None], 3, axis=2)
 
 
@@ -262,3 +257,10 @@ def _check_array(array: NDArray[Any], name: str) -> RgbImage:
     if array.ndim == 2:
         array = np.repeat(array[:, :, None], 3, axis=2)
     return np.ascontiguousarray(array)
+
+
+def compress_jpeg(picture: Image.Image, quality: int) -> Image.Image:
+    """Return an RGB picture after JPEG compression; `quality` is Pillow's, 1 to 95."""
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=quality)
+    return Image.open(file).convert("RGB")

@@ -1,4 +1,4 @@
-"""Work done ahead in threads, results in order; and how many threads there are."""
+"""Prefetching in threads, and the number of threads."""
 
 import os
 from collections import deque
@@ -14,9 +14,9 @@ _n_threads: int | None = None
 
 
 def limit_threads(n_threads: int) -> None:
-    """Let this process compute in so many threads, for where several share a machine.
+    """Limit the threads of this process, for machines shared by several processes.
 
-    Holds for what torch computes, for `prefetch_map` and for networks that OpenVINO loads from now on.
+    Applies to torch, to `prefetch_map` and to the networks that OpenVINO compiles from now on.
 
     Parameters
     ----------
@@ -30,22 +30,22 @@ def limit_threads(n_threads: int) -> None:
 
 
 def thread_limit() -> int | None:
-    """Give what `limit_threads` set; None where it set nothing."""
+    """Return the limit set by `limit_threads`, or None."""
     return _n_threads
 
 
 def call_in_forked_child(action: Callable[[], None]) -> None:
-    """Do something first in every process that is forked from this one; nothing where there is no fork."""
+    """Register a call for the start of each process forked from this one; no effect where fork is missing."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=action)
 
 
 @cache
 def use_one_thread_after_fork() -> None:
-    """From now on, let processes that are forked from this one compute in one thread.
+    """Limit processes that are forked from this one to one thread.
 
-    To be called before anything is computed: threads do not survive a fork, and what OpenMP, under torch, and
-    OpenVINO remember of theirs they would wait for, for ever.
+    Must be called before anything is computed: threads do not survive a fork, and the thread pools of
+    OpenMP (used by torch) and of OpenVINO would wait for their lost threads for ever.
     """
     call_in_forked_child(lambda: limit_threads(1))
 

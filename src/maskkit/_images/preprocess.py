@@ -1,4 +1,4 @@
-"""From any image to the square of pixels that a network takes; one home for training and prediction."""
+"""Preprocessing, the same for training and prediction: any image to the square of pixels that a network takes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,21 +12,22 @@ from PIL import Image
 from maskkit._images.load import ImageSource, RgbImage, load_image
 
 Augment: TypeAlias = Callable[[RgbImage, np.random.Generator], RgbImage]
-"""Gives a changed copy of an RGB uint8 (H, W, 3) image; the size may differ."""
+"""Returns a changed copy of an RGB uint8 (H, W, 3) image; the size may differ."""
 
-# Far larger JPEGs are decoded at a half, a quarter or an eighth of their size, at least so many times what
-# the network takes: a face that fills a quarter of the picture keeps all that the network could see.
-_DRAFT = 4
+# Very large JPEGs are decoded at 1/2, 1/4 or 1/8 of their size, but at no less than this many times
+# the network's input: a face that fills a quarter of the picture keeps every detail that the network
+# can use.
+_DRAFT_SCALE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """Resize and scale images as a backbone wants them.
+    """Resizing and normalization of images for a backbone.
 
     Parameters
     ----------
     image_size : int, > 0
-        Side of the square, in pixels.
+        Side of the square input, in pixels.
     mean, std : tuple of 3 floats
         A pixel ``x`` in [0, 1] becomes ``(x - mean) / std``, channel by channel (RGB).
     """
@@ -36,30 +37,30 @@ class Preprocess:
     std: tuple[float, float, float]
 
     def load(self, source: ImageSource, *, name: str | None = None) -> RgbImage:
-        """Read an image and resize it: `resize` of what `open` gives."""
-        return self.resize(self.open(source, name=name))
+        """Load and resize an image."""
+        return self.resize(self.decode(source, name=name))
 
-    def open(self, source: ImageSource, *, name: str | None = None) -> RgbImage:
-        """Read an image, (H, W, 3) uint8; of one far larger than the network needs, maybe a smaller copy.
+    def decode(self, source: ImageSource, *, name: str | None = None) -> RgbImage:
+        """Load an image, (H, W, 3) uint8; one far larger than the network needs may be scaled down.
 
         Raises
         ------
         ImageError
             If the image cannot be read.
         """
-        return load_image(source, name=name, min_px=_DRAFT * self.image_size)
+        return load_image(source, name=name, min_px=_DRAFT_SCALE * self.image_size)
 
     def resize(self, image: RgbImage) -> RgbImage:
         """Resize an image to (image_size, image_size, 3) uint8.
 
         The whole image is stretched to a square, with antialiased bilinear interpolation. Nothing is
-        cropped: at a face crop's edge is the chin.
+        cropped, because the chin lies at the edge of a face crop.
         """
         size = (self.image_size, self.image_size)
         return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
     def normalize(self, images: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
-        """Turn uint8 (n, S, S, 3) into the network's float32 (n, 3, S, S), channels last in memory."""
+        """Convert uint8 (n, S, S, 3) to the network's float32 (n, 3, S, S), channels last in memory."""
         pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
         mean, std = (torch.tensor(value, device=device).mul_(255).view(1, 3, 1, 1) for value in (self.mean, self.std))
         return pixels.sub_(mean).div_(std)

@@ -1,6 +1,5 @@
 """FaceEmbedder: images to features, with a frozen backbone."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from maskkit import _plugins
+from maskkit._images.hashing import hash_content
 from maskkit._images.load import ImageSource, RgbImage, check_images, name_source, read_content
 from maskkit._images.prefetch import in_batches, prefetch_map
 from maskkit._images.preprocess import Preprocess
@@ -27,7 +27,7 @@ from maskkit._model.params import check_params
 from maskkit.augment._camera import augment_face
 from maskkit.backbones._base import Backbone, Weights, build_network, check_features
 from maskkit.detectors import CenterFaceDetector
-from maskkit.detectors._locate import SMALL_FACE, Box, cut, find_face_to_crop
+from maskkit.detectors._locate import SMALL_FACE, crop_to_face, find_face_to_crop
 from maskkit.engines import Engine, Quantized, check_engine, make_engine, quantize, resolve_engine
 from maskkit.engines._devices import resolve_device, seeded
 from maskkit.engines._fingerprint import fingerprint
@@ -347,26 +347,26 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         """Tell everything that changes the features of an image."""
         precision = self.precision
         if precision == "int8" and self.quantized_ is not None:
-            precision = hashlib.sha256(b"".join(self.quantized_)).hexdigest()
+            precision = hash_content(*self.quantized_)
         device = resolve_device(self.device)
         engine = resolve_engine(self.engine, device)
         located = (LOCATING_PX, GLANCING_PX, LOCATING_THRESHOLD, SMALL_FACE) if self.find_face else ()
         return f"{self._identify()} {engine} {device.type} {precision} {located} {_VERSIONS}"
 
     def _open(self, source: ImageSource, name: str, *, are_crops: bool) -> RgbImage:
-        image = self.preprocess_.open(source, name=name)
+        image = self.preprocess_.decode(source, name=name)
         return image if are_crops else self.cut_face(image)
 
     def _load(self, source: ImageSource, name: str, *, are_crops: bool = False) -> RgbImage:
         return self.preprocess_.resize(self._open(source, name, are_crops=are_crops))
 
-    def small_face(self, image: RgbImage) -> Box | None:
+    def small_face(self, image: RgbImage) -> NDArray[np.float32] | None:
         """Find the face that is to be cut out of a picture; None if it is taken whole."""
         return find_face_to_crop(image, self.detector_, self._fast_detector) if self.find_face else None
 
     def cut_face(self, image: RgbImage) -> RgbImage:
         """Cut out the face of a picture of more than a face."""
-        return cut(image, self.small_face(image))
+        return crop_to_face(image, self.small_face(image))
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from PIL import Image
 
-from maskkit._display.drawing import Box, blur_faces, draw_faces
+from maskkit._display.drawing import blur_faces, draw_faces
 from maskkit._display.tables import Table, to_html, to_rich
-from maskkit._images.crop import crop_square
+from maskkit._images.crop import Box, crop_square
 from maskkit._images.load import ImageSource, load_image
 from maskkit._model.decision import UNCERTAIN
 from maskkit._optional import require

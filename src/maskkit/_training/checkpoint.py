@@ -5,7 +5,6 @@ import hashlib
 import io
 import os
 import pickle
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 
 import torch
 
+from maskkit._files.atomic import write_file
 from maskkit._images.load import ImageSource, name_source, read_content
 from maskkit._images.prefetch import prefetch_map
 from maskkit.exceptions import ModelFileError
@@ -103,16 +103,7 @@ class Checkpoint:
         content = io.BytesIO()  # torch's own way to a file hides from us why the system refuses it
         torch.save(document, content)
         try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=f".{CHECKPOINT_FILE}-", dir=self.file.parent)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content.getbuffer())
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(name).replace(self.file)
-            finally:
-                Path(name).unlink(missing_ok=True)
+            write_file(self.file, content.getbuffer())
         except OSError as exc:
             raise ModelFileError(f"{self.file}: cannot be written ({exc.strerror or exc}).") from exc
 

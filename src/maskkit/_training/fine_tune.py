@@ -1,6 +1,5 @@
 """End-to-end training of a backbone and its head."""
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from maskkit._images.hashing import hash_content
 from maskkit._images.load import ImageSource, RgbImage
 from maskkit._images.prefetch import in_batches, prefetch_map
 from maskkit._images.preprocess import Augment, Preprocess
@@ -27,7 +27,6 @@ from maskkit._training.training_images import TrainingViews
 from maskkit.augment._painter import Painter
 from maskkit.backbones._base import Backbone, check_network
 from maskkit.detectors._base import Detector
-from maskkit.detectors._locate import Box
 from maskkit.engines._devices import resolve_device, resolve_precision, seeded
 from maskkit.engines._fingerprint import fingerprint
 
@@ -46,7 +45,7 @@ class Embedder(Protocol):
     precision: str
     find_face: bool
 
-    def small_face(self, image: RgbImage) -> Box | None:
+    def small_face(self, image: RgbImage) -> NDArray[np.float32] | None:
         """Find the face that is to be cut out of a picture; None if it is taken whole."""
         ...
 
@@ -242,4 +241,4 @@ def _train_keeping_statistics(network: nn.Module) -> None:
 
 
 def _digest(values: NDArray[Any]) -> str:
-    return hashlib.sha256(values.tobytes()).hexdigest()
+    return hash_content(values)

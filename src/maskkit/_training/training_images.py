@@ -13,7 +13,7 @@ from maskkit._training.processes import Processes
 from maskkit.augment._landmarks import find_points
 from maskkit.augment._painter import Painter
 from maskkit.detectors._base import Detector
-from maskkit.detectors._locate import Box, cut
+from maskkit.detectors._locate import crop_to_face
 
 
 class Locator(Protocol):
@@ -22,7 +22,7 @@ class Locator(Protocol):
     preprocess_: Preprocess
     detector_: Detector
 
-    def small_face(self, image: RgbImage) -> Box | None:
+    def small_face(self, image: RgbImage) -> NDArray[np.float32] | None:
         """Find the face that is to be cut out of a picture; None if it is taken whole."""
         ...
 
@@ -60,7 +60,7 @@ class TrainingViews:
         self.augment = augment
         self.painter = painter
         self.seed = seed
-        self._boxes: dict[int, Box | None] = {}
+        self._boxes: dict[int, NDArray[np.float32] | None] = {}
         self._landmarks: dict[int, NDArray[np.float32] | None] = {}
 
     def load(self, item: tuple[int, int | None]) -> tuple[RgbImage, int]:
@@ -104,10 +104,10 @@ class TrainingViews:
     def _open(self, row: int) -> RgbImage:
         """Give the face, always of the same size: boxes and landmarks hold for that."""
         source = self.sources[row]
-        image = self.embedder.preprocess_.open(source, name=name_source(source, row))
+        image = self.embedder.preprocess_.decode(source, name=name_source(source, row))
         if row not in self._boxes:
             self._boxes[row] = self.embedder.small_face(image)
-        return cut(image, self._boxes[row])
+        return crop_to_face(image, self._boxes[row])
 
     def _find(self, row: int, face: RgbImage) -> NDArray[np.float32] | None:
         if row not in self._landmarks:

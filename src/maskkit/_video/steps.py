@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from maskkit._display.drawing import Box, blur_faces, draw_faces
+from maskkit._display.drawing import blur_faces, draw_faces
+from maskkit._images.crop import Box
 from maskkit._images.load import RgbImage
 from maskkit._model.results import PhotoResult
 from maskkit._video.items import FrameCounts

@@ -6,7 +6,7 @@ import numpy as np
 import supervision
 from trackers import BIoU, ByteTrackTracker
 
-from maskkit._display.drawing import Box
+from maskkit._images.crop import Box
 
 # Faces are small beside their way between two frames that are handled: each box is grown by half its sides
 # before overlaps are compared (buffered IoU: Yang et al. 2023, arXiv:2211.14317). How much is ours: of 24 simulated

@@ -1,12 +1,11 @@
 """What training images may look like: other light, worse cameras, smaller faces, other crops."""
 
-import io
 import math
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from maskkit._images.load import RgbImage
+from maskkit._images.load import RgbImage, compress_jpeg
 
 # Longer side that is worked at, in pixels: more than any default input keeps, and quick.
 _WORKING_PX = 192
@@ -46,7 +45,7 @@ def augment_face(image: RgbImage, rng: np.random.Generator) -> RgbImage:
     if rng.random() < 0.6:
         picture = _shrink_and_grow(picture, rng)
     elif rng.random() < 0.3:
-        picture = _compress(picture, rng)
+        picture = compress_jpeg(picture, int(rng.integers(25, 96)))
     return np.asarray(picture)
 
 
@@ -102,11 +101,5 @@ def _shrink_and_grow(picture: Image.Image, rng: np.random.Generator) -> Image.Im
     small = (max(1, round(size[0] * share)), max(1, round(size[1] * share)))
     picture = picture.resize(small, _KERNELS[rng.integers(len(_KERNELS))])
     if rng.random() < 0.5:
-        picture = _compress(picture, rng)
+        picture = compress_jpeg(picture, int(rng.integers(25, 96)))
     return picture.resize(size, _KERNELS[rng.integers(len(_KERNELS))])
-
-
-def _compress(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=int(rng.integers(25, 96)))
-    return Image.open(file).convert("RGB")

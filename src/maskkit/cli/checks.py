@@ -21,8 +21,8 @@ def checks(output: FormatOption = Format.TABLE) -> None:
 
     from maskkit import _plugins
     from maskkit._files.pretrained import list_pretrained
+    from maskkit._optional import installed_version
     from maskkit.engines._devices import resolve_device, resolve_precision
-    from maskkit.engines._versions import version_of
     from maskkit.exceptions import PluginError
 
     def state_of(group: _plugins.Group, name: str) -> str:
@@ -35,7 +35,7 @@ def checks(output: FormatOption = Format.TABLE) -> None:
     device = resolve_device("auto")
     found: dict[str, dict[str, Any]] = {
         "versions": {"python": platform.python_version()}
-        | {library: version_of(library) or "not installed" for library in _LIBRARIES},
+        | {library: installed_version(library) or "not installed" for library in _LIBRARIES},
         "computing": {
             "device": str(device),
             "precision": str(resolve_precision("auto", device)).removeprefix("torch."),

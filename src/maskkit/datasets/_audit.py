@@ -19,7 +19,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from maskkit._display.collage import compose_tiles
 from maskkit._display.tables import Estimate, Rows, Table, Tabulated
-from maskkit._images.load import load_image, name_sources
+from maskkit._images.load import load_image, name_source
 from maskkit._images.prefetch import prefetch_map
 from maskkit._model.embedder import FaceEmbedder
 from maskkit.datasets import _copies
@@ -168,7 +168,7 @@ def _spread(n: int, most: int) -> NDArray[np.int64]:
 def audit_faces(sources: Sequence[Any], labels: Sequence[str], splits: Sequence[str], *, random_state: int) -> Audit:
     """Audit images of one face each; see `maskkit.datasets.audit`."""
     measured = list(prefetch_map(read_traits, enumerate(sources)))
-    names = name_sources(sources)
+    names = [name_source(source, index) for index, source in enumerate(sources)]
     kept = [index for index, traits in enumerate(measured) if isinstance(traits, Traits)]
     unreadable = {names[index]: str(traits) for index, traits in enumerate(measured) if isinstance(traits, str)}
     traits = [one for one in measured if isinstance(one, Traits)]

@@ -1,6 +1,5 @@
 """What an image is like apart from what it shows: size, sharpness, light, kind of file."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskkit._images.load import RgbImage, load_image, name_source
+from maskkit._images.hashing import hash_content
+from maskkit._images.load import load_image, name_source
 from maskkit.exceptions import ImageError
 
 PROPERTIES = ("width", "height", "aspect", "sharpness", "brightness", "file type")
@@ -23,7 +23,7 @@ class Traits:
 
     Parameters
     ----------
-    digest : bytes
+    digest : str
         Equal for equal pixels.
     hash, mirrored : int
         64 bits of the perceptual hash, of the image and its mirror image.
@@ -32,7 +32,7 @@ class Traits:
     ending : str
     """
 
-    digest: bytes
+    digest: str
     hash: int
     mirrored: int
     values: tuple[float, ...]
@@ -53,11 +53,7 @@ def read_traits(item: tuple[int, Any]) -> Traits | str:
     height, width = image.shape[:2]
     values = (float(width), float(height), width / height, _sharpness(picture), float(image.mean()))
     ending = Path(source).suffix.lower() if isinstance(source, (str, Path)) else ""
-    return Traits(_digest(image), _to_int(phash(picture).hash), _to_int(phash(mirrored).hash), values, ending)
-
-
-def _digest(image: RgbImage) -> bytes:
-    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()
+    return Traits(hash_content(image), _to_int(phash(picture).hash), _to_int(phash(mirrored).hash), values, ending)
 
 
 def _to_int(bits: NDArray[np.bool_]) -> int:

@@ -6,9 +6,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from maskkit._images.load import RgbImage
 from maskkit.exceptions import PluginError
-
-RgbImage = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)

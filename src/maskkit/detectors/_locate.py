@@ -1,7 +1,5 @@
 """The face in a picture that shows more than a face."""
 
-from typing import TypeAlias
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,10 +12,10 @@ from maskkit.detectors._base import Detector
 SMALL_FACE = 0.55
 SMALLEST_PICTURE_PX = 96
 
-Box: TypeAlias = NDArray[np.float32]
 
-
-def find_face_to_crop(image: RgbImage, detector: Detector, fast_detector: Detector | None = None) -> Box | None:
+def find_face_to_crop(
+    image: RgbImage, detector: Detector, fast_detector: Detector | None = None
+) -> NDArray[np.float32] | None:
     """Find the largest face of a picture if it is a small part of it, as in one of a whole person.
 
     Parameters
@@ -40,7 +38,7 @@ def find_face_to_crop(image: RgbImage, detector: Detector, fast_detector: Detect
     return box_xyxy if share < SMALL_FACE else None
 
 
-def _find_largest(image: RgbImage, detector: Detector) -> tuple[Box | None, float]:
+def _find_largest(image: RgbImage, detector: Detector) -> tuple[NDArray[np.float32] | None, float]:
     """Give the largest face and its share of the picture's longer side; 0 if there is none."""
     boxes = detector.detect(image).boxes_xyxy
     if len(boxes) == 0:
@@ -50,6 +48,6 @@ def _find_largest(image: RgbImage, detector: Detector) -> tuple[Box | None, floa
     return boxes[largest], float(sides[largest]) / max(image.shape[:2])
 
 
-def cut(image: RgbImage, box_xyxy: Box | None) -> RgbImage:
+def crop_to_face(image: RgbImage, box_xyxy: NDArray[np.float32] | None) -> RgbImage:
     """Cut out the face, or give the whole picture if there is no box."""
     return image if box_xyxy is None else crop_square(image, box_xyxy)

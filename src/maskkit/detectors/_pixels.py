@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.utils import check_scalar
 
-from maskkit.detectors._base import RgbImage
+from maskkit._images.load import RgbImage
 
 
 def check_image(image: RgbImage) -> None:

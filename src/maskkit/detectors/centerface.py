@@ -12,10 +12,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_scalar
 from torchvision.ops import nms
 
-from maskkit.detectors._base import Faces, RgbImage
+from maskkit._images.hashing import hash_file
+from maskkit._images.load import RgbImage
+from maskkit.detectors._base import Faces
 from maskkit.detectors._pixels import check_image, resize_long_side
 from maskkit.detectors._weights import check_weights_file, find_packaged_file, load_once
-from maskkit.engines._compile import compile_model, hash_file, openvino
+from maskkit.engines._compile import compile_model, openvino
 from maskkit.exceptions import WeightsError
 
 CELL_PX = 4  # the network answers once for each square of 4 x 4 px

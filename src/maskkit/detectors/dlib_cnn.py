@@ -10,8 +10,9 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_scalar
 
+from maskkit._images.load import RgbImage
 from maskkit._optional import install_hint
-from maskkit.detectors._base import Faces, RgbImage
+from maskkit.detectors._base import Faces
 from maskkit.detectors._dlib import to_faces
 from maskkit.detectors._pixels import check_image
 from maskkit.detectors._weights import check_weights_file, find_packaged_file, load_once

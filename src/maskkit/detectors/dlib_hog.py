@@ -10,7 +10,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_scalar
 
-from maskkit.detectors._base import Faces, RgbImage
+from maskkit._images.load import RgbImage
+from maskkit.detectors._base import Faces
 from maskkit.detectors._dlib import to_faces
 from maskkit.detectors._pixels import check_image
 

@@ -3,7 +3,8 @@
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from maskkit.detectors._base import Faces, RgbImage
+from maskkit._images.load import RgbImage
+from maskkit.detectors._base import Faces
 from maskkit.detectors._pixels import check_image
 
 

@@ -11,7 +11,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_scalar
 
 from maskkit._files.download import RemoteFile, fetch, hub_folder
-from maskkit.detectors._base import Faces, RgbImage
+from maskkit._images.load import RgbImage
+from maskkit.detectors._base import Faces
 from maskkit.detectors._pixels import check_image, resize_long_side
 from maskkit.detectors._weights import check_weights_file, load_once
 from maskkit.exceptions import WeightsError

@@ -1,8 +1,8 @@
-"""OpenVINO, imported without its telemetry and safe to call from several threads.
+"""OpenVINO without its telemetry, safe for threads and forks, and a cache of compiled models.
 
-``import openvino`` sends an event to Google Analytics and writes a client id to ``~/intel``, unasked
-(``openvino/tools/ovc/__init__.py``, seen in 2026.4), and so does NNCF. Where the package
-``openvino_telemetry`` is not installed, both fall back to a stub and do neither; here they find none.
+``import openvino`` sends an event to Google Analytics and writes a client id to ``~/intel`` without
+asking (``openvino/tools/ovc/__init__.py``, seen in 2026.4), and so does NNCF. Where the package
+``openvino_telemetry`` is not installed, both use a stub that does neither, so it is hidden from them here.
 """
 
 import ctypes
@@ -12,22 +12,30 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
 import numpy as np
+import platformdirs
 
+from maskkit._files.atomic import write_file
+from maskkit._images.hashing import hash_content
 from maskkit._images.prefetch import call_in_forked_child, thread_limit, use_one_thread_after_fork
 from maskkit._optional import require
-from maskkit.engines._compiled_cache import read_checked, user_cache, write_checked
 
 __all__ = ["compile_model", "import_untracked", "openvino"]
 
+_DIGEST_BYTES = 32
+
+# The cache folder holds about ten networks of the size of ResNet-50.
+_MAX_CACHE_BYTES = 2**30
+
 
 def import_untracked(name: str, extra: str | None = None) -> Any:
-    """Import a module of Intel's that finds no telemetry installed; `extra` installs it if it is optional."""
+    """Import a module of Intel's with telemetry hidden; `extra` installs it if it is optional."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         return import_module(name) if extra is None else require(name, extra)
@@ -38,27 +46,27 @@ def import_untracked(name: str, extra: str | None = None) -> Any:
 
 openvino = import_untracked("openvino")
 
-# The first array that OpenVINO's binding takes makes it set itself up. Two threads that come first
-# together would wait for each other for ever; an import is done by one thread, others wait for it.
+# OpenVINO's binding initializes itself when it is given the first array, and two threads that do so
+# together deadlock. An import runs in one thread while others wait for it, so it is done here.
 openvino.Tensor(np.zeros(1, dtype=np.uint8))
 
 _CORE = openvino.Core()
 
-# The fits of a cross-validation run the same models one after the other: what a classifier holds
-# and one more, by file. They outlive their classifiers by that much.
+# Compiled models in memory by cache file, most recent last. The fits of a cross-validation run the
+# same models one after the other: those of one classifier and one more.
 _RECENT: OrderedDict[Path, Any] = OrderedDict()
 _N_RECENT = 4
 _RECENT_LOCK = threading.Lock()
 
-# All that are in use, whoever holds them.
+# Every compiled model that is still referenced anywhere.
 _COMPILED: WeakSet[Any] = WeakSet()
 
 
-def _leave_behind() -> None:
-    """Let a forked process use no model of its parent's, and take none down.
+def _abandon_models() -> None:
+    """Forget the parent's models in a forked process, without destroying them.
 
-    A model's end waits for its threads, which did not survive the fork: for ever. So none may end, not even
-    with the interpreter; the memory is the parent's as long as nobody writes to it.
+    Destroying a model waits for its threads, which did not survive the fork, so it would never end. An
+    extra reference keeps each model alive even at interpreter exit. Its memory is shared with the parent.
     """
     global _RECENT_LOCK
     _RECENT_LOCK = threading.Lock()
@@ -67,7 +75,7 @@ def _leave_behind() -> None:
     _RECENT.clear()
 
 
-call_in_forked_child(_leave_behind)
+call_in_forked_child(_abandon_models)
 
 
 def compile_model(
@@ -77,18 +85,18 @@ def compile_model(
     settings: Mapping[str, str],
     check: Callable[[Any], None] | None = None,
 ) -> Any:
-    """Compile a model for the CPU, or take what an earlier process compiled.
+    """Compile a model for the CPU, or load it from the cache of compiled models.
 
     Parameters
     ----------
     build : callable
-        Gives the ``openvino.Model``; not called if it is known.
+        Returns the ``openvino.Model``; not called if the cache holds the compiled model.
     key : str
-        Says which model it is: what `build` reads and does, weights and all.
+        Identifies the model: must change with anything that `build` depends on, weights included.
     settings : dict of str to str
-        OpenVINO's, for the device.
+        Properties of OpenVINO's device.
     check : callable, optional
-        Takes what was compiled and raises if it must not be used; what was kept has passed.
+        Called with a newly compiled model; raises if it must not be used.
 
     Returns
     -------
@@ -99,11 +107,11 @@ def compile_model(
         settings = {**settings, "INFERENCE_NUM_THREADS": str(n_threads)}
     processor = _CORE.get_property("CPU", "FULL_DEVICE_NAME")
     parts = (openvino.__version__, processor, str(os.cpu_count()), key, *sorted(map(str, settings.items())))
-    file = user_cache() / f"openvino-{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}.blob"
+    file = _cache_folder() / f"openvino-{hash_content(repr(parts).encode())[:32]}.blob"
     with _RECENT_LOCK:
         compiled = _RECENT.pop(file, None)
     if compiled is None:
-        compiled = _compile(build, file, settings, check)
+        compiled = _load_or_compile(build, file, settings, check)
     with _RECENT_LOCK:
         _COMPILED.add(compiled)
         _RECENT[file] = compiled
@@ -112,23 +120,44 @@ def compile_model(
     return compiled
 
 
-def _compile(
+def _load_or_compile(
     build: Callable[[], Any], file: Path, settings: Mapping[str, str], check: Callable[[Any], None] | None
 ) -> Any:
-    blob = read_checked(file)
+    blob = _read_checked(file)
     if blob is not None:
-        try:
+        # RuntimeError: written by another build of OpenVINO under the same version; it is replaced.
+        with suppress(RuntimeError):
             return _CORE.import_model(blob, "CPU", dict(settings))
-        except RuntimeError:
-            # Another build of OpenVINO under the same version; compiled anew, the file is replaced.
-            pass
     compiled = _CORE.compile_model(build(), "CPU", dict(settings))
     if check is not None:
         check(compiled)
-    write_checked(file, compiled.export_model().getvalue())
+    content = compiled.export_model().getvalue()
+    with suppress(OSError):  # a read-only home: compiled again next time
+        write_file(file, hashlib.sha256(content).digest() + content)
+        _delete_oldest(file.parent)
     return compiled
 
 
-def hash_file(path: str | os.PathLike[str]) -> str:
-    """Give the SHA-256 of a file."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def _cache_folder() -> Path:
+    """Return ``MASKKIT_CACHE`` if that is set, else the user's cache folder."""
+    return Path(os.environ.get("MASKKIT_CACHE") or platformdirs.user_cache_path("maskkit", appauthor=False))
+
+
+def _read_checked(file: Path) -> bytes | None:
+    """Read a cache file without its checksum; return None if it is missing or damaged."""
+    try:
+        data = file.read_bytes()
+        os.utime(file)  # the time of last use decides what is deleted first
+    except OSError:
+        return None
+    digest, content = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+    return content if hashlib.sha256(content).digest() == digest else None
+
+
+def _delete_oldest(folder: Path) -> None:
+    """Delete the least recently used files until the rest fits `_MAX_CACHE_BYTES`."""
+    used = 0
+    for file in sorted(folder.glob("*.blob"), key=lambda file: file.stat().st_mtime, reverse=True):
+        used += file.stat().st_size
+        if used > _MAX_CACHE_BYTES:
+            file.unlink(missing_ok=True)

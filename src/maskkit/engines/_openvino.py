@@ -1,7 +1,6 @@
 """OpenVINO: the same network several times as fast on a CPU."""
 
 import contextlib
-import hashlib
 import io
 import logging
 import tempfile
@@ -16,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from maskkit._images.hashing import hash_content
 from maskkit._images.preprocess import Preprocess
 from maskkit.engines._compile import compile_model, import_untracked, openvino
 from maskkit.exceptions import EngineError
@@ -62,7 +62,7 @@ class OpenVINOEngine:
     ):
         self._compiled = compile_model(
             partial(convert, network, preprocess) if quantized is None else partial(read_quantized, quantized),
-            key=fingerprint if quantized is None else hashlib.sha256(b"".join(quantized)).hexdigest(),
+            key=fingerprint if quantized is None else hash_content(*quantized),
             settings={"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "THROUGHPUT"},
             check=partial(_check, network, preprocess) if quantized is None else None,
         )

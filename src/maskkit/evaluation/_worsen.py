@@ -1,13 +1,12 @@
 """Faces made worse in one way at a time, by degrees."""
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from maskkit._images.load import RgbImage
+from maskkit._images.load import RgbImage, compress_jpeg
 
 Worsen = Callable[[Image.Image, float], Image.Image]
 
@@ -55,9 +54,7 @@ def _blur(picture: Image.Image, sigma: float) -> Image.Image:
 
 
 def _compress(picture: Image.Image, quality: float) -> Image.Image:
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=int(quality))
-    return Image.open(file).convert("RGB")
+    return compress_jpeg(picture, int(quality))
 
 
 def _darken(picture: Image.Image, stops: float) -> Image.Image:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sklearn.base import BaseEstimator
 
+from maskkit._files.atomic import write_file
 from maskkit.reporters._base import Report
 
 
@@ -24,13 +25,7 @@ class JsonReporter(BaseEstimator):
     def report(self, evaluation: Report) -> Path:
         """Write the file and give its path."""
         path = Path(self.path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            text = json.dumps(evaluation.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-            # A file name that is not UTF-8 holds surrogates; as \udcXX they are JSON again.
-            unfinished.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        text = json.dumps(evaluation.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        # A file name that is not UTF-8 holds surrogates; as \udcXX it is JSON again.
+        write_file(path, text.encode("utf-8", errors="backslashreplace"))
         return path

@@ -1,0 +1,28 @@
+"""Content hashes: SHA-256, as hexadecimal digits."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Content: TypeAlias = bytes | memoryview | NDArray[Any]
+
+
+def hash_content(*parts: Content) -> str:
+    """Return the SHA-256 of contents, one after the other; that of an array covers its dtype and shape."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype} {part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).data)
+        else:
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def hash_file(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    return hash_content(Path(path).read_bytes())
