@@ -15,13 +15,13 @@ from tests.conftest import make_classifier
 
 NONSENSE = {
     "raises": (lambda: 1 / 0, r"detect\(\) failed on .* \(ZeroDivisionError: division by zero\)"),
-    "none": (lambda: None, r"detect\(\) gave NoneType"),
+    "none": (lambda: None, r"detect\(\) returned NoneType"),
     "nan": (lambda: Faces(np.full((1, 4), np.nan), np.ones(1)), "hold NaN or infinity"),
     "infinite": (lambda: Faces([[0, 0, np.inf, 9]], [1.0]), "hold NaN or infinity"),
     "nan score": (lambda: Faces([[0, 0, 9, 9]], [np.nan]), "hold NaN or infinity"),
     "five columns": (lambda: Faces(np.ones((1, 5)), np.ones(1)), r"boxes_xyxy has shape \(1, 5\)"),
     "two scores": (lambda: Faces([[0, 0, 9, 9]], np.ones(2)), r"scores \(2,\)"),
-    "words": (lambda: Faces([["a"] * 4], ["b"]), r"detect\(\) gave Faces"),
+    "words": (lambda: Faces([["a"] * 4], ["b"]), r"detect\(\) returned Faces"),
     "turned over": (lambda: Faces([[9, 9, 0, 0]], [1.0]), "right <= left"),
     "outside": (lambda: Faces([[5000, 5000, 5100, 5100]], [1.0]), r"lies outside the image of \d+ x \d+ px"),
     "before": (lambda: Faces([[-90, -90, -10, -10]], [1.0]), "lies outside the image"),
@@ -100,12 +100,12 @@ class BadBackbone(TinyBackbone):
 
 BACKBONES = {
     "cannot build": r"build\(\) failed \(ZeroDivisionError: division by zero\)",
-    "no module": r"build\(\) gave str; want a torch.nn.Module",
+    "no module": r"build\(\) returned str; want a torch.nn.Module",
     "raises": r"its network failed \(KeyError: 'blocks.7'\)",
-    "nan": "gave NaN or infinite features",
-    "too few": r"gave features of shape \(2, 7\) for 2 images; want \(2, 64\)",
-    "flat": r"gave features of shape \(128,\) for 2 images",
-    "two outputs": r"gave features of shape \(\) for 2 images",
+    "nan": "computed NaN or infinite features",
+    "too few": r"computed features of shape \(2, 7\) for 2 images; want \(2, 64\)",
+    "flat": r"computed features of shape \(128,\) for 2 images",
+    "two outputs": r"computed features of shape \(\) for 2 images",
 }
 
 
@@ -146,7 +146,7 @@ class BadReporter:
     ("kind", "message"),
     [
         ("raises", r"report\(\) failed \(ConnectionError: the tracker is down\)"),
-        ("word", r"report\(\) gave 'report.txt'; want None or the Path"),
+        ("word", r"report\(\) returned 'report.txt'; want None or the Path"),
     ],
 )
 def test_check_reporter_catches(kind, message):

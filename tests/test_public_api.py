@@ -25,7 +25,7 @@ def test_all_names_exist(name):
 def test_lazy_modules_list_exactly_their_public_names(name):
     module = importlib.import_module(name)
     assert sorted(dir(module)) == sorted(module.__all__)
-    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+    with pytest.raises(AttributeError, match="nonsense"):
         _ = module.nonsense
 
 

@@ -15,7 +15,7 @@ from benchmarks.peers.torch_peer import plain_copy
 from maskkit._images.crop import crop_square
 from maskkit._images.preprocess import Preprocess
 from maskkit._model.classifier import MaskClassifier
-from maskkit.detectors._pixels import resize_long_side
+from maskkit.detectors._base import resize_long_side
 from maskkit.detectors._weights import find_packaged_file
 from maskkit.detectors.centerface import CenterFaceDetector, _decode, _pad
 

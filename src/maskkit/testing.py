@@ -1,4 +1,4 @@
-"""Fakes and contracts for tests, ours and those of plugin authors."""
+"""Fakes and contract checks for tests, also those of plugin authors."""
 
 from pathlib import Path
 from typing import Any
@@ -31,18 +31,21 @@ def make_faces(
     Parameters
     ----------
     n_images : int, default=20
+        Number of images.
     classes : tuple of str
-        Labels in turn; the first kind wears a blue mask, the second none, a third a yellow one below
-        the nose, and so on in other colours.
+        Labels, assigned in turn. Faces of the first class wear a blue mask, those of the second none,
+        those of a third a yellow one below the nose, and so on in other colors.
     size_px : int, default=64
         Side of the square images.
     random_state : int, default=0
-        Equal seeds give equal pictures.
+        Seed; equal seeds draw equal images.
 
     Returns
     -------
     images : list of ndarray of shape (size_px, size_px, 3), uint8
+        RGB images.
     labels : ndarray of shape (n_images,), str
+        Label of each image.
 
     Examples
     --------
@@ -61,8 +64,8 @@ _SKINS = ("#f1c9a5", "#d9a47a", "#a86f4a", "#6b4630")
 
 
 def _draw_face(kind: int, size_px: int, rng: np.random.Generator) -> RgbImage:
-    grey = int(rng.integers(60, 200))
-    picture = Image.new("RGB", (100, 100), (grey, grey, grey))
+    gray = int(rng.integers(60, 200))
+    picture = Image.new("RGB", (100, 100), (gray, gray, gray))
     draw = ImageDraw.Draw(picture)
     x, y = (int(value) for value in rng.integers(-5, 6, size=2))
     draw.ellipse((20 + x, 8 + y, 80 + x, 94 + y), fill=_SKINS[rng.integers(len(_SKINS))])
@@ -78,14 +81,14 @@ def _draw_face(kind: int, size_px: int, rng: np.random.Generator) -> RgbImage:
 
 
 class FixedDetector(BaseEstimator):
-    """A detector that finds the same boxes in every image.
+    """A detector that returns the same boxes for every image.
 
     Parameters
     ----------
     boxes_xyxy : array-like of shape (n_faces, 4)
         Left, top, right, bottom in pixels; right and bottom exclusive.
     scores : array-like of shape (n_faces,), optional
-        By default all 1.
+        Scores; by default all 1.
     """
 
     def __init__(self, boxes_xyxy: ArrayLike, scores: ArrayLike | None = None):
@@ -93,14 +96,25 @@ class FixedDetector(BaseEstimator):
         self.scores = scores
 
     def detect(self, image: RgbImage) -> Faces:
-        """Give the boxes."""
+        """Return the boxes.
+
+        Parameters
+        ----------
+        image : ndarray of shape (H, W, 3), uint8
+            Ignored.
+
+        Returns
+        -------
+        faces : Faces
+            The boxes, without landmarks.
+        """
         boxes = np.asarray(self.boxes_xyxy, dtype=np.float32).reshape(-1, 4)
         scores = np.ones(len(boxes)) if self.scores is None else self.scores
         return Faces(boxes, np.asarray(scores, dtype=np.float32))
 
 
 class TinyBackbone(BaseEstimator):
-    """A backbone of one small convolution: quick, and enough for `make_faces`."""
+    """A backbone of one small convolution: fast, and sufficient for `make_faces`."""
 
     image_size = 32
     mean = (0.5, 0.5, 0.5)
@@ -109,20 +123,36 @@ class TinyBackbone(BaseEstimator):
     weights_info = "random values"
 
     def build(self, weights: Weights) -> nn.Module:
-        """Make the network; its values are random whatever `weights` says."""
+        """Build the network, with random weights.
+
+        Parameters
+        ----------
+        weights : path, {"imagenet"} or None
+            Ignored.
+
+        Returns
+        -------
+        network : torch.nn.Module
+            Maps float32 (n, 3, H, W) to (n, 64).
+        """
         return nn.Sequential(nn.Conv2d(3, 16, 5, stride=3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
 
 
 def check_detector(detector: Detector) -> None:
-    """Check that a detector keeps its contract; call it in the tests of a plugin.
+    """Check that a detector fulfills its contract; to be called in the tests of a plugin.
 
-    It is shown noise, an empty wall, a drawn face and images of odd sizes, and must give `Faces` of
-    the right shapes each time, the same ones for the same image, and leave the image alone.
+    The detector is run on noise, an empty image, a drawn face and images of odd sizes. It must return
+    valid `Faces` each time, the same ones for the same image, and leave the image unchanged.
+
+    Parameters
+    ----------
+    detector : Detector
+        The detector to check.
 
     Raises
     ------
     PluginError
-        If it breaks the contract; the message says how.
+        If it does not fulfill the contract; the message says why.
     """
     name = type(detector).__name__
     rng = np.random.default_rng(0)
@@ -139,7 +169,7 @@ def check_detector(detector: Detector) -> None:
         if not np.array_equal(image, before):
             raise PluginError(f"detector {name}: detect() changed the image; work on a copy.")
         if not (np.array_equal(faces.boxes_xyxy, again.boxes_xyxy) and np.array_equal(faces.scores, again.scores)):
-            raise PluginError(f"detector {name}: detect() gave two answers for one image; want the same each time.")
+            raise PluginError(f"detector {name}: detect() returned two results for one image; want the same each time.")
 
 
 def _detect(detector: Detector, image: RgbImage) -> Faces:
@@ -150,12 +180,17 @@ def _detect(detector: Detector, image: RgbImage) -> Faces:
 
 
 def check_backbone(backbone: Backbone) -> None:
-    """Check that a backbone keeps its contract; call it in the tests of a plugin.
+    """Check that a backbone fulfills its contract; to be called in the tests of a plugin.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The backbone to check.
 
     Raises
     ------
     PluginError
-        If it breaks the contract; the message says how.
+        If it does not fulfill the contract; the message says why.
     """
     name = type(backbone).__name__
     for member in ("image_size", "mean", "std", "n_features", "weights_info", "build"):
@@ -170,31 +205,36 @@ def check_backbone(backbone: Backbone) -> None:
 
 
 def check_reporter(reporter: Reporter) -> None:
-    """Check that a reporter keeps its contract; call it in the tests of a plugin.
+    """Check that a reporter fulfills its contract; to be called in the tests of a plugin.
 
-    It is given an evaluation of eight drawn faces, one of them misjudged.
+    The reporter is called with an evaluation of eight drawn faces, one of them misclassified.
+
+    Parameters
+    ----------
+    reporter : Reporter
+        The reporter to check.
 
     Raises
     ------
     PluginError
-        If it breaks the contract; the message says how.
+        If it does not fulfill the contract; the message says why.
     """
     from maskkit.evaluation import evaluate
 
     name = type(reporter).__name__
     faces, labels = make_faces(8)
-    evaluation = evaluate(_Fake(), faces, labels, n_resamples=20)
+    evaluation = evaluate(_FakeClassifier(), faces, labels, n_resamples=20)
     before = evaluation.to_dict()
     with plugin_errors("reporters", reporter, "report()"):
         written: Any = reporter.report(evaluation)
     if written is not None and not (isinstance(written, Path) and written.exists()):
-        raise PluginError(f"reporter {name}: report() gave {written!r}; want None or the Path of what was written.")
+        raise PluginError(f"reporter {name}: report() returned {written!r}; want None or the Path of what was written.")
     if evaluation.to_dict() != before:
         raise PluginError(f"reporter {name}: report() changed the evaluation; work on a copy.")
 
 
-class _Fake:
-    """A classifier that is right about every face of `make_faces` but the first."""
+class _FakeClassifier:
+    """A classifier that is correct for every face of `make_faces` except the first."""
 
     classes_ = np.array(["with_mask", "without_mask"])
 

@@ -12,7 +12,6 @@ import torch
 import torchvision
 
 from maskkit import _plugins
-from maskkit._files.download import RemoteFile
 from maskkit.backbones import EfficientNetLite0Backbone, ResNet50Backbone, TimmBackbone, resnet50
 from maskkit.exceptions import PluginError, WeightsError
 from maskkit.testing import TinyBackbone, check_backbone
@@ -30,7 +29,7 @@ def test_contract(backbone):
     [
         ({"n_features": 65}, r"features of shape \(2, 64\) for 2 images; want \(2, 65\)"),
         ({"mean": (0.5,)}, "want three numbers"),
-        ({"build": lambda weights: 3}, "gave int; want a torch.nn.Module"),
+        ({"build": lambda weights: 3}, "returned int; want a torch.nn.Module"),
         ({"build": lambda weights: _NanNetwork()}, "NaN or infinite"),
     ],
 )
@@ -119,8 +118,9 @@ def test_resnet50s_weights_are_torchvisions_file(monkeypatch, tmp_path):
     file = tmp_path / "resnet50.pth"
     torch.save(network.state_dict(), file)
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-    assert torchvision.models.ResNet50_Weights.IMAGENET1K_V1.url.endswith(f"-{resnet50._IMAGENET.sha256[:8]}.pth")
-    monkeypatch.setattr(resnet50, "_IMAGENET", RemoteFile(file.as_uri(), sha256, max_bytes=110_000_000))
+    assert torchvision.models.ResNet50_Weights.IMAGENET1K_V1.url.endswith(f"-{resnet50.IMAGENET_SHA256[:8]}.pth")
+    monkeypatch.setattr(resnet50, "IMAGENET_URL", file.as_uri())
+    monkeypatch.setattr(resnet50, "IMAGENET_SHA256", sha256)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     built = ResNet50Backbone().build("imagenet")
     assert torch.equal(built.state_dict()["conv1.weight"], network.state_dict()["conv1.weight"])

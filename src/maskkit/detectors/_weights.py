@@ -1,4 +1,4 @@
-"""Where detectors find their weights, and how they load them once."""
+"""Files of weights, and networks shared by all detectors of a process."""
 
 import os
 from collections.abc import Callable
@@ -15,25 +15,24 @@ Network = TypeVar("Network")
 
 
 def load_once(load: Callable[[str], Network]) -> Callable[[str], Network]:
-    """Share a network between all detectors of a process that use the same weights.
+    """Decorate a function that loads a network, so that detectors with the same weights share it.
 
-    A detector then holds nothing but its parameters: copies and clones cost nothing and pickles
-    are small.
+    A detector then holds only its parameters, so that copies are cheap and pickles are small.
 
     Parameters
     ----------
     load : callable
-        Turns the path of the weights into a network. One thread calls it, others wait.
+        Called with the path to the weights, by one thread at a time.
 
     Returns
     -------
     loaded : callable
-        `load`, remembering its two latest networks.
+        The same function, with a cache of its two latest networks.
     """
     cached = lru_cache(maxsize=2)(load)
     lock = Lock()
 
-    def forget() -> None:  # networks that may not end in a child see to that themselves
+    def clear() -> None:  # models that must not be destroyed in a forked process are kept alive elsewhere
         nonlocal lock
         lock = Lock()
         cached.cache_clear()
@@ -42,31 +41,25 @@ def load_once(load: Callable[[str], Network]) -> Callable[[str], Network]:
         with lock:
             return cached(path)
 
-    call_in_forked_child(forget)
+    call_in_forked_child(clear)
     return loaded
 
 
 def check_weights_file(weights: str | os.PathLike[str]) -> str:
-    """Check the path of weights that a user passed.
-
-    Raises
-    ------
-    WeightsError
-        If there is no such file.
-    """
+    """Return the path of weights that a user passed; raise WeightsError if there is no such file."""
     if not os.path.isfile(weights):
         raise WeightsError(f"weights={os.fspath(weights)!r}: no such file; check the path.")
     return os.fspath(weights)
 
 
-@lru_cache  # asked at every detection; a failure is not kept
+@lru_cache  # called for every detection; exceptions are not cached
 def find_packaged_file(package: str, file: str, *, hint: str) -> str:
     """Find a file inside an installed package without importing the package.
 
     Parameters
     ----------
     package : str
-        Name under which the package would be imported.
+        Import name of the package.
     file : str
         Path inside the package, with forward slashes.
     hint : str

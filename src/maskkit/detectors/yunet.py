@@ -1,4 +1,4 @@
-"""YuNet: a network of 0.2 MB in OpenCV."""
+"""YuNet: a network of 0.2 MB, in OpenCV."""
 
 import os
 from numbers import Real
@@ -10,19 +10,16 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_scalar
 
-from maskkit._files.download import RemoteFile, fetch, hub_folder
+from maskkit._files.download import download
 from maskkit._images.load import RgbImage
-from maskkit.detectors._base import Faces
-from maskkit.detectors._pixels import check_image, resize_long_side
+from maskkit.detectors._base import Faces, check_image, resize_long_side
 from maskkit.detectors._weights import check_weights_file, load_once
 from maskkit.exceptions import WeightsError
 
-WEIGHTS = RemoteFile(
-    "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/face_detection_yunet_2023mar.onnx",
-    sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
-    max_bytes=1_000_000,
+WEIGHTS_URL = (
+    "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/face_detection_yunet_2023mar.onnx"
 )
-_HINT = "fetch the file elsewhere and pass it: weights=PATH"
+WEIGHTS_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 
 
 class YuNetDetector(BaseEstimator):
@@ -31,16 +28,16 @@ class YuNetDetector(BaseEstimator):
     Parameters
     ----------
     long_side_px : int, default=800
-        Images are enlarged or shrunk until their longer side has this length, at least 32. More
-        finds smaller faces and takes longer.
+        Longer side to which images are enlarged or shrunk, at least 32. Larger values find smaller faces
+        and take longer.
     threshold : float, default=0.6
-        Lowest score of a face, 0 to 1.
+        Minimum score of a face, 0 to 1.
     nms_iou : float, default=0.3
-        Of two boxes that overlap by more than this intersection over union, 0 to 1, the one with
-        the lower score is dropped.
+        Intersection over union, 0 to 1, above which the lower-scoring of two overlapping boxes is dropped
+        (non-maximum suppression).
     weights : path, optional
-        The network as an ONNX file. By default ``face_detection_yunet_2023mar.onnx`` (MIT) of OpenCV's
-        model zoo is downloaded on first use, checked, and kept in the folder of `torch.hub`.
+        Path to the network as an ONNX file. By default ``face_detection_yunet_2023mar.onnx`` (MIT) of
+        OpenCV's model zoo is downloaded on first use, checked, and kept in the folder of `torch.hub`.
 
     Notes
     -----
@@ -61,7 +58,7 @@ class YuNetDetector(BaseEstimator):
         self.weights = weights
 
     def detect(self, image: RgbImage) -> Faces:
-        """Find the faces in an image. Threads may call it; they take turns.
+        """Detect the faces in an image. Safe to call from several threads, which take turns.
 
         Parameters
         ----------
@@ -71,44 +68,44 @@ class YuNetDetector(BaseEstimator):
         Returns
         -------
         faces : Faces
-            By falling score, with five landmarks. Scores are 0 to 1.
+            In order of decreasing score, with five landmarks. Scores are 0 to 1.
 
         Raises
         ------
         ValueError
             If `image` has another shape or dtype, or a parameter is out of its range.
         WeightsError
-            If the network's file is missing, cannot be downloaded or is no such network.
+            If the network's file is missing, cannot be downloaded or is not this network.
         """
         check_image(image)
         check_scalar(self.threshold, "threshold", Real, min_val=0, max_val=1)
         check_scalar(self.nms_iou, "nms_iou", Real, min_val=0, max_val=1)
         resized, scale_xy = resize_long_side(image, self.long_side_px)
-        network, turn = _load_network(self._find_weights())
-        with turn:
+        network, lock = _load_network(self._weights_path())
+        with lock:
             network.setInputSize((resized.shape[1], resized.shape[0]))
             network.setScoreThreshold(self.threshold)
             network.setNMSThreshold(self.nms_iou)
             _, found = network.detect(cv2.cvtColor(resized, cv2.COLOR_RGB2BGR))
-        # A row is x, y, width, height; x and y of five landmarks, the person's right side (the
-        # image's left) first, as in the contract; the score. No row at all is None.
+        # A row holds x, y, width and height of the box; x and y of five landmarks in the order that `Faces`
+        # wants; the score. Without any face, `found` is None.
         rows = np.empty((0, 15), np.float32) if found is None else found
         corners, sizes = rows[:, :2] / scale_xy, rows[:, 2:4] / scale_xy
         landmarks = rows[:, 4:14].reshape(-1, 5, 2) / scale_xy
         return Faces(np.concatenate([corners, corners + sizes], axis=1), rows[:, 14].copy(), landmarks)
 
-    def _find_weights(self) -> str:
+    def _weights_path(self) -> str:
         if self.weights is not None:
             return check_weights_file(self.weights)
-        return str(fetch(WEIGHTS, hub_folder(), hint=_HINT))
+        return str(download(WEIGHTS_URL, WEIGHTS_SHA256, hint="download the file elsewhere and pass it: weights=PATH"))
 
 
 @load_once
 def _load_network(path: str) -> tuple[Any, Lock]:
-    """Give the network and the lock to use it under: it holds the size and thresholds of a call."""
+    """Return the network and a lock for its use: it stores the size and thresholds of a call in itself."""
     try:
         network = cv2.FaceDetectorYN.create(path, "", (32, 32))
-        network.detect(np.zeros((32, 32, 3), np.uint8))  # only now would OpenCV miss an output
+        network.detect(np.zeros((32, 32, 3), np.uint8))  # OpenCV reports a missing output only now
         return network, Lock()
     except cv2.error as exc:
         raise WeightsError(f"{path} is not YuNet's ONNX file ({exc}); check the path.") from exc

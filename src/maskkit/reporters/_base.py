@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from maskkit._display.tables import Estimate, Table
+from maskkit._display.tables import Estimate as Estimate, Table as Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
