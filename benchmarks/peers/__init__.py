@@ -3,8 +3,8 @@
 `measure` runs the rows named and yields the results as they grow; the command is `maskkit benchmark`.
 """
 
-from benchmarks.peers.measure import PHOTO_ROWS, ROWS, measure
 from benchmarks.peers.results import Benchmark, Parity, Row
+from benchmarks.peers.rows import PHOTO_ROWS, ROWS, measure
 from benchmarks.peers.subjects import FULL, QUICK, Sizes
 from benchmarks.peers.timing import Spread
 

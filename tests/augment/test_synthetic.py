@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskkit import FaceEmbedder
 from maskkit._images.load import load_image
-from maskkit._training.training_images import TrainingViews
+from maskkit._images.preprocess import Preprocess
+from maskkit._training.distributed import World
+from maskkit._training.training_images import TrainingImages
 from maskkit.augment import TEMPLATE
 from maskkit.augment._painter import Painter
 from maskkit.detectors import Faces
-from maskkit.testing import TinyBackbone, make_faces
+from maskkit.detectors._locate import FaceFinder
+from maskkit.testing import make_faces
 
 FACE = np.full((64, 64, 3), 150, dtype=np.uint8)
 
@@ -25,7 +27,7 @@ FACE = np.full((64, 64, 3), 150, dtype=np.uint8)
 )
 def test_known_words_make_a_painter(classes, expected):
     painter = Painter.of(classes)
-    assert (painter.bare, painter.masked, painter.incorrect) == expected
+    assert (painter.unmasked, painter.masked, painter.incorrect) == expected
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ def test_other_classes_are_left_alone(classes):
 
 
 def test_bare_faces_are_painted_and_called_what_they_show():
-    painter = Painter(bare=0, masked=1, incorrect=2)
+    painter = Painter(unmasked=0, masked=1, incorrect=2)
     shown = {0: 0, 1: 0, 2: 0}
     for seed in range(300):
         picture, target = painter.paint(FACE, TEMPLATE * 64, 0, np.random.default_rng(seed))
@@ -47,7 +49,7 @@ def test_bare_faces_are_painted_and_called_what_they_show():
 
 
 def test_what_is_before_masked_faces_leaves_them_masked():
-    painter = Painter(bare=0, masked=1, incorrect=2)
+    painter = Painter(unmasked=0, masked=1, incorrect=2)
     views = [painter.paint(FACE, TEMPLATE * 64, 1, np.random.default_rng(seed)) for seed in range(100)]
     assert {target for _, target in views} == {1}
     n_left = sum(picture is FACE for picture, _ in views)
@@ -55,13 +57,13 @@ def test_what_is_before_masked_faces_leaves_them_masked():
 
 
 def test_masks_worn_incorrectly_are_left_alone():
-    picture, target = Painter(bare=0, masked=1, incorrect=2).paint(FACE, TEMPLATE * 64, 2, np.random.default_rng(0))
+    picture, target = Painter(unmasked=0, masked=1, incorrect=2).paint(FACE, TEMPLATE * 64, 2, np.random.default_rng(0))
     assert picture is FACE
     assert target == 2
 
 
 def test_two_classes_get_no_third():
-    painter = Painter(bare=1, masked=0)
+    painter = Painter(unmasked=1, masked=0)
     targets = {painter.paint(FACE, TEMPLATE * 64, 1, np.random.default_rng(seed))[1] for seed in range(200)}
     assert targets == {0, 1}
 
@@ -81,39 +83,52 @@ class LowerRight:
         return Faces(box[None], np.float32([1]), (box[:2] + TEMPLATE * 0.3 * [width, height])[None])
 
 
-def make_painted_views(n_faces):
-    """Give which of drawn faces are masked, and views of them that are painted on and nothing else."""
+PREPROCESS = Preprocess(32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+
+
+def make_images(sources, targets, *, detector=None, find_face=False, augment=None):
+    """Build training images of unmasked (0) and masked faces (1)."""
+    detector = detector or FiveLandmarks()
+    return TrainingImages(
+        sources,
+        targets,
+        PREPROCESS,
+        FaceFinder(detector, detector),
+        find_face=find_face,
+        augment=augment,
+        painter=Painter(unmasked=0, masked=1),
+        seed=3,
+    )
+
+
+def make_painted_images(n_faces):
+    """Return the classes of drawn faces, and training images that are painted and not augmented."""
     faces, labels = make_faces(n_faces)
-    embedder = FaceEmbedder(TinyBackbone(), weights=None, image_size=32).fit(faces)
-    embedder.detector_ = FiveLandmarks()
     targets = (labels == "with_mask").astype(np.int64)
-    views = TrainingViews(embedder, faces, targets, augment=None, painter=Painter(bare=0, masked=1), seed=3)
-    return targets, views
+    return targets, make_images(faces, targets)
 
 
 def test_views_change_from_epoch_to_epoch_and_not_from_run_to_run():
     faces, labels = make_faces(6)
-    embedder = FaceEmbedder(TinyBackbone(), weights=None, image_size=32).fit(faces)
-    embedder.detector_ = FiveLandmarks()
     targets = (labels == "with_mask").astype(np.int64)
 
     def load(epoch, augment=lambda image, rng: image):
-        views = TrainingViews(embedder, faces, targets, augment=augment, painter=Painter(bare=0, masked=1), seed=3)
-        return [views.load((row, epoch)) for row in range(6)]
+        images = make_images(faces, targets, augment=augment)
+        return [images.load(row, epoch) for row in range(6)]
 
     first, again, later = load(0), load(0), load(1)
     assert all(np.array_equal(a[0], b[0]) and a[1] == b[1] for a, b in zip(first, again, strict=True))
     assert any(not np.array_equal(a[0], b[0]) for a, b in zip(first, later, strict=True))
     plain = load(None)
     assert [target for _, target in plain] == targets.tolist()
-    np.testing.assert_array_equal(plain[0][0], embedder.preprocess_.load(load_image(faces[0])))
+    np.testing.assert_array_equal(plain[0][0], PREPROCESS.load(load_image(faces[0])))
 
 
 def test_masked_faces_are_painted_too_and_stay_masked():
-    targets, views = make_painted_views(20)
+    targets, images = make_painted_images(20)
     masked = np.flatnonzero(targets == 1).tolist()
-    shown = [views.load((row, epoch)) for row in masked for epoch in range(5)]
-    plain = [views.load((row, None))[0] for row in masked for _ in range(5)]
+    shown = [images.load(row, epoch) for row in masked for epoch in range(5)]
+    plain = [images.load(row, None)[0] for row in masked for _ in range(5)]
     changed = [not np.array_equal(view, before) for (view, _), before in zip(shown, plain, strict=True)]
     assert {target for _, target in shown} == {1}
     assert 0.1 < np.mean(changed) < 0.6
@@ -124,28 +139,25 @@ def test_looking_ahead_changes_nothing_in_a_large_jpeg(tmp_path):
     files = [tmp_path / "bare.jpg", tmp_path / "masked.jpg"]
     for file, face in zip(files, make_faces(2)[0], strict=True):
         Image.fromarray(face).resize((2000, 2000)).save(file)
-    embedder = FaceEmbedder(TinyBackbone(), weights=None, image_size=32, find_face=True).fit(files)
-    embedder.detector_ = embedder._fast_detector = LowerRight()
 
     def load(*, is_looked_for):
-        painter = Painter(bare=0, masked=1)
-        views = TrainingViews(embedder, files, np.array([0, 1]), augment=None, painter=painter, seed=3)
+        images = make_images(files, np.array([0, 1]), detector=LowerRight(), find_face=True)
         if is_looked_for:
-            views.balance(np.arange(2), np.ones(2, dtype=np.float32))
-        return views.load((0, None))[0]
+            images.class_factors(np.arange(2), np.ones(2, dtype=np.float32), World())
+        return images.load(0, None)[0]
 
     np.testing.assert_array_equal(load(is_looked_for=True), load(is_looked_for=False))
 
 
 def test_painting_leaves_each_class_its_weight():
-    _, views = make_painted_views(40)
+    _, images = make_painted_images(40)
     weights = np.ones(40, dtype=np.float32)
-    factors = views.balance(np.arange(40), weights)
-    shown = np.concatenate([[views.load((row, epoch))[1] for row in range(40)] for epoch in range(50)])
+    factors = images.class_factors(np.arange(40), weights, World())
+    shown = np.concatenate([[images.load(row, epoch)[1] for row in range(40)] for epoch in range(50)])
     assert np.mean(shown == 1) > 0.58
     np.testing.assert_allclose(factors[shown].sum() / len(shown), 1, atol=0.01)
     assert np.average(shown, weights=factors[shown]) == pytest.approx(0.5, abs=0.02)
 
 
 def test_nothing_is_balanced_where_nothing_is_painted():
-    np.testing.assert_array_equal(Painter(bare=0, masked=1).balance(np.array([3.0, 5.0]), 0.0), [1, 1])
+    np.testing.assert_array_equal(Painter(unmasked=0, masked=1).balance(np.array([3.0, 5.0]), 0.0), [1, 1])

@@ -78,8 +78,8 @@ def places_of(*sources, column=None):
 def run_here(classifier, sources, out, *, crops=False, column=None, output_format="parquet", part_size=4):
     """Do in this process what workers do; give the numbers of the parts."""
     plan = Plan(str(out), output_format, crops, column)
-    n_parts = prepare(plan, classifier, list(map(str, sources)), part_size)["n_parts"]
-    return [compute_part(plan, classifier, part) for part in range(n_parts)]
+    n_parts = prepare(plan, classifier.predictor_, list(map(str, sources)), part_size)["n_parts"]
+    return [compute_part(plan, classifier.predictor_, part) for part in range(n_parts)]
 
 
 def read_rows(out):
@@ -190,7 +190,7 @@ def test_a_worker_takes_few_images_ahead(savable, pngs):
     for predict in (predict_rows, predict_crop_rows):
         taken = itertools.count()
         endless = ((Place("table", next(taken)), png) for png in itertools.cycle(pngs))
-        rows = predict(savable, endless)
+        rows = predict(savable.predictor_, endless)
         assert [row["source"] for of_image in itertools.islice(rows, 3) for row in of_image] == [
             "table#0",
             "table#1",

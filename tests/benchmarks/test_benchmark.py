@@ -144,7 +144,7 @@ def test_onnx_peer_finds_and_judges_the_same_faces(tmp_path):
 
 @pytest.mark.parametrize(("load", "said"), [(3.0, True), (0.1, False), (None, False)])
 def test_a_busy_machine_is_told(load, said, face_paths, monkeypatch):
-    monkeypatch.setattr("benchmarks.peers.measure.describe_machine", lambda: MACHINE | {"load_average": load})
+    monkeypatch.setattr("benchmarks.peers.rows.describe_machine", lambda: MACHINE | {"load_average": load})
     result = next(
         measure(MaskClassifier(), *face_paths, rows=["predict"], backbones=["timm:test_resnet"], weights=None)
     )

@@ -95,7 +95,7 @@ def test_rows_of_photos(faces_folder, photos_folder, model, capsys):
 
 
 def test_a_missing_peer_is_named_with_its_extra(faces_folder, model, monkeypatch, capsys):
-    monkeypatch.setattr("benchmarks.peers.measure.find_spec", lambda name: None)
+    monkeypatch.setattr("benchmarks.peers.rows.find_spec", lambda name: None)
     code, _, err = run(capsys, faces_folder, *quick(model, "fit"))
     assert code == 1
     assert "need skorch; install them: pip install 'maskkit[benchmark]'" in err

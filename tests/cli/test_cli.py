@@ -106,7 +106,7 @@ def test_train_goes_on_from_its_checkpoint(data, tmp_path, capsys, monkeypatch):
     code, _, err = run(capsys, "train", data, "--out", tmp_path / "m", *options)
     assert (code, (tmp_path / "state").is_dir(), err.count("epoch ")) == (130, True, 2)
     kept = tmp_path / "state" / "checkpoint.pt"
-    assert f"maskkit: interrupted after 2 of 3 epochs, which are kept in {kept}; the same fit goes on" in err
+    assert f"maskkit: interrupted after 2 of 3 epochs, which are saved in {kept}; the same fit resumes" in err
     monkeypatch.setattr(Checkpoint, "save", save)
     code, out, err = run(capsys, "train", data, "--out", tmp_path / "m", *options)
     assert (code, (tmp_path / "state").exists(), err.count("epoch")) == (0, False, 1)

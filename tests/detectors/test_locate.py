@@ -4,16 +4,21 @@ import numpy as np
 import pytest
 
 from maskkit import FaceEmbedder
-from maskkit.detectors._locate import MIN_PICTURE_PX, crop_to_face, find_face_to_crop
+from maskkit.detectors._locate import MIN_PICTURE_PX, FaceFinder
 from maskkit.testing import FixedDetector, TinyBackbone, make_faces
 
 PERSON = np.random.default_rng(0).integers(0, 256, (300, 200, 3), dtype=np.uint8)
 
 
+def make_finder(detector):
+    """A finder whose fast detector finds nothing."""
+    return FaceFinder(detector, FixedDetector([]))
+
+
 def test_the_largest_small_face_is_found():
-    box = find_face_to_crop(PERSON, FixedDetector([(10, 10, 40, 50), (100, 20, 160, 90)]))
-    assert box.tolist() == [100, 20, 160, 90]
-    assert crop_to_face(PERSON, box).shape[0] == pytest.approx(1.15 * 70, abs=1)
+    finder = make_finder(FixedDetector([(10, 10, 40, 50), (100, 20, 160, 90)]))
+    assert finder.find(PERSON).tolist() == [100, 20, 160, 90]
+    assert finder.crop(PERSON).shape[0] == pytest.approx(1.15 * 70, abs=1)
 
 
 @pytest.mark.parametrize(
@@ -25,8 +30,9 @@ def test_the_largest_small_face_is_found():
     ],
 )
 def test_other_pictures_are_taken_whole(image, boxes):
-    assert find_face_to_crop(image, FixedDetector(boxes)) is None
-    assert crop_to_face(image, None) is image
+    finder = make_finder(FixedDetector(boxes))
+    assert finder.find(image) is None
+    assert finder.crop(image) is image
 
 
 def test_embedder_cuts_only_when_asked():
@@ -34,18 +40,16 @@ def test_embedder_cuts_only_when_asked():
     person = skimage.astronaut()
     settings = {"weights": None, "image_size": 32, "random_state": 0}
     whole, cutting = (FaceEmbedder(TinyBackbone(), find_face=find, **settings).fit([person]) for find in (False, True))
-    assert cutting.small_face(person) is not None
+    assert FaceFinder().find(person) is not None
     assert not np.allclose(whole.transform([person]), cutting.transform([person]))
-    np.testing.assert_array_equal(
-        whole.transform([person]), np.concatenate([batch.features for batch in cutting.embed([person], are_crops=True)])
-    )
+    np.testing.assert_array_equal(whole.transform([FaceFinder().crop(person)]), cutting.transform([person]))
     face = make_faces(1)[0][0]
     np.testing.assert_array_equal(whole.transform([face]), cutting.transform([face]))
 
 
 def test_a_glance_that_sees_a_crop_is_enough_and_one_that_does_not_is_not():
     small, filling = FixedDetector([(10, 10, 40, 50)]), FixedDetector([(10, 10, 190, 200)])
-    assert find_face_to_crop(PERSON, small, fast_detector=filling) is None
+    assert FaceFinder(small, filling).find(PERSON) is None
     for fast_detector in (FixedDetector([]), small):
-        assert find_face_to_crop(PERSON, small, fast_detector=fast_detector).tolist() == [10, 10, 40, 50]
-        assert find_face_to_crop(PERSON, filling, fast_detector=fast_detector) is None
+        assert FaceFinder(small, fast_detector).find(PERSON).tolist() == [10, 10, 40, 50]
+        assert FaceFinder(filling, fast_detector).find(PERSON) is None

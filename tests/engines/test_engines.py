@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from maskkit import FaceEmbedder, MaskClassifier
+from maskkit._model.fitted_backbone import ComputeSettings
 from maskkit.engines._compile import compile_model
 from maskkit.exceptions import EngineError
 from maskkit.testing import TinyBackbone
@@ -45,7 +46,7 @@ def test_openvino_computes_what_torch_computes(backbone, faces):
 def test_openvino_is_the_engine_of_cpus(faces):
     embedder = make_embedder(device="cpu").fit(faces[0])
     embedder.transform(faces[0][:1])
-    assert [type(engine).__name__ for engine in embedder._engines.values()] == ["OpenVINOEngine"]
+    assert type(embedder.engine_).__name__ == "OpenVINOEngine"
 
 
 def test_features_follow_the_weights(faces):
@@ -55,7 +56,7 @@ def test_features_follow_the_weights(faces):
     with torch.no_grad():
         for parameter in model.embedder_.network_.parameters():
             parameter.mul_(0.5)
-    model.embedder_.renew()
+    model.embedder_._fitted.invalidate_engines()
     changed = model.predict_proba(faces[0])
     model.set_params(engine="torch", precision="float32", cache=None)
     np.testing.assert_allclose(changed, model.predict_proba(faces[0]), atol=1e-3)
@@ -111,16 +112,18 @@ def test_what_is_close_is_judged_on_exact_features(faces, monkeypatch):
     model = make_classifier(precision="float32", cache=None).fit(*faces)
     exact = model.predict_proba(faces[0])
     model.set_params(precision="auto")
-    engine = model.embedder_.set_params(precision="auto")._engine_of("float32")
+    fitted = model.embedder_._fitted
+    engine = fitted.engine(ComputeSettings(precision="float32"))
     scale = float(np.abs(engine.compute(np.zeros((1, 32, 32, 3), np.uint8))).mean())
     off = Rounded(engine, 0.1 * scale)
-    model.embedder_._engine_of("auto")
-    (key,) = (key for key in model.embedder_._engines if "auto" in key[-1:])
-    model.embedder_._engines[key] = off
-    monkeypatch.setattr("maskkit._model.classifier.CLOSE", 0)
+    choose = fitted.engine
+    monkeypatch.setattr(
+        fitted, "engine", lambda settings, precision=None: choose(settings, precision) if precision else off
+    )
+    monkeypatch.setattr("maskkit._model.predictor.MIN_MARGIN", 0)
     rounded = model.predict_proba(faces[0])
     first, second = np.sort(rounded, axis=1)[:, ::-1].T
-    monkeypatch.setattr("maskkit._model.classifier.CLOSE", np.median(first - second))
+    monkeypatch.setattr("maskkit._model.predictor.MIN_MARGIN", np.median(first - second))
     close = first - second < np.median(first - second)
     found = model.predict_proba(faces[0])
     assert (rounded != exact).all()

@@ -247,7 +247,7 @@ def test_parameters_that_exclude_each_other_are_named(faces, params, message):
     ("labels", "message"),
     [
         (["mask"] * 4, "y holds 1 class, .*mask.*; want two or more"),
-        (["mask", "bare", "mask"], "X has 4 images and y 3 labels; want one label an image"),
+        (["mask", "bare", "mask"], "X has 4 images and y 3 labels; want one label per image"),
         (["mask", None, "bare", "bare"], r"y\[1\] is None; want a label for every image"),
         (["mask", float("nan"), "bare", "bare"], r"y\[1\] is nan; want a label for every image"),
         (["mask", 1, "bare", 2], "y mixes labels of int, str; want all str or all int"),
@@ -353,7 +353,7 @@ def test_sklearn_heads_have_their_own_calibration(faces):
 
 
 def test_many_images_train_every_layer(monkeypatch, faces):
-    monkeypatch.setattr("maskkit._model.fitting.FINE_TUNE_IMAGES", len(faces[0]))
+    monkeypatch.setattr("maskkit._model.fit.MIN_FINE_TUNE_IMAGES", len(faces[0]))
     tuned = MaskClassifier(TinyBackbone(), weights=None, epochs=1, detector="whole", random_state=0).fit(*faces)
     assert tuned.fine_tuned_
     assert tuned.embedder_.preprocess_.image_size == 160
@@ -364,7 +364,7 @@ def test_many_images_train_every_layer(monkeypatch, faces):
 
 
 def test_settings_of_a_head_that_nobody_would_heed_are_refused(faces):
-    with pytest.raises(ValueError, match="heeds no epochs, weight_decay of its head; set them on MaskClassifier"):
+    with pytest.raises(ValueError, match="ignores epochs, weight_decay of its head; set them on MaskClassifier"):
         make_classifier(fine_tune=True, head=TransferHead(epochs=5, weight_decay=0.5)).fit(*faces)
 
 

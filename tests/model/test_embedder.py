@@ -96,7 +96,7 @@ def test_network_does_not_learn_from_prediction(faces):
 def test_changed_copies_are_the_same_each_time_and_differ_between_images(faces):
     embedder = make_embedder(cache=None).fit(faces[0])
     images = [faces[0][0], faces[0][1], faces[0][0]]
-    rows = np.concatenate([batch.features for batch in embedder.embed(images, with_copies=True)])
+    rows = np.concatenate([batch.features for batch in embedder._extractor().extract(images, with_copies=True)])
     plain, (first, second, again) = rows[::2], rows[1::2]
     np.testing.assert_allclose(plain, embedder.transform(images), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(first, again, rtol=1e-5, atol=1e-6)

@@ -61,20 +61,20 @@ def test_of_an_image_and_its_copy_only_what_is_missing_is_computed(computed, pat
     embedder = make_embedder().fit(paths[0])
     plain = embedder.transform(paths[0][:10])
     images = [*paths[0][:10], *paths[0][:3]]
-    rows = np.concatenate([batch.features for batch in embedder.embed(images, with_copies=True)])
+    rows = np.concatenate([batch.features for batch in embedder._extractor().extract(images, with_copies=True)])
     assert computed() == 20
     np.testing.assert_array_equal(rows[:20:2], plain)
     np.testing.assert_array_equal(rows[20:], rows[:6])
     forgetful = make_embedder(cache=None, batch_size=3).fit(paths[0])
-    again = np.concatenate([batch.features for batch in forgetful.embed(images, with_copies=True)])
+    again = np.concatenate([batch.features for batch in forgetful._extractor().extract(images, with_copies=True)])
     np.testing.assert_allclose(again, rows, rtol=1e-2, atol=1e-2)
 
 
 def test_an_image_and_its_copy_share_one_look_for_a_face(paths, monkeypatch):
     looked = []
     embedder = make_embedder(find_face=True, cache=None).fit(paths[0])
-    monkeypatch.setattr(FaceEmbedder, "small_face", lambda self, image: looked.append(image.shape))
-    assert sum(len(batch.features) for batch in embedder.embed(paths[0], with_copies=True)) == 80
+    monkeypatch.setattr("maskkit.detectors._locate.FaceFinder.find", lambda self, image: looked.append(image.shape))
+    assert sum(len(batch.features) for batch in embedder._extractor().extract(paths[0], with_copies=True)) == 80
     assert len(looked) == 40
 
 

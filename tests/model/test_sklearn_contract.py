@@ -6,10 +6,10 @@ test subclass replaces what opens images, and says that it takes tables.
 
 import numpy as np
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from maskkit import MaskClassifier
-from maskkit._model.embedder import Embedded
+from maskkit._model.features import FeatureBatch
 from maskkit.testing import FixedDetector, TinyBackbone
 
 EXPECTED_FAILURES = {
@@ -19,6 +19,13 @@ EXPECTED_FAILURES = {
 }
 
 
+class TableExtractor:
+    """Stands for a FeatureExtractor whose images are rows of a table."""
+
+    def extract(self, rows, *, are_crops=False, with_copies=False):
+        yield FeatureBatch(np.stack(list(rows)))
+
+
 class TableClassifier(MaskClassifier):
     """MaskClassifier whose images are rows of a table, used as features as they are."""
 
@@ -26,10 +33,12 @@ class TableClassifier(MaskClassifier):
         X, y = validate_data(self, X, y, dtype=np.float32)
         return super().fit(list(X), y, sample_weight)
 
-    def _embed(self, X, *, are_crops=False, with_copies=False):
-        if isinstance(X, list) and X and isinstance(X[0], np.ndarray):
-            return [Embedded(np.stack(X))]
-        return [Embedded(validate_data(self, X, dtype=np.float32, reset=False))]
+    def predict_proba(self, X):
+        check_is_fitted(self)
+        return super().predict_proba(list(validate_data(self, X, dtype=np.float32, reset=False)))
+
+    def _feature_extractor(self):
+        return TableExtractor()
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

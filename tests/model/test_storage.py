@@ -91,7 +91,7 @@ def test_detector_and_device_can_be_chosen_when_loading(folder):
     detector = FixedDetector([[0, 0, 5, 5]])
     loaded = MaskClassifier.load(folder, detector=detector, device="cpu")
     assert loaded.detector_ is detector
-    with pytest.raises(ValueError, match=r"load\(\) cannot change epochs: the model is trained"):
+    with pytest.raises(ValueError, match=r"load\(\) cannot change epochs, because the model is trained"):
         MaskClassifier.load(folder, epochs=3)
 
 
@@ -144,7 +144,7 @@ def damage_config(folder, **changes):
             r"has format version 99, this maskkit reads 1; upgrade",
         ),
         (lambda folder: damage_config(folder, classes=None, head=None), r"lacks classes, head"),
-        (lambda folder: damage_config(folder, head={"n_features": 3}), r"does not fit together"),
+        (lambda folder: damage_config(folder, head={"n_features": 3}), r"its parts do not match"),
         (lambda folder: os.truncate(folder / "model.safetensors", 1000), r"is damaged or was changed"),
     ],
 )

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d
 
-from maskkit._training.depthwise import QuickDepthwise
+from maskkit._training.depthwise import FastDepthwise
 
 
 def gradients_of(layer, inputs, *, is_quick):
@@ -11,7 +11,7 @@ def gradients_of(layer, inputs, *, is_quick):
     inputs = inputs.clone().requires_grad_()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         if is_quick:
-            with QuickDepthwise():
+            with FastDepthwise():
                 outputs = layer(inputs)
         else:
             outputs = layer(inputs)
@@ -66,6 +66,6 @@ def test_other_convolutions_are_left_alone(groups):
 
 def test_arguments_may_be_keywords_or_words():
     inputs, weight = torch.randn(1, 4, 6, 6), torch.randn(4, 1, 3, 3, requires_grad=True)
-    with QuickDepthwise():
+    with FastDepthwise():
         by_keyword = conv2d(input=inputs, weight=weight, padding=1, groups=4)
         assert conv2d(inputs, weight, None, padding="same", groups=4).shape == by_keyword.shape == (1, 4, 6, 6)

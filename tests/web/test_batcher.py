@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from maskkit._model.predictor import FacePredictor
 from maskkit.web._batcher import BATCH_PHOTOS, Batcher, QueueFullError, Upload
 
 
@@ -13,15 +14,15 @@ def batches():
 
 
 @pytest.fixture
-def batcher(gated, batches):
-    reader = gated._photo_reader()
-    classify = reader.classify
+def batcher(gated, batches, monkeypatch):
+    predict_proba = FacePredictor.predict_proba
 
-    def noting(crops):
+    def noting(self, crops, **options):
         batches.append(len(crops))
-        return classify(crops)
+        return predict_proba(self, crops, **options)
 
-    reader.classify = noting
+    monkeypatch.setattr(FacePredictor, "predict_proba", noting)
+    reader = gated.predictor_
     batcher = Batcher(reader, max_waiting=12, max_wait_s=10, max_px=10_000)
     batcher.start()
     yield batcher
@@ -99,19 +100,18 @@ def test_what_nobody_waits_for_any_more_is_not_judged(batcher, detector, batches
 
 
 def test_one_failure_ends_its_batch_alone(batcher, detector, photo, monkeypatch):
-    def fail(crops):
+    def fail(self, crops, **options):
         raise MemoryError
 
-    good = batcher.reader.classify
-    batcher.reader.classify = fail
-    futures = batcher.submit(uploads(photo, "a"))
-    assert isinstance(futures[0].exception(60), MemoryError)
-    batcher.reader.classify = good
+    with monkeypatch.context() as broken:
+        broken.setattr(FacePredictor, "predict_proba", fail)
+        futures = batcher.submit(uploads(photo, "a"))
+        assert isinstance(futures[0].exception(60), MemoryError)
     assert names_of(batcher.submit(uploads(photo, "b"))) == ["b"]
 
 
 def test_closing_judges_what_waits(gated, detector, photo):
-    batcher = Batcher(gated._photo_reader(), max_waiting=12, max_wait_s=10, max_px=10_000)
+    batcher = Batcher(gated.predictor_, max_waiting=12, max_wait_s=10, max_px=10_000)
     batcher.start()
     first = hold(batcher, detector, photo)
     others = batcher.submit(uploads(photo, *"abcdefghij"))

@@ -131,6 +131,7 @@ def predict_batch(
     from maskkit._batch.storage import is_url
 
     check_is_fitted(classifier)
+    predictor = classifier.predictor_
     for name, value in (("part_size", part_size), ("workers", workers)):
         if value is not None and value < 1:
             raise ValueError(f"{name}={value!r} is too small; want at least 1.")
@@ -140,14 +141,14 @@ def predict_batch(
         raise ValueError("sources is empty; want at least one folder, pattern, file or table.")
     folder = os.fspath(out)
     plan = Plan(folder if is_url(folder) else os.path.abspath(folder), output_format, crops, column)
-    n_parts = prepare(plan, classifier, places, part_size)["n_parts"]
+    n_parts = prepare(plan, predictor, places, part_size)["n_parts"]
     finished = plan.finished()
     missing = [part for part in range(n_parts) if part not in finished]
     totals = {"n_images": 0, "n_faces": 0, "n_unreadable": 0}
     if missing:
         start = time.perf_counter()
         with cluster(address):
-            for n_done, counts in enumerate(run_workers(plan, classifier, missing, workers), 1):
+            for n_done, counts in enumerate(run_workers(plan, predictor, missing, workers), 1):
                 totals = {name: total + counts[name] for name, total in totals.items()}
                 if verbose:
                     rate = totals["n_images"] / (time.perf_counter() - start)

@@ -11,7 +11,7 @@ from maskkit._batch.worker import Worker
 from maskkit.exceptions import MaskkitError
 
 if TYPE_CHECKING:
-    from maskkit._model.classifier import MaskClassifier
+    from maskkit._model.predictor import FacePredictor
 
 # A worker decodes in threads while its network computes; beyond this a second worker gains more.
 _THREADS_A_WORKER = 4
@@ -38,7 +38,7 @@ def cluster(address: str | None) -> Iterator[None]:
 
 
 def run_workers(
-    plan: Plan, classifier: "MaskClassifier", parts: Iterable[int], n_workers: int | None
+    plan: Plan, predictor: "FacePredictor", parts: Iterable[int], n_workers: int | None
 ) -> Iterator[dict[str, int]]:
     """Compute parts on the cluster.
 
@@ -58,13 +58,13 @@ def run_workers(
 
     items = [{"part": part} for part in parts]
     n_workers, n_threads = share_cores([_n_cores(node) for node in ray.nodes()], n_workers, len(items))
-    model = ray.put(cloudpickle.dumps(classifier))
+    model = ray.put(cloudpickle.dumps(predictor))
     done = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         Worker,
         fn_constructor_args=(plan, model, n_threads),
         batch_size=1,
         num_cpus=n_threads,
-        num_gpus=1 if classifier.device.startswith("cuda") else 0,
+        num_gpus=1 if predictor.embedder.settings.device.startswith("cuda") else 0,
         # Parts wait for a free worker here, not behind a slow one.
         compute=ActorPoolStrategy(size=n_workers, max_tasks_in_flight_per_actor=1),
     )

@@ -12,17 +12,15 @@ from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import safetensors.torch
 
 from maskkit._batch.inputs import list_places, write_places
 from maskkit._batch.rows import RESULT_FIELDS, Row
 from maskkit._batch.storage import name_at, open_storage, written_whole
 from maskkit._images.prefetch import in_batches
-from maskkit._model import saving as _storage
 from maskkit.exceptions import DataError
 
 if TYPE_CHECKING:
-    from maskkit._model.classifier import MaskClassifier
+    from maskkit._model.predictor import FacePredictor
 
 OutputFormat: TypeAlias = Literal["parquet", "jsonl"]
 
@@ -94,7 +92,7 @@ class Plan:
             _WRITERS[self.output_format](file, flat, label_type)
 
 
-def prepare(plan: Plan, classifier: "MaskClassifier", sources: list[str], part_size: int) -> dict[str, Any]:
+def prepare(plan: Plan, predictor: "FacePredictor", sources: list[str], part_size: int) -> dict[str, Any]:
     """List the images and write the manifest, or check it against an earlier run's.
 
     Returns
@@ -115,8 +113,8 @@ def prepare(plan: Plan, classifier: "MaskClassifier", sources: list[str], part_s
         "format_version": FORMAT_VERSION,
         "maskkit": version("maskkit"),
         "sources": sources,
-        "model": classifier.model_name_,
-        **_describe_model(classifier),
+        "model": predictor.model_name,
+        **_describe_model(predictor),
         "crops": plan.crops,
         "column": plan.column,
         "part_size": part_size,
@@ -179,14 +177,11 @@ def _refuse_strangers(plan: Plan) -> None:
         raise DataError(f"{plan.out}: holds {strangers[0]} and no {MANIFEST_FILE}; choose an empty or a new folder.")
 
 
-def _describe_model(classifier: "MaskClassifier") -> dict[str, Any]:
-    """Describe what the results depend on; how it was trained, and on which machine, does not matter."""
-    config, tensors = _storage.describe(classifier)
-    params = [getattr(classifier, name) for name in ("find_face", "threshold", "min_size_px", "engine", "precision")]
-    parts = (config.classes, config.backbone, config.preprocess, params)
-    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
-    digest.update(safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
-    return {"model_sha256": digest.hexdigest(), "detector": json.loads(json.dumps(config.detector))}
+def _describe_model(predictor: "FacePredictor") -> dict[str, Any]:
+    """Describe what the results depend on; how the model was trained, and on which machine, does not matter."""
+    detector = predictor.detector
+    params = detector.get_params() if hasattr(detector, "get_params") else {}
+    return {"model_sha256": predictor.fingerprint(), "detector": f"{predictor.detector_name} {params}"}
 
 
 def _text(decision: Any) -> str | None:

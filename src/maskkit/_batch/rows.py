@@ -8,12 +8,11 @@ from maskkit._batch.inputs import Place
 from maskkit._batch.storage import is_url, open_storage
 from maskkit._images.load import ImageSource, RgbImage, load_image
 from maskkit._images.prefetch import in_batches, prefetch_map
-from maskkit._model.decision import DecisionRule
 from maskkit._model.results import ROW_FIELDS, rows_of
 from maskkit.exceptions import ImageError
 
 if TYPE_CHECKING:
-    from maskkit._model.classifier import MaskClassifier
+    from maskkit._model.predictor import FacePredictor
 
 RESULT_FIELDS = (*ROW_FIELDS, "error")
 """Columns of the results."""
@@ -31,12 +30,12 @@ class _Fetched(NamedTuple):
     error: str | None = None
 
 
-def predict_rows(classifier: "MaskClassifier", cells: Iterable[tuple[Place, bytes | None]]) -> Iterator[list[Row]]:
+def predict_rows(predictor: "FacePredictor", cells: Iterable[tuple[Place, bytes | None]]) -> Iterator[list[Row]]:
     """Find and classify the faces of photos.
 
     Parameters
     ----------
-    classifier : MaskClassifier
+    predictor : FacePredictor
     cells : iterable of (Place, bytes or None)
         From `read_cells`.
 
@@ -58,7 +57,7 @@ def predict_rows(classifier: "MaskClassifier", cells: Iterable[tuple[Place, byte
             fetched = under_way.popleft()
             yield [_unreadable(fetched.name, fetched.error)]
 
-    for photo in classifier.predict_photos(readable()):
+    for photo in predictor.read_photos(readable()):
         yield from take_unreadable()
         name = under_way.popleft().name
         # What comes as bytes is called by its form.
@@ -67,28 +66,23 @@ def predict_rows(classifier: "MaskClassifier", cells: Iterable[tuple[Place, byte
     yield from take_unreadable()
 
 
-def predict_crop_rows(classifier: "MaskClassifier", cells: Iterable[tuple[Place, bytes | None]]) -> Iterator[list[Row]]:
+def predict_crop_rows(predictor: "FacePredictor", cells: Iterable[tuple[Place, bytes | None]]) -> Iterator[list[Row]]:
     """Classify images of one face each; see `predict_rows`."""
-    rule = DecisionRule(classifier.threshold, classifier.min_size_px)
     loaded = prefetch_map(_load, _fetch_ahead(cells), n_ahead=2 * _CROPS_AT_ONCE)
     for batch in in_batches(loaded, _CROPS_AT_ONCE):
-        crops = [image for _, image, _ in batch if image is not None]
-        proba: Iterator[Any] = iter(classifier.predict_proba(crops) if crops else ())
+        results = iter(predictor.classify_crops([image for _, image, _ in batch if image is not None]))
         for name, image, error in batch:
             if image is None:
                 yield [_unreadable(name, error)]
                 continue
-            probabilities = next(proba)
-            best = int(probabilities.argmax())
-            label, probability = classifier.classes_.tolist()[best], float(probabilities[best])
-            reasons = rule.reasons(probability, max(image.shape[:2]))
+            face = next(results)
             given = {
                 "source": name,
                 "status": "ok",
                 "face": 0,
-                "decision": "uncertain" if reasons else label,
-                "label": label,
-                "probability": probability,
+                "decision": face.decision,
+                "label": face.label,
+                "probability": face.probability,
             }
             yield [dict.fromkeys(RESULT_FIELDS) | given]
 

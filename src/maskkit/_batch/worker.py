@@ -14,16 +14,16 @@ from maskkit._images.prefetch import limit_threads
 from maskkit.exceptions import MaskkitError
 
 if TYPE_CHECKING:
-    from maskkit._model.classifier import MaskClassifier
+    from maskkit._model.predictor import FacePredictor
 
 
-def compute_part(plan: Plan, classifier: "MaskClassifier", part: int) -> dict[str, int]:
+def compute_part(plan: Plan, predictor: "FacePredictor", part: int) -> dict[str, int]:
     """Predict the images of a part and write it; give the numbers of its images, faces and unreadable images."""
     storage, path = plan.place(INPUT_FILE)
     with storage.open(path, "rb") as file:
         places = read_places(file, part)
     predict = predict_crop_rows if plan.crops else predict_rows
-    rows = predict(classifier, read_cells(places, plan.column))
+    rows = predict(predictor, read_cells(places, plan.column))
     counts = {"n_images": 0, "n_faces": 0, "n_unreadable": 0}
 
     def counted() -> Any:
@@ -33,7 +33,7 @@ def compute_part(plan: Plan, classifier: "MaskClassifier", part: int) -> dict[st
             counts["n_unreadable"] += of_image[0]["status"] == "unreadable"
             yield of_image
 
-    are_words = classifier.classes_.dtype.kind in "UO"
+    are_words = predictor.classes.dtype.kind in "UO"
     plan.write(part, counted(), pa.string() if are_words else pa.int64())
     return counts
 
@@ -45,7 +45,7 @@ class Worker:
     ----------
     plan : Plan
     model : ray.ObjectRef
-        Of the pickled classifier.
+        The pickled predictor.
     n_threads : int
         How many it may compute in.
     """
@@ -57,14 +57,14 @@ class Worker:
         # First of all: networks are loaded for so many threads.
         limit_threads(n_threads)
         self._plan = plan
-        self._classifier = cloudpickle.loads(ray.get(model))
+        self._predictor = cloudpickle.loads(ray.get(model))
 
     def __call__(self, batch: dict[str, NDArray[np.int64]]) -> dict[str, Any]:
         """Compute the one part of a batch."""
         (part,) = batch["part"].tolist()
         # Ray would give the driver the text of its own frames; here what went wrong comes back as it is.
         try:
-            counts = compute_part(self._plan, self._classifier, part)
+            counts = compute_part(self._plan, self._predictor, part)
         except Exception as exc:
             failure = str(exc) if isinstance(exc, MaskkitError) else f"{type(exc).__name__}: {exc}."
             return {"part": [part], "failure": [" ".join(failure.split())], "trace": [traceback.format_exc()]}

@@ -20,6 +20,7 @@ from maskkit.engines._devices import resolve_device
 
 if TYPE_CHECKING:
     from maskkit._model.classifier import MaskClassifier
+    from maskkit._model.predictor import FacePredictor
 
 
 def explain(classifier: "MaskClassifier", image: ImageSource, *, label: Any = None) -> Explanation:
@@ -61,10 +62,10 @@ def explain(classifier: "MaskClassifier", image: ImageSource, *, label: Any = No
     >>> explanation.label, explanation.heat.shape
     ('with_mask', (64, 64))
     """
-    _check(classifier)
+    predictor = _explainable(classifier)
     crop = load_image(image)
-    proba = classifier.predict_proba([crop])
-    return _explain_crops(classifier, [crop], proba, label)[0]
+    proba = predictor.predict_proba([crop])
+    return _explain_crops(predictor, [crop], proba, label)[0]
 
 
 def explain_faces(
@@ -92,18 +93,19 @@ def explain_faces(
     ImageError
         If the photo cannot be read.
     """
-    _check(classifier)
+    predictor = _explainable(classifier)
     if not isinstance(photo, PhotoResult):
-        photo = classifier.predict_faces(photo)
+        photo = predictor.read_photo(photo)
     image = load_image(photo.source, name=photo.name)
     if not photo.faces:
         return PhotoExplanation(photo, ())
     crops = [crop_square(image, face.box) for face in photo]
-    proba = np.array([[face.probabilities[name] for name in classifier.classes_.tolist()] for face in photo])
-    return PhotoExplanation(photo, _explain_crops(classifier, crops, proba, label))
+    proba = np.array([[face.probabilities[name] for name in predictor.classes.tolist()] for face in photo])
+    return PhotoExplanation(photo, _explain_crops(predictor, crops, proba, label))
 
 
-def _check(classifier: Any) -> None:
+def _explainable(classifier: "MaskClassifier") -> "FacePredictor":
+    """Return the predictor of a classifier whose head has gradients."""
     check_is_fitted(classifier)
     head = getattr(classifier, "head_", None)
     if not isinstance(head, TransferHead):
@@ -111,22 +113,23 @@ def _check(classifier: Any) -> None:
             f"explain follows gradients through a TransferHead, and {type(classifier).__name__} has the head "
             f"{type(head).__name__}; fit a MaskClassifier with head=None."
         )
+    return classifier.predictor_
 
 
 def _explain_crops(
-    classifier: "MaskClassifier", crops: list[RgbImage], proba: NDArray[np.floating[Any]], label: Any
+    predictor: "FacePredictor", crops: list[RgbImage], proba: NDArray[np.floating[Any]], label: Any
 ) -> tuple[Explanation, ...]:
-    classes = classifier.classes_.tolist()
+    classes = predictor.classes.tolist()
     targets = [_index_of(label, classes)] * len(crops) if label is not None else proba.argmax(axis=-1).tolist()
-    embedder = classifier.embedder_
-    device = resolve_device(embedder.device)
-    backbone = embedder.network_.to(device)
-    # The head lives on the CPU; a copy, so that it stays there.
-    head = copy.deepcopy(classifier.head_.network_).to(device).eval()
-    preprocess = embedder.preprocess_
+    settings, fitted = predictor.embedder.settings, predictor.embedder.backbone
+    device = resolve_device(settings.device)
+    # Copies, so that the networks stay where prediction expects them.
+    backbone = fitted.network if device.type == "cpu" else copy.deepcopy(fitted.network).to(device)
+    head = copy.deepcopy(predictor.head.network_).to(device).eval()
+    preprocess = fitted.preprocess
     layer = find_map_layer(backbone, preprocess.image_size)
     found: list[Explanation] = []
-    for batch in in_batches(zip(crops, targets, proba, strict=True), embedder.batch_size):
+    for batch in in_batches(zip(crops, targets, proba, strict=True), settings.batch_size):
         pixels = preprocess.normalize(np.stack([preprocess.load(crop) for crop, _, _ in batch]), device)
         maps = grad_cam(backbone, head, layer, pixels, [target for _, target, _ in batch])
         for (crop, target, row), heat in zip(batch, maps, strict=True):

@@ -1,5 +1,6 @@
 """A trained model as one file that needs no maskkit: ONNX or OpenVINO, preprocessing inside, checked."""
 
+import copy
 import json
 import os
 import warnings
@@ -21,6 +22,7 @@ from maskkit._images.prefetch import prefetch_map
 from maskkit._images.preprocess import Preprocess
 from maskkit._model.classifier import MaskClassifier
 from maskkit._model.head import TransferHead
+from maskkit._model.predictor import FacePredictor
 from maskkit._optional import require
 from maskkit.engines import convert, quantize, read_quantized
 from maskkit.engines._compile import openvino
@@ -87,31 +89,38 @@ def export(
         If the folder is something else, or cannot be written.
     """
     folder = Path(folder)
-    _refuse(classifier, folder, output_format, int8=int8, images=images)
-    preprocess: Preprocess = classifier.embedder_.preprocess_
+    predictor = classifier.predictor_
+    _refuse(predictor, folder, output_format, int8=int8, images=images)
+    preprocess = predictor.embedder.backbone.preprocess
     sources = check_images(images) if images is not None else make_faces(_N_DRAWN, random_state=0)[0]
     pixels = np.stack(list(prefetch_map(preprocess.load, sources)))
-    network = nn.Sequential(classifier.embedder_.network_, classifier.head_.network_, nn.Softmax(dim=1)).cpu().eval()
+    network = _join_networks(predictor)
     write = _write_onnx if output_format == "onnx" else _write_openvino
     with write_folder(folder) as new:
-        predict = write(classifier, network, new, pixels if images is not None else None, int8)
+        predict = write(predictor, network, new, pixels if images is not None else None, int8)
         parity = _compare(network, preprocess, pixels, predict)
         parity["on"] = "given images" if images is not None else "drawn faces"
         if check:
             _judge(parity, int8=int8)
-        spec = _specify(classifier, new, parity, output_format=output_format, int8=int8)
+        spec = _specify(predictor, new, parity, output_format=output_format, int8=int8)
         (new / SPEC_FILE).write_text(json.dumps(spec, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return folder
 
 
-def _refuse(classifier: MaskClassifier, folder: Path, output_format: str, *, int8: bool, images: Any) -> None:
+def _join_networks(predictor: FacePredictor) -> nn.Module:
+    """Return backbone, head and softmax as one network on the CPU; the originals stay where they are."""
+    parts = (copy.deepcopy(network).cpu() for network in (predictor.embedder.backbone.network, predictor.head.network_))
+    return nn.Sequential(*parts, nn.Softmax(dim=1)).eval()
+
+
+def _refuse(predictor: FacePredictor, folder: Path, output_format: str, *, int8: bool, images: Any) -> None:
     if output_format not in ("onnx", "openvino"):
         raise ValueError(f"output_format={output_format!r} is unknown; use 'onnx' or 'openvino'.")
-    if not isinstance(classifier.head_, TransferHead):
-        raise ValueError(f"export writes a TransferHead, not {type(classifier.head_).__name__}; train one.")
+    if not isinstance(predictor.head, TransferHead):
+        raise ValueError(f"export writes a TransferHead, not {type(predictor.head).__name__}; train one.")
     if int8 and output_format == "onnx":
         raise ValueError("int8 is written for OpenVINO only; use the format 'openvino'.")
-    if int8 and images is None and classifier.embedder_.quantized_ is None:
+    if int8 and images is None and predictor.embedder.backbone.quantized is None:
         raise ValueError("int8 has to be calibrated; pass images like those to come.")
     check_writable(
         folder,
@@ -138,11 +147,11 @@ class _WithPreprocessing(nn.Module):
 
 
 def _write_onnx(
-    classifier: MaskClassifier, network: nn.Module, folder: Path, pixels: NDArray[np.uint8] | None, int8: bool
+    predictor: FacePredictor, network: nn.Module, folder: Path, pixels: NDArray[np.uint8] | None, int8: bool
 ) -> Callable[[NDArray[np.uint8]], Probabilities]:
     # torch.onnx imports onnxscript.
     onnx, onnxruntime, _ = (require(library, "onnx") for library in ("onnx", "onnxruntime", "onnxscript"))
-    preprocess = classifier.embedder_.preprocess_
+    preprocess = predictor.embedder.backbone.preprocess
     size = preprocess.image_size
     file = folder / "model.onnx"
     with warnings.catch_warnings(), torch.no_grad():
@@ -164,16 +173,16 @@ def _write_onnx(
 
 
 def _write_openvino(
-    classifier: MaskClassifier, network: nn.Module, folder: Path, pixels: NDArray[np.uint8] | None, int8: bool
+    predictor: FacePredictor, network: nn.Module, folder: Path, pixels: NDArray[np.uint8] | None, int8: bool
 ) -> Callable[[NDArray[np.uint8]], Probabilities]:
-    embedder = classifier.embedder_
+    backbone = predictor.embedder.backbone
     if int8:
-        kept = embedder.quantized_
-        quantized = kept if pixels is None else quantize(embedder.network_, embedder.preprocess_, list(pixels))
+        kept = backbone.quantized
+        quantized = kept if pixels is None else quantize(backbone.network, backbone.preprocess, list(pixels))
         assert quantized is not None  # _refuse saw to it
-        model = _append_head(read_quantized(quantized), classifier.head_)
+        model = _append_head(read_quantized(quantized), predictor.head)
     else:
-        model = convert(network, embedder.preprocess_)
+        model = convert(network, backbone.preprocess)
     model.inputs[0].get_tensor().set_names({INPUT})
     model.outputs[0].get_tensor().set_names({OUTPUT})
     file = folder / "model.xml"
@@ -231,11 +240,11 @@ def _judge(parity: dict[str, Any], *, int8: bool) -> None:
 
 
 def _specify(
-    classifier: MaskClassifier, folder: Path, parity: dict[str, Any], *, output_format: str, int8: bool
+    predictor: FacePredictor, folder: Path, parity: dict[str, Any], *, output_format: str, int8: bool
 ) -> dict[str, Any]:
-    size = classifier.embedder_.preprocess_.image_size
+    size = predictor.embedder.backbone.preprocess.image_size
     return {
-        "model": classifier.model_name_,
+        "model": predictor.model_name,
         "maskkit": version("maskkit"),
         "format": output_format,
         "precision": "int8" if int8 else "float32",
@@ -247,10 +256,10 @@ def _specify(
             "crop": f"square around a face's box, {MARGIN} times its longer side",
             "resize": f"the whole crop to {size} x {size} px, bilinear with antialiasing (Pillow's BILINEAR)",
         },
-        "output": {"name": OUTPUT, "shape": ["n", len(classifier.classes_)], "dtype": "float32"},
-        "classes": classifier.classes_.tolist(),
-        "uncertain_below": classifier.threshold,
-        "min_size_px": classifier.min_size_px,
+        "output": {"name": OUTPUT, "shape": ["n", len(predictor.classes)], "dtype": "float32"},
+        "classes": predictor.classes.tolist(),
+        "uncertain_below": predictor.rule.threshold,
+        "min_size_px": predictor.rule.min_size_px,
         "parity": parity,
         "files": {path.name: {"sha256": hash_file(path)} for path in sorted(folder.iterdir())},
     }

@@ -1,5 +1,6 @@
 """TransferHead: features to class probabilities."""
 
+import math
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -13,70 +14,72 @@ from torch import nn
 
 from maskkit._model.params import check_params
 from maskkit._training.history import History
-from maskkit._training.loop import Batch, make_adamw, train
-from maskkit._training.targets import encode_labels, merge_weights, split_rows
+from maskkit._training.targets import Targets, split_rows
+from maskkit._training.trainer import Batch, Batches, Trainer, TrainerOptions, make_adamw
 from maskkit.engines._devices import one_thread, resolve_device, seeded
 
-# Thirty passes at half the rate end no more accurate on 500 faces, nor on real photos' (docs/measurements.md).
+# Thirty epochs at half the learning rate are no more accurate on 500 faces, nor on faces of photos.
 _EPOCHS = 10
 _MIN_STEPS = 40
 
 
 class TransferHead(ClassifierMixin, BaseEstimator):
-    """The layers that replace a backbone's last one: Dropout, Linear, Dropout, Linear, softmax.
+    """The head of a transfer network: Dropout, Linear, Dropout, Linear, softmax.
 
-    A scikit-learn classifier of its own, for any table of features. Features are standardised
-    while it trains, and the scaling is then folded into the first linear layer, so that the network
-    that predicts has just the layers named and trains well whatever the scale of its inputs.
+    A scikit-learn classifier for tables of features. It can be used on its own. Features are standardized during
+    training, and the scaling is then folded into the first linear layer. So the network has only the layers above,
+    and trains well whatever the scale of its inputs.
 
     Parameters
     ----------
     hidden_units : int, default=300
         Width of the first linear layer.
-    dropout : float, default=0.2
-        Share of inputs and hidden units dropped in training, range 0 to 1.
+    dropout : float, range 0 to 1, default=0.2
+        Fraction of inputs and hidden units that is dropped during training.
     epochs : int, optional
-        Passes over the training data, at most; by default 10, or as many as make 40 steps.
+        Maximum number of passes over the training data. By default 10, or as many as give 40 steps.
     batch_size : int, default=128
+        Number of samples per batch.
     learning_rate : float, default=0.002
-        The highest of the one-cycle schedule; the optimiser is AdamW.
+        Maximum of the one-cycle learning rate schedule of AdamW.
     weight_decay : float, default=0.1
-        AdamW's decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101).
+        Decoupled weight decay of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101).
     class_weight : dict, {"balanced"} or None, default=None
-        As in scikit-learn.
+        Weights of the classes, as in scikit-learn.
     early_stopping : bool, default=False
-        Hold out a part, stop when its loss no longer falls, and go back to the best weights.
+        Whether to hold out a part of the samples, stop when its loss no longer decreases, and restore the best weights.
     validation_fraction : float, default=0.1
-        The part held out for early stopping, stratified by class.
+        Fraction of the samples held out for early stopping, stratified by class.
     patience : int, default=5
-        Epochs without a lower validation loss before stopping.
+        Number of epochs without a lower validation loss before training stops.
     device : str, default="auto"
-        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+        Device that trains: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
     random_state : int, RandomState instance or None, default=None
-        Seeds initial weights, dropout, order and the held-out part.
+        Seed of initial weights, dropout, order and held-out samples.
     verbose : int, default=0
-        1 shows progress on standard error.
+        Whether to show progress on standard error.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Sorted labels; the order of the columns of `predict_proba`.
     n_features_in_ : int
+        Number of features.
     network_ : torch.nn.Sequential
-        Float32 (n, n_features) to logits (n, n_classes).
+        Maps float32 (n, n_features) to logits (n, n_classes).
     history_ : list of dict
-        A record an epoch: epoch, loss, accuracy, images_per_second, and validation_loss and
-        validation_accuracy with early stopping.
+        One record per epoch with epoch, loss, accuracy and images_per_second, and with validation_loss and
+        validation_accuracy if early stopping is used.
 
     Examples
     --------
     >>> import numpy as np
     >>> from maskkit import TransferHead
     >>> features = np.array([[0.0, 1.0], [0.1, 0.9], [1.0, 0.0], [0.9, 0.2]] * 10)
-    >>> labels = ["bare", "bare", "mask", "mask"] * 10
+    >>> labels = ["unmasked", "unmasked", "masked", "masked"] * 10
     >>> head = TransferHead(random_state=0).fit(features, labels)
     >>> head.predict([[0.0, 1.0], [1.0, 0.1]]).tolist()
-    ['bare', 'mask']
+    ['unmasked', 'masked']
     """
 
     def __init__(
@@ -119,7 +122,7 @@ class TransferHead(ClassifierMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
             Labels of two or more classes.
         sample_weight : array-like of shape (n_samples,), optional
-            Non-negative; how much each row counts.
+            Non-negative weight of each row.
 
         Returns
         -------
@@ -128,50 +131,37 @@ class TransferHead(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If shapes disagree, values are not finite, or there is only one class.
+            If shapes differ, values are not finite, or there is only one class.
         """
         features, labels = validate_data(self, X, y, dtype=np.float32)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         check_params(self)
-        encode_labels(labels)
-        weights = merge_weights(self.class_weight, labels, sample_weight)
-        targets = self._initialise(features.shape[1], labels, seed)
+        return self._fit_targets(features, Targets.encode(labels, self.class_weight, sample_weight))
+
+    def _fit_targets(self, features: NDArray[np.float32], targets: Targets) -> Self:
+        """Train on features whose labels and weights are encoded already."""
+        seed = self._build_network(features.shape[1], targets)
         device = resolve_device(self.device)
         self.network_.to(device)
         with seeded(seed, device), one_thread():
-            self.history_ = self._train(features, targets, weights, seed, device)
+            self.history_ = self._train(features, targets, seed, device)
         self.network_.cpu()
         return self
 
-    def initialise(self, n_features: int, y: NDArray[Any]) -> NDArray[np.int64]:
-        """Make the untrained layers, for a loop that trains them with their backbone.
-
-        Parameters
-        ----------
-        n_features : int
-        y : ndarray of shape (n_samples,)
-            Labels of two or more classes.
-
-        Returns
-        -------
-        targets : ndarray of shape (n_samples,), int64
-            Each label's index among `classes_`.
-        """
+    def _build_network(self, n_features: int, targets: Targets) -> int:
+        """Build the untrained layers; return the seed of the training."""
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self.__dict__.pop("history_", None)  # not fitted until the layers are trained
         self.n_features_in_ = n_features
-        return self._initialise(n_features, y, int(check_random_state(self.random_state).randint(2**31 - 1)))
-
-    def _initialise(self, n_features: int, y: NDArray[Any], seed: int) -> NDArray[np.int64]:
-        self.__dict__.pop("history_", None)  # until it is trained, it is not fitted
-        self.classes_, targets = encode_labels(y)
+        self.classes_ = targets.classes
         with seeded(seed):
-            self.network_ = self.build(n_features, len(self.classes_))
-        return targets
+            self.network_ = self._build(n_features, len(self.classes_))
+        return seed
 
-    def build(self, n_features: int, n_classes: int) -> nn.Sequential:
-        """Make the layers, float32 (n, n_features) to logits (n, n_classes).
+    def _build(self, n_features: int, n_classes: int) -> nn.Sequential:
+        """Build the layers, float32 (n, n_features) to logits (n, n_classes).
 
-        The last layer starts at zero, so that training starts from equal probabilities and the first
-        gradients that reach a pretrained backbone are small.
+        The last layer starts at zero. Training then starts from equal probabilities, and the first gradients that
+        reach a pretrained backbone are small.
         """
         hidden, last = nn.Linear(n_features, self.hidden_units), nn.Linear(self.hidden_units, n_classes)
         nn.init.zeros_(last.weight)
@@ -181,14 +171,14 @@ class TransferHead(ClassifierMixin, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "history_")
 
-    def divide_logits(self, temperature: float) -> None:
-        """Make a trained head less sure of itself, or surer: folded into the last layer, labels stay."""
+    def _scale_logits(self, factor: float) -> None:
+        """Multiply the logits of a trained head by a factor, folded into the last layer."""
         with torch.no_grad():
             for parameter in self.network_[-1].parameters():
-                parameter.div_(temperature)
+                parameter.mul_(factor)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Tell the probability of each class.
+        """Predict class probabilities.
 
         Parameters
         ----------
@@ -202,71 +192,62 @@ class TransferHead(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
         with torch.inference_mode():
-            # Without dropout two linear layers are one. In float64 a row's answer does not depend on its neighbours.
+            # Without dropout, two linear layers are one. In float64, the result of a row does not depend on its batch.
             first, first_bias, last, last_bias = (values.double() for values in self.network_.parameters())
             logits = torch.tensor(X).double() @ (last @ first).T + (last @ first_bias + last_bias)
         return torch.softmax(logits, dim=1).numpy()
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Name the most probable class of each row, (n_samples,)."""
+        """Predict the class of each row, (n_samples,)."""
         proba = self.predict_proba(X)
         return self.classes_[proba.argmax(axis=1)]
 
-    def _train(
-        self,
-        X: NDArray[np.float32],
-        targets: NDArray[np.int64],
-        weights: NDArray[np.float32],
-        seed: int,
-        device: torch.device,
-    ) -> History:
-        held_out = np.array([], dtype=int)
-        rows = np.arange(len(X))
+    def _train(self, X: NDArray[np.float32], targets: Targets, seed: int, device: torch.device) -> History:
+        rows, held_out = np.arange(len(X)), np.array([], dtype=int)
         if self.early_stopping:
-            rows, held_out = split_rows(targets, self.validation_fraction, seed)
-        mean, scale = _standardisation(X[rows], weights[rows])
-        tensors = [
-            torch.from_numpy(array).to(device) for array in (((X - mean) / scale).astype(np.float32), targets, weights)
-        ]
-        shuffle = torch.Generator().manual_seed(seed)
+            rows, held_out = split_rows(targets.indices, self.validation_fraction, seed)
+        mean, scale = _standardization(X[rows], targets.weights[rows])
+        arrays = ((X - mean) / scale).astype(np.float32), targets.indices, targets.weights
+        inputs, indices, weights = (torch.from_numpy(array).to(device) for array in arrays)
+        generator = torch.Generator().manual_seed(seed)
 
-        def batches(epoch: int) -> Iterator[Batch]:
-            order = torch.from_numpy(rows)[torch.randperm(len(rows), generator=shuffle)]
-            for part in order.split(self.batch_size):
-                yield tuple(tensor[part] for tensor in tensors)  # type: ignore[misc]
+        def select(part: Any) -> Batch:
+            return inputs[part], indices[part], weights[part]
 
-        def validation() -> Iterator[Batch]:
-            yield tuple(tensor[held_out] for tensor in tensors)  # type: ignore[misc]
+        def training(epoch: int) -> Iterator[Batch]:
+            order = torch.from_numpy(rows)[torch.randperm(len(rows), generator=generator)]
+            return map(select, order.split(self.batch_size))
 
-        n_steps = -(-len(rows) // self.batch_size)
-        history = train(
-            self.network_,
-            make_adamw(self.network_.parameters(), device, lr=self.learning_rate, weight_decay=self.weight_decay),
-            batches,
-            n_epochs=self.epochs or max(_EPOCHS, -(-_MIN_STEPS // n_steps)),
-            n_items=len(rows),
-            n_steps=n_steps,
-            validation=validation if self.early_stopping else None,
+        n_steps = math.ceil(len(rows) / self.batch_size)
+        options = TrainerOptions(
+            self.epochs or max(_EPOCHS, math.ceil(_MIN_STEPS / n_steps)),
             patience=self.patience if self.early_stopping else None,
             verbose=self.verbose,
         )
+        optimizer = make_adamw(
+            self.network_.parameters(), device, lr=self.learning_rate, weight_decay=self.weight_decay
+        )
+        validation = (lambda: iter([select(held_out)])) if self.early_stopping else None
+        history = Trainer(self.network_, optimizer, options).fit(Batches(training, len(rows), n_steps, validation))
         _fold(self.network_[1], mean, scale)
         return history
 
 
-def _standardisation(
+def _standardization(
     X: NDArray[np.float32], weights: NDArray[np.float32]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the weighted mean and standard deviation of each column."""
     mean: NDArray[np.float64] = np.average(X, axis=0, weights=weights.astype(np.float64))
     scale = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weights.astype(np.float64)))
-    # A column that never changes tells nothing; do not blow up its noise.
+    # A constant column carries no information; its rounding noise must not be amplified.
     return mean, np.where(scale > 1e-6 * (np.abs(mean) + 1e-6), scale, 1.0)
 
 
 def _fold(layer: Any, mean: NDArray[np.float64], scale: NDArray[np.float64]) -> None:
-    """Make a linear layer trained on (x - mean) / scale take x."""
+    """Make a linear layer that was trained on (x - mean) / scale take x."""
     device = layer.weight.device
     with torch.no_grad():
-        weight = layer.weight.double().cpu() / torch.from_numpy(scale)
+        # In float64 on the CPU, because MPS has no float64.
+        weight = layer.weight.cpu().double() / torch.from_numpy(scale)
         layer.bias.sub_((weight @ torch.from_numpy(mean)).float().to(device))
         layer.weight.copy_(weight.float().to(device))

@@ -10,7 +10,7 @@ Pair: TypeAlias = tuple[int, int]
 """Of height and width."""
 
 
-class QuickDepthwise(TorchFunctionMode):
+class FastDepthwise(TorchFunctionMode):
     """Within this context the gradients of bfloat16 depthwise convolutions come from kernels that are quick.
 
     oneDNN has none for two of them, which took more than half of a whole step of EfficientNet-Lite0's on a CPU

@@ -1,6 +1,7 @@
-"""Labels and weights as training wants them."""
+"""Labels and weights, checked and encoded for training."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,19 +11,65 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Labels and weights of n samples, encoded.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (n,)
+        Labels as given.
+    classes : ndarray of shape (n_classes,)
+        Sorted distinct labels.
+    indices : ndarray of shape (n,), int64
+        Index of each label among `classes`.
+    weights : ndarray of shape (n,), float32
+        Sample weights times class weights.
+    sample_weight : ndarray of shape (n,) or None
+        Sample weights as given.
+    """
+
+    labels: NDArray[Any]
+    classes: NDArray[Any]
+    indices: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    sample_weight: NDArray[Any] | None = None
+
+    @classmethod
+    def encode(cls, y: NDArray[Any], class_weight: Any, sample_weight: ArrayLike | None) -> Self:
+        """Encode labels and weights.
+
+        Raises
+        ------
+        ValueError
+            If the labels are not classes or all the same, a weight is negative or not finite, fewer than two classes
+            have a positive weight, or the number of weights differs from that of labels.
+        """
+        classes, indices = _encode_labels(y)
+        given = None if sample_weight is None else np.asarray(sample_weight)
+        return cls(y, classes, indices, _merge_weights(class_weight, y, given), given)
+
+    def repeat(self, times: int) -> Self:
+        """Return the targets with each sample repeated in place."""
+        repeated = [np.repeat(values, times) for values in (self.labels, self.indices, self.weights)]
+        given = None if self.sample_weight is None else np.repeat(self.sample_weight, times)
+        labels, indices, weights = repeated
+        return type(self)(labels, self.classes, indices, weights, given)
+
+
 def check_labels(y: ArrayLike) -> NDArray[Any]:
-    """Give labels as an array of shape (n_samples,).
+    """Return labels as an array of shape (n_samples,).
 
     Raises
     ------
     ValueError
-        If they mix str with another type, or are no column.
+        If one is missing, they mix str with another type, or they are not one-dimensional.
     """
     labels = np.asarray(y, dtype=object).tolist() if np.ndim(np.asarray(y, dtype=object)) == 1 else []
     for row, label in enumerate(labels):
         if label is None or label != label:
             raise ValueError(f"y[{row}] is {label!r}; want a label for every image.")
-    # NumPy would turn a list of str and int into str without a word.
+    # NumPy would silently convert a list of str and int to str.
     kinds = {type(label) for label in labels}
     if any(issubclass(kind, str) for kind in kinds) and not all(issubclass(kind, str) for kind in kinds):
         raise ValueError(
@@ -31,14 +78,8 @@ def check_labels(y: ArrayLike) -> NDArray[Any]:
     return column_or_1d(y)
 
 
-def encode_labels(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Give the sorted classes and each label's index among them.
-
-    Raises
-    ------
-    ValueError
-        If the labels are not classes, or all the same.
-    """
+def _encode_labels(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the sorted classes and the index of each label among them."""
     check_classification_targets(y)
     classes, targets = np.unique(y, return_inverse=True)
     if len(classes) < 2:
@@ -48,29 +89,23 @@ def encode_labels(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     return classes, targets
 
 
-def merge_weights(class_weight: Any, y: NDArray[Any], sample_weight: ArrayLike | None) -> NDArray[np.float32]:
-    """Multiply class weights and sample weights, (n_samples,) float32.
-
-    Raises
-    ------
-    ValueError
-        If a weight is negative or not finite, fewer than two classes count, or the length is not that of `y`.
-    """
+def _merge_weights(class_weight: Any, y: NDArray[Any], sample_weight: NDArray[Any] | None) -> NDArray[np.float32]:
+    """Return the product of class weights and sample weights, (n_samples,) float32."""
     weights = compute_sample_weight(class_weight, y)
     if sample_weight is not None:
-        given = np.asarray(sample_weight, dtype=np.float64)
+        given = sample_weight.astype(np.float64)
         if given.shape != y.shape:
-            raise ValueError(f"sample_weight has shape {given.shape}; want {y.shape}, one a sample.")
+            raise ValueError(f"sample_weight has shape {given.shape}; want {y.shape}, one per sample.")
         weights = weights * given
     if not np.isfinite(weights).all() or (weights < 0).any():
-        raise ValueError("sample_weight holds NaN, infinite or negative values; want finite ones, 0 or more.")
+        raise ValueError("sample_weight holds NaN, infinite or negative values; want finite values of 0 or more.")
     if len(np.unique(y[weights > 0])) < 2:
-        raise ValueError("only one class has a sample_weight above zero; want two classes or more that count.")
+        raise ValueError("only one class has a sample_weight above zero; want two classes or more.")
     return weights.astype(np.float32)
 
 
 def split_rows(targets: NDArray[np.int64], fraction: float, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Split row numbers into those to train on and those held out, stratified by class."""
+    """Return the rows to train on and the rows held out, stratified by class."""
     rows = np.arange(len(targets))
     kept, held_out = train_test_split(rows, test_size=fraction, stratify=targets, random_state=seed)
     return kept, held_out

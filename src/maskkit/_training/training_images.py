@@ -1,7 +1,6 @@
-"""How training images look from one epoch to the next."""
+"""Training images: loaded, cropped, painted, augmented and resized, anew in each epoch."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,36 +8,28 @@ from numpy.typing import NDArray
 from maskkit._images.load import ImageSource, RgbImage, name_source
 from maskkit._images.prefetch import prefetch_map
 from maskkit._images.preprocess import Augment, Preprocess
-from maskkit._training.processes import Processes
+from maskkit._training.distributed import World
 from maskkit.augment._landmarks import find_points
 from maskkit.augment._painter import Painter
-from maskkit.detectors._base import Detector
-from maskkit.detectors._locate import crop_to_face
+from maskkit.detectors._locate import FaceFinder, crop_to_face
 
 
-class Locator(Protocol):
-    """What views need of a fitted `FaceEmbedder`."""
+class TrainingImages:
+    """Load, crop, paint, augment and resize one training image.
 
-    preprocess_: Preprocess
-    detector_: Detector
-
-    def small_face(self, image: RgbImage) -> NDArray[np.float32] | None:
-        """Find the face that is to be cut out of a picture; None if it is taken whole."""
-        ...
-
-
-class TrainingViews:
-    """Gives each training image anew in each epoch: cut, painted, worn down, resized.
-
-    Each image of each epoch has random numbers of its own, so that the order in which threads finish
-    changes nothing. What a detector found is kept.
+    Each image of each epoch has its own random numbers, so the order in which threads finish changes nothing.
+    Detected boxes and landmarks are kept for later epochs.
 
     Parameters
     ----------
-    embedder : FaceEmbedder
     sources : sequence of n_images images
     targets : ndarray of shape (n_images,), int64
-        Index of the class.
+        Class indices.
+    preprocess : Preprocess
+    face_finder : FaceFinder
+        Finds the face of pictures that show more than a face, and landmarks for painting.
+    find_face : bool
+        Whether to crop such pictures to the face.
     augment : callable, optional
     painter : Painter, optional
     seed : int
@@ -46,70 +37,67 @@ class TrainingViews:
 
     def __init__(
         self,
-        embedder: Locator,
         sources: Sequence[ImageSource],
         targets: NDArray[np.int64],
+        preprocess: Preprocess,
+        face_finder: FaceFinder,
         *,
+        find_face: bool,
         augment: Augment | None,
         painter: Painter | None,
         seed: int,
     ):
-        self.embedder = embedder
         self.sources = sources
         self.targets = targets
+        self.preprocess = preprocess
+        self.face_finder = face_finder
+        self.find_face = find_face
         self.augment = augment
         self.painter = painter
         self.seed = seed
         self._boxes: dict[int, NDArray[np.float32] | None] = {}
         self._landmarks: dict[int, NDArray[np.float32] | None] = {}
 
-    def load(self, item: tuple[int, int | None]) -> tuple[RgbImage, int]:
-        """Give the pixels of (row, epoch) and the class that they show; epoch None leaves them as they are."""
-        row, epoch = item
+    def load(self, row: int, epoch: int | None) -> tuple[RgbImage, int]:
+        """Return the resized image of a row and its class index; without an epoch, it is not painted or augmented."""
         target = int(self.targets[row])
         image = self._open(row)
         if epoch is not None:
             rng = np.random.default_rng((self.seed, epoch, row))
-            if self.painter is not None and target in (self.painter.bare, self.painter.masked):
-                landmarks = self._find(row, image)
-                # Where no face is found, what was painted might lie beside it.
+            if self.painter is not None and target in (self.painter.unmasked, self.painter.masked):
+                landmarks = self._find_landmarks(row, image)
+                # Without landmarks, the paint might lie beside the face.
                 if landmarks is not None:
                     image, target = self.painter.paint(image, landmarks, target, rng)
             if self.augment is not None:
                 image = self.augment(image, rng)
-        return self.embedder.preprocess_.resize(image), target
+        return self.preprocess.resize(image), target
 
-    def balance(
-        self, rows: NDArray[np.int64], weights: NDArray[np.float32], processes: Processes | None = None
-    ) -> NDArray[np.float32]:
-        """Look for the bare faces of rows; give what each class's weight is to be multiplied by, (n_classes,).
+    def class_factors(self, rows: NDArray[np.int64], weights: NDArray[np.float32], world: World) -> NDArray[np.float32]:
+        """Return the factors (n_classes,) of the class weights that compensate for painting.
 
-        Painting turns some faces of one class into another's; so each class counts as much as before.
-        Several processes share the looking.
+        Painting turns some unmasked faces into masked ones. With these factors, each class keeps its weight. The
+        landmarks of all unmasked faces are detected, shared by the processes.
         """
-        processes = processes or Processes()
-        mass = np.bincount(self.targets, weights=weights)
+        class_weights = np.bincount(self.targets, weights=weights)
         if self.painter is None:
-            return np.ones(len(mass), dtype=np.float32)
-        bare = [int(row) for row in processes.share(rows) if self.targets[row] == self.painter.bare]
-        for _ in prefetch_map(self._look, bare):
+            return np.ones(len(class_weights), dtype=np.float32)
+        unmasked = [int(row) for row in world.shard(rows) if self.targets[row] == self.painter.unmasked]
+        for _ in prefetch_map(lambda row: self._find_landmarks(row, self._open(row)), unmasked):
             pass
-        paintable = sum(float(weights[row]) for row in bare if self._landmarks[row] is not None)
-        (paintable,) = processes.sum_floats([paintable])
-        return self.painter.balance(mass, paintable).astype(np.float32)
-
-    def _look(self, row: int) -> None:
-        self._find(row, self._open(row))
+        paintable = sum(float(weights[row]) for row in unmasked if self._landmarks[row] is not None)
+        (paintable,) = world.sum_floats([paintable])
+        return self.painter.balance(class_weights, paintable).astype(np.float32)
 
     def _open(self, row: int) -> RgbImage:
-        """Give the face, always of the same size: boxes and landmarks hold for that."""
+        """Return the cropped image, always of the same size, because kept boxes and landmarks refer to it."""
         source = self.sources[row]
-        image = self.embedder.preprocess_.decode(source, name=name_source(source, row))
+        image = self.preprocess.decode(source, name=name_source(source, row))
         if row not in self._boxes:
-            self._boxes[row] = self.embedder.small_face(image)
+            self._boxes[row] = self.face_finder.find(image) if self.find_face else None
         return crop_to_face(image, self._boxes[row])
 
-    def _find(self, row: int, face: RgbImage) -> NDArray[np.float32] | None:
+    def _find_landmarks(self, row: int, face: RgbImage) -> NDArray[np.float32] | None:
         if row not in self._landmarks:
-            self._landmarks[row] = find_points(face, self.embedder.detector_)
+            self._landmarks[row] = find_points(face, self.face_finder.detector)
         return self._landmarks[row]

@@ -92,7 +92,6 @@ def watch(
         require(library, "watch")
     from sklearn.utils.validation import check_is_fitted
 
-    from maskkit._model.decision import DecisionRule
     from maskkit._video.frames import Live, Recording
     from maskkit._video.items import FrameCounts
     from maskkit._video.persons import Persons
@@ -123,14 +122,14 @@ def watch(
         container.close()
         raise
     # Each crop is seen once: features kept in memory would help nobody, and those in a file would store faces.
-    classifier = copy(classifier).set_params(cache=None)
+    predictor = copy(classifier).set_params(cache=None).predictor_
     return Watch(
-        classifier.predict_faces,
+        predictor.read_photo,
         Live(place, container, stream, counts, paced=not is_live, give_up_after_s=give_up_after_s)
         if is_live or realtime
         else Recording(place, container, stream, counts, every=every),
         FaceTracker(hold_s),
-        Persons(DecisionRule(classifier.threshold, classifier.min_size_px), min_frames),
+        Persons(predictor.rule, min_frames),
         writer=writer,
         blur=blur,
     )

@@ -1,4 +1,4 @@
-"""Training faces that the data lack: bare ones with painted masks, and faces with what is none."""
+"""Training faces that the data lack: unmasked ones with painted masks, and faces with what is none."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -11,11 +11,11 @@ from maskkit._labels import INCORRECT, MASKED, UNMASKED, meaning_of
 from maskkit.augment import paint_mask, paint_occluder
 from maskkit.augment._occluders import OVER_MASKS
 
-# Of the bare faces, in each epoch. Chosen on data that training did not see: docs/measurements.md.
+# Of the unmasked faces, in each epoch. Chosen on data that training did not see: docs/measurements.md.
 MASKED_SHARE = 0.25
 INCORRECT_SHARE = 0.1
 OCCLUDED_SHARE = 0.3
-# Of the masked faces, painted ones too: or whatever hides a part of a face would speak for a bare one.
+# Of the masked faces, painted ones too: or whatever hides a part of a face would speak for a unmasked one.
 MASKED_OCCLUDED_SHARE = 0.3
 
 
@@ -24,20 +24,20 @@ class Painter:
 
     Parameters
     ----------
-    bare, masked : int
+    unmasked, masked : int
         Index of each class.
     incorrect : int, optional
         Index of the class of masks worn under the nose or the chin, where there is one.
     """
 
-    def __init__(self, bare: int, masked: int, incorrect: int | None = None):
-        self.bare = bare
+    def __init__(self, unmasked: int, masked: int, incorrect: int | None = None):
+        self.unmasked = unmasked
         self.masked = masked
         self.incorrect = incorrect
 
     @classmethod
     def of(cls, classes: Sequence[Any]) -> Self | None:
-        """Make the painter of a model's classes; None unless they mean bare, masked and at most worn incorrectly."""
+        """Build the painter for classes; None unless they mean unmasked, masked and at most worn incorrectly."""
         meanings = [meaning_of(label) for label in classes]
         if None in meanings or len(set(meanings)) < len(meanings) or not {UNMASKED, MASKED} <= set(meanings):
             return None
@@ -48,14 +48,14 @@ class Painter:
         self, image: RgbImage, landmarks: NDArray[np.float32], target: int, rng: np.random.Generator
     ) -> tuple[RgbImage, int]:
         """Paint on a face, or leave it, as `rng` decides; give the picture and what it shows now."""
-        if target == self.bare:
-            image, target = self._paint_bare(image, landmarks, rng)
+        if target == self.unmasked:
+            image, target = self._paint_unmasked(image, landmarks, rng)
         if target == self.masked and rng.random() < MASKED_OCCLUDED_SHARE:
             kind = OVER_MASKS[rng.integers(len(OVER_MASKS))]
             image = paint_occluder(image, landmarks, kind=kind, random_state=rng)
         return image, target
 
-    def _paint_bare(
+    def _paint_unmasked(
         self, image: RgbImage, landmarks: NDArray[np.float32], rng: np.random.Generator
     ) -> tuple[RgbImage, int]:
         draw = rng.random()
@@ -67,8 +67,8 @@ class Painter:
             return paint_mask(image, landmarks, worn=worn, random_state=rng), self.incorrect
         draw -= INCORRECT_SHARE
         if 0 <= draw < OCCLUDED_SHARE:
-            return paint_occluder(image, landmarks, random_state=rng), self.bare
-        return image, self.bare
+            return paint_occluder(image, landmarks, random_state=rng), self.unmasked
+        return image, self.unmasked
 
     def balance(self, weights: NDArray[Any], paintable: float) -> NDArray[np.float64]:
         """Give the factors by which each class counts as much as before painting.
@@ -78,11 +78,11 @@ class Painter:
         weights : ndarray of shape (n_classes,)
             What the images of each class weigh together.
         paintable : float
-            What those bare ones weigh that can be painted on.
+            What those unmasked ones weigh that can be painted on.
         """
         shown = np.array(weights, dtype=np.float64)
         for painted, share in ((self.masked, MASKED_SHARE), (self.incorrect, INCORRECT_SHARE)):
             if painted is not None:
                 shown[painted] += share * paintable
-                shown[self.bare] -= share * paintable
+                shown[self.unmasked] -= share * paintable
         return np.divide(weights, shown, out=np.ones_like(shown), where=shown > 0)

@@ -172,7 +172,7 @@ def train(
     """
     from maskkit import MaskClassifier
     from maskkit._files.model_folder import check_target
-    from maskkit._training.processes import find_processes
+    from maskkit._training.distributed import find_world
     from maskkit.datasets import load_faces
     from maskkit.exceptions import DataError, ModelFileError
 
@@ -202,7 +202,7 @@ def train(
         verbose=0 if quiet else 1,
     )
     classifier.fit(faces.paths, faces.labels)
-    if not find_processes().is_main:
+    if not find_world().is_main:
         return
     classifier.save(out, half=half)
     counts = ", ".join(

@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from maskkit._labels import GRAY, color_of
 from maskkit._model.decision import UNCERTAIN, DecisionRule
-from maskkit._model.photos import PhotoReader
+from maskkit._model.predictor import FacePredictor
 from maskkit._model.results import PhotoResult
 from maskkit.web._batcher import Batcher, QueueFullError, Upload
 from maskkit.web._guard import Guard, SafeHeaders
@@ -68,7 +68,7 @@ def create_app(
     if token is not None and not token.strip():
         raise ValueError("the token is empty; want some secret, or None to ask for none.")
     limits = limits or Limits()
-    service = _Service(classifier._photo_reader(), limits)
+    service = _Service(classifier.predictor_, limits)
     app = FastAPI(
         title="maskkit",
         summary="Tells, for every face in a picture, whether a mask is worn.",
@@ -107,7 +107,7 @@ def create_app(
 class _Service:
     """What the routes do."""
 
-    def __init__(self, reader: PhotoReader, limits: Limits) -> None:
+    def __init__(self, reader: FacePredictor, limits: Limits) -> None:
         self.reader = reader
         self.limits = limits
         self.room = Room(limits.waiting_bytes)
@@ -169,9 +169,9 @@ class _Service:
 
     async def describe(self) -> Any:
         """Tell which model judges, its classes and the limits."""
-        classes = [*self.reader.classes]
+        classes = self.reader.classes.tolist()
         return {
-            "model": self.reader.model,
+            "model": self.reader.model_name,
             "detector": self.reader.detector_name,
             "classes": [{"label": label, "colour": color_of(label, classes)} for label in classes],
             "uncertain": {"label": UNCERTAIN, "colour": GRAY},
@@ -189,11 +189,11 @@ class _Service:
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _warm_up(reader: PhotoReader) -> None:
+def _warm_up(reader: FacePredictor) -> None:
     image = np.full((256, 256, 3), 127, dtype=np.uint8)
-    for _ in reader.read_named([("an empty picture", image)]):
+    for _ in reader.read_named_photos([("an empty picture", image)]):
         pass  # what a detector cannot bear in it is no reason not to start
-    reader.classify([image])
+    reader.classify_crops([image])
 
 
 def _decide_again(photo: PhotoResult, rule: DecisionRule) -> PhotoResult:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
 
-from maskkit._model.photos import PhotoReader
+from maskkit._model.predictor import FacePredictor
 from maskkit._model.results import PhotoResult
 
 BATCH_PHOTOS = 8
@@ -52,7 +52,7 @@ class Batcher:
 
     Parameters
     ----------
-    reader : PhotoReader
+    reader : FacePredictor
     max_waiting : int
         Photos in the queue.
     max_wait_s : float
@@ -65,7 +65,7 @@ class Batcher:
 
     def __init__(
         self,
-        reader: PhotoReader,
+        reader: FacePredictor,
         *,
         max_waiting: int,
         max_wait_s: float,
@@ -138,7 +138,7 @@ class Batcher:
         start = time.perf_counter()
         left = deque(jobs)
         try:
-            for result in self.reader.read_named([job.upload for job in jobs], max_px=self.max_px):
+            for result in self.reader.read_named_photos([job.upload for job in jobs], max_px=self.max_px):
                 left.popleft().future.set_result(result)
         except Exception as exc:  # a classifier may raise anything; the server lives on, and each request is told
             # The message may quote what was sent, and is not logged for that.

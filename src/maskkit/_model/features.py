@@ -1,0 +1,215 @@
+"""Feature extraction: images to features, in three stages that overlap."""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from itertools import chain, count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskkit._images.load import ImageSource, RgbImage, name_source, read_content
+from maskkit._images.prefetch import in_batches, prefetch_map
+from maskkit._model.feature_cache import FeatureCache, Features, open_cache
+from maskkit._model.fitted_backbone import N_CALIBRATION_IMAGES, ComputeSettings, FittedBackbone
+from maskkit.augment._camera import augment_face
+from maskkit.detectors._locate import FaceFinder
+
+# Other versions of these may compute other pixels or features; a cache file outlives an upgrade.
+_VERSIONS = tuple(version(name) for name in ("maskkit", "numpy", "pillow", "torch", "openvino"))
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureBatch:
+    """The features of a batch of images.
+
+    Attributes
+    ----------
+    features : ndarray of shape (n, n_features), float32
+    recompute : callable or None
+        Takes row numbers and returns the features of these rows, computed in float32; None if `features`
+        are final.
+    """
+
+    features: NDArray[np.float32]
+    recompute: Callable[[Sequence[int]], NDArray[np.float32]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureExtractor:
+    """Computes the features of images with a fitted backbone.
+
+    Attributes
+    ----------
+    backbone : FittedBackbone
+    face_finder : FaceFinder or None
+        Crops pictures of more than a face to the face; None uses every image whole.
+    settings : ComputeSettings
+    """
+
+    backbone: FittedBackbone
+    face_finder: FaceFinder | None
+    settings: ComputeSettings
+
+    def extract(
+        self, images: Iterable[ImageSource], *, are_crops: bool = False, with_copies: bool = False
+    ) -> Iterator[FeatureBatch]:
+        """Iterate over the features of images, batch by batch.
+
+        Parameters
+        ----------
+        images : iterable of images
+            May be endless.
+        are_crops : bool, default=False
+            Whether the images are face crops that occur once: no face is searched in them, and their features
+            are not cached.
+        with_copies : bool, default=False
+            Whether each image is followed by an augmented copy. The content of the image seeds the random
+            numbers of `augment_face`, so the copy is always the same and is cached, too.
+
+        Yields
+        ------
+        batch : FeatureBatch
+            At most `batch_size` images and copies.
+        """
+        return _FeaturePipeline(self, are_crops=are_crops, with_copies=with_copies).run(images)
+
+    def load(self, source: ImageSource, name: str, *, are_crops: bool = False) -> RgbImage:
+        """Load, crop and resize an image."""
+        return self.backbone.preprocess.resize(self.open(source, name, are_crops=are_crops))
+
+    def open(self, source: ImageSource, name: str, *, are_crops: bool = False) -> RgbImage:
+        """Load an image, cropped to its face if it shows more than a face."""
+        image = self.backbone.preprocess.decode(source, name=name)
+        return image if are_crops or self.face_finder is None else self.face_finder.crop(image)
+
+    def quantize(self, sources: Sequence[ImageSource]) -> None:
+        """Quantize the backbone to int8, calibrated on at most 300 evenly spaced images."""
+        rows = np.unique(np.linspace(0, len(sources) - 1, N_CALIBRATION_IMAGES).astype(int)).tolist()
+        images = prefetch_map(lambda row: self.load(sources[row], name_source(sources[row], row)), rows)
+        self.backbone.quantize(list(images))
+
+
+@dataclass(slots=True, eq=False)
+class _Item:
+    """An image on its way through the pipeline.
+
+    Attributes
+    ----------
+    key : str
+        Key in the feature cache; empty without a cache.
+    pixels : ndarray of shape (image_size, image_size, 3), uint8, or None
+        None if the features were cached.
+    same_as : _Item or None
+        An equal image that came shortly before and whose features are being computed.
+    """
+
+    source: ImageSource
+    name: str
+    key: str = ""
+    pixels: RgbImage | None = None
+    features: Features | None = None
+    same_as: "_Item | None" = None
+
+
+class _FeaturePipeline:
+    """One pass over images: *prepare* reads them, *compute* runs the network, *collect* returns features in order.
+
+    `prepare` runs in as many threads as there are cores, and `compute` in as many as the engine has streams,
+    so that reading the next images overlaps with computing these. `deduplicate` and `collect` run in the
+    thread of the caller. Each distinct image is computed once: `deduplicate` links an image to an equal one
+    that is still being computed, and `collect` takes the features from there. That one lies in an earlier
+    place, and batches are collected in order, so its features are complete by then.
+    """
+
+    def __init__(self, extractor: FeatureExtractor, *, are_crops: bool, with_copies: bool):
+        self.extractor = extractor
+        self.are_crops = are_crops
+        self.with_copies = with_copies
+        self.batch_size = extractor.settings.batch_size
+        self.engine = extractor.backbone.engine(extractor.settings)
+        self.cache: FeatureCache | None = None if are_crops else open_cache(extractor.settings.cache)
+        self.key_suffix = "" if self.cache is None else _describe(extractor)
+        # Batches that may be in flight: those waiting for `compute`, and the one being collected.
+        self.n_in_flight = self.engine.n_streams + 2
+        self._in_flight: deque[dict[str, _Item]] = deque(maxlen=self.n_in_flight)
+
+    def run(self, images: Iterable[ImageSource]) -> Iterator[FeatureBatch]:
+        prepared = prefetch_map(self.prepare, images, count(), n_ahead=2 * self.batch_size)
+        batches = map(self.deduplicate, in_batches(chain.from_iterable(prepared), self.batch_size))
+        n_streams = self.engine.n_streams
+        computed = prefetch_map(self.compute, batches, n_ahead=n_streams + 1, n_workers=n_streams)
+        return map(self.collect, computed)
+
+    def prepare(self, source: ImageSource, index: int) -> list[_Item]:
+        """Read an image; return it, followed by its augmented copy if copies are wanted."""
+        name = name_source(source, index)
+        if self.cache is None and not self.with_copies:
+            return [_Item(source, name, pixels=self.extractor.load(source, name, are_crops=self.are_crops))]
+        content, digest = read_content(source, name=name)
+        items = [_Item(source, name, f"{digest} {self.key_suffix} {is_copy}") for is_copy in (False, True)]
+        items = items if self.with_copies else items[:1]
+        image: RgbImage | None = None
+        for item, is_copy in zip(items, (False, True), strict=False):
+            item.features = None if self.cache is None else self.cache.get(item.key)
+            if item.features is None:
+                if image is None:  # the image and its copy share one decoding and one search for the face
+                    image = self.extractor.open(content, name, are_crops=self.are_crops)
+                view = augment_face(image, np.random.default_rng(list(digest.encode()))) if is_copy else image
+                item.pixels = self.extractor.backbone.preprocess.resize(view)
+        return items
+
+    def deduplicate(self, batch: list[_Item]) -> list[_Item]:
+        """Link images to equal ones that are in flight, or whose features were cached meanwhile."""
+        if self.cache is not None:
+            new: dict[str, _Item] = {}
+            self._in_flight.append(new)
+            for item in batch:
+                if item.features is None:
+                    item.features = self.cache.get(item.key)
+                if item.features is None:
+                    item.same_as = next((known[item.key] for known in self._in_flight if item.key in known), None)
+                    if item.same_as is None:
+                        new[item.key] = item
+        return batch
+
+    def compute(self, batch: list[_Item]) -> list[_Item]:
+        """Run the network on the images of a batch that have no features yet."""
+        new = [item for item in batch if item.features is None and item.same_as is None]
+        if new:
+            pixels = np.stack([item.pixels for item in new if item.pixels is not None])
+            for item, features in zip(new, self.extractor.backbone.compute(self.engine, pixels), strict=True):
+                item.features = features
+        return batch
+
+    def collect(self, batch: list[_Item]) -> FeatureBatch:
+        """Cache the new features of a batch and return all of them in order."""
+        for item in batch:
+            if item.same_as is not None:
+                item.features = item.same_as.features
+        rows = [item.features for item in batch if item.features is not None]
+        if self.cache is not None:
+            is_new = [item.pixels is not None and item.same_as is None for item in batch]
+            self.cache.put({item.key: row for item, row, new in zip(batch, rows, is_new, strict=True) if new})
+        is_final = self.with_copies or not self.engine.is_rounded
+        return FeatureBatch(np.stack(rows), None if is_final else partial(self.recompute, batch))
+
+    def recompute(self, batch: list[_Item], rows: Sequence[int]) -> NDArray[np.float32]:
+        """Compute the features of some rows in float32; images whose features were cached are read again."""
+        items = [batch[row] for row in rows]
+        for item in items:
+            if item.pixels is None:
+                item.pixels = self.extractor.load(item.source, item.name, are_crops=self.are_crops)
+        pixels = [item.pixels for item in items if item.pixels is not None]
+        backbone = self.extractor.backbone
+        return backbone.compute(backbone.engine(self.extractor.settings, "float32"), np.stack(pixels))
+
+
+def _describe(extractor: FeatureExtractor) -> str:
+    """Return the part of a cache key that all images share."""
+    finder = extractor.face_finder
+    described = f"{extractor.backbone.cache_key(extractor.settings)} {finder and finder.settings} {_VERSIONS}"
+    return hashlib.sha256(described.encode()).hexdigest()

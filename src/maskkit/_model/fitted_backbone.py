@@ -1,0 +1,121 @@
+"""A backbone's network together with its preprocessing and the engines that run it."""
+
+import copy
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from maskkit._images.hashing import hash_content
+from maskkit._images.load import RgbImage
+from maskkit._images.preprocess import Preprocess
+from maskkit._plugins import plugin_errors
+from maskkit.backbones._base import Backbone, check_features
+from maskkit.engines import Engine, Quantized, check_engine, make_engine, quantize, resolve_engine
+from maskkit.engines._devices import resolve_device
+from maskkit.engines._fingerprint import fingerprint
+
+# NNCF's default; more images hardly change the activation ranges.
+N_CALIBRATION_IMAGES = 300
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeSettings:
+    """How features are computed: the parameters of `FaceEmbedder` with these names."""
+
+    device: str = "auto"
+    engine: str = "auto"
+    precision: str = "auto"
+    batch_size: int = 32
+    cache: str | os.PathLike[str] | None = "memory"
+
+
+class FittedBackbone:
+    """A backbone's network, its preprocessing, and the engines that were compiled for it.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    network : torch.nn.Module
+        Maps float32 (n, 3, image_size, image_size) to (n, n_features).
+    preprocess : Preprocess
+    quantized : Quantized, optional
+        The network in int8.
+    """
+
+    def __init__(
+        self, backbone: Backbone, network: nn.Module, preprocess: Preprocess, quantized: Quantized | None = None
+    ):
+        self.backbone = backbone
+        self.network = network.eval().to(memory_format=torch.channels_last)
+        self.preprocess = preprocess
+        self.quantized = quantized
+        self.invalidate_engines()
+
+    def invalidate_engines(self) -> None:
+        """Drop the compiled engines, as is necessary after the weights have changed."""
+        self._engines: dict[tuple[Any, ...], Engine] = {}
+        self._fingerprint = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Content hash of the network and its preprocessing."""
+        if not self._fingerprint:
+            self._fingerprint = fingerprint(self.network, self.preprocess)
+        return self._fingerprint
+
+    def engine(self, settings: ComputeSettings, precision: str | None = None) -> Engine:
+        """Return the engine for some settings, compiled once; `precision` overrides theirs."""
+        precision = settings.precision if precision is None else precision
+        # Threads do not survive a fork, so a forked process compiles its own engine.
+        key = (os.getpid(), settings.engine, settings.device, precision)
+        if key not in self._engines:
+            check_engine(settings.engine, settings.device, precision)
+            self._engines[key] = make_engine(
+                self.network,
+                self.preprocess,
+                engine=settings.engine,
+                device=settings.device,
+                precision=precision,
+                fingerprint=self.fingerprint,
+                quantized=self.quantized,
+            )
+        return self._engines[key]
+
+    def compute(self, engine: Engine, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute the features (n, n_features) of resized images (n, image_size, image_size, 3)."""
+        with plugin_errors("backbones", self.backbone, "its network"):
+            features = engine.compute(pixels)
+        check_features(features, self.backbone, len(pixels))
+        return features
+
+    def cache_key(self, settings: ComputeSettings) -> str:
+        """Return a key that covers everything but the image that features depend on."""
+        precision = settings.precision
+        if precision == "int8" and self.quantized is not None:
+            precision = hash_content(*self.quantized)
+        device = resolve_device(settings.device)
+        return f"{self.fingerprint} {resolve_engine(settings.engine, device)} {device.type} {precision}"
+
+    def quantize(self, images: Sequence[RgbImage]) -> None:
+        """Quantize the network to int8, with activation ranges calibrated on resized images.
+
+        Raises
+        ------
+        EngineError
+            If NNCF is not installed or the network cannot be converted.
+        """
+        self.quantized = quantize(self.network, self.preprocess, list(images))
+        self._engines.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A pickle must open on a machine without this one's GPU or processor. The copy leaves the network of
+        # this process where its engines expect it.
+        is_on_cpu = all(tensor.device.type == "cpu" for tensor in self.network.state_dict().values())
+        network = self.network if is_on_cpu else copy.deepcopy(self.network).cpu()
+        return {**self.__dict__, "network": network, "_engines": {}}

@@ -1,0 +1,257 @@
+"""FacePredictor: the fitted object that detects and classifies the faces of photos."""
+
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskkit._images.crop import crop_square
+from maskkit._images.load import ImageSource, RgbImage, load_image, name_source
+from maskkit._images.prefetch import in_batches, prefetch_map
+from maskkit._model.decision import DecisionRule
+from maskkit._model.features import FeatureExtractor
+from maskkit._model.results import FaceResult, PhotoResult
+from maskkit._plugins import plugin_errors
+from maskkit.detectors._base import Detector, Faces, check_faces
+from maskkit.engines._fingerprint import fingerprint
+from maskkit.exceptions import ImageError, ModelFileError, PluginError, SkippedImageWarning
+
+# Photos whose faces share batches. Memory holds up to three times as many decoded photos: those being read,
+# those being searched for faces, and those being classified.
+WINDOW_PHOTOS = 8
+
+# With bfloat16, no label changed on 2,021 faces of photos whose two most probable classes were more than 0.23
+# apart. 3 % of these faces are closer than this margin, and are recomputed: docs/measurements.md.
+MIN_MARGIN = 0.3
+
+
+@dataclass(frozen=True)
+class FacePredictor:
+    """A detector, an embedder, a head and a decision rule that work together.
+
+    It holds all that prediction needs, and nothing of how it was trained. `MaskClassifier` makes one in
+    `predictor_`; saving, export, explanations, video, serving and batch prediction take it.
+
+    Attributes
+    ----------
+    detector : Detector
+    embedder : FeatureExtractor
+        Computes the features of face crops.
+    head : object
+        Its method `predict_proba` maps features (n, n_features) to probabilities (n, n_classes).
+    classes : ndarray of shape (n_classes,)
+        Labels, in the order of the columns of the probabilities.
+    rule : DecisionRule
+        When a decision is ``"uncertain"``.
+    model_name, detector_name : str
+        Names that results show.
+    """
+
+    detector: Detector
+    embedder: FeatureExtractor
+    head: Any
+    classes: NDArray[Any]
+    rule: DecisionRule
+    model_name: str
+    detector_name: str
+
+    def predict_proba(self, images: Iterable[ImageSource], *, are_crops: bool = False) -> NDArray[np.float64]:
+        """Predict class probabilities; faces with a low margin are recomputed in float32.
+
+        Parameters
+        ----------
+        images : iterable of images
+            One face per image.
+        are_crops : bool, default=False
+            Whether no face has to be searched in the images.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_images, n_classes), float64
+
+        Raises
+        ------
+        ValueError
+            If there is no image.
+        """
+        batches = []
+        for batch in self.embedder.extract(images, are_crops=are_crops):
+            proba = self.head.predict_proba(batch.features)
+            if batch.recompute is not None:
+                two_highest = np.partition(proba, -2, axis=1)[:, -2:]
+                rows = np.flatnonzero(two_highest[:, 1] - two_highest[:, 0] < MIN_MARGIN)
+                if len(rows):
+                    proba[rows] = self.head.predict_proba(batch.recompute(rows.tolist()))
+            batches.append(proba)
+        if not batches:
+            raise ValueError("X is empty; want at least one image.")
+        return np.concatenate(batches)
+
+    def classify_crops(self, crops: Sequence[RgbImage]) -> list[FaceResult]:
+        """Classify face crops; the box of each result is the whole crop."""
+        if not crops:
+            return []
+        rows = self.predict_proba(crops, are_crops=True)
+        return [self._face((0, 0, crop.shape[1], crop.shape[0]), row) for crop, row in zip(crops, rows, strict=True)]
+
+    def read_photo(self, photo: ImageSource) -> PhotoResult:
+        """Detect and classify the faces of one photo.
+
+        Raises
+        ------
+        ImageError
+            If the photo cannot be read.
+        PluginError
+            If the detector fails.
+        """
+        detected = self._detect(_load(name_source(photo), photo))
+        if detected.photo.error is not None:
+            raise detected.photo.error
+        return next(self._classify([detected]))
+
+    def read_photos(self, photos: Iterable[ImageSource], *, on_error: str = "report") -> Iterator[PhotoResult]:
+        """Iterate over the results of photos, one per photo, in order.
+
+        Parameters
+        ----------
+        photos : iterable of images
+            May be endless; a few photos are read ahead.
+        on_error : {"report", "skip", "raise"}, default="report"
+            What happens to a photo that cannot be read, as in `MaskClassifier.predict_photos`.
+        """
+        named = ((name_source(photo, index), photo) for index, photo in enumerate(photos))
+        return self.read_named_photos(named, on_error=on_error)
+
+    def read_named_photos(
+        self, photos: Iterable[tuple[str, ImageSource]], *, on_error: str = "report", max_px: int | None = None
+    ) -> Iterator[PhotoResult]:
+        """Iterate over the results of pairs of name and photo; photos of more than `max_px` pixels are unreadable."""
+        loaded = prefetch_map(lambda named: _load(*named, max_px=max_px), photos, n_ahead=WINDOW_PHOTOS)
+        # One thread, because a detector need not be thread-safe. It searches the next photos while the faces of
+        # these are classified.
+        detected = prefetch_map(self._detect, loaded, n_ahead=WINDOW_PHOTOS, n_workers=1)
+        for window in in_batches(detected, WINDOW_PHOTOS):
+            for result, (photo, _, _) in zip(self._classify(window), window, strict=True):
+                if photo.error is None or on_error == "report":
+                    yield result
+                elif on_error == "raise":
+                    raise photo.error
+                else:
+                    warnings.warn(f"left out: {photo.error}", SkippedImageWarning, stacklevel=2)
+
+    def fingerprint(self) -> str:
+        """Return a content hash of everything that predictions depend on, except the detector and the machine.
+
+        Raises
+        ------
+        ModelFileError
+            If the head is not a `TransferHead`, whose weights can be hashed.
+        """
+        network = getattr(self.head, "network_", None)
+        if network is None:
+            raise ModelFileError(
+                f"{type(self.head).__name__} cannot be identified by its weights; train a TransferHead."
+            )
+        settings = self.embedder.settings
+        compute = (self.embedder.face_finder is not None, settings.engine, settings.precision)
+        backbone = self.embedder.backbone.fingerprint
+        return fingerprint(network, backbone, self.classes.tolist(), self.rule, compute)
+
+    def _detect(self, photo: "_Photo") -> "_DetectedPhoto":
+        if photo.error is not None:
+            return _DetectedPhoto(photo, _NO_FACES, 0.0)
+        start = time.perf_counter()
+        try:
+            with plugin_errors("detectors", self.detector_name, "detect()", photo.name):
+                found = self.detector.detect(photo.image)
+            faces = check_faces(found, self.detector_name, photo.image)
+        except PluginError as exc:  # somebody's detector may fail on this photo alone
+            return _DetectedPhoto(photo._replace(error=exc), _NO_FACES, 0.0)
+        return _DetectedPhoto(photo, _fit_to_image(faces, photo.image), (time.perf_counter() - start) * 1000)
+
+    def _classify(self, window: list["_DetectedPhoto"]) -> Iterator[PhotoResult]:
+        """Classify the faces of several photos in common batches."""
+        crops = [crop_square(photo.image, box) for photo, faces, _ in window for box in faces.boxes_xyxy]
+        start = time.perf_counter()
+        rows = iter(self.predict_proba(crops, are_crops=True) if crops else ())
+        face_ms = (time.perf_counter() - start) * 1000 / max(1, len(crops))
+        for photo, faces, detect_ms in window:
+            speed_ms = {"read": photo.read_ms, "detect": detect_ms, "classify": face_ms * len(faces)}
+            yield PhotoResult(
+                tuple(self._detected_face(faces, index, next(rows)) for index in range(len(faces))),
+                photo.source,
+                photo.name,
+                None if photo.error is not None else (photo.image.shape[1], photo.image.shape[0]),
+                self.model_name,
+                self.detector_name,
+                error=None if photo.error is None else str(photo.error),
+                speed_ms={stage: round(value, 3) for stage, value in speed_ms.items()},
+            )
+
+    def _detected_face(self, faces: Faces, index: int, row: NDArray[np.float64]) -> FaceResult:
+        left, top, right, bottom = (int(edge) for edge in faces.boxes_xyxy[index])
+        points = None
+        if faces.landmarks is not None:
+            points = tuple((round(float(x), 1), round(float(y), 1)) for x, y in faces.landmarks[index])
+        return self._face((left, top, right, bottom), row, float(faces.scores[index]), points)
+
+    def _face(
+        self,
+        box: tuple[int, int, int, int],
+        row: NDArray[np.float64],
+        detection_score: float = 1.0,
+        landmarks: tuple[tuple[float, float], ...] | None = None,
+    ) -> FaceResult:
+        classes = self.classes.tolist()
+        best = int(row.argmax())
+        return FaceResult(
+            box=box,
+            detection_score=detection_score,
+            label=classes[best],
+            probability=float(row[best]),
+            probabilities=dict(zip(classes, map(float, row), strict=True)),
+            landmarks=landmarks,
+            reasons=self.rule.reasons(float(row[best]), max(box[2] - box[0], box[3] - box[1])),
+        )
+
+
+class _Photo(NamedTuple):
+    source: ImageSource
+    name: str
+    image: RgbImage
+    error: ImageError | PluginError | None
+    read_ms: float
+
+
+class _DetectedPhoto(NamedTuple):
+    photo: _Photo
+    faces: Faces
+    detect_ms: float
+
+
+_NO_IMAGE = np.zeros((0, 0, 3), dtype=np.uint8)
+_NO_FACES = Faces(np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.float32))
+
+
+def _load(name: str, source: ImageSource, *, max_px: int | None = None) -> _Photo:
+    start = time.perf_counter()
+    try:
+        image, error = load_image(source, name=name, max_px=max_px), None
+    except ImageError as exc:
+        image, error = _NO_IMAGE, exc
+    return _Photo(source, name, image, error, (time.perf_counter() - start) * 1000)
+
+
+def _fit_to_image(faces: Faces, image: RgbImage) -> Faces:
+    """Round boxes to whole pixels inside the image, drop those outside, and sort by area, largest first."""
+    height, width = image.shape[:2]
+    boxes = np.rint(faces.boxes_xyxy).clip(0, np.array([width, height, width, height], dtype=np.float32))
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    inside = np.flatnonzero((sizes > 0).all(axis=1))
+    order = inside[np.argsort(-sizes[inside].prod(axis=1), kind="stable")]
+    landmarks = None if faces.landmarks is None else faces.landmarks[order]
+    return Faces(boxes[order], faces.scores[order], landmarks)

@@ -1,0 +1,289 @@
+"""Trainer: the training loop for the head alone and for every layer."""
+
+import copy
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from maskkit._images.prefetch import in_batches, use_one_thread_after_fork
+from maskkit._training.checkpoint import Checkpoint, Stateful
+from maskkit._training.distributed import World
+from maskkit._training.history import History
+from maskkit._training.progress import TrainingProgress
+from maskkit.engines._devices import autocast
+
+Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Inputs (n, ...), class indices (n,) int64 and weights (n,) float32, on the network's device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """The data of a training.
+
+    Attributes
+    ----------
+    training : callable
+        Returns the training batches of an epoch, counted from 0; with several processes, this one's part of each.
+    n_items, n_steps : int
+        Number of items and of optimizer steps per epoch.
+    validation : callable, optional
+        Returns the held-out batches.
+    """
+
+    training: Callable[[int], Iterable[Batch]]
+    n_items: int
+    n_steps: int
+    validation: Callable[[], Iterable[Batch]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerOptions:
+    """How a network is trained.
+
+    Attributes
+    ----------
+    epochs : int
+        Maximum number of passes over the data.
+    patience : int, optional
+        Number of epochs without a lower validation loss after which training stops; the best weights are restored.
+        None trains for all epochs.
+    label_smoothing : float, range 0 to 1
+        Share of each target that is spread over all classes (Szegedy et al. 2016, arXiv:1512.00567).
+    gradient_accumulation_steps : int
+        Number of batches per optimizer step. Their gradients are those of one large batch, except for layers that
+        depend on the whole batch.
+    precision : torch.dtype
+        Precision of matrix products; weights stay float32.
+    keep_statistics : bool
+        Whether batch normalization uses, and does not update, its running means and variances.
+    verbose : int
+        Whether to show progress.
+    """
+
+    epochs: int
+    patience: int | None = None
+    label_smoothing: float = 0.0
+    gradient_accumulation_steps: int = 1
+    precision: torch.dtype = torch.float32
+    keep_statistics: bool = False
+    verbose: int = 0
+
+
+class Trainer:
+    """Trains a network in place, with weighted cross-entropy and a one-cycle learning rate schedule.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Returns logits (n, n_classes).
+    optimizer : torch.optim.Optimizer
+        Its learning rates are the maxima of the one-cycle schedule (Smith and Topin 2019, arXiv:1708.07120): they rise
+        during the first 30 % of the steps, then fall to nearly zero.
+    options : TrainerOptions
+    world : World, optional
+        The processes that train together. Each starts with the same weights and keeps the same.
+    checkpoint : Checkpoint, optional
+        Saved after each epoch; an interrupted training resumes from it.
+    layers : callable
+        Returns a context manager in which the layers are computed during training.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        options: TrainerOptions,
+        *,
+        world: World | None = None,
+        checkpoint: Checkpoint | None = None,
+        layers: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ):
+        self.network = network
+        self.optimizer = optimizer
+        self.options = options
+        self.world = world or World()
+        self.checkpoint = checkpoint
+        self.layers = layers
+        self.device = next(network.parameters()).device
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=options.precision == torch.float16)
+
+    def fit(self, batches: Batches) -> History:
+        """Train the network.
+
+        Returns
+        -------
+        history : History
+            One record per epoch.
+        """
+        use_one_thread_after_fork()
+        epochs, is_verbose = int(self.options.epochs), self.options.verbose and self.world.is_main
+        maxima = [group["lr"] for group in self.optimizer.param_groups]
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, max_lr=maxima, total_steps=int(epochs * batches.n_steps)
+        )
+        best = _BestWeights(self.options.patience)
+        history = self._resume(best)
+        with (
+            _note_interruption(self.checkpoint, history, epochs),
+            TrainingProgress(epochs, batches.n_items, n_epochs_done=len(history), verbose=int(is_verbose)) as progress,
+        ):
+            for epoch in range(len(history), epochs):
+                if best.is_over():
+                    break
+                record = self._train_epoch(epoch, batches, progress)
+                if batches.validation is not None:
+                    held_out = self._evaluate(batches.validation())
+                    record |= {f"validation_{name}": value for name, value in held_out.items()}
+                if self.options.patience is not None:
+                    best.update(record["validation_loss"], self.network)
+                history.append(record)
+                progress.finish_epoch(record)
+                if self.checkpoint is not None:
+                    self.checkpoint.save(self._parts(best), self.device, history=list(history))
+        best.restore(self.network)
+        self.network.eval()
+        return history
+
+    def _parts(self, best: "_BestWeights") -> dict[str, Stateful]:
+        """Return everything whose state a checkpoint holds."""
+        return {
+            "network": self.network,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+            "scaler": self.scaler,
+            "best": best,
+        }
+
+    def _resume(self, best: "_BestWeights") -> History:
+        """Restore the checkpoint, if there is one, and return the history so far."""
+        history = History()
+        if self.checkpoint is not None and (saved := self.checkpoint.load(self._parts(best), self.device)):
+            history = History(saved["history"])
+        self.world.check_equal({"checkpoint": len(history)})
+        return history
+
+    def _train_epoch(self, epoch: int, batches: Batches, progress: TrainingProgress) -> dict[str, float]:
+        start = time.perf_counter()
+        self.network.train()
+        if self.options.keep_statistics:
+            for layer in self.network.modules():
+                if isinstance(layer, _BatchNorm):
+                    layer.eval()
+        metrics = _RunningMetrics()
+        steps = in_batches(batches.training(epoch), self.options.gradient_accumulation_steps)
+        for index, step in enumerate(steps):
+            self._step(step, metrics)
+            progress.advance(epoch + 1, batches.n_items * (index + 1) // batches.n_steps, *metrics.means())
+        # Batch normalization that learns its statistics sees one process's part of a batch; all end with the mean.
+        self.world.average_buffers(self.network)
+        seconds = time.perf_counter() - start
+        return {"epoch": float(epoch + 1), **metrics.record(self.world), "images_per_second": batches.n_items / seconds}
+
+    def _step(self, step: list[Batch], metrics: "_RunningMetrics") -> None:
+        """Update the weights by the gradients of one or more batches, over all processes."""
+        # Losses are divided by the weight of the whole step, so that sums of gradients over batches and processes
+        # are the gradient of the weighted mean.
+        weight = self.world.sum(torch.stack([weights.sum() for _, _, weights in step]).sum())
+        self.optimizer.zero_grad(set_to_none=True)
+        for inputs, targets, weights in step:
+            with autocast(self.device, self.options.precision), self.layers():
+                logits = self.network(inputs)
+            losses = cross_entropy(
+                logits.float(), targets, reduction="none", label_smoothing=self.options.label_smoothing
+            )
+            self.scaler.scale((losses * weights).sum() / weight.clamp_min(1e-12)).backward()
+            metrics.update(losses.detach(), logits.detach(), targets, weights)
+        self.world.sum_gradients(self.network.parameters())
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.schedule.step()
+
+    def _evaluate(self, batches: Iterable[Batch]) -> dict[str, float]:
+        self.network.eval()
+        metrics = _RunningMetrics()
+        with torch.inference_mode(), autocast(self.device, self.options.precision):
+            for inputs, targets, weights in batches:
+                logits = self.network(inputs).float()
+                metrics.update(cross_entropy(logits, targets, reduction="none"), logits, targets, weights)
+        return metrics.record(self.world)
+
+
+def make_adamw(parameters: Any, device: torch.device, **options: Any) -> torch.optim.AdamW:
+    """Build AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) in its fused form, which is faster."""
+    # The oldest supported torch has no fused kernel for MPS.
+    return torch.optim.AdamW(parameters, fused=device.type != "mps", **options)
+
+
+@contextmanager
+def _note_interruption(checkpoint: Checkpoint | None, history: History, epochs: int) -> Iterator[None]:
+    """Add a note to KeyboardInterrupt that says how many epochs are saved, and where."""
+    try:
+        yield
+    except KeyboardInterrupt as exc:
+        done = f"interrupted after {len(history)} of {epochs} epochs"
+        if checkpoint is None:
+            exc.add_note(f"{done}; nothing is saved. Use checkpoint=DIR to save every epoch.")
+        elif history:
+            exc.add_note(f"{done}, which are saved in {checkpoint.file}; the same fit resumes there.")
+        else:
+            exc.add_note(f"{done}; there is nothing to save yet.")
+        raise
+
+
+class _RunningMetrics:
+    """Weighted loss and accuracy of the items of this process so far."""
+
+    def __init__(self) -> None:
+        self.loss = self.correct = self.weight = 0.0
+
+    def update(self, losses: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> None:
+        correct = (logits.argmax(1) == targets).float()
+        sums = torch.stack([(losses * weights).sum(), (correct * weights).sum(), weights.sum()]).tolist()
+        self.loss += sums[0]
+        self.correct += sums[1]
+        self.weight += sums[2]
+
+    def means(self) -> tuple[float, float]:
+        weight = max(self.weight, 1e-12)
+        return self.loss / weight, self.correct / weight
+
+    def record(self, world: World) -> dict[str, float]:
+        """Return the metrics over the items of all processes."""
+        self.loss, self.correct, self.weight = world.sum_floats([self.loss, self.correct, self.weight])
+        return dict(zip(("loss", "accuracy"), self.means(), strict=True))
+
+
+class _BestWeights:
+    """The weights with the lowest validation loss so far, for early stopping."""
+
+    def __init__(self, patience: int | None):
+        self.patience = patience
+        self.loss = float("inf")
+        self.n_epochs_since = 0
+        self.weights: dict[str, Any] | None = None
+
+    def update(self, loss: float, network: nn.Module) -> None:
+        self.n_epochs_since += 1
+        if loss < self.loss:
+            self.loss, self.n_epochs_since = loss, 0
+            self.weights = copy.deepcopy(network.state_dict())
+
+    def is_over(self) -> bool:
+        return self.patience is not None and self.n_epochs_since >= self.patience
+
+    def restore(self, network: nn.Module) -> None:
+        if self.weights is not None:
+            network.load_state_dict(self.weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"loss": self.loss, "n_epochs_since": self.n_epochs_since, "weights": self.weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.loss, self.n_epochs_since, self.weights = state["loss"], state["n_epochs_since"], state["weights"]
