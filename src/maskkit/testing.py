@@ -10,8 +10,9 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from maskkit._images.load import RgbImage
+from maskkit._model.fitted_backbone import check_network
 from maskkit._plugins import plugin_errors
-from maskkit.backbones._base import Backbone, Weights, build_network, check_network
+from maskkit.backbones._base import Backbone, Weights, build_network
 from maskkit.detectors._base import Detector, Faces, check_faces
 from maskkit.exceptions import PluginError
 from maskkit.reporters._base import Reporter

@@ -504,7 +504,8 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
     def _feature_extractor(self) -> FeatureExtractor:
         """Return the extractor for the current parameters: the one seam, which tests may replace."""
         settings = ComputeSettings(self.device, self.engine, self.precision, self.batch_size or 32, self.cache)
-        return self.embedder_._extractor(settings)
+        face_finder = self.embedder_._face_finder if self.find_face else None
+        return FeatureExtractor(self.embedder_._fitted, face_finder, settings)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_name_")

@@ -225,11 +225,9 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     def _settings(self) -> ComputeSettings:
         return ComputeSettings(self.device, self.engine, self.precision, self.batch_size, self.cache)
 
-    def _extractor(self, settings: ComputeSettings | None = None) -> FeatureExtractor:
-        """Return the plain object that computes features with the current parameters, or with other settings."""
-        return FeatureExtractor(
-            self._fitted, self._face_finder if self.find_face else None, settings or self._settings()
-        )
+    def _extractor(self) -> FeatureExtractor:
+        """Return the plain object that computes features with the current parameters."""
+        return FeatureExtractor(self._fitted, self._face_finder if self.find_face else None, self._settings())
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_fitted")

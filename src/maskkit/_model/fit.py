@@ -18,6 +18,7 @@ from maskkit._images.load import ImageSource
 from maskkit._images.prefetch import in_batches, prefetch_map
 from maskkit._model.embedder import FaceEmbedder
 from maskkit._model.features import FeatureExtractor
+from maskkit._model.fitted_backbone import check_network
 from maskkit._model.head import TransferHead
 from maskkit._training.checkpoint import VERSIONS, Checkpoint, digest_images, find_seed
 from maskkit._training.depthwise import FastDepthwise
@@ -27,7 +28,6 @@ from maskkit._training.trainer import Batch, Batches, Trainer, TrainerOptions, m
 from maskkit._training.training_images import TrainingImages
 from maskkit.augment._camera import augment_face
 from maskkit.augment._painter import Painter
-from maskkit.backbones._base import check_network
 from maskkit.engines._devices import resolve_device, resolve_precision, seeded
 from maskkit.engines._fingerprint import fingerprint
 

@@ -15,10 +15,11 @@ from maskkit._images.hashing import hash_content
 from maskkit._images.load import RgbImage
 from maskkit._images.preprocess import Preprocess
 from maskkit._plugins import plugin_errors
-from maskkit.backbones._base import Backbone, check_features
+from maskkit.backbones._base import Backbone
 from maskkit.engines import Engine, Quantized, check_engine, make_engine, quantize, resolve_engine
 from maskkit.engines._devices import resolve_device
 from maskkit.engines._fingerprint import fingerprint
+from maskkit.exceptions import PluginError
 
 # NNCF's default; more images hardly change the activation ranges.
 N_CALIBRATION_IMAGES = 300
@@ -119,3 +120,38 @@ class FittedBackbone:
         is_on_cpu = all(tensor.device.type == "cpu" for tensor in self.network.state_dict().values())
         network = self.network if is_on_cpu else copy.deepcopy(self.network).cpu()
         return {**self.__dict__, "network": network, "_engines": {}}
+
+
+def check_features(features: Any, backbone: Backbone, n_images: int) -> None:
+    """Check the features computed by a backbone's network.
+
+    Raises
+    ------
+    PluginError
+        If they are no array or tensor, have the wrong shape, or are not finite.
+    """
+    name = type(backbone).__name__
+    shape = tuple(getattr(features, "shape", ()))
+    if shape != (n_images, backbone.n_features):
+        raise PluginError(
+            f"backbone {name}: computed features of shape {shape} for {n_images} images; "
+            f"want ({n_images}, {backbone.n_features})."
+        )
+    # The sum is not finite if any value is not, and takes a tenth of the time of checking each value. Large
+    # values may overflow it, so that each one is checked then.
+    if not np.isfinite(features.sum()) and not np.isfinite(np.asarray(features)).all():
+        raise PluginError(f"backbone {name}: computed NaN or infinite features; want finite ones.")
+
+
+def check_network(network: nn.Module, backbone: Backbone, image_size: int) -> None:
+    """Run a network on two black images and check its features.
+
+    Raises
+    ------
+    PluginError
+        If it fails or its output is not valid.
+    """
+    device = next((parameter.device for parameter in network.parameters()), None)
+    with plugin_errors("backbones", backbone, "its network"), torch.inference_mode():
+        features = network.eval()(torch.zeros(2, 3, image_size, image_size, device=device))
+    check_features(features.float().cpu().numpy() if isinstance(features, torch.Tensor) else features, backbone, 2)

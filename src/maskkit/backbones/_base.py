@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -78,41 +77,6 @@ def build_network(backbone: Backbone, weights: Weights) -> nn.Module:
             f"backbone {type(backbone).__name__}: build() returned {type(network).__name__}; want a torch.nn.Module."
         )
     return network
-
-
-def check_features(features: Any, backbone: Backbone, n_images: int) -> None:
-    """Check the features computed by a backbone's network.
-
-    Raises
-    ------
-    PluginError
-        If they are no array or tensor, have the wrong shape, or are not finite.
-    """
-    name = type(backbone).__name__
-    shape = tuple(getattr(features, "shape", ()))
-    if shape != (n_images, backbone.n_features):
-        raise PluginError(
-            f"backbone {name}: computed features of shape {shape} for {n_images} images; "
-            f"want ({n_images}, {backbone.n_features})."
-        )
-    # The sum is not finite if any value is not, and takes a tenth of the time of checking each value. Large
-    # values may overflow it, so that each one is checked then.
-    if not np.isfinite(features.sum()) and not np.isfinite(np.asarray(features)).all():
-        raise PluginError(f"backbone {name}: computed NaN or infinite features; want finite ones.")
-
-
-def check_network(network: nn.Module, backbone: Backbone, image_size: int) -> None:
-    """Run a network on two black images and check its features.
-
-    Raises
-    ------
-    PluginError
-        If it fails or its output is not valid.
-    """
-    device = next((parameter.device for parameter in network.parameters()), None)
-    with plugin_errors("backbones", backbone, "its network"), torch.inference_mode():
-        features = network.eval()(torch.zeros(2, 3, image_size, image_size, device=device))
-    check_features(features.float().cpu().numpy() if isinstance(features, torch.Tensor) else features, backbone, 2)
 
 
 def read_state_dict(path: str | os.PathLike[str]) -> StateDict:

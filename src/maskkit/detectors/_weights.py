@@ -29,17 +29,19 @@ def load_once(load: Callable[[str], Network]) -> Callable[[str], Network]:
     loaded : callable
         The same function, with a cache of its two latest networks.
     """
-    cached = lru_cache(maxsize=2)(load)
     lock = Lock()
+    load_network = lru_cache(maxsize=2)(load)
+
+    @lru_cache(maxsize=2)
+    def loaded(path: str) -> Network:
+        with lock:  # a second thread waits for the first, and finds its network
+            return load_network(path)
 
     def clear() -> None:  # models that must not be destroyed in a forked process are kept alive elsewhere
         nonlocal lock
         lock = Lock()
-        cached.cache_clear()
-
-    def loaded(path: str) -> Network:
-        with lock:
-            return cached(path)
+        load_network.cache_clear()
+        loaded.cache_clear()
 
     call_in_forked_child(clear)
     return loaded
