@@ -16,7 +16,7 @@ from maskkit.cli._options import (
     ModelOption,
     TrainSplitOption,
     choose_split,
-    holds_photos,
+    contains_photos,
     load_model,
     print_results,
 )
@@ -104,7 +104,7 @@ def benchmark(
         raise typer.BadParameter(f"{', '.join(lost)} needs PHOTOS too", param_hint="--rows")
     if weights not in ("imagenet", "none"):
         raise typer.BadParameter(f"{weights!r}; want imagenet or none", param_hint="--weights")
-    if holds_photos(faces):
+    if contains_photos(faces):
         raise DataError(f"{faces}: holds annotated photos; want face crops first, and photos after them.")
     crops = choose_split(load_faces(faces), split, default="train")
     sizes = QUICK if quick else FULL

@@ -1,4 +1,4 @@
-"""What a shell is offered when Tab is pressed, without anything heavy being imported."""
+"""Shell completion, which imports nothing heavy."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ finally:
 
 
 def press_tab(line, folder=".", shell="bash"):
-    """Give what a shell is offered for the last word of a line, which may be empty."""
+    """Return the completions of the last word of a line, which may be empty."""
     words = line.split(" ")
     asked = {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1), "_TYPER_COMPLETE_ARGS": line}
     asked |= {"_MASKKIT_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}

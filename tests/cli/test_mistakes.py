@@ -1,4 +1,4 @@
-"""What a new user gets wrong is told in words that say what was got, what is wanted, and the way out."""
+"""Error messages state the input, what is expected and what to do."""
 
 import shutil
 
@@ -44,34 +44,38 @@ QUICK = "--backbone timm:test_resnet --weights none --image-size 48 --quiet --ou
         (f"train faces {QUICK} --split Test", 1, "--split Test: no such split; DATA has train"),
         (f"train faces {QUICK} --device gpu", 1, "device='gpu' is unknown; use 'auto', 'cpu'"),
         (f"train faces {QUICK} --class-weight balance", 1, "class_weight='balance' is unknown; use 'balanced'"),
-        (f"train faces {QUICK} --plots notes.txt", 2, "notes.txt: is a file; want a folder"),
+        (f"train faces {QUICK} --plots notes.txt", 2, "notes.txt: is a file; pass a folder"),
         ("train faces --out notes.txt", 1, "notes.txt: exists and is no model of maskkit; choose another name"),
         ("train faces --out notes.txt/m", 1, "notes.txt/m: cannot be written"),
         ("train faces", 2, "Missing option '--out'"),
-        ("predict", 2, "Missing argument 'SOURCE...'"),
+        ("predict", 2, "Missing argument 'SOURCE'"),
         ("predict gone.jpg", 1, "gone.jpg: no such file; check the path"),
         ("predict empty", 1, "empty: holds no images; pass files or another folder"),
         ("predict *.tif", 1, "*.tif: matches no file; check the pattern"),
-        ("predict -", 1, "-: standard input is not read; write the picture to a file"),
-        ("predict https://example.com/a.jpg", 1, "is a URL, and prediction uses no network; download it"),
+        ("predict -", 1, "-: standard input is not supported; save the image as a file"),
+        ("predict https://example.com/a.jpg", 1, "is a URL, and this command uses no network; download it"),
         ("predict notes.txt --model model", 1, "notes.txt: cannot be read as an image"),
         ("predict photos --model maskit-lite0", 1, "'maskit-lite0' is no folder and no model that ships"),
         ("predict photos --model faces", 1, "faces: is no model of maskkit (maskkit.json is missing); pass a folder"),
         ("predict photos --model newer", 1, "has format version 2, this maskkit reads 1; upgrade maskkit"),
         ("predict photos --model damaged", 1, "want the JSON that save() wrote"),
-        ("predict photos --model model --save notes.txt", 2, "notes.txt: is a file; want a folder"),
-        ("predict photos --model model --save notes.txt/d", 1, "check the path, what you may do there, and the space"),
-        ("predict photos --blur", 2, "is for the photos that --save writes"),
-        ("explain photos --save notes.txt", 2, "notes.txt: is a file; want a folder"),
-        ("evaluate photos --model model", 1, "Photos are wanted with a Pascal VOC annotation each (*.xml)"),
-        ("evaluate faces/Train --model model --plots notes.txt", 2, "notes.txt: is a file; want a folder"),
+        ("predict photos --model model --out notes.txt", 2, "notes.txt: is a file; pass a folder"),
+        (
+            "predict photos --model model --out notes.txt/d",
+            1,
+            "check the path, your permissions and the free disk space",
+        ),
+        ("predict photos --blur", 2, "is for the photos that --out writes"),
+        ("explain photos --out notes.txt", 2, "notes.txt: is a file; pass a folder"),
+        ("evaluate photos --model model", 1, "Photos need a Pascal VOC annotation each (*.xml)"),
+        ("evaluate faces/Train --model model --plots notes.txt", 2, "notes.txt: is a file; pass a folder"),
         ("evaluate faces/Train --report wandb", 1, "reporter 'wandb' is unknown; installed: console"),
-        ("data info photos", 1, "Photos are wanted with a Pascal VOC annotation each (*.xml)"),
-        ("data collage faces --out c.txt", 2, "c.txt: its ending names no format of pictures; use .png or .jpg"),
+        ("data info photos", 1, "Photos need a Pascal VOC annotation each (*.xml)"),
+        ("data collage faces --out c.txt", 2, "c.txt: unknown picture format; use .png or .jpg"),
         ("export --out e --format tensorrt", 2, "'tensorrt' is not one of 'onnx', 'openvino'"),
     ],
 )
-def test_mistakes_are_told(command, code, said, here, capsys, monkeypatch):
+def test_mistakes_end_with_a_clear_message(command, code, said, here, capsys, monkeypatch):
     monkeypatch.chdir(here)
     before = sorted(here.rglob("*"))
     with pytest.raises(SystemExit) as ending:

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from maskkit.testing import make_faces
-from tests.cli.test_cli import run
+from tests.cli.conftest import run
 
 pytest.importorskip("ray", reason="ray is not installed: pip install 'maskkit[ray]'")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -22,7 +22,7 @@ def photos(tmp_path):
     return folder
 
 
-def test_it_writes_parts_and_says_what_it_did(ray_cluster, savable, photos, tmp_path, capsys):
+def test_it_writes_parts_and_prints_a_summary(ray_cluster, savable, photos, tmp_path, capsys):
     model = savable.save(tmp_path / "model")
     out = tmp_path / "faces"
     arguments = ("predict-batch", photos, "--out", out, "--model", model, "--format", "jsonl", "--part-size", 2)

@@ -1,4 +1,4 @@
-"""maskkit watch: what it prints and writes, and how it ends."""
+"""maskkit watch: output, files and exit codes."""
 
 import json
 import signal
@@ -9,14 +9,9 @@ pytest.importorskip("av", reason="PyAV is not installed: pip install 'maskkit[wa
 pytest.importorskip("trackers", reason="trackers is not installed: pip install 'maskkit[watch]'")
 
 from maskkit.cli._watch_display import WatchDisplay
-from maskkit.cli.watch import _stopping
-from tests.cli.test_cli import run
+from maskkit.cli.watch import _stop_on_signal
+from tests.cli.conftest import run
 from tests.video.videos import read_video, write_video
-
-
-@pytest.fixture(scope="module")
-def model(savable, tmp_path_factory):
-    return savable.save(tmp_path_factory.mktemp("watch") / "model")
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +19,10 @@ def video(tmp_path_factory):
     return write_video(tmp_path_factory.mktemp("watch") / "walk.mp4", 20)
 
 
-def test_table_tells_persons_and_frames(capsys, video, model, tmp_path):
-    code, out, err = run(capsys, "watch", video, "--model", model, "--save", tmp_path / "out.mp4")
+def test_table_counts_persons_and_frames(capsys, video, model, tmp_path):
+    code, out, err = run(capsys, "watch", video, "--model", model, "--out", tmp_path / "out.mp4")
     assert code == 0
-    assert "20 frames read: 20 handled, 0 dropped" in " ".join(out.split())
+    assert "20 frames read: 20 processed, 0 dropped" in " ".join(out.split())
     assert "100%" in out
     assert max(map(len, out.splitlines())) <= 80
     assert f"written: {tmp_path / 'out.mp4'}" in err
@@ -44,7 +39,7 @@ FIELDS = {
 }  # fmt: skip
 
 
-def test_events_come_as_json_lines(capsys, video, model, tmp_path):
+def test_events_are_json_lines(capsys, video, model, tmp_path):
     log = tmp_path / "events.jsonl"
     log.write_text('{"event": "of an earlier run"}\n', encoding="utf-8")
     code, out, _ = run(capsys, "watch", video, "--model", model, "--format", "jsonl", "--events", log)
@@ -57,7 +52,7 @@ def test_events_come_as_json_lines(capsys, video, model, tmp_path):
 
 
 def test_json_has_the_minutes(capsys, video, model):
-    code, out, _ = run(capsys, "watch", video, "--model", model, "--format", "json", "--every", "5")
+    code, out, _ = run(capsys, "watch", video, "--model", model, "--format", "json", "--frame-step", "5")
     assert code == 0
     found = json.loads(out)
     assert (found["n_read"], found["n_handled"], found["n_dropped"]) == (20, 4, 16)
@@ -71,7 +66,7 @@ def test_realtime_drops_or_handles_every_frame(capsys, video, model):
     assert found["n_read"] == 20 == found["n_handled"] + found["n_dropped"]
 
 
-def test_interrupt_ends_in_good_order(capsys, video, model, tmp_path, monkeypatch):
+def test_an_interrupt_closes_the_files_and_prints_the_totals(capsys, video, model, tmp_path, monkeypatch):
     show = WatchDisplay.show
 
     def interrupt(display, step):
@@ -81,7 +76,7 @@ def test_interrupt_ends_in_good_order(capsys, video, model, tmp_path, monkeypatc
 
     monkeypatch.setattr(WatchDisplay, "show", interrupt)
     before = signal.getsignal(signal.SIGINT)
-    code, out, err = run(capsys, "watch", video, "--model", model, "--save", tmp_path / "out.mp4", "--format", "json")
+    code, out, err = run(capsys, "watch", video, "--model", model, "--out", tmp_path / "out.mp4", "--format", "json")
     assert code == 130
     assert json.loads(out)["reason"] == "stopped"
     assert "Traceback" not in err
@@ -89,7 +84,7 @@ def test_interrupt_ends_in_good_order(capsys, video, model, tmp_path, monkeypatc
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_second_interrupt_ends_at_once():
+def test_a_second_interrupt_stops_at_once():
     class Deaf:
         def stop(self):
             pass
@@ -97,7 +92,7 @@ def test_second_interrupt_ends_at_once():
     # A shell lets what it starts in the background ignore it.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with _stopping(Deaf()):
+        with _stop_on_signal(Deaf()):
             signal.raise_signal(signal.SIGINT)
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
@@ -110,21 +105,21 @@ def test_mistakes_are_one_line(capsys, video, model, tmp_path):
     assert code == 1
     assert err.startswith(f"maskkit: error: {tmp_path / 'none.mp4'}: no such file")
     assert err.count("\n") == 1
-    code, _, err = run(capsys, "watch", video, "--model", model, "--option", "nonsense")
+    code, _, err = run(capsys, "watch", video, "--model", model, "--ffmpeg-option", "nonsense")
     assert (code, "want NAME=VALUE" in err) == (2, True)
     code, _, err = run(capsys, "watch", video, "--model", model, "--no-blur")
     assert code == 2
-    code, _, err = run(capsys, "watch", video, "--model", model, "--long-side", "640")
-    assert (code, "resizes nothing" in " ".join(err.split())) == (2, True)
+    code, _, err = run(capsys, "watch", video, "--model", model, "--detector-size", "640")
+    assert (code, "does not resize frames" in " ".join(err.split())) == (2, True)
 
 
-def test_stream_that_is_lost_is_told(capsys, savable, model, tmp_path):
+def test_a_lost_stream_is_reported(capsys, savable, model, tmp_path):
     from tests.video.test_streams import serve
 
     stream = write_video(tmp_path / "camera.ts", 20, codec="mpeg2video").read_bytes()
     with serve(stream) as url:
-        code, out, err = run(capsys, "watch", url, "--model", model, "--give-up-after", "0.1", "-f", "jsonl")
+        code, out, err = run(capsys, "watch", url, "--model", model, "--reconnect-timeout", "0.1", "-f", "jsonl")
     assert code == 1
     assert json.loads(out.splitlines()[-1])["reason"] == "given_up"
     assert "maskkit: the stream stopped" in err
-    assert "did not come back; --give-up-after waits longer" in err
+    assert "did not come back; pass a longer --reconnect-timeout" in err

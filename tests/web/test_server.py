@@ -170,8 +170,8 @@ def test_the_command_serves_and_ends(savable, photo, tmp_path):
             process.kill()
     assert (process.returncode, out) == (0, "")
     assert err.splitlines() == [
-        "maskkit: warning: whoever reaches this address may ask; a --token would stop them.",
-        "ended",
+        "maskkit: warning: anyone who can reach this address can use the server; set a --token.",
+        "stopped",
     ]
     assert list(tmp_path.iterdir()) == [model]  # nothing was stored
 

@@ -1,12 +1,13 @@
-"""The command ``maskkit``: one file a verb, libraries loaded only by the verb that needs them."""
+"""The ``maskkit`` command. Each file holds one subcommand, which imports the libraries it needs when it runs."""
 
 import io
 import os
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from maskkit.cli import (
     checks,
@@ -21,35 +22,54 @@ from maskkit.cli import (
     train,
     watch,
 )
-from maskkit.cli._help import GroupHelp, VerbHelp
+from maskkit.cli._options import flag
 
-INTERRUPTED = 130  # a shell's number for Ctrl-C
+INTERRUPTED = 130  # the exit code that shells use for Ctrl-C
 
-# Rounds that a thread of torch's spins while it waits for another (libgomp, read when torch is loaded). By default
-# 300,000, on cores that other threads need to decode images: docs/guides/speed.md.
-SPINS = "2000"
+# Number of rounds that an idle OpenMP thread of torch spins before it sleeps. libgomp reads it when torch is imported;
+# its default, 300,000, takes CPU time from the threads that decode images. Measured in docs/guides/speed.md.
+GOMP_SPIN_COUNT = "2000"
 
-USE, MAKE, MACHINE = "Use a model", "Make a model", "This machine"
+# Typer exports no name for the base class of its usage errors.
+UsageError: type[Any] = typer.BadParameter.__mro__[1]
+
+USE, TRAIN, SYSTEM = "Use a model", "Train and evaluate", "System"
+
+
+class CommandInterruptedError(Exception):
+    """A command was interrupted with Ctrl-C; the message says what is kept."""
+
+
+class MainGroup(TyperGroup):
+    """The command group of ``maskkit``, which keeps the notes of a KeyboardInterrupt."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the subcommand; typer itself would replace a KeyboardInterrupt with a bare exit code."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as exc:
+            raise CommandInterruptedError(" ".join(getattr(exc, "__notes__", ["interrupted"]))) from exc
+
 
 app = typer.Typer(
-    cls=GroupHelp,
+    cls=MainGroup,
     no_args_is_help=True,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for group, verbs in {
+for panel, commands in {
     USE: (demo.demo, predict.predict, predict_batch.predict_batch, watch.watch, serve.serve, explain.explain),
-    MAKE: (train.train, evaluate.evaluate, export.export),
-    MACHINE: (checks.checks,),
+    TRAIN: (train.train, evaluate.evaluate, export.export),
+    SYSTEM: (checks.checks,),
 }.items():
-    for verb in verbs:
-        app.command(cls=VerbHelp, rich_help_panel=group)(verb)
-app.add_typer(data.app, name="data", rich_help_panel=MAKE)
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(data.app, name="data", rich_help_panel=TRAIN)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         print(f"maskkit {version('maskkit')}")
@@ -59,44 +79,47 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", metavar="", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[bool, flag("--debug", "Show the traceback of an error.")] = False,
 ) -> None:
-    """Tell, for every face in a picture, whether a mask is worn.
+    """Detect faces in photos and videos, and classify whether each wears a mask.
 
-    VERB --help shows the options of each, and an example.
+    Run a command with --help to see its options and examples.
 
     Example: maskkit demo
     """
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line: exit 1 and one line for a user's mistake, 2 for bad usage."""
+    """Run the command line: exit code 1 and a one-line message for an error, 2 for bad usage."""
     run_command(app, arguments, prog_name="maskkit")
 
 
 def run_command(app: typer.Typer, arguments: list[str] | None, *, prog_name: str) -> None:
-    """Run a command line of typer's as `main` does."""
+    """Run a typer app with the messages and exit codes of `main`."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
-    os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+    os.environ.setdefault("GOMP_SPINCOUNT", GOMP_SPIN_COUNT)
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # we need the message alone
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A file name that is not UTF-8 holds what no encoding has; as \udcXX it is JSON all the same.
+            # Bytes of a file name that are not UTF-8 cannot be encoded; written as \udcXX they are still valid JSON.
             stream.reconfigure(errors="backslashreplace")
     try:
-        app([argument for argument in arguments if argument != "--debug"], prog_name=prog_name)
+        # In standalone mode typer would draw a box around usage errors; in this mode it returns the exit code.
+        sys.exit(app([word for word in arguments if word != "--debug"], prog_name=prog_name, standalone_mode=False))
+    except CommandInterruptedError as exc:
+        print(f"maskkit: {exc}", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except UsageError as exc:
+        exc.show()
+        sys.exit(exc.exit_code)
     except BrokenPipeError:
-        # Whoever read the output has gone, `| head` say. What is still buffered goes nowhere.
+        # The reader has closed the pipe, as `| head` does. What is still buffered goes to the null device.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except SystemExit as exc:
-        if exc.code == INTERRUPTED:
-            print(f"maskkit: {_describe_interruption(exc)}", file=sys.stderr)
-        raise
-    except Exception as exc:  # the last line of defence: shown in one line, or whole with --debug
+    except Exception as exc:  # any other error is shown as one line, or with its traceback under --debug
         if debug:
             raise
         print(f"maskkit: error: {_describe(exc)}", file=sys.stderr)
@@ -105,18 +128,10 @@ def run_command(app: typer.Typer, arguments: list[str] | None, *, prog_name: str
 
 def _describe(exc: Exception) -> str:
     if isinstance(exc, OSError) and exc.filename is not None:
-        return f"{exc.filename}: {exc.strerror}; check the path, what you may do there, and the space left."
-    if isinstance(exc, OSError) and exc.strerror:  # of a stream, which has no name
-        return f"{exc.strerror}; check where the output goes, and the space left there."
+        return f"{exc.filename}: {exc.strerror}; check the path, your permissions and the free disk space."
+    if isinstance(exc, OSError) and exc.strerror:  # an error of a stream, which has no file name
+        return f"{exc.strerror}; check where the output goes and the free disk space."
     return " ".join(str(exc).split()) or type(exc).__name__
-
-
-def _describe_interruption(exc: BaseException) -> str:
-    """Find what the work that was interrupted has to say; typer wraps it."""
-    cause: BaseException | None = exc
-    while cause is not None and not isinstance(cause, KeyboardInterrupt):
-        cause = cause.__cause__ or cause.__context__
-    return " ".join(getattr(cause, "__notes__", ["interrupted"]))
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""What is shown while a video is watched."""
+"""Progress of a watched video on the terminal."""
 
 import time
 from collections import Counter, deque
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from maskkit import WatchStep
 
-# Quick enough to look alive, slow enough to cost nothing.
-_TIMES_A_SECOND = 4
+# Fast enough to look live, slow enough to cost no measurable time.
+REFRESH_PER_S = 4
 
 
 class WatchDisplay:
-    """Counts on standard error, rewritten in place on a terminal; elsewhere only what becomes of the stream.
+    """Live counts on standard error. If that is no terminal, only lost and recovered streams are printed.
 
     Parameters
     ----------
@@ -49,17 +49,17 @@ class WatchDisplay:
             self._live.stop()
 
     def show(self, step: "WatchStep") -> None:
-        """Show the state after a step."""
+        """Update the display after a step."""
         if self.quiet:
             return
-        self._note_events(step)
+        self._count_events(step)
         if step.photo is not None:
             self._handled_at.append(time.monotonic())
-        if self._live is not None and time.monotonic() - self._shown_s > 1 / _TIMES_A_SECOND:
+        if self._live is not None and time.monotonic() - self._shown_s > 1 / REFRESH_PER_S:
             self._shown_s = time.monotonic()
             self._live.update(self._render(step), refresh=True)
 
-    def _note_events(self, step: "WatchStep") -> None:
+    def _count_events(self, step: "WatchStep") -> None:
         for event in step.events:
             if event.event in ("appeared", "decided", "changed"):
                 self._decisions[event.details["person"]] = str(event.details["decision"])
@@ -67,13 +67,13 @@ class WatchDisplay:
                 self._decisions.pop(event.details["person"], None)
                 self._persons[str(event.details["decision"])] += 1
             elif event.event == "stream_lost":
-                self._state = f"the stream stopped ({event.details['reason']}); waiting for it"
-                self._say(self._state)
+                self._state = f"the stream stopped ({event.details['reason']}); waiting for it to return"
+                self._print(self._state)
             elif event.event == "stream_back":
                 self._state = ""
-                self._say(f"the stream is back after {event.details['away_s']:.1f} s")
+                self._print(f"the stream is back after {event.details['away_s']:.1f} s")
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self._console.print(f"maskkit: {text}", highlight=False, markup=False, soft_wrap=True)
 
     def _render(self, step: "WatchStep") -> Any:
@@ -91,9 +91,10 @@ class WatchDisplay:
         table.add_row("persons", Text(_list(self._persons + Counter(self._decisions.values())) or "none so far"))
         table.add_row(
             "frames",
-            f"{frames.n_handled:,} handled, {frames.n_dropped:,} dropped; {rate:.1f} a second, lag {step.lag_s:.2f} s",
+            f"{frames.n_handled:,} processed, {frames.n_dropped:,} dropped; {rate:.1f} per second, "
+            f"lag {step.lag_s:.2f} s",
         )
-        table.add_row("", Text(self._state or "Ctrl-C ends", style="dim"))
+        table.add_row("", Text(self._state or "press Ctrl-C to stop", style="dim"))
         return table
 
 

@@ -11,9 +11,9 @@ _LIBRARIES = (
 
 
 def checks(output: FormatOption = Format.TABLE) -> None:
-    """Show versions, devices, and which plugins load.
+    """Show versions, devices, models and plugins.
 
-    Of a plugin that does not load it says why, and what to install.
+    For a plugin that cannot be loaded it shows the reason and what to install.
 
     Example: maskkit checks
     """
@@ -25,12 +25,12 @@ def checks(output: FormatOption = Format.TABLE) -> None:
     from maskkit.engines._devices import resolve_device, resolve_precision
     from maskkit.exceptions import PluginError
 
-    def state_of(group: _plugins.Group, name: str) -> str:
+    def check_plugin(group: _plugins.Group, name: str) -> str:
         try:
             _plugins.load_class(group, name)
         except PluginError as exc:
             return str(exc)
-        return "loads"
+        return "ok"
 
     device = resolve_device("auto")
     found: dict[str, dict[str, Any]] = {
@@ -40,10 +40,10 @@ def checks(output: FormatOption = Format.TABLE) -> None:
             "device": str(device),
             "precision": str(resolve_precision("auto", device)).removeprefix("torch."),
         },
-        "models": dict.fromkeys(list_pretrained(), "ships with maskkit"),
+        "models": dict.fromkeys(list_pretrained(), "bundled"),
     }
     for group in ("backbones", "detectors", "reporters"):
-        found[group] = {name: state_of(group, name) for name in _plugins.names(group)}
+        found[group] = {name: check_plugin(group, name) for name in _plugins.names(group)}
     rows = [{"part": part, "name": name, "state": str(state)}
             for part, entries in found.items() for name, state in entries.items()]  # fmt: skip
     print_results(output, table=_lay_out(found), document=found, rows=rows)

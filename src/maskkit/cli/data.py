@@ -1,126 +1,103 @@
-"""maskkit data: look at data before training on them."""
+"""maskkit data: info, audit and collage."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from maskkit.cli._help import GroupHelp, VerbHelp
 from maskkit.cli._options import (
     DATA_GROUP,
     OUTPUT_GROUP,
     Format,
     FormatOption,
+    PlotsOption,
     TrainSplitOption,
-    check_folder_to_write,
-    check_picture,
+    check_no_split,
+    check_output_folder,
+    check_picture_format,
     choose_split,
-    holds_photos,
+    contains_photos,
+    flag,
     load_data,
+    option,
     print_results,
-    refuse_for_photos,
+    print_written,
 )
 
-app = typer.Typer(
-    help="Look at data before training on them.", cls=GroupHelp, no_args_is_help=True, rich_markup_mode=None
-)
+app = typer.Typer(help="Inspect data before training.", no_args_is_help=True, rich_markup_mode="rich")
 
 DataArgument = Annotated[
-    Path, typer.Argument(help="Folder of face crops, or of photos with VOC annotations.", metavar="DATA")
+    Path, typer.Argument(help="Folder of face crops, or of photos with Pascal VOC annotations.", metavar="DATA")
 ]
+SeedOption = Annotated[int, option("N", "Random seed.", DATA_GROUP)]
 
 
-@app.command(cls=VerbHelp)
-def info(
-    data: DataArgument,
-    chart: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write a chart to this PNG, SVG or PDF.", rich_help_panel=OUTPUT_GROUP),
-    ] = None,
-    plots: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write it into this folder, as data.png.", rich_help_panel=OUTPUT_GROUP),
-    ] = None,
-    output: FormatOption = Format.TABLE,
-) -> None:
-    """Count images by class and split, and show their sizes.
+@app.command()
+def info(data: DataArgument, plots: PlotsOption = None, output: FormatOption = Format.TABLE) -> None:
+    """Count images per class and split, and show their sizes.
 
-    Example: maskkit data info faces --chart classes.png
+    Example: maskkit data info faces --plots plots
     """
     from maskkit.datasets import describe
 
-    check_folder_to_write(plots, "--plots")
+    check_output_folder(plots, "--plots")
     description = describe(load_data(data))
     print_results(output, table=description, document=description.to_dict(), rows=description.rows())
-    for file in (chart, plots and plots / "data.png"):
-        if file is not None:
-            typer.echo(f"written: {description.save_chart(file)}", err=True)
+    if plots is not None:
+        print_written(description.save_chart(plots / "data.png"))
 
 
-@app.command(cls=VerbHelp)
+@app.command()
 def audit(
     data: Annotated[Path, typer.Argument(help="Folder of face crops.", metavar="DATA")],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--plots",
-            "--out",
-            "-o",
-            metavar="DIR",
-            help="Write pictures of copies and suspects into this folder.",
-            rich_help_panel=OUTPUT_GROUP,
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seeds the folds.", rich_help_panel=DATA_GROUP)] = 0,
+    seed: SeedOption = 0,
+    plots: PlotsOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Look for copies, leaks and wrong labels; changes no file.
+    """Find duplicates, leakage between splits and label errors.
 
-    Leaks are copies in two splits. It also tells how far brightness, size or file type alone give the
-    class away. In CSV and JSON Lines each image has a row, with the group of copies that it is in.
+    It also measures how well brightness, size or file type alone predict the
+    class. No file is changed. CSV and JSON Lines have one row per image, with
+    its group of duplicates. --plots writes pictures of duplicates and possible
+    label errors.
 
     Example: maskkit data audit faces --plots audit
     """
     from maskkit import datasets
 
-    check_folder_to_write(out, "--plots")
-    if holds_photos(data):
-        raise typer.BadParameter("holds annotated photos; audit takes face crops", param_hint="DATA")
+    check_output_folder(plots, "--plots")
+    if contains_photos(data):
+        raise typer.BadParameter("contains annotated photos; audit needs face crops", param_hint="DATA")
     found = datasets.audit(datasets.load_faces(data, shuffle=False), random_state=seed)
     document = found.to_dict()
     print_results(output, table=found, document=document, rows=document["images"])
-    if out is not None:
-        typer.echo(f"written: {found.save_pictures(out)}", err=True)
+    if plots is not None:
+        print_written(found.save_pictures(plots))
 
 
-@app.command(cls=VerbHelp)
+@app.command()
 def collage(
     data: DataArgument,
     split: TrainSplitOption = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Chooses the faces.", rich_help_panel=DATA_GROUP)] = 0,
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", metavar="FILE", help="Picture to write.", rich_help_panel=OUTPUT_GROUP),
-    ] = Path("collage.png"),
-    columns: Annotated[int, typer.Option(min=1, metavar="N", help="Tiles in a row.", rich_help_panel=OUTPUT_GROUP)] = 6,
-    rows: Annotated[int, typer.Option(min=1, metavar="N", help="Rows of tiles.", rich_help_panel=OUTPUT_GROUP)] = 4,
-    blur: Annotated[
-        bool, typer.Option("--blur", help="Make the faces unrecognisable.", rich_help_panel=OUTPUT_GROUP)
-    ] = False,
+    seed: SeedOption = 0,
+    out: Annotated[Path, option("FILE", "Picture to write.", OUTPUT_GROUP, "--out", "-o")] = Path("collage.png"),
+    columns: Annotated[int, option("N", "Number of columns.", OUTPUT_GROUP, min=1)] = 6,
+    rows: Annotated[int, option("N", "Number of rows.", OUTPUT_GROUP, min=1)] = 4,
+    blur: Annotated[bool, flag("--blur", "Blur the faces.", OUTPUT_GROUP)] = False,
 ) -> None:
-    """Show faces of every class in one picture.
+    """Draw faces of every class in one picture.
 
     Example: maskkit data collage faces --split Train --out collage.png
     """
     from maskkit import datasets
 
-    check_picture(out)
+    check_picture_format(out)
     loaded = load_data(data)
-    if holds_photos(data):
-        refuse_for_photos("--split", split)
+    if contains_photos(data):
+        check_no_split(split)
     else:
         loaded = choose_split(loaded, split, default="train")
     picture = datasets.collage(loaded, n_columns=columns, n_rows=rows, blur=blur, random_state=seed)
     out.parent.mkdir(parents=True, exist_ok=True)
     picture.save(out)
-    typer.echo(f"written: {out}", err=True)
+    print_written(out)

@@ -3,22 +3,18 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from maskkit.cli._options import DEFAULT_MODEL, OUTPUT_GROUP, ModelOption, check_picture, load_model
+from maskkit.cli._options import DEFAULT_MODEL, OUTPUT_GROUP, ModelOption, check_picture_format, load_model, option
 
 
 def demo(
     model: ModelOption = DEFAULT_MODEL,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="Picture to write.", rich_help_panel=OUTPUT_GROUP)
-    ] = Path("maskkit-demo.png"),
+    out: Annotated[Path, option("FILE", "Picture to write.", OUTPUT_GROUP, "--out", "-o")] = Path("maskkit-demo.png"),
 ) -> None:
-    """Show maskkit at work; needs no data and no network.
+    """Classify two sample faces; needs no data and no network.
 
-    The portrait comes with scikit-image; it is NASA's of the astronaut Eileen Collins, in the public
-    domain. A mask is painted on a second copy, both are joined into one photo, and the faces in it are
-    found and classified.
+    The photo shows a portrait twice, the second time with a mask painted on.
+    The portrait comes with scikit-image: the astronaut Eileen Collins, by NASA,
+    in the public domain.
 
     Example: maskkit demo
     """
@@ -28,7 +24,7 @@ def demo(
 
     from maskkit.augment import paint_mask
 
-    check_picture(out)
+    check_picture_format(out)
     classifier = load_model(model)
     portrait = astronaut()
     masked = paint_mask(portrait, classifier.predict_faces(portrait)[0].landmarks, kind="surgical", random_state=5)

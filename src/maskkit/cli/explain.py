@@ -1,9 +1,8 @@
 """maskkit explain."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -17,57 +16,48 @@ from maskkit.cli._options import (
     Format,
     FormatOption,
     ModelOption,
-    check_folder_to_write,
+    check_output_folder,
     find_images,
-    free_stem,
+    flag,
     load_model,
+    option,
     print_csv,
     print_json,
+    print_jsonl,
+    unique_stem,
 )
 
 if TYPE_CHECKING:
     from maskkit import MaskClassifier
 
-Row: TypeAlias = dict[str, str | None]
+Row: TypeAlias = dict[str, Any]
 
 
 def explain(
-    sources: Annotated[
-        list[str], typer.Argument(help="Photos: files, folders or quoted patterns.", metavar="SOURCE...")
-    ],
-    crops: Annotated[
-        bool,
-        typer.Option("--crops", help="Each image is one face: look for none in it.", rich_help_panel=DATA_GROUP),
-    ] = False,
+    sources: Annotated[list[str], typer.Argument(help="Photos: files, folders or quoted patterns.", metavar="SOURCE")],
+    crops: Annotated[bool, flag("--crops", "Treat each image as one face; detect none.", DATA_GROUP)] = False,
     model: ModelOption = DEFAULT_MODEL,
     label: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CLASS",
-            help="Class to explain, instead of the most probable of each face.",
-            rich_help_panel=MODEL_GROUP,
-        ),
+        str | None, option("CLASS", "Class to explain instead of the predicted class of each face.", MODEL_GROUP)
     ] = None,
     detector: DetectorOption = None,
     device: DeviceOption = "auto",
-    save: Annotated[
-        Path, typer.Option(metavar="DIR", help="Write the pictures into this folder.", rich_help_panel=OUTPUT_GROUP)
-    ] = Path("explained"),
+    out: Annotated[Path, option("DIR", "Folder to write to.", OUTPUT_GROUP, "--out", "-o")] = Path("explained"),
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Show which places of each face the model looks at.
+    """Draw heat maps of the pixels that predictions depend on.
 
-    The answer is a heat map over each face, one picture a photo.
+    Each photo becomes one picture with a Grad-CAM heat map over each face.
 
-    Example: maskkit explain street.jpg --save explained
+    Example: maskkit explain street.jpg --out explained
 
     Example: maskkit explain faces/Validation --crops --label without_mask
     """
-    check_folder_to_write(save, "--save")
+    check_output_folder(out, "--out")
     classifier = load_model(model, detector=detector, device=device)
     draw = _explain_crops if crops else _explain_photos
     unreadable: list[str] = []
-    _print(draw(classifier, find_images(sources), label, save, unreadable), output)
+    _print(draw(classifier, find_images(sources), label, out, unreadable), output)
     if unreadable:
         raise ValueError(f"{len(unreadable)} of the images could not be read: {' '.join(unreadable)}")
 
@@ -75,6 +65,7 @@ def explain(
 def _explain_photos(
     classifier: "MaskClassifier", paths: list[Path], label: str | None, folder: Path, unreadable: list[str]
 ) -> Iterator[Row]:
+    """Draw the heat maps of each photo and yield its row; append the errors of photos that cannot be read."""
     from maskkit import explain_faces
 
     stems: set[str] = set()
@@ -85,7 +76,7 @@ def _explain_photos(
         faces = explain_faces(classifier, photo, label=label)
         if faces:
             counts = ", ".join(f"{count} {name}" for name, count in photo.summary().items())
-            yield _row(photo.name, counts, faces.save(folder / f"{free_stem(photo.name, stems)}.png"))
+            yield _row(photo.name, counts, faces.save(folder / f"{unique_stem(photo.name, stems)}.png"))
         else:
             yield _row(photo.name, "no face", None)
 
@@ -93,6 +84,7 @@ def _explain_photos(
 def _explain_crops(
     classifier: "MaskClassifier", paths: list[Path], label: str | None, folder: Path, unreadable: list[str]
 ) -> Iterator[Row]:
+    """Draw the heat map of each face crop and yield its row; append the errors of crops that cannot be read."""
     from maskkit import explain
     from maskkit.exceptions import ImageError
 
@@ -103,23 +95,22 @@ def _explain_crops(
         except ImageError as exc:
             unreadable.append(str(exc))
             continue
-        said = f"{face.label} {face.probability:.0%}"
-        yield _row(str(path), said, face.save(folder / f"{free_stem(str(path), stems)}.png"))
+        explained = f"{face.label} {face.probability:.0%}"
+        yield _row(str(path), explained, face.save(folder / f"{unique_stem(str(path), stems)}.png"))
 
 
-def _row(source: str, said: str, written: Path | None) -> Row:
-    return {"source": source, "said": said, "written": None if written is None else str(written)}
+def _row(source: str, explained: str, written: Path | None) -> Row:
+    return {"source": source, "explained": explained, "written": None if written is None else str(written)}
 
 
 def _print(rows: Iterator[Row], output: Format) -> None:
     if output is Format.TABLE:
         for row in rows:
             written = "" if row["written"] is None else f"; written: {row['written']}"
-            print(f"{row['source']}: {row['said']}{written}")
+            print(f"{row['source']}: {row['explained']}{written}")
     elif output is Format.JSON:
         print_json(list(rows))
     elif output is Format.JSONL:
-        for row in rows:
-            print(json.dumps(row, ensure_ascii=False), flush=True)
+        print_jsonl(rows)
     else:
-        print_csv(rows, ("source", "said", "written"))
+        print_csv(rows, ("source", "explained", "written"))

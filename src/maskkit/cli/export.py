@@ -4,62 +4,44 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from maskkit.cli._options import DEFAULT_MODEL, OUTPUT_GROUP, ModelOption, find_images, load_model
+from maskkit.cli._options import DEFAULT_MODEL, OUTPUT_GROUP, ModelOption, find_images, flag, load_model, option
 
 CHECK_GROUP = "Check"
 
 
 class ExportFormat(StrEnum):
-    """What other programs read."""
+    """Formats of an exported model."""
 
     ONNX = "onnx"
     OPENVINO = "openvino"
 
 
 def export(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder that is written.", rich_help_panel=OUTPUT_GROUP)
-    ],
+    out: Annotated[Path, option("DIR", "Folder to write to.", OUTPUT_GROUP, "--out", "-o")],
     model: ModelOption = DEFAULT_MODEL,
     output_format: Annotated[
-        ExportFormat,
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="onnx|openvino",
-            help="For which programs.",
-            rich_help_panel=OUTPUT_GROUP,
-        ),
+        ExportFormat, option("FORMAT", "onnx or openvino.", OUTPUT_GROUP, "--format", "-f")
     ] = ExportFormat.ONNX,
     int8: Annotated[
-        bool,
-        typer.Option(
-            "--int8", help="Compute in int8, calibrated on --images; OpenVINO only.", rich_help_panel=OUTPUT_GROUP
-        ),
+        bool, flag("--int8", "Quantize to int8, calibrated on --images; OpenVINO only.", OUTPUT_GROUP)
     ] = False,
     images: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder of face crops like those to come, to calibrate and check on.",
-            rich_help_panel=CHECK_GROUP,
-        ),
+        Path | None, option("DIR", "Folder of typical face crops for calibration and the check.", CHECK_GROUP)
     ] = None,
     check: Annotated[
         bool,
-        typer.Option(
+        flag(
             "--check/--no-check",
-            help="Compare with float32 torch before anything is written; done if not said otherwise.",
+            "Compare with the float32 PyTorch model before writing. By default --check.",
+            CHECK_GROUP,
             show_default=False,
-            rich_help_panel=CHECK_GROUP,
         ),
     ] = True,
 ) -> None:
-    """Write a model as one file that needs no maskkit.
+    """Export a model to ONNX or OpenVINO.
 
-    It takes uint8 RGB crops and gives probabilities; preprocessing is inside.
+    The exported model takes uint8 RGB face crops and returns probabilities.
+    Preprocessing is included, so that it runs without maskkit.
 
     Example: maskkit export --format onnx --images faces/Validation --out exported
     """

@@ -14,12 +14,15 @@ from maskkit.cli._options import (
     Format,
     FormatOption,
     ModelOption,
-    check_folder_to_write,
+    check_output_folder,
     find_images,
-    free_stem,
+    flag,
     load_model,
+    option,
     print_csv,
     print_json,
+    print_written,
+    unique_stem,
 )
 
 if TYPE_CHECKING:
@@ -27,40 +30,31 @@ if TYPE_CHECKING:
 
 
 def predict(
-    sources: Annotated[
-        list[str], typer.Argument(help="Photos: files, folders or quoted patterns.", metavar="SOURCE...")
-    ],
+    sources: Annotated[list[str], typer.Argument(help="Photos: files, folders or quoted patterns.", metavar="SOURCE")],
     model: ModelOption = DEFAULT_MODEL,
     detector: DetectorOption = None,
     device: DeviceOption = "auto",
-    save: Annotated[
+    out: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR", help="Write each photo, drawn over, into this folder.", rich_help_panel=OUTPUT_GROUP
-        ),
+        option("DIR", "Write photos with the results drawn on them to this folder.", OUTPUT_GROUP, "--out", "-o"),
     ] = None,
-    save_crops: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write each face into this folder.", rich_help_panel=OUTPUT_GROUP),
-    ] = None,
-    blur: Annotated[
-        bool,
-        typer.Option("--blur", help="Make the faces in saved photos unrecognisable.", rich_help_panel=OUTPUT_GROUP),
-    ] = False,
+    blur: Annotated[bool, flag("--blur", "Blur the faces in the photos of --out.", OUTPUT_GROUP)] = False,
+    save_crops: Annotated[Path | None, option("DIR", "Write the face crops to this folder.", OUTPUT_GROUP)] = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Find the faces in photos and tell who wears a mask.
+    """Detect faces in photos and classify each.
 
-    Results go to standard output as they come, whatever else is said to standard error.
+    Results are printed to standard output photo by photo, everything else to
+    standard error.
 
-    Example: maskkit predict street.jpg --save drawn
+    Example: maskkit predict street.jpg --out annotated
 
     Example: maskkit predict photos/ --format csv > faces.csv
     """
-    if blur and save is None:
-        raise typer.BadParameter("is for the photos that --save writes", param_hint="--blur")
-    check_folder_to_write(save, "--save")
-    check_folder_to_write(save_crops, "--save-crops")
+    if blur and out is None:
+        raise typer.BadParameter("is for the photos that --out writes", param_hint="--blur")
+    check_output_folder(out, "--out")
+    check_output_folder(save_crops, "--save-crops")
     paths = find_images(sources)
     classifier = load_model(model, detector=detector, device=device)
     originals = {path.resolve() for path in paths}
@@ -76,20 +70,20 @@ def predict(
                 n_unreadable += 1
                 typer.echo(f"maskkit: {photo.error}", err=True)
             else:
-                stem = free_stem(photo.name, stems)
-                if save is not None:
-                    target = save / f"{stem}.png"
+                stem = unique_stem(photo.name, stems)
+                if out is not None:
+                    target = out / f"{stem}.png"
                     if target.resolve() in originals:
-                        raise ValueError(f"{target}: is one of the photos themselves; choose another folder.")
+                        raise ValueError(f"{target}: is one of the input photos; choose another folder.")
                     photo.save(target, blur=blur)
                 if save_crops is not None:
                     photo.save_crops(save_crops, stem=stem)
             yield photo
 
     _print(photos(), output)
-    for folder in (save, save_crops):
+    for folder in (out, save_crops):
         if folder is not None and folder.is_dir():
-            typer.echo(f"written: {folder}", err=True)
+            print_written(folder)
     if n_unreadable:
         raise ValueError(f"{n_unreadable} of {len(paths)} photos could not be read")
 

@@ -12,14 +12,17 @@ from maskkit.cli._options import (
     DetectorOption,
     DeviceOption,
     ModelOption,
+    QuietOption,
+    flag,
     load_model,
+    option,
 )
 
-WORK_GROUP = "Work"
+CLUSTER_GROUP = "Cluster"
 
 
 class BatchFormat(StrEnum):
-    """How parts are written."""
+    """File formats of the results."""
 
     PARQUET = "parquet"
     JSONL = "jsonl"
@@ -28,66 +31,45 @@ class BatchFormat(StrEnum):
 def predict_batch(
     sources: Annotated[
         list[str],
-        typer.Argument(help="Folders, files, quoted patterns or Parquet tables; paths or URLs.", metavar="SOURCE..."),
+        typer.Argument(help="Folders, files, quoted patterns or Parquet tables; paths or URLs.", metavar="SOURCE"),
     ],
-    out: Annotated[
-        str,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            help="Folder or URL that parts of results are written to.",
-            rich_help_panel=OUTPUT_GROUP,
-        ),
-    ],
-    crops: Annotated[
-        bool, typer.Option("--crops", help="Each image is one face; look for none.", rich_help_panel=DATA_GROUP)
-    ] = False,
+    out: Annotated[str, option("DIR", "Folder or URL to write to.", OUTPUT_GROUP, "--out", "-o")],
+    crops: Annotated[bool, flag("--crops", "Treat each image as one face; detect none.", DATA_GROUP)] = False,
     column: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Column of a table that holds paths or bytes of images.",
-            rich_help_panel=DATA_GROUP,
-        ),
+        str | None, option("NAME", "Column of a Parquet table with the paths or the bytes of the images.", DATA_GROUP)
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
     detector: DetectorOption = None,
     device: DeviceOption = "auto",
     output: Annotated[
-        BatchFormat,
-        typer.Option(
-            "--format", "-f", metavar="parquet|jsonl", help="How to write results.", rich_help_panel=OUTPUT_GROUP
-        ),
+        BatchFormat, option("FORMAT", "File format: parquet or jsonl.", OUTPUT_GROUP, "--format", "-f")
     ] = BatchFormat.PARQUET,
-    part_size: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Images a part.", rich_help_panel=OUTPUT_GROUP)
-    ] = 10_000,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel=OUTPUT_GROUP)
-    ] = False,
+    part_size: Annotated[int, option("N", "Number of images per file.", OUTPUT_GROUP, min=1)] = 10_000,
+    quiet: QuietOption = False,
     workers: Annotated[
         int | None,
-        typer.Option(
+        option(
+            "N",
+            "Number of worker processes, each with a copy of the model. By default one per 4 cores.",
+            CLUSTER_GROUP,
             min=1,
-            metavar="N",
-            help="Copies of the model that share all cores. By default one for 4 cores.",
-            rich_help_panel=WORK_GROUP,
         ),
     ] = None,
     address: Annotated[
         str | None,
-        typer.Option(
-            metavar="WHERE",
-            help="Ray cluster: auto, local or HOST:PORT. By default one found, or this machine.",
+        option(
+            "ADDRESS",
+            "Ray cluster: auto, local or HOST:PORT. By default a running cluster, or else this machine.",
+            CLUSTER_GROUP,
             autocompletion=lambda: ["auto", "local"],
-            rich_help_panel=WORK_GROUP,
         ),
     ] = None,
 ) -> None:
-    """Do as predict, for very many photos or on many machines.
+    """Run batch prediction on Ray.
 
-    Results are written in parts; run it again to go on where it was interrupted. Needs the extra ray.
+    Use it for very many photos, on one machine or a cluster. Results are
+    written in parts. If the run is interrupted, run the same command again to
+    resume. Needs the extra "ray".
 
     Example: maskkit predict-batch photos/ --out faces
     """

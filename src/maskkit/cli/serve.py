@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from maskkit.cli._options import DEFAULT_MODEL, DetectorOption, DeviceOption, ModelOption, load_model
+from maskkit.cli._options import DEFAULT_MODEL, DetectorOption, DeviceOption, ModelOption, load_model, option
 
-_WHO, _LIMITS = "Who reaches it", "Limits"
+NETWORK_GROUP, LIMITS_GROUP = "Network", "Limits"
 
 
 def serve(
@@ -15,58 +15,37 @@ def serve(
     detector: DetectorOption = None,
     device: DeviceOption = "auto",
     host: Annotated[
-        str,
-        typer.Option(
-            metavar="ADDRESS", help="Where to listen; 0.0.0.0 is all of this machine's.", rich_help_panel=_WHO
-        ),
+        str, option("ADDRESS", "Address to listen on; 0.0.0.0 for all interfaces.", NETWORK_GROUP)
     ] = "127.0.0.1",
     port: Annotated[
-        int,
-        typer.Option(
-            metavar="N", min=0, max=65535, help="Port to listen on; 0 takes a free one.", rich_help_panel=_WHO
-        ),
+        int, option("N", "Port to listen on; 0 for any free port.", NETWORK_GROUP, min=0, max=65535)
     ] = 8000,
     token: Annotated[
         str | None,
-        typer.Option(
-            metavar="SECRET",
+        option(
+            "SECRET",
+            "Bearer token that clients must send. Safer as an environment variable.",
+            NETWORK_GROUP,
             envvar="MASKKIT_TOKEN",
-            help="What requests must bear; better in the environment.",
-            rich_help_panel=_WHO,
         ),
     ] = None,
     allow_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Name under which the server may be asked. Repeatable.", rich_help_panel=_WHO
-        ),
+        list[str] | None, option("NAME", "Additional allowed Host header. Repeatable.", NETWORK_GROUP)
     ] = None,
-    max_bytes: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Bytes of one image file.", rich_help_panel=_LIMITS)
-    ] = 20_000_000,
-    max_images: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Images of one request.", rich_help_panel=_LIMITS)
-    ] = 16,
+    max_bytes: Annotated[int, option("N", "Maximum bytes per image file.", LIMITS_GROUP, min=1)] = 20_000_000,
+    max_images: Annotated[int, option("N", "Maximum images per request.", LIMITS_GROUP, min=1)] = 16,
     max_pixels: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Width times height of one image.", rich_help_panel=_LIMITS)
+        int, option("N", "Maximum pixels per image: width times height.", LIMITS_GROUP, min=1)
     ] = 50_000_000,
-    queue: Annotated[
-        int,
-        typer.Option(
-            metavar="N", min=1, help="Images that may wait; above it requests get a 503.", rich_help_panel=_LIMITS
-        ),
-    ] = 64,
+    queue: Annotated[int, option("N", "Maximum images waiting; further requests get a 503.", LIMITS_GROUP, min=1)] = 64,
     timeout: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            min=0.1,
-            help="For a request to arrive, and again for its answer.",
-            rich_help_panel=_LIMITS,
-        ),
+        float, option("SECONDS", "Time limit to receive a request, and again to answer it.", LIMITS_GROUP, min=0.1)
     ] = 30.0,
 ) -> None:
-    """Put a page and an API on this machine; nothing is stored.
+    """Serve a web page and a JSON API.
+
+    Uploaded images are not stored. By default only this machine can connect;
+    set --token before you listen on another address. Needs the extra "serve".
 
     Example: maskkit serve --port 8000
     """
@@ -74,7 +53,9 @@ def serve(
     from maskkit.web._server import bind, is_loopback, make_server, url_of
 
     if queue < max_images:
-        raise typer.BadParameter(f"want room for the {max_images} images of one request", param_hint="--queue")
+        raise typer.BadParameter(
+            f"must hold the {max_images} images of one request; pass at least {max_images}", param_hint="--queue"
+        )
     limits = Limits(
         image_bytes=max_bytes,
         images=max_images,
@@ -87,12 +68,15 @@ def serve(
         classifier = load_model(model, detector=detector, device=device)
         app = create_app(classifier, token=token, limits=limits, hosts=allow_host or ())
         if token is None and not is_loopback(listening):
-            typer.echo("maskkit: warning: whoever reaches this address may ask; a --token would stop them.", err=True)
+            typer.echo(
+                "maskkit: warning: anyone who can reach this address can use the server; set a --token.", err=True
+            )
         server = make_server(
             app,
             seconds=2 * timeout,
-            on_start=lambda: typer.echo(f"listening on {url_of(listening)} (Ctrl-C ends it)"),
+            on_start=lambda: typer.echo(f"listening on {url_of(listening)} (press Ctrl-C to stop)"),
         )
-        with suppress(KeyboardInterrupt):  # which uvicorn passes on when all is answered, unless it is ignored
+        # uvicorn finishes the open requests, then raises the interruption again.
+        with suppress(KeyboardInterrupt):
             server.run(sockets=[listening])
-        typer.echo("ended", err=True)
+        typer.echo("stopped", err=True)

@@ -11,160 +11,117 @@ from maskkit.cli._options import (
     OUTPUT_GROUP,
     OnError,
     OnErrorOption,
+    PlotsOption,
+    QuietOption,
     TrainSplitOption,
-    check_folder_to_write,
+    check_output_folder,
     choose_split,
-    holds_photos,
+    contains_photos,
+    flag,
+    option,
+    print_written,
 )
 
-TRAINING_GROUP = "Training"
+LAYERS_GROUP, TRAINING_GROUP = "Layers", "Training"
 
 
 def train(
-    data: Annotated[Path, typer.Argument(help="Folder of split/class folders, or of class folders.", metavar="DATA")],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out", "-o", metavar="DIR", help="Folder that the model is written to.", rich_help_panel=OUTPUT_GROUP
-        ),
+    data: Annotated[
+        Path, typer.Argument(help="Folder with one subfolder per class, or per split and class.", metavar="DATA")
     ],
+    out: Annotated[Path, option("DIR", "Folder to write the model to.", OUTPUT_GROUP, "--out", "-o")],
     split: TrainSplitOption = None,
     on_error: OnErrorOption = OnError.RAISE,
     backbone: Annotated[
         str,
-        typer.Option(
-            metavar="NAME",
-            help="resnet50, efficientnet_lite0, timm:NAME or a plugin.",
+        option(
+            "NAME",
+            "Backbone: resnet50, efficientnet_lite0, timm:NAME or a plugin.",
+            MODEL_GROUP,
             autocompletion=complete_backbone,
-            rich_help_panel=MODEL_GROUP,
         ),
     ] = "resnet50",
     weights: Annotated[
         str,
-        typer.Option(
-            metavar="WEIGHTS",
-            help="imagenet, none (random) or the path of a state dict.",
+        option(
+            "WEIGHTS",
+            "Initial weights: imagenet, none (random), or the path of a state dict.",
+            MODEL_GROUP,
             autocompletion=lambda: ["imagenet", "none"],
-            rich_help_panel=MODEL_GROUP,
         ),
     ] = "imagenet",
     image_size: Annotated[
         int | None,
-        typer.Option(
+        option(
+            "PX",
+            "Side of the input image. By default the backbone's own, or 160 with --fine-tune.",
+            MODEL_GROUP,
             min=16,
-            metavar="PX",
-            help="Side of the input. By default the backbone's, 160 when training every layer.",
-            rich_help_panel=MODEL_GROUP,
         ),
     ] = None,
     detector: Annotated[
         str,
-        typer.Option(
-            metavar="NAME",
-            help="Face detector that the model will use on photos.",
-            autocompletion=complete_detector,
-            rich_help_panel=MODEL_GROUP,
-        ),
+        option("NAME", "Face detector that the model uses on photos.", MODEL_GROUP, autocompletion=complete_detector),
     ] = "centerface",
-    half: Annotated[
-        bool,
-        typer.Option("--half", help="Store weights as float16, at half the size.", rich_help_panel=MODEL_GROUP),
-    ] = False,
+    half: Annotated[bool, flag("--half", "Store float16 weights, half the size.", MODEL_GROUP)] = False,
     fine_tune: Annotated[
         bool | None,
-        typer.Option(
+        flag(
             "--fine-tune/--frozen",
-            help="Train every layer, or the head alone. By default every layer from 1,000 images on.",
-            rich_help_panel=TRAINING_GROUP,
+            "Train all layers, or only the head. By default all layers from 1,000 images.",
+            LAYERS_GROUP,
         ),
     ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Passes over the data.", rich_help_panel=TRAINING_GROUP)
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Images computed at once.", rich_help_panel=TRAINING_GROUP),
-    ] = None,
+    epochs: Annotated[int | None, option("N", "Number of epochs.", TRAINING_GROUP, min=1)] = None,
+    batch_size: Annotated[int | None, option("N", "Number of images per batch.", TRAINING_GROUP, min=1)] = None,
     gradient_accumulation_steps: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Batches that make one step, when training every layer.",
-            rich_help_panel=TRAINING_GROUP,
-        ),
+        int, option("N", "Number of batches per optimizer step; with --fine-tune.", TRAINING_GROUP, min=1)
     ] = 1,
     learning_rate: Annotated[
-        float | None,
-        typer.Option(
-            min=0, metavar="RATE", help="The highest of the one-cycle schedule.", rich_help_panel=TRAINING_GROUP
-        ),
+        float | None, option("LR", "Maximum learning rate of the one-cycle schedule.", TRAINING_GROUP, min=0)
     ] = None,
     class_weight: Annotated[
         str | None,
-        typer.Option(
-            metavar="balanced",
-            help="Each class counts the same, however many images it has.",
-            autocompletion=lambda: ["balanced"],
-            rich_help_panel=TRAINING_GROUP,
+        option(
+            "balanced", "Give every class the same total weight.", TRAINING_GROUP, autocompletion=lambda: ["balanced"]
         ),
     ] = None,
     early_stopping: Annotated[
         bool,
-        typer.Option(
-            "--early-stopping",
-            help="Hold out a tenth, stop when its loss no longer falls.",
-            rich_help_panel=TRAINING_GROUP,
+        flag(
+            "--early-stopping", "Hold out a tenth of the images and stop when their loss stops falling.", TRAINING_GROUP
         ),
     ] = False,
     seed: Annotated[
-        int,
-        typer.Option(metavar="N", help="Seeds order, initial values and augmentation.", rich_help_panel=TRAINING_GROUP),
+        int, option("N", "Random seed of image order, initial weights and augmentation.", TRAINING_GROUP)
     ] = 0,
     device: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="auto, cpu, cuda, cuda:1 or mps.",
-            autocompletion=complete_device,
-            rich_help_panel=TRAINING_GROUP,
-        ),
+        str, option("NAME", "Device: auto, cpu, cuda, cuda:1 or mps.", TRAINING_GROUP, autocompletion=complete_device)
     ] = "auto",
     precision: Annotated[
         str,
-        typer.Option(
-            metavar="NAME",
-            help="auto, float32, bfloat16 or float16.",
+        option(
+            "NAME",
+            "Precision: auto, float32, bfloat16 or float16.",
+            TRAINING_GROUP,
             autocompletion=lambda: ["auto", "float32", "bfloat16", "float16"],
-            rich_help_panel=TRAINING_GROUP,
         ),
     ] = "auto",
     checkpoint: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Keep the state after each epoch; the same command goes on there if interrupted.",
-            rich_help_panel=TRAINING_GROUP,
+        option(
+            "DIR", "Save the training state after each epoch. Run the same command again to resume.", TRAINING_GROUP
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the model in --out.", rich_help_panel=OUTPUT_GROUP)
-    ] = False,
-    plots: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Write the learning curve into this folder, as learning_curve.png.",
-            rich_help_panel=OUTPUT_GROUP,
-        ),
-    ] = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel=OUTPUT_GROUP)
-    ] = False,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace the model in --out.", OUTPUT_GROUP)] = False,
+    plots: PlotsOption = None,
+    quiet: QuietOption = False,
 ) -> None:
-    """Train a model on face crops sorted into one folder a class.
+    """Train a classifier on face crops.
 
-    DATA holds Train/WithMask/*.png and so on, or WithMask/*.png alone; the folders name the classes.
+    The images of each class are in a folder of their own, such as
+    DATA/Train/with_mask/*.png, or DATA/with_mask/*.png without splits. The
+    names of the folders are the class names. --plots writes the learning curve.
 
     Example: maskkit train faces --backbone efficientnet_lite0 --out model
 
@@ -177,11 +134,11 @@ def train(
     from maskkit.exceptions import DataError, ModelFileError
 
     check_target(out)
-    check_folder_to_write(plots, "--plots")
+    check_output_folder(plots, "--plots")
     if out.exists() and not overwrite:
-        raise ModelFileError(f"{out}: exists; choose another name or add --overwrite.")
-    if holds_photos(data):
-        raise DataError(f"{data}: holds annotated photos; want face crops sorted into one folder a class.")
+        raise ModelFileError(f"{out}: already exists; choose another name or add --overwrite.")
+    if contains_photos(data):
+        raise DataError(f"{data}: contains annotated photos; pass a folder of face crops with one subfolder per class.")
     faces = choose_split(load_faces(data, on_error=on_error.value, random_state=seed), split, default="train")
     classifier = MaskClassifier(
         backbone,
@@ -214,5 +171,4 @@ def train(
     if plots is not None:
         from maskkit._display.charts import save_figure
 
-        figure = classifier.history_.figure()
-        typer.echo(f"written: {save_figure(figure, plots / 'learning_curve.png')}", err=True)
+        print_written(save_figure(classifier.history_.figure(), plots / "learning_curve.png"))

@@ -17,22 +17,26 @@ from maskkit.cli._options import (
     DetectorOption,
     DeviceOption,
     ModelOption,
+    QuietOption,
+    flag,
     load_model,
+    option,
     print_json,
+    print_written,
 )
 
 if TYPE_CHECKING:
-    from maskkit import Watch
+    from maskkit import MaskClassifier, Watch
     from maskkit._display.tables import Table
 
-# Minutes that the table at the end shows; the events have them all.
+# Number of last minutes in the table at the end; the events contain all of them.
 _MINUTES_SHOWN = 20
 
-_VIDEO, _PERSONS = "Video", "Persons"
+VIDEO_GROUP, TRACKING_GROUP = "Video", "Tracking"
 
 
 class Format(StrEnum):
-    """What is printed."""
+    """Output formats of watch."""
 
     TABLE = "table"
     JSON = "json"
@@ -42,136 +46,107 @@ class Format(StrEnum):
 def watch(
     source: Annotated[
         str,
-        typer.Argument(metavar="SOURCE", help="Video file, camera (0 is the first), or URL, such as rtsp://."),
+        typer.Argument(metavar="SOURCE", help="Video file, camera number (0 is the first), or URL such as rtsp://."),
     ],
     model: ModelOption = DEFAULT_MODEL,
-    save: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write the video, drawn over, to this .mp4 or .mkv; faces are blurred.",
-            rich_help_panel=OUTPUT_GROUP,
-        ),
-    ] = None,
-    no_blur: Annotated[
-        bool,
-        typer.Option("--no-blur", help="Leave the faces in the saved video as they are.", rich_help_panel=OUTPUT_GROUP),
-    ] = False,
-    events: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Append the events to this file, as JSON Lines.",
-            dir_okay=False,
-            rich_help_panel=OUTPUT_GROUP,
-        ),
-    ] = None,
-    realtime: Annotated[
-        bool,
-        typer.Option(
-            "--realtime",
-            help="Play a file at its own speed, and drop frames as if it were live.",
-            rich_help_panel=_VIDEO,
-        ),
-    ] = False,
-    every: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Of a file, look at every Nth frame.", rich_help_panel=_VIDEO)
-    ] = 1,
-    give_up_after: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS", min=0, help="How long to wait for a stream that has stopped.", rich_help_panel=_VIDEO
-        ),
-    ] = 600.0,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUE",
-            help="FFmpeg's for the source, such as video_size=640x480. Repeatable.",
-            rich_help_panel=_VIDEO,
-        ),
-    ] = None,
-    min_frames: Annotated[
-        int,
-        typer.Option(metavar="N", min=1, help="A face in fewer frames does not count.", rich_help_panel=_PERSONS),
-    ] = 3,
-    hold: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            min=0.1,
-            help="How long a face may be lost before its person has left.",
-            rich_help_panel=_PERSONS,
-        ),
-    ] = 2.0,
-    long_side: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PX",
-            min=32,
-            help="Side that the detector resizes frames to; less is quicker.",
-            rich_help_panel=MODEL_GROUP,
-        ),
-    ] = None,
     detector: DetectorOption = None,
+    detector_size: Annotated[
+        int | None,
+        option(
+            "PX",
+            "Long side that the detector resizes frames to. Smaller is faster but misses small faces.",
+            MODEL_GROUP,
+            min=32,
+        ),
+    ] = None,
     device: DeviceOption = "auto",
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show nothing while watching.", rich_help_panel=OUTPUT_GROUP)
+    realtime: Annotated[
+        bool, flag("--realtime", "Play a file at its own speed, dropping frames as for a camera.", VIDEO_GROUP)
     ] = False,
+    frame_step: Annotated[int, option("N", "Process every N-th frame of a file.", VIDEO_GROUP, min=1)] = 1,
+    reconnect_timeout: Annotated[
+        float, option("SECONDS", "Time to wait for a lost stream to return.", VIDEO_GROUP, min=0)
+    ] = 600.0,
+    ffmpeg_option: Annotated[
+        list[str] | None,
+        option("NAME=VALUE", "FFmpeg input option, such as video_size=640x480. Repeatable.", VIDEO_GROUP),
+    ] = None,
+    min_hits: Annotated[
+        int, option("N", "Minimum number of frames with a face for it to count as a person.", TRACKING_GROUP, min=1)
+    ] = 3,
+    max_lost: Annotated[
+        float, option("SECONDS", "Time without a detected face after which a person has left.", TRACKING_GROUP, min=0.1)
+    ] = 2.0,
+    out: Annotated[
+        Path | None,
+        option(
+            "FILE",
+            "Write the annotated video to this .mp4 or .mkv file. Faces are blurred unless --no-blur.",
+            OUTPUT_GROUP,
+            "--out",
+            "-o",
+        ),
+    ] = None,
+    no_blur: Annotated[bool, flag("--no-blur", "Do not blur faces in the video of --out.", OUTPUT_GROUP)] = False,
+    events: Annotated[
+        Path | None, option("FILE", "Append the events to this JSON Lines file.", OUTPUT_GROUP, dir_okay=False)
+    ] = None,
+    quiet: QuietOption = False,
     output: Annotated[
         Format,
-        typer.Option(
+        option(
+            "FORMAT",
+            "Output format: table or json at the end, or jsonl with each event as it happens.",
+            OUTPUT_GROUP,
             "--format",
             "-f",
-            metavar="FORMAT",
-            help="table or json at the end, or jsonl: each event as it comes.",
-            rich_help_panel=OUTPUT_GROUP,
         ),
     ] = Format.TABLE,
 ) -> None:
-    """Follow the faces in a video; each person counts once.
+    """Track faces in a video and count masked and unmasked persons.
 
-    The video is a file, a camera or a stream; Ctrl-C ends it.
+    Each person counts once. Press Ctrl-C to stop: files are closed and the
+    totals printed; a second Ctrl-C stops at once. Needs the extra "watch".
 
-    Example: maskkit watch 0 --save entrance.mp4 --events entrance.jsonl
+    Example: maskkit watch 0 --out entrance.mp4 --events entrance.jsonl
     """
     import maskkit
 
-    if no_blur and save is None:
-        raise typer.BadParameter("is for the video that --save writes", param_hint="--no-blur")
-    options = dict(_split(text) for text in option or ())
+    if no_blur and out is None:
+        raise typer.BadParameter("is for the video that --out writes", param_hint="--no-blur")
+    options = dict(_split_option(text) for text in ffmpeg_option or ())
     classifier = load_model(model, detector=detector, device=device)
-    if long_side is not None:
-        _set_long_side(classifier, long_side)
+    if detector_size is not None:
+        _set_detector_size(classifier, detector_size)
     with ExitStack() as stack:
         log = None if events is None else stack.enter_context(events.open("a", encoding="utf-8"))
         watching = stack.enter_context(
             maskkit.watch(
                 classifier,
                 source,
-                save=save,
+                save=out,
                 blur=not no_blur,
                 realtime=realtime,
-                every=every,
-                min_frames=min_frames,
-                hold_s=hold,
-                give_up_after_s=give_up_after,
+                every=frame_step,
+                min_frames=min_hits,
+                hold_s=max_lost,
+                give_up_after_s=reconnect_timeout,
                 options=options,
             )
         )
-        stack.enter_context(_stopping(watching))
+        stack.enter_context(_stop_on_signal(watching))
         end, minutes = _follow(watching, log, printing=output is Format.JSONL, quiet=quiet)
     _print_end(end, minutes, output)
-    for path in (save, events):
+    for path in (out, events):
         if path is not None and path.exists():
-            typer.echo(f"written: {path}", err=True)
+            print_written(path)
     _exit(end, is_live=watching.is_live)
 
 
 def _follow(
     watching: "Watch", log: TextIO | None, *, printing: bool, quiet: bool
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Pass events on as they come; give the last one and those of the last minutes."""
+    """Print and log events as they happen; return the end event and those of the last minutes."""
     from maskkit.cli._watch_display import WatchDisplay
 
     minutes: deque[dict[str, Any]] = deque(maxlen=_MINUTES_SHOWN)
@@ -209,8 +184,8 @@ def _tabulate(end: dict[str, Any], minutes: list[dict[str, Any]]) -> "Iterator[T
 
     failed = f", {end['n_failed']:,} failed" if end["n_failed"] else ""
     frames = (
-        f"{end['n_read']:,} frames read: {end['n_handled']:,} handled, {end['n_dropped']:,} dropped{failed}; "
-        f"greatest lag {end['greatest_lag_s']:.2f} s"
+        f"{end['n_read']:,} frames read: {end['n_handled']:,} processed, {end['n_dropped']:,} dropped{failed}; "
+        f"maximum lag {end['greatest_lag_s']:.2f} s"
     )
     if len(minutes) > 1:
         decisions = list(dict.fromkeys(decision for minute in minutes for decision in minute["persons"]))
@@ -218,7 +193,7 @@ def _tabulate(end: dict[str, Any], minutes: list[dict[str, Any]]) -> "Iterator[T
             (_clock(minute["from_s"]), minute["n_persons"], *(minute["persons"].get(name, 0) for name in decisions))
             for minute in minutes
         )
-        yield Table("Persons in each minute", ("from", "persons", *decisions), rows)
+        yield Table("Persons per minute", ("from", "persons", *decisions), rows)
     total = end["n_persons"]
     rows = tuple((decision, count, f"{count / total:.0%}") for decision, count in end["persons"].items())
     yield Table(end["source"], ("decision", "persons", "share"), rows or (("nobody", 0, "-"),), frames)
@@ -230,22 +205,23 @@ def _clock(seconds: float) -> str:
 
 
 def _exit(end: dict[str, Any], *, is_live: bool) -> None:
-    from maskkit.cli import INTERRUPTED
     from maskkit.exceptions import VideoError
 
     reason = end["reason"]
     if reason == "given_up":
-        raise VideoError(f"{end['source']}: the stream stopped and did not come back; --give-up-after waits longer.")
+        raise VideoError(
+            f"{end['source']}: the stream stopped and did not come back; pass a longer --reconnect-timeout."
+        )
     if reason.startswith("broken"):
         raise VideoError(f"{end['source']}: reading ended before the video did ({reason.removeprefix('broken: ')}).")
-    # To end what is live is no interruption.
+    # A live source has no end of its own: stopping it is the normal end, and no interruption.
     if reason == "stopped" and not is_live:
-        raise typer.Exit(INTERRUPTED)
+        raise KeyboardInterrupt
 
 
 @contextmanager
-def _stopping(watching: "Watch") -> Iterator[None]:
-    """Let Ctrl-C, or the signal that services are stopped with, end in good order; a second one ends at once."""
+def _stop_on_signal(watching: "Watch") -> Iterator[None]:
+    """Stop cleanly on SIGINT or SIGTERM. A second signal has its usual effect: it stops at once."""
 
     def stop(number: int, frame: object) -> None:
         watching.stop()
@@ -261,14 +237,17 @@ def _stopping(watching: "Watch") -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _set_long_side(classifier: Any, long_side_px: int) -> None:
-    if "long_side_px" not in getattr(classifier.detector_, "get_params", dict)():
-        raise typer.BadParameter(f"the detector {classifier.detector} resizes nothing", param_hint="--long-side")
-    classifier.detector_.set_params(long_side_px=long_side_px)
+def _set_detector_size(classifier: "MaskClassifier", long_side_px: int) -> None:
+    detector = classifier.detector_
+    if "long_side_px" not in getattr(detector, "get_params", dict)():
+        raise typer.BadParameter(
+            f"the detector {classifier.detector} does not resize frames", param_hint="--detector-size"
+        )
+    detector.set_params(long_side_px=long_side_px)
 
 
-def _split(text: str) -> tuple[str, str]:
+def _split_option(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise typer.BadParameter(f"{text!r}; want NAME=VALUE", param_hint="--option")
+        raise typer.BadParameter(f"{text!r}: want NAME=VALUE", param_hint="--ffmpeg-option")
     return name, value
