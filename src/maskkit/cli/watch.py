@@ -238,7 +238,7 @@ def _stop_on_signal(watching: "Watch") -> Iterator[None]:
 
 
 def _set_detector_size(classifier: "MaskClassifier", long_side_px: int) -> None:
-    detector = classifier.detector_
+    detector: Any = classifier.predictor_.detector
     if "long_side_px" not in getattr(detector, "get_params", dict)():
         raise typer.BadParameter(
             f"the detector {classifier.detector} does not resize frames", param_hint="--detector-size"
