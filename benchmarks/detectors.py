@@ -30,6 +30,8 @@ for detector, n_photos in detectors:
         print(f"{name} is left out: {error}")
         continue
     metrics = found.metrics()
-    rows.append((name, n_photos, metrics["found"], metrics["detection_precision"], metrics["detection_ap50"]))
+    rows.append(
+        (name, n_photos, metrics["detection_recall"], metrics["detection_precision"], metrics["detection_ap50"])
+    )
 
 rich.print(to_rich(Table("Detectors", ("detector", "photos", "recall", "precision", "AP@0.5"), tuple(rows))))

@@ -1,6 +1,6 @@
-"""Plugins, loaded by name from entry points.
+"""Plugins by name: the only reader of entry points.
 
-Built-in plugins are declared like any other: by entry points of the groups
+Built-in plugins come through the same door as anybody's: entry points of the groups
 ``maskkit.backbones``, ``maskkit.detectors`` and ``maskkit.reporters``.
 """
 
@@ -16,7 +16,7 @@ Group: TypeAlias = Literal["backbones", "detectors", "reporters"]
 
 _METHODS: dict[Group, str] = {"backbones": "build", "detectors": "detect", "reporters": "report"}
 
-# Libraries of built-in plugins, and the extras that install them.
+# Library that a built-in plugin imports -> extra that installs it.
 _EXTRAS = {
     "cv2": "opencv",
     "mlflow": "mlflow",
@@ -25,12 +25,12 @@ _EXTRAS = {
 
 
 def names(group: Group) -> list[str]:
-    """Return the sorted names of the installed plugins of a group, without importing them."""
+    """List the installed plugins of a group, sorted; imports none of them."""
     return sorted(_entries(group))
 
 
 def load(group: Group, spec: str, **params: Any) -> Any:
-    """Load a plugin by name.
+    """Make the plugin that a user named.
 
     Parameters
     ----------
@@ -44,12 +44,12 @@ def load(group: Group, spec: str, **params: Any) -> Any:
     Returns
     -------
     plugin : object
-        Instance of the plugin.
+        An instance.
 
     Raises
     ------
     PluginError
-        If the name is unknown or declared twice, or the plugin fails to load.
+        If the name is unknown or claimed twice, or the plugin fails to load.
     """
     name, _, argument = spec.partition(":")
     factory = load_class(group, name)
@@ -58,11 +58,13 @@ def load(group: Group, spec: str, **params: Any) -> Any:
     except TypeError as exc:
         if argument or params:
             raise
-        raise PluginError(f"{group[:-1]} {spec!r} needs an argument ({exc}); want '{name}:NAME'.") from exc
+        raise PluginError(
+            f"{group[:-1]} {spec!r} cannot be made without an argument ({exc}); want '{name}:NAME'."
+        ) from exc
 
 
 def load_class(group: Group, name: str) -> Any:
-    """Load the class of a plugin; raises PluginError as `load` does."""
+    """Import the class of a plugin; raises `PluginError` as `load` does."""
     entries = _entries(group)
     if name not in entries:
         raise PluginError(
@@ -73,12 +75,12 @@ def load_class(group: Group, name: str) -> Any:
 
 
 def resolve(group: Group, plugin: Any) -> Any:
-    """Return a plugin given as a name or an instance.
+    """Give back an instance as it is and turn a name into one.
 
     Raises
     ------
     PluginError
-        As `load` does, or if an instance lacks the method of its group.
+        As `load` does, or if what was given has not the method of its group.
     """
     if isinstance(plugin, str):
         return load(group, plugin)
@@ -92,7 +94,7 @@ def resolve(group: Group, plugin: Any) -> Any:
 
 
 def name_of(group: Group, plugin: Any) -> str:
-    """Return the name under which a plugin's class is installed.
+    """Tell the name under which a plugin's class is installed.
 
     Raises
     ------
@@ -110,48 +112,47 @@ def name_of(group: Group, plugin: Any) -> str:
 
 
 @contextmanager
-def plugin_errors(group: Group, plugin: Any, action: str, target: str = "") -> Iterator[None]:
-    """Raise exceptions of a plugin as PluginError naming it; MaskkitError and MemoryError pass unchanged.
+def plugin_errors(group: Group, plugin: Any, doing: str, to: str = "") -> Iterator[None]:
+    """Name the plugin in whatever it raises; what maskkit raises, and want of memory, says enough already.
 
     Parameters
     ----------
     group : {"backbones", "detectors", "reporters"}
     plugin : object or str
-        The instance, or its name.
-    action : str
-        Call that may fail, such as ``"detect()"``.
-    target : str
-        Input of the call, such as the name of a photo.
+        The instance, or what it is called.
+    doing : str
+        What it was asked, such as ``"detect()"``.
+    to : str
+        With what, such as the name of a photo.
 
     Raises
     ------
     PluginError
-        In place of an exception raised in the context.
+        In place of what is raised within.
     """
     try:
         yield
     except (MaskkitError, MemoryError):
         raise
-    except Exception as exc:  # code of others may raise any type; it is named, not hidden
-        name = plugin if isinstance(plugin, str) else type(plugin).__name__
+    except Exception as exc:  # somebody else's code may raise anything; it is named, not hidden
+        called = plugin if isinstance(plugin, str) else type(plugin).__name__
         reason = f"{type(exc).__name__}: {' '.join(str(exc).split())}".removesuffix(": ")
-        place = f" on {target}" if target else ""
-        raise PluginError(f"{group[:-1]} {name}: {action} failed{place} ({reason}).") from exc
+        raise PluginError(f"{group[:-1]} {called}: {doing} failed{to and f' on {to}'} ({reason}).") from exc
 
 
 def _entries(group: Group) -> dict[str, EntryPoint]:
-    """Map names to entry points. Those of other packages take precedence over ours; two others are an error."""
+    """Map names to entry points: a third party's wins over ours, two third parties clash."""
     ours: dict[str, EntryPoint] = {}
     theirs: dict[str, EntryPoint] = {}
     for entry in entry_points(group=f"maskkit.{group}"):
-        group_entries = ours if entry.value.startswith("maskkit.") else theirs
-        rival = group_entries.get(entry.name)
+        chosen = ours if entry.value.startswith("maskkit.") else theirs
+        rival = chosen.get(entry.name)
         if rival is not None and rival.value != entry.value:
             raise PluginError(
-                f"{group[:-1]} {entry.name!r} is declared twice, by {_package(rival)} and {_package(entry)}; "
+                f"{group[:-1]} {entry.name!r} is claimed twice, by {_package(rival)} and {_package(entry)}; "
                 f"uninstall one of them."
             )
-        group_entries[entry.name] = entry
+        chosen[entry.name] = entry
     return ours | theirs
 
 
@@ -167,7 +168,7 @@ def _import(group: Group, entry: EntryPoint) -> Any:
         if extra is None:
             raise PluginError(f"{group[:-1]} {entry.name!r} of {_package(entry)} fails to load: {exc}.") from exc
         raise PluginError(f"{group[:-1]} {entry.name!r} needs {exc.name}; {install_hint(extra)}") from exc
-    except Exception as exc:  # a module of others may raise any type; it is named, not hidden
+    except Exception as exc:  # somebody else's module may raise anything; it is named, not hidden
         raise PluginError(
             f"{group[:-1]} {entry.name!r} of {_package(entry)} fails to load: {type(exc).__name__}: {exc}."
         ) from exc

@@ -131,8 +131,8 @@ def test_evaluate_compares_several_data_with_the_first(model, data, photos, tmp_
     arguments = (data, alone, photos, "--split", "Validation", "--model", model, "--out", tmp_path / "r.json")
     code, out, _ = run(capsys, "evaluate", *arguments)
     assert code == 0
-    assert f"Lost outside {data.name}" in out
-    assert "photos: Left out, since the model has no such class: 1" in " ".join(out.split())
+    assert f"Drops from {data.name}" in out
+    assert "photos: Left out, because the model has no such class: 1" in " ".join(out.split())
     assert max(map(len, out.splitlines())) <= 80
     sets = json.loads((tmp_path / "r.json").read_text())["data_sets"]
     assert {name: of_set["n_faces"] for name, of_set in sets.items()} == {data.name: 12, "Train": 12, "photos": 3}

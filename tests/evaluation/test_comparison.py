@@ -70,16 +70,16 @@ def test_interval_of_a_drop_holds_no_more_than_it_should(comparison):
 
 
 def test_order_of_data_sets_is_kept_and_the_table_fits(comparison):
-    assert comparison.tables()[1].columns == ("figure", "own", "near", "far/away")
+    assert comparison.tables()[1].columns == ("metric", "own", "near", "far/away")
     text = render(comparison)
-    assert text.index("Lost outside own") < text.index("Side by side") < text.index("By slice: own")
+    assert text.index("Drops from own") < text.index("Side by side") < text.index("By slice: own")
     assert max(map(len, text.splitlines())) <= 80
 
 
 def test_reporters_take_a_comparison(comparison, tmp_path, capsys):
     ConsoleReporter().report(comparison)
     out = capsys.readouterr().out
-    assert "Worst mistakes" in out
+    assert "Most confident mistakes" in out
     document = json.loads(JsonReporter(tmp_path / "r.json").report(comparison).read_text())
     assert document["kind"] == "comparison"
     assert list(document["data_sets"]) == ["own", "near", "far/away"]
@@ -98,10 +98,10 @@ def test_two_classes_do_not_guess_at_the_third():
     assert result["mixed"].n_faces == 6
     assert result["mixed"].left_out == {"mask_weared_incorrect": 4}
     assert result["mixed"].metrics()["accuracy"].value == 1
-    assert "mixed: Left out, since the model has no such class: 4 mask_weared_incorrect." in " ".join(
+    assert "mixed: Left out, because the model has no such class: 4 mask_weared_incorrect." in " ".join(
         render(result).split()
     )
-    with pytest.raises(ValueError, match="data set 'third': every face is mask_weared_incorrect, for which"):
+    with pytest.raises(ValueError, match="data set 'third': every face is labeled mask_weared_incorrect, for which"):
         evaluate(Pixel(), {"own": (images, labels), "third": third})
 
 
@@ -154,7 +154,7 @@ def test_data_sets_may_be_bunches():
     whole = Bunch(splits={"train": half, "test": half}, skipped=[], train=half, test=half)
     assert evaluate(Pixel(), half, n_resamples=10).n_faces == 8
     assert list(evaluate(Pixel(), whole.splits, n_resamples=10).evaluations) == ["train", "test"]
-    with pytest.raises(ValueError, match=r"splits 'train', 'test'; want one: X\[name\], or all side by side: X.splits"):
+    with pytest.raises(ValueError, match=r"splits 'train', 'test'; want one, X\[name\], or all of them, X.splits"):
         evaluate(Pixel(), whole)
 
 
@@ -166,7 +166,11 @@ def test_data_sets_may_be_bunches():
         ({"own": (faces(1, 0)[0], ["beard"] * 2)}, {}, "data set 'own': y holds 'beard', which the classifier"),
         ({"own": [code(0)]}, {}, "data set 'own': X is a list without y; want"),
         ({"own": []}, {}, "data set 'own': X is a list without y; want"),
-        ({"own": faces(1, 0)}, {"slices": {"camera": [1, 2]}}, "slices of 'camera', which is no data set; X has 'own'"),
+        (
+            {"own": faces(1, 0)},
+            {"slices": {"camera": [1, 2]}},
+            "slices for 'camera', which is not a data set",
+        ),
         (
             {"own": faces(1, 0)},
             {"slices": {"own": {"camera": [1]}}},

@@ -65,7 +65,7 @@ def test_every_figure_lies_in_its_interval(evaluation):
 
 
 def test_mistakes_are_named_the_surest_first(evaluation):
-    assert [(mistake.truth, mistake.label) for mistake in evaluation.mistakes] == [
+    assert [(mistake.true_label, mistake.predicted_label) for mistake in evaluation.mistakes] == [
         ("without_mask", "with_mask"),
         ("with_mask", "without_mask"),
     ]
@@ -110,7 +110,7 @@ def test_known_words_for_the_same_meet():
 def test_equal_spelling_wins_and_doubt_is_an_error():
     model = Scripted(one_hot([0, 1]), ("Mask", "mask"))
     assert evaluate(model, make_faces(2)[0], ["Mask", "mask"]).metrics()["accuracy"].value == 1
-    with pytest.raises(ValueError, match="label 'MASK' matches 'Mask' and 'mask'; rename one"):
+    with pytest.raises(ValueError, match="label 'MASK' may mean 'Mask' or 'mask'; rename one"):
         evaluate(model, make_faces(2)[0], ["MASK", "mask"])
 
 
@@ -120,7 +120,7 @@ def test_equal_spelling_wins_and_doubt_is_an_error():
         (
             make_faces(2)[0],
             ["with_mask", "beard"],
-            "y holds 'beard', which is no class of the classifier; its classes are 'with_mask'",
+            "y holds 'beard', which the classifier does not know; it knows 'with_mask'",
         ),
         (make_faces(2)[0], ["with_mask"], "inconsistent numbers of samples"),
         (make_faces(2)[0], None, "X is a list without y; want"),
@@ -141,9 +141,9 @@ def test_unfitted_classifier_is_named():
 @pytest.mark.parametrize(
     ("proba", "message"),
     [
-        ([[1.0, 0.0, 0.0]] * 2, r"gave shape \(2, 3\); want \(2, 2\)"),
-        ([[1.0, 0.0]], r"gave shape \(1, 2\); want \(2, 2\)"),
-        ([[1.0, 0.0], [np.nan, 0.5]], r"gave \[nan, 0\.5\] for image 1; want finite"),
+        ([[1.0, 0.0, 0.0]] * 2, r"returned shape \(2, 3\); want \(2, 2\)"),
+        ([[1.0, 0.0]], r"returned shape \(1, 2\); want \(2, 2\)"),
+        ([[1.0, 0.0], [np.nan, 0.5]], r"returned \[nan, 0\.5\] for image 1; want finite"),
     ],
 )
 def test_nonsense_probabilities_are_refused(proba, message):

@@ -5,19 +5,14 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
+from maskkit.evaluation._intervals import bootstrapped, difference, mean_share, resample, wilson
 from maskkit.evaluation._metrics import (
     average_precision,
-    bootstrapped,
-    box_iou,
     class_scores,
-    difference,
     macro,
     match_boxes,
-    mean_share,
     precision_recall,
-    resample,
     roc_auc,
-    wilson,
 )
 
 
@@ -112,11 +107,15 @@ def test_auc_agrees_with_scikit_learn_also_with_ties_and_weights():
     assert np.isnan(roc_auc(np.ones(3, dtype=bool), np.arange(3.0))(None))
 
 
-def test_iou_of_known_boxes():
-    boxes = [[0, 0, 10, 10]]
+def test_overlaps_of_known_boxes_decide_matches():
     others = [[0, 0, 10, 10], [5, 0, 15, 10], [0, 0, 5, 5], [20, 20, 30, 30]]
-    np.testing.assert_allclose(box_iou(boxes, others), [[1, 50 / 150, 25 / 100, 0]])
-    assert box_iou(np.zeros((0, 4)), others).shape == (0, 4)
+    # Intersections over union with the box: 1, 50 / 150, 25 / 100 and 0.
+    for other, overlap in zip(others, [1, 50 / 150, 25 / 100, 0], strict=True):
+        for iou, match in ((overlap - 1e-6, 0), (overlap + 1e-6, -1)):
+            assert match_boxes([[0, 0, 10, 10]], [1], [other], iou=max(iou, 1e-9)).tolist() == [
+                match if overlap else -1
+            ]
+    assert match_boxes(np.zeros((0, 4)), [], others, iou=0.5).shape == (0,)
 
 
 def test_the_surest_detection_chooses_first_and_no_face_is_matched_twice():

@@ -60,12 +60,12 @@ def photo_evaluation():
 def test_photos_are_counted_by_hand(photo_evaluation):
     metrics = photo_evaluation.metrics()
     assert (photo_evaluation.n_photos, photo_evaluation.n_faces, photo_evaluation.n_unknown) == (3, 5, 1)
-    assert metrics["found"].value == pytest.approx(4 / 5)
+    assert metrics["detection_recall"].value == pytest.approx(4 / 5)
     assert metrics["detection_precision"].value == pytest.approx(4 / 5)
-    assert metrics["found_and_right"].value == pytest.approx(2 / 4)
-    assert metrics["right_if_found"].value == pytest.approx(2 / 3)
-    assert metrics["found_and_right/with_mask"].value == pytest.approx(2 / 3)
-    assert metrics["found_and_right/without_mask"].value == 0
+    assert metrics["end_to_end_recall"].value == pytest.approx(2 / 4)
+    assert metrics["accuracy_on_detected"].value == pytest.approx(2 / 3)
+    assert metrics["end_to_end_recall/with_mask"].value == pytest.approx(2 / 3)
+    assert metrics["end_to_end_recall/without_mask"].value == 0
     assert photo_evaluation.confusion.tolist() == [[2, 0, 1], [1, 0, 0], [0, 1, 0]]
 
 
@@ -85,18 +85,23 @@ def test_photo_figures_over_classes(photo_evaluation):
 def test_figures_know_what_they_were_counted_on(photo_evaluation):
     counted_on = {name: estimate.n for name, estimate in photo_evaluation.metrics().items()}
     assert counted_on["detection_ap50"] == 5
-    assert counted_on["map50"] == counted_on["f1"] == counted_on["found_and_right"] == 4
-    assert counted_on["f1_if_found"] == counted_on["balanced_accuracy"] == counted_on["right_if_found"] == 3
+    assert counted_on["map50"] == counted_on["f1"] == counted_on["end_to_end_recall"] == 4
+    assert counted_on["f1_on_detected"] == counted_on["balanced_accuracy"] == counted_on["accuracy_on_detected"] == 3
     assert (counted_on["ap50/with_mask"], counted_on["ap50/without_mask"]) == (3, 1)
 
 
 def test_photo_figures_by_size(photo_evaluation):
     metrics = photo_evaluation.metrics()
-    assert [metrics[f"found/{size}"].n for size in ("<16 px", "16-32 px", "32-64 px", "64+ px")] == [2, 1, 0, 2]
-    assert metrics["found/<16 px"].value == pytest.approx(1 / 2)
-    assert metrics["found_and_right/64+ px"].value == 1
-    assert metrics["found_and_right/64+ px"].n == 1
-    assert np.isnan(metrics["found/32-64 px"].value)
+    assert [metrics[f"detection_recall/{size}"].n for size in ("<16 px", "16-32 px", "32-64 px", "64+ px")] == [
+        2,
+        1,
+        0,
+        2,
+    ]
+    assert metrics["detection_recall/<16 px"].value == pytest.approx(1 / 2)
+    assert metrics["end_to_end_recall/64+ px"].value == 1
+    assert metrics["end_to_end_recall/64+ px"].n == 1
+    assert np.isnan(metrics["detection_recall/32-64 px"].value)
 
 
 def test_loose_boxes_count_as_found_and_looser_ones_do_not():
@@ -104,21 +109,21 @@ def test_loose_boxes_count_as_found_and_looser_ones_do_not():
     far = (0, 0, 10, 26)  # IoU 10 / 26
     for box, found in ((shifted, 1), (far, 0)):
         result = evaluate_photos(Finder([face(box, "with_mask")]), [annotated((A, "with_mask"))], n_resamples=10)
-        assert result.metrics()["found"].value == found
+        assert result.metrics()["detection_recall"].value == found
 
 
 def test_perfect_photos_have_perfect_figures():
     photos = [annotated((A, "with_mask"), (B, "without_mask"))] * 4
     result = evaluate_photos(Finder(*[[face(A, "with_mask"), face(B, "without_mask")]] * 4), photos, n_resamples=50)
-    for name in ("found", "found_and_right", "map50", "f1", "balanced_accuracy", "detection_ap50"):
+    for name in ("detection_recall", "end_to_end_recall", "map50", "f1", "balanced_accuracy", "detection_ap50"):
         assert result.metrics()[name].value == 1, name
 
 
 def test_nothing_found_is_zero_not_an_error():
     result = evaluate_photos(Finder([]), [annotated((A, "with_mask"))], n_resamples=10)
-    assert result.metrics()["found"].value == 0
+    assert result.metrics()["detection_recall"].value == 0
     assert result.metrics()["map50"].value == 0
-    assert np.isnan(result.metrics()["right_if_found"].value)
+    assert np.isnan(result.metrics()["accuracy_on_detected"].value)
     json.dumps(result.to_dict(), allow_nan=False)
 
 
@@ -175,12 +180,12 @@ def test_unfitted_classifier_is_named():
 def test_unreadable_photo_and_unknown_classes_are_errors():
     with pytest.raises(ImageError, match=r"photo\.jpg: no such file"):
         evaluate_photos(Finder([], errors={0: "photo.jpg: no such file"}), [annotated((A, "with_mask"))])
-    with pytest.raises(ValueError, match="no face of a class that the classifier knows"):
+    with pytest.raises(ValueError, match="no annotated face has a class of the classifier"):
         evaluate_photos(Finder([]), [annotated((A, "hat"))])
 
 
 def test_photo_tables_fit_80_columns(photo_evaluation):
     text = render(photo_evaluation)
     assert max(map(len, text.splitlines())) <= 80
-    assert "found and right" in text
-    assert "counted for finding only: 1." in " ".join(text.split())
+    assert "end-to-end recall" in text
+    assert "counted for detection only: 1." in " ".join(text.split())

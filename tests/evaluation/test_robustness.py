@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from maskkit import evaluate_robustness
-from maskkit.evaluation._worsen import CONDITIONS
+from maskkit.evaluation._robustness import CORRUPTIONS
 from maskkit.reporters import ConsoleReporter, JsonReporter, PlotsReporter
 from maskkit.testing import make_faces
 from tests.evaluation.test_comparison import photo
 from tests.evaluation.test_evaluation import CLASSES, one_hot, render
 
-BY_NAME = {condition.name: condition for condition in CONDITIONS}
+BY_NAME = {corruption.name: corruption for corruption in CORRUPTIONS}
 FACE = make_faces(1)[0][0]
 
 
@@ -107,7 +107,7 @@ def test_many_faces_are_drawn_from_and_photos_are_cut(tmp_path):
     photos.append(photo(tmp_path / "odd.png", (np.zeros((20, 20, 3), np.uint8), "mask_weared_incorrect")))
     result = evaluate_robustness(model, photos, max_faces=10, n_resamples=10)
     assert (result.n_faces, result.n_photos, result.left_out) == (10, 4, {"mask_weared_incorrect": 1})
-    assert model.n_judged == 10 * (1 + sum(len(condition.levels) for condition in CONDITIONS))
+    assert model.n_judged == 10 * (1 + sum(len(corruption.levels) for corruption in CORRUPTIONS))
     assert "Left out" in render(result)
     with pytest.raises(ValueError, match="max_faces == 0"):
         evaluate_robustness(model, photos, max_faces=0)

@@ -68,7 +68,7 @@ def test_no_group_is_the_worst_of_faces_all_right():
 def test_column_that_cannot_be_used_is_named():
     images = make_faces(25)[0]
     for slices, message in (
-        ({"camera": ["a"]}, r"slices\['camera'\] has 1 values for 25 faces; want one a face"),
+        ({"camera": ["a"]}, r"slices\['camera'\] has 1 values for 25 faces; want one per face"),
         ({"size": ["a"] * 25}, r"slices\['size'\] is measured already"),
         ({"age": range(25)}, r"slices\['age'\] makes 25 groups; want at most 20"),
     ):

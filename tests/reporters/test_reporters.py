@@ -153,7 +153,7 @@ class Broken:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (lambda evaluation: "report.txt", "gave 'report.txt'; want None or the Path"),
+        (lambda evaluation: "report.txt", "returned 'report.txt'; want None or the Path"),
         (lambda evaluation: evaluation.confusion.fill(0), "changed the evaluation"),
     ],
 )

@@ -55,7 +55,7 @@ def test_history_is_a_curve_in_the_ink_of_the_page(shown):
 
 def test_evaluations_are_tables(shown):
     assert "accuracy" in shown["evaluate(model, others, truths)"]
-    assert "Lost outside 64 px" in shown["evaluate(model, sets)"]
+    assert "Drops from 64 px" in shown["evaluate(model, sets)"]
 
 
 def test_photos_are_pictures_with_their_faces(shown):

@@ -17,22 +17,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure with its 95 % interval.
+    """A metric with its 95 % interval.
 
     Parameters
     ----------
     value : float
-        The figure; NaN where nothing could be counted.
+        Value of the metric; NaN where it is undefined.
     low, high : float
         Ends of the 95 % interval.
     n : int
-        What it was counted on.
+        Number of cases.
     """
 
     value: float
     low: float
     high: float
     n: int
+
+    def to_dict(self) -> dict[str, float | int | None]:
+        """Return the estimate as JSON values; NaN becomes None."""
+        values = {"value": self.value, "low": self.low, "high": self.high}
+        return {name: None if math.isnan(value) else value for name, value in values.items()} | {"n": self.n}
 
 
 Cell: TypeAlias = str | int | float | Estimate | None

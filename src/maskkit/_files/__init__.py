@@ -1,1 +1,1 @@
-"""Files: model folders, model cards, downloads and atomic writing."""
+"""What lies on disk: model folders, cards, downloads and atomic writing."""

@@ -76,11 +76,11 @@ def evaluate(
 
     Example: maskkit evaluate faces --split Validation --model model --plots plots
 
-    Example: maskkit evaluate photos --fail-under found_and_right=0.8
+    Example: maskkit evaluate photos --fail-under end_to_end_recall=0.8
     """
     from maskkit import evaluation
     from maskkit._plugins import resolve
-    from maskkit.evaluation._report import report_to
+    from maskkit.reporters._base import report_to
 
     # Mistakes in the command line are found before anything is computed.
     check_output_folder(plots, "--plots")

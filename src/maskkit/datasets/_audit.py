@@ -24,7 +24,7 @@ from maskkit._images.prefetch import prefetch_map
 from maskkit._model.embedder import FaceEmbedder
 from maskkit.datasets import _copies
 from maskkit.datasets._properties import PROPERTIES, Traits, read_traits
-from maskkit.evaluation._metrics import wilson
+from maskkit.evaluation._intervals import wilson
 
 # What counts as a near copy, from pairs of face-mask-12k looked at by eye (docs/measurements.md): hashes
 # that differ in so few of their 64 bits, or features, whitened, whose cosine is so high. Few images do not

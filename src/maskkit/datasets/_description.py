@@ -16,6 +16,7 @@ from maskkit._display.charts import draw_chart, save_figure
 from maskkit._display.tables import Table, Tabulated
 from maskkit._images.load import name_source
 from maskkit._images.prefetch import prefetch_map
+from maskkit._images.quality import SIZE_BINS
 from maskkit.datasets._voc import AnnotatedPhoto
 
 Sizes = NDArray[np.float64]
@@ -24,7 +25,6 @@ Sizes = NDArray[np.float64]
 PERCENTILES = {"p5": 5, "median": 50, "p95": 95}
 
 # Longer sides of faces, px: name of the range -> lower end; upper ends are exclusive.
-FACE_SIZES = {"<16": 0, "16-32": 16, "32-64": 32, "64+": 64}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -149,7 +149,7 @@ def describe_photos(photos: Sequence[AnnotatedPhoto]) -> Description:
         (
             Table(
                 "Faces by class and size, px",
-                ("class", "faces", "share", *FACE_SIZES),
+                ("class", "faces", "share", *(name.removesuffix(" px") for name in SIZE_BINS)),
                 tuple(
                     (label, row["n_faces"], row["share"], *row["n_faces_by_size_px"].values())
                     for label, row in [*classes.items(), ("all", everything)]
@@ -226,5 +226,6 @@ def _whole(value: float | None) -> int | None:
 
 
 def _by_size(sides: NDArray[np.float64]) -> dict[str, int]:
-    ends = [*FACE_SIZES.values(), np.inf]
-    return dict(zip(FACE_SIZES, np.histogram(sides, ends)[0].tolist(), strict=True))
+    edges = [0, *(high for _, high in SIZE_BINS.values())]
+    names = (name.removesuffix(" px") for name in SIZE_BINS)
+    return dict(zip(names, np.histogram(sides, edges)[0].tolist(), strict=True))

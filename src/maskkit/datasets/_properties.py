@@ -10,11 +10,10 @@ from PIL import Image
 
 from maskkit._images.hashing import hash_content
 from maskkit._images.load import load_image, name_source
+from maskkit._images.quality import measure_brightness_and_sharpness
 from maskkit.exceptions import ImageError
 
 PROPERTIES = ("width", "height", "aspect", "sharpness", "brightness", "file type")
-# Sharpness is compared at one size, or it would only be another word for size.
-_SHARPNESS_PX = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,18 +50,11 @@ def read_traits(item: tuple[int, Any]) -> Traits | str:
     picture = Image.fromarray(image)
     mirrored = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     height, width = image.shape[:2]
-    values = (float(width), float(height), width / height, _sharpness(picture), float(image.mean()))
+    brightness, sharpness = measure_brightness_and_sharpness(image)
+    values = (float(width), float(height), width / height, sharpness, brightness)
     ending = Path(source).suffix.lower() if isinstance(source, (str, Path)) else ""
     return Traits(hash_content(image), _to_int(phash(picture).hash), _to_int(phash(mirrored).hash), values, ending)
 
 
 def _to_int(bits: NDArray[np.bool_]) -> int:
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
-
-
-def _sharpness(picture: Image.Image) -> float:
-    """Measure the variance of the Laplacian (Pech-Pacheco et al. 2000, ICPR, "Diatom autofocusing")."""
-    grey = np.asarray(picture.convert("L").resize((_SHARPNESS_PX, _SHARPNESS_PX)), dtype=np.float64)
-    centre = grey[1:-1, 1:-1]
-    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * centre
-    return float(laplacian.var())

@@ -1,4 +1,4 @@
-"""Interface of an inference engine."""
+"""The contract of an engine: who multiplies."""
 
 from typing import Protocol
 
@@ -7,18 +7,18 @@ from numpy.typing import NDArray
 
 
 class Engine(Protocol):
-    """Computes features of resized images.
+    """Turns resized pixels into features.
 
     Attributes
     ----------
     n_streams : int
-        Number of batches that are best computed concurrently.
-    is_reduced : bool
-        Whether ``precision="auto"`` chose less than float32, so that close decisions are recomputed.
+        Batches that are best computed at the same time.
+    is_rounded : bool
+        Features are less exact than float32, and nobody asked for that outright.
     """
 
     n_streams: int
-    is_reduced: bool
+    is_rounded: bool
 
     def compute(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute features; safe to call from several threads.

@@ -1,4 +1,4 @@
-"""PyTorch engine, for GPUs and for networks that OpenVINO cannot run."""
+"""torch: trains everything, and computes on GPUs."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from maskkit.engines._devices import autocast
 
 
 class TorchEngine:
-    """Runs the network in PyTorch.
+    """Computes with the network itself.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ class TorchEngine:
     preprocess : Preprocess
     device : torch.device
     precision : torch.dtype
-    is_reduced : bool
+    is_rounded : bool
     """
 
     n_streams = 1
@@ -30,13 +30,13 @@ class TorchEngine:
         device: torch.device,
         precision: torch.dtype,
         *,
-        is_reduced: bool = False,
+        is_rounded: bool = False,
     ):
         self.network = network.to(device)
         self.preprocess = preprocess
         self.device = device
         self.precision = precision
-        self.is_reduced = is_reduced
+        self.is_rounded = is_rounded
 
     def compute(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the features (n, n_features) of uint8 (n, S, S, 3)."""

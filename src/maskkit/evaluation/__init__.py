@@ -1,13 +1,11 @@
-"""How right a classifier is: on labelled faces and on annotated photos, each figure with its interval."""
+"""Evaluation of classifiers, on labeled faces and on annotated photos, with 95 % intervals."""
 
-from maskkit.evaluation._comparison import Comparison
-from maskkit.evaluation._evaluate import evaluate
-from maskkit.evaluation._evaluate_robustness import evaluate_robustness
-from maskkit.evaluation._faces import Evaluation, Mistake
+from maskkit.evaluation._calibration import Reliability, RiskCoverage
+from maskkit.evaluation._evaluate import Comparison, evaluate
+from maskkit.evaluation._evaluation import Evaluation, Mistake
 from maskkit.evaluation._photos import PhotoEvaluation, evaluate_photos
-from maskkit.evaluation._robustness import Robustness
+from maskkit.evaluation._robustness import Robustness, evaluate_robustness
 from maskkit.evaluation._slices import Group
-from maskkit.evaluation._trust import Reliability, RiskCoverage
 
 __all__ = [
     "evaluate",

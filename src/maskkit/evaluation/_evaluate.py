@@ -1,21 +1,148 @@
-"""evaluate: one data set, or several side by side."""
+"""Evaluation on labeled faces, of one data set or of several side by side."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, overload
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from maskkit.evaluation._checks import check_proba, check_resamples, list_classes
-from maskkit.evaluation._comparison import Comparison
-from maskkit.evaluation._data import FaceSet, is_comparison, keep_known, read_face_set
-from maskkit.evaluation._faces import Evaluation, Mistake
-from maskkit.evaluation._measure import Measurement
-from maskkit.evaluation._report import report_to, resolve_reporters
-from maskkit.evaluation._resampling import Resampling
-from maskkit.evaluation._slices import check_columns, measure_columns
-from maskkit.reporters._base import Reporter
+from maskkit._display.tables import Estimate, Rows, Table, Tabulated
+from maskkit.evaluation._evaluation import MEANINGS, Evaluation, Measurement, Mistake
+from maskkit.evaluation._inputs import (
+    FaceSet,
+    check_proba,
+    check_resamples,
+    is_comparison,
+    list_classes,
+    read_face_set,
+    select_known,
+)
+from maskkit.evaluation._intervals import Resampling, difference
+from maskkit.evaluation._slices import check_columns, make_table, measure_columns
+from maskkit.reporters._base import Reporter, report_to, resolve_reporters
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+N_MISTAKES_EACH = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison(Tabulated):
+    """Evaluation on several data sets, with the drops from the first to the others.
+
+    Attributes
+    ----------
+    evaluations : dict of str to Evaluation
+        Evaluations by data set name. The others are compared with the first.
+    """
+
+    evaluations: Mapping[str, Evaluation]
+
+    @property
+    def reference(self) -> str:
+        """Name of the first data set."""
+        return next(iter(self.evaluations))
+
+    def __getitem__(self, name: str) -> Evaluation:
+        return self.evaluations[name]
+
+    def drops(self) -> dict[str, dict[str, Estimate]]:
+        """Return the drops from the first data set to each of the others, the largest first.
+
+        Returns
+        -------
+        drops : dict
+            Data set name -> ``accuracy`` and ``recall`` (mean over classes) of the first data set minus its own,
+            sorted by recall, which does not depend on the proportions of the classes.
+        """
+        first = self.evaluations[self.reference].estimates
+        drops = {
+            name: {figure: difference(first[figure], evaluation.estimates[figure]) for figure in ("recall", "accuracy")}
+            for name, evaluation in self.evaluations.items()
+            if name != self.reference
+        }
+        return dict(sorted(drops.items(), key=lambda drop: -drop[1]["recall"].value))
+
+    def metrics(self) -> dict[str, Estimate]:
+        """Return the drops, the largest first, and every metric as ``DATA SET/METRIC``."""
+        drops = self.drops()
+        worst = next(iter(drops.values()), {})
+        metrics = {f"{figure}_drop": estimate for figure, estimate in worst.items()}
+        for name, of_set in drops.items():
+            metrics |= {f"{figure}_drop/{name}": estimate for figure, estimate in of_set.items()}
+        for name, evaluation in self.evaluations.items():
+            metrics |= {f"{name}/{figure}": estimate for figure, estimate in evaluation.metrics().items()}
+        return metrics
+
+    def tables(self) -> tuple[Table, ...]:
+        """Return tables of the drops, and of metrics, slices and mistakes of all data sets."""
+        names = tuple(self.evaluations)
+        evaluations = tuple(self.evaluations.values())
+        drops: Rows = tuple(
+            (name, self.evaluations[name].n_faces, drop["recall"], drop["accuracy"])
+            for name, drop in self.drops().items()
+        )
+        shown = MEANINGS | {f"recall/{label}": f"recall of {label}" for label in evaluations[0].classes}
+        n_faces: Rows = (("faces", *(evaluation.n_faces for evaluation in evaluations)),)
+        figures: Rows = tuple(
+            (meaning, *(evaluation.estimates[figure] for evaluation in evaluations))
+            for figure, meaning in shown.items()
+        )
+        remarks = [
+            f"{name}: {remark}" for name, evaluation in self.evaluations.items() for remark in evaluation.remarks()
+        ]
+        tables = [
+            Table(
+                f"Drops from {self.reference}, the largest first",
+                ("data set", "faces", "recall drop", "accuracy drop"),
+                drops,
+                "Recall is the mean over classes, which does not depend on their proportions.",
+            ),
+            Table("Side by side", ("metric", *names), n_faces + figures, " ".join(remarks)),
+            *(
+                make_table(evaluation.groups, evaluation.worst_group, of=name)
+                for name, evaluation in self.evaluations.items()
+            ),
+        ]
+        mistakes: Rows = tuple(
+            (name, mistake.place, str(mistake.true_label), str(mistake.predicted_label), mistake.probability)
+            for name, evaluation in self.evaluations.items()
+            for mistake in evaluation.mistakes[:N_MISTAKES_EACH]
+        )
+        if mistakes:
+            columns = ("data set", "file", "true", "predicted", "confidence")
+            tables.append(Table(f"Most confident mistakes, up to {N_MISTAKES_EACH} per data set", columns, mistakes))
+        return tuple(tables if drops else tables[1:])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values that JSON can hold."""
+        return {
+            "kind": "comparison",
+            "reference": self.reference,
+            "drops": {
+                name: {figure: estimate.to_dict() for figure, estimate in drop.items()}
+                for name, drop in self.drops().items()
+            },
+            "metrics": {name: estimate.to_dict() for name, estimate in self.metrics().items()},
+            "data_sets": {name: evaluation.to_dict() for name, evaluation in self.evaluations.items()},
+        }
+
+    def figures(self) -> dict[str, "Figure"]:
+        """Draw the data sets side by side, and the plots of each, as matplotlib figures by name."""
+        from maskkit.evaluation import _plots
+
+        estimates = {name: evaluation.estimates for name, evaluation in self.evaluations.items()}
+        drawn = {"comparison": _plots.draw_comparison(estimates)}
+        for place, (name, evaluation) in enumerate(self.evaluations.items(), start=1):
+            # Data set names may contain characters that file names may not.
+            prefix = f"{place}_{re.sub(r'[^A-Za-z0-9-]+', '_', name).strip('_')}"
+            drawn |= {f"{prefix}_{figure}": picture for figure, picture in evaluation.figures().items()}
+        return drawn
 
 
 @overload
@@ -50,35 +177,34 @@ def evaluate(
     n_resamples: int = 1000,
     random_state: int = 0,
 ) -> Evaluation | Comparison:
-    """Measure a classifier on labelled faces, of one data set or of several side by side.
+    """Evaluate a classifier on labeled faces, of one data set or of several side by side.
 
     Parameters
     ----------
     classifier : fitted classifier
-        With `predict_proba` and `classes_`.
+        Any classifier with `predict_proba` and `classes_`.
     X : sequence of images, Bunch, sequence of AnnotatedPhoto, or dict of data sets
-        One face an image, with `y`. Without `y`: (X, y), a Bunch of paths and labels as `load_faces`
-        gives, or photos as `load_photos` gives, whose annotated boxes are cut out (no detector is
-        asked; for that see `evaluate_photos`). A dict, name -> any of these, compares them; the
-        first one is what the others are compared with.
+        One face per image, with `y`. Without `y`: a tuple (X, y), a Bunch of paths and labels from `load_faces`, or
+        photos from `load_photos`, which are cropped at their annotated boxes (no detector is used; see
+        `evaluate_photos` for that). A dict that maps names to any of these compares them; the others are compared
+        with the first.
     y : array-like of shape (n_images,), optional
-        What the images are. Case and punctuation do not matter: ``WithMask`` meets ``with_mask``.
-        Incorrectly worn masks are left out and counted where the classifier has no such class.
+        True labels. Case and punctuation do not matter: ``WithMask`` matches ``with_mask``. Incorrectly worn masks are
+        left out and counted if the classifier has no such class.
     slices : dict, optional
-        Name of a column -> a value a face, such as ``{"camera": ["phone", "door", ...]}``: what to
-        group faces by, besides their size, brightness and sharpness. Of several data sets, name of
-        the data set -> such a dict.
+        Columns to group faces by, in addition to size, brightness and sharpness: names mapped to one value per face,
+        such as ``{"camera": ["phone", "door", ...]}``. For several data sets, data set names mapped to such dicts.
     reporters : str, Reporter or several, default=()
-        Names (``"console"``, ``"json:report.json"``, ...) or instances that get the evaluation.
+        Names (``"console"``, ``"json:report.json"``, ...) or instances that receive the evaluation.
     n_resamples : int, default=1000
-        Bootstrap samples: faces are drawn with replacement; from photos, whole photos.
+        Number of bootstrap samples. Faces are drawn with replacement; photos are drawn with all their faces.
     random_state : int, default=0
-        Seeds the bootstrap.
+        Seed of the bootstrap.
 
     Returns
     -------
     evaluation : Evaluation or Comparison
-        A `Comparison` of a dict.
+        A `Comparison` if X is a dict.
 
     Raises
     ------
@@ -87,42 +213,41 @@ def evaluate(
     ImageError
         If an image cannot be read.
     TypeError, ValueError
-        If X is no data set, lengths disagree, there is no face to judge, a label means none of the
-        classifier's classes, or `predict_proba` gives another shape than a row an image and a column
-        a class.
+        If X is not a data set, lengths differ, there is no face to evaluate, a label is not a class of the classifier,
+        or `predict_proba` returns another shape than one row per image and one column per class.
 
     Notes
     -----
-    Intervals of shares are Wilson's, those of mean recall follow from the recalls of the classes, the
-    rest are bootstrapped; of photos, shares are bootstrapped too. A bootstrapped figure of 0 or 1 that
-    no sample changes has the interval of a share of as many faces.
+    Intervals of proportions are Wilson intervals, those of mean recall follow from the recalls of the classes, and the
+    others are bootstrapped; on photos, proportions are bootstrapped, too. A bootstrapped metric of 0 or 1 that no
+    sample changes has the Wilson interval of a proportion of the same number of faces.
     """
     check_resamples(n_resamples)
-    takers = resolve_reporters(reporters)
+    resolved = resolve_reporters(reporters)
     options = {"n_resamples": n_resamples, "random_state": random_state}
     slices = slices or {}
     if not is_comparison(X):
         evaluation = _evaluate_one(classifier, read_face_set(X, y), slices, **options)
-        report_to(takers, evaluation)
+        report_to(resolved, evaluation)
         return evaluation
     if y is not None or not X:
         wrong = "is a dict and y is given too" if X else "is an empty dict"
         raise ValueError(f"X {wrong}; want name -> (X, y), Bunch or photos, and no y.")
     if unknown := [name for name in slices if name not in X]:
-        raise ValueError(f"slices of {unknown[0]!r}, which is no data set; X has {', '.join(map(repr, X))}.")
+        raise ValueError(f"slices for {unknown[0]!r}, which is not a data set; X has {', '.join(map(repr, X))}.")
     evaluations = {}
     for name, data in X.items():
-        with _naming(name):
+        with _errors_name(name):
             faces = read_face_set(data)
             evaluations[str(name)] = _evaluate_one(classifier, faces, slices.get(name, {}), **options)
     comparison = Comparison(evaluations)
-    report_to(takers, comparison)
+    report_to(resolved, comparison)
     return comparison
 
 
 @contextmanager
-def _naming(name: Any) -> Iterator[None]:
-    """Say of which data set an error speaks; errors about files name these already."""
+def _errors_name(name: Any) -> Iterator[None]:
+    """Prefix errors with the name of the data set; errors about files name the file already."""
     try:
         yield
     except (TypeError, ValueError) as exc:
@@ -136,18 +261,18 @@ def _evaluate_one(
 ) -> Evaluation:
     classes = list_classes(classifier)
     columns = check_columns(slices, len(faces))
-    faces, truths, rows, left_out = keep_known(faces, classes)
+    faces, true, rows, left_out = select_known(faces, classes)
     proba = check_proba(classifier.predict_proba(faces.sources), len(faces), classes)
     columns = [*measure_columns(faces), *(column.select(rows) for column in columns)]
     resampling = Resampling.of(len(faces), faces.photos, n_resamples, random_state)
-    measured = Measurement(truths, proba, classes, columns, resampling)
+    measured = Measurement(true, proba, classes, columns, resampling)
     groups = measured.groups()
     by_group = {
         f"{name}/{group.slice}/{group.name}": getattr(group, name)
         for group in groups
         for name in ("accuracy", "recall")
     }
-    said, surest_first = measured.said, measured.list_mistakes()
+    predicted, most_confident_first = measured.predicted, measured.list_mistakes()
     return Evaluation(
         tuple(classes),
         len(faces),
@@ -163,11 +288,11 @@ def _evaluate_one(
             Mistake(
                 faces.sources[index],
                 faces.names[index],
-                classes[truths[index]],
-                classes[said[index]],
-                float(proba[index, said[index]]),
+                classes[true[index]],
+                classes[predicted[index]],
+                float(proba[index, predicted[index]]),
                 faces.faces[index],
             )
-            for index in surest_first
+            for index in most_confident_first
         ),
     )

@@ -1,111 +1,39 @@
-"""Shares with their intervals, areas under curves, boxes that match: arrays in, numbers out."""
+"""Metrics of classification and detection."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-
-from maskkit._display.tables import Estimate
+from torchvision.ops import box_iou
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# Half width of a 95 % interval in standard deviations of the normal distribution.
-Z_95 = 1.959963984540054
-
-
-def wilson(n_right: float, n: float) -> Estimate:
-    """Estimate a share with Wilson's score interval.
-
-    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference",
-    J. Amer. Statist. Assoc. 22, 209-212. Without cases everything is NaN.
-    """
-    if n == 0:
-        return Estimate(np.nan, np.nan, np.nan, 0)
-    share = n_right / n
-    centre = (share + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
-    half = Z_95 / (1 + Z_95**2 / n) * np.sqrt(share * (1 - share) / n + Z_95**2 / (4 * n**2))
-    # Rounding may leave 0 of n a hair above 0, and n of n a hair below 1.
-    low = 0.0 if n_right == 0 else float(centre - half)
-    high = 1.0 if n_right == n else float(centre + half)
-    return Estimate(float(share), low, high, int(n))
-
-
-def bootstrapped(value: float, samples: Floats, n: int) -> Estimate:
-    """Estimate a figure with the percentile interval of its bootstrap samples.
-
-    Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3. Samples in
-    which the figure does not exist (NaN) are left out. A figure of 0 or 1 that no sample changes gets
-    Wilson's interval of such a share of n cases.
-    """
-    known = samples[~np.isnan(samples)]
-    if np.isnan(value) or known.size == 0:
-        return Estimate(np.nan, np.nan, np.nan, n)
-    low, high = np.percentile(known, [2.5, 97.5])
-    if low == high == value and value in (0, 1):
-        # Resampling no mistakes gives no mistakes, however few the cases: take the interval of a share.
-        return wilson(value * n, n)
-    return Estimate(float(value), float(low), float(high), n)
-
-
-def resample(n: int, n_resamples: int, rng: np.random.Generator) -> Iterable[Ints]:
-    """Yield how often each of n cases is drawn, n draws with replacement, `n_resamples` times."""
-    for _ in range(n_resamples):
-        yield np.bincount(rng.integers(0, n, n), minlength=n)
-
-
-def difference(first: Estimate, second: Estimate) -> Estimate:
-    """Estimate how much the first figure is above the second, both of samples of their own.
-
-    The interval follows from theirs: Newcombe 1998, "Interval estimation for the difference between
-    independent proportions", Statistics in Medicine 17, 873-890, method 10; for figures other than
-    shares Zou and Donner 2008, "Construction of confidence limits about effect measures", Statistics
-    in Medicine 27, 1693-1702.
-    """
-    value = first.value - second.value
-    low = value - np.hypot(first.value - first.low, second.high - second.value)
-    high = value + np.hypot(first.high - first.value, second.value - second.low)
-    return Estimate(value, float(low), float(high), min(first.n, second.n))
-
-
-def mean_share(shares: Iterable[Estimate]) -> Estimate:
-    """Estimate the mean of shares of separate cases, such as the recalls of classes; those of nothing are left out.
-
-    The interval follows from theirs, as for a difference (Zou and Donner 2008, see `difference`), and
-    so has a width also where all shares are 1.
-    """
-    known = [share for share in shares if share.n]
-    if not known:
-        return Estimate(np.nan, np.nan, np.nan, 0)
-    value = float(np.mean([share.value for share in known]))
-    below = np.linalg.norm([share.value - share.low for share in known]) / len(known)
-    above = np.linalg.norm([share.high - share.value for share in known]) / len(known)
-    return Estimate(value, float(value - below), float(value + above), sum(share.n for share in known))
-
 
 def class_scores(confusion: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
-    """Give precision, recall and F1 of each class, each (..., n_classes).
+    """Compute precision, recall and F1 of each class.
 
     Parameters
     ----------
     confusion : ndarray of shape (..., n_classes, n_classes)
-        Rows are truths, columns predictions.
+        Rows are true classes, columns are predicted classes.
 
     Returns
     -------
     precision, recall, f1 : ndarray of shape (..., n_classes)
-        NaN where nothing could be counted: precision of a class never predicted, recall of one that
-        never occurs, F1 of one that does neither.
+        NaN where undefined: precision of a class that is never predicted, recall of a class that never occurs, F1 of
+        a class of which both hold.
     """
-    right = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
+    correct = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
     predicted, true = confusion.sum(axis=-2), confusion.sum(axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return right / predicted, right / true, 2 * right / (predicted + true)
+        return correct / predicted, correct / true, 2 * correct / (predicted + true)
 
 
 def macro(by_class: Floats) -> Floats:
-    """Give the mean over classes; a class that does not exist is left out, none at all is NaN."""
+    """Return the mean over classes, without classes that are NaN; NaN if all are."""
     known = ~np.isnan(by_class)
     total = np.where(known, by_class, 0).sum(axis=-1)
     with np.errstate(invalid="ignore"):
@@ -113,10 +41,10 @@ def macro(by_class: Floats) -> Floats:
 
 
 def roc_auc(is_positive: NDArray[np.bool_], scores: Floats) -> Callable[[Ints | None], float]:
-    """Prepare the area under the ROC curve for any number of resamples.
+    """Return a function that computes the area under the ROC curve of bootstrap samples.
 
-    The area is the share of pairs of a positive and a negative in which the positive scores higher,
-    ties counted half (Hanley and McNeil 1982, Radiology 143, 29-36).
+    The area is the fraction of pairs of a positive and a negative in which the positive has the higher score;
+    ties count half (Hanley and McNeil 1982, Radiology 143, 29-36).
 
     Parameters
     ----------
@@ -126,7 +54,7 @@ def roc_auc(is_positive: NDArray[np.bool_], scores: Floats) -> Callable[[Ints | 
     Returns
     -------
     area : callable
-        Takes how often each case counts, (n,), or None for once each; gives the area, or NaN without
+        Takes the number of times each case counts, (n,), or None for once each. Returns the area, or NaN without
         positives or negatives.
     """
     _, group = np.unique(scores, return_inverse=True)
@@ -145,27 +73,17 @@ def roc_auc(is_positive: NDArray[np.bool_], scores: Floats) -> Callable[[Ints | 
     return area
 
 
-def box_iou(boxes: NDArray[Any], others: NDArray[Any]) -> Floats:
-    """Give the intersection over union of each pair of boxes, (n_boxes, n_others), range 0 to 1."""
-    boxes, others = (np.asarray(group, dtype=np.float64).reshape(-1, 4) for group in (boxes, others))
-    corner = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    opposite = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    overlap = (opposite - corner).clip(0).prod(axis=2)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)[:, None] + (others[:, 2:] - others[:, :2]).prod(axis=1)
-    return overlap / np.maximum(areas - overlap, 1e-12)
-
-
-def match_boxes(boxes: NDArray[Any], scores: NDArray[Any], truths: NDArray[Any], *, iou: float) -> Ints:
+def match_boxes(boxes: NDArray[Any], scores: NDArray[Any], true_boxes: NDArray[Any], *, iou: float) -> Ints:
     """Match detections to annotated boxes, one to one.
 
-    The surest detection chooses first, each the free box that it overlaps most, as in COCO's
+    In order of decreasing score, each detection is matched to the free box with the highest IoU, as in COCO's
     evaluation (Lin et al. 2014, ECCV; `evaluateImg` of pycocotools).
 
     Parameters
     ----------
     boxes : ndarray of shape (n_boxes, 4)
     scores : ndarray of shape (n_boxes,)
-    truths : ndarray of shape (n_truths, 4)
+    true_boxes : ndarray of shape (n_true, 4)
     iou : float
         Lowest intersection over union of a match.
 
@@ -174,7 +92,9 @@ def match_boxes(boxes: NDArray[Any], scores: NDArray[Any], truths: NDArray[Any],
     matches : ndarray of shape (n_boxes,), int64
         Index of the annotated box; -1 without one.
     """
-    overlaps = box_iou(boxes, truths)
+    overlaps = box_iou(
+        *(torch.from_numpy(np.reshape(group, (-1, 4)).astype(np.float64)) for group in (boxes, true_boxes))
+    ).numpy()
     matches = np.full(len(overlaps), -1)
     for index in np.argsort(-np.asarray(scores), kind="stable"):
         if overlaps.shape[1] and (best := int(overlaps[index].argmax())) >= 0 and overlaps[index, best] >= iou:
@@ -183,37 +103,37 @@ def match_boxes(boxes: NDArray[Any], scores: NDArray[Any], truths: NDArray[Any],
     return matches
 
 
-def precision_recall(is_right: NDArray[np.bool_], weights: NDArray[Any], n_truths: float) -> tuple[Floats, Floats]:
-    """Give recall and precision after each detection, the surest first.
+def precision_recall(is_correct: NDArray[np.bool_], weights: NDArray[Any], n_true: float) -> tuple[Floats, Floats]:
+    """Compute recall and precision after each detection.
 
     Parameters
     ----------
-    is_right : ndarray of shape (n,), bool
-        Whether each detection is right, sorted by falling score.
+    is_correct : ndarray of shape (n,), bool
+        Whether each detection is correct, sorted by decreasing score.
     weights : ndarray of shape (n,)
-        How often each counts.
-    n_truths : float
-        What there is to find.
+        Number of times each counts.
+    n_true : float
+        Number of annotated faces.
 
     Returns
     -------
     recall, precision : ndarray of shape (n,)
-        Precision is the highest at this recall or a higher one.
+        Precision is the maximum at this or a higher recall.
     """
-    right, wrong = np.cumsum(weights * is_right), np.cumsum(weights * ~is_right)
+    correct, wrong = np.cumsum(weights * is_correct), np.cumsum(weights * ~is_correct)
     with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.nan_to_num(right / (right + wrong))
-        recall = right / n_truths
+        precision = np.nan_to_num(correct / (correct + wrong))
+        recall = correct / n_true
     return recall, np.maximum.accumulate(precision[::-1])[::-1]
 
 
-def average_precision(is_right: NDArray[np.bool_], weights: NDArray[Any], n_truths: float) -> float:
-    """Give the area under the curve of `precision_recall`; NaN if there is nothing to find.
+def average_precision(is_correct: NDArray[np.bool_], weights: NDArray[Any], n_true: float) -> float:
+    """Compute the area under the curve of `precision_recall`; NaN without annotated faces.
 
-    All points of the curve count, as in PASCAL VOC from 2010 on (Everingham et al. 2015, IJCV 111,
+    All points of the curve are used, as in PASCAL VOC since 2010 (Everingham et al. 2015, IJCV 111,
     98-136).
     """
-    if n_truths == 0:
+    if n_true == 0:
         return np.nan
-    recall, precision = precision_recall(is_right, weights, n_truths)
+    recall, precision = precision_recall(is_correct, weights, n_true)
     return float((np.diff(recall, prepend=0.0) * precision).sum())

@@ -1,4 +1,4 @@
-"""Evaluation on annotated photos: how many faces are found, and how many of those judged rightly."""
+"""Evaluation on annotated photos: detection and classification."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskkit._display.tables import Estimate, Rows, Table, Tabulated
+from maskkit._images.quality import SIZE_BINS
 from maskkit._labels import match_labels
-from maskkit.evaluation._checks import check_resamples, list_classes
-from maskkit.evaluation._counts import FOUND_IOU, SIZES, Annotated, PhotoCounts
-from maskkit.evaluation._report import plain, report_to, resolve_reporters
-from maskkit.reporters._base import Reporter
+from maskkit.evaluation._inputs import check_resamples, list_classes
+from maskkit.evaluation._photo_counts import MATCH_IOU, Annotated, PhotoCounts
+from maskkit.reporters._base import Reporter, report_to, resolve_reporters
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,29 +20,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class PhotoEvaluation(Tabulated):
-    """How right a classifier and its detector are on annotated photos.
+    """Evaluation of a classifier and its detector on annotated photos.
 
-    A face is found if a detection overlaps it by an IoU of 0.4 or more, one to one. End to end, a
-    missed face is a mistake of its class, and a detection where nobody annotated a face is one of the
-    class that it was given. Faces of classes that the classifier does not know count for the detector
-    only.
+    A face is detected if a detection overlaps it with an IoU of at least 0.4, one to one. End to end, a missed face is
+    a false negative of its class, and a detection without an annotated face is a false positive of the predicted class.
+    Faces of classes that the classifier does not have count for detection only.
 
     Attributes
     ----------
     classes : tuple
-        In the classifier's order.
+        Classes in the classifier's order.
     n_photos, n_faces : int
+        Number of photos and of annotated faces.
     n_unknown : int
-        Faces of classes that the classifier does not know.
+        Number of faces of classes that the classifier does not have.
     confusion : ndarray of shape (n_classes + 1, n_classes + 1), int64
-        Rows are truths, the last one for detections without a face; columns are predictions, the
-        last one for faces missed.
+        Rows are true classes, the last one for detections without an annotated face; columns are predicted classes,
+        the last one for missed faces.
     estimates : dict of str to Estimate
-        Figures with 95 % intervals: Wilson's for shares, which takes faces for independent, and
-        bootstrapped over photos for the rest.
+        Metrics with 95 % intervals: Wilson intervals for proportions, which treat faces as independent, and intervals
+        bootstrapped over photos for the others.
     curves : dict
-        Class -> (recall, precision) of its detections at IoU 0.5, the surest first; only classes that
-        are annotated have one.
+        Annotated class -> (recall, precision) of its detections at an IoU of 0.5, by decreasing score.
     """
 
     classes: tuple[Any, ...]
@@ -54,26 +53,33 @@ class PhotoEvaluation(Tabulated):
     curves: Mapping[Any, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
     def metrics(self) -> dict[str, Estimate]:
-        """Give every figure by its name."""
+        """Return all metrics by name."""
         return dict(self.estimates)
 
     def tables(self) -> tuple[Table, ...]:
-        """Give the figures, by class and by face size, and the confusion matrix as tables."""
+        """Return tables of metrics, by class and by face size, and of the confusion matrix."""
         overall: Rows = tuple((meaning, self.estimates[name]) for name, meaning in _MEANINGS.items())
-        note = f"Found: IoU {FOUND_IOU} or more. End to end, a face missed and a detection of no face are mistakes."
+        note = (
+            f"Detected: IoU of at least {MATCH_IOU}. Unannotated faces that are detected count against precision. "
+            "End to end, missed faces and detections without a face are mistakes."
+        )
         if self.n_unknown:
-            note += f" Faces of other classes, counted for finding only: {self.n_unknown:,}."
+            note += f" Faces of other classes, counted for detection only: {self.n_unknown:,}."
         by_class: Rows = tuple(
             (
                 str(label),
-                *(self.estimates[f"{name}/{label}"] for name in ("found", "found_and_right", "ap50")),
+                *(self.estimates[f"{name}/{label}"] for name in ("detection_recall", "end_to_end_recall", "ap50")),
             )
             for label in self.classes
         )
-        shares = ("found", "found_and_right", "right_if_found")
+        proportions = ("detection_recall", "end_to_end_recall", "accuracy_on_detected")
         by_size: Rows = tuple(
-            (size, self.estimates[f"found/{size}"].n, *(self.estimates[f"{name}/{size}"] for name in shares))
-            for size in SIZES
+            (
+                size,
+                self.estimates[f"detection_recall/{size}"].n,
+                *(self.estimates[f"{name}/{size}"] for name in proportions),
+            )
+            for size in SIZE_BINS
         )
         rows = (*map(str, self.classes), "no face")
         confusion = tuple(
@@ -86,19 +92,17 @@ class PhotoEvaluation(Tabulated):
         return (
             Table(
                 f"{self.n_photos:,} photos, {self.n_faces:,} faces",
-                ("figure", "value [95 % interval]"),
+                ("metric", "value [95 % interval]"),
                 overall,
                 note,
             ),
-            Table("By class", ("class", "found", "found and right", "AP@0.5"), by_class),
-            Table(
-                "By size of the face", ("longer side", "faces", "found", "found and right", "right if found"), by_size
-            ),
-            Table("Confusion: rows are truths", ("truth", *map(str, self.classes), "missed"), confusion),
+            Table("By class", ("class", "detection recall", "end-to-end recall", "AP@0.5"), by_class),
+            Table("By face size", ("longer side", "faces", "detected", "end-to-end", "accuracy on detected"), by_size),
+            Table("Confusion: rows are true classes", ("true", *map(str, self.classes), "missed"), confusion),
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything as plain values that JSON can hold."""
+        """Return everything as plain values that JSON can hold."""
         return {
             "kind": "photos",
             "classes": list(self.classes),
@@ -106,7 +110,7 @@ class PhotoEvaluation(Tabulated):
             "n_faces": self.n_faces,
             "n_unknown": self.n_unknown,
             "confusion": self.confusion.tolist(),
-            "metrics": {name: plain(estimate) for name, estimate in self.estimates.items()},
+            "metrics": {name: estimate.to_dict() for name, estimate in self.estimates.items()},
             "curves": {
                 str(label): {"recall": recall.tolist(), "precision": precision.tolist()}
                 for label, (recall, precision) in self.curves.items()
@@ -114,27 +118,27 @@ class PhotoEvaluation(Tabulated):
         }
 
     def figures(self) -> dict[str, "Figure"]:
-        """Draw what is found and right by size, and the curves of precision; matplotlib figures by name."""
-        from maskkit.evaluation import _figures
+        """Draw end-to-end recall by face size, and precision-recall curves, as matplotlib figures by name."""
+        from maskkit.evaluation import _plots
 
         return {
-            "by_size": _figures.draw_sizes({size: self.estimates[f"found_and_right/{size}"] for size in SIZES}),
-            "precision_recall": _figures.draw_precision(
+            "by_size": _plots.draw_sizes({size: self.estimates[f"end_to_end_recall/{size}"] for size in SIZE_BINS}),
+            "precision_recall": _plots.draw_precision(
                 self.curves, {label: self.estimates[f"ap50/{label}"] for label in self.curves}
             ),
         }
 
 
 _MEANINGS = {
-    "found": "faces found",
-    "detection_precision": "detections that are faces",
-    "detection_ap50": "AP@0.5 of finding faces",
-    "found_and_right": "found and right",
-    "right_if_found": "right if found",
-    "balanced_accuracy": "right if found, mean over classes",
-    "map50": "mAP@0.5 over classes",
-    "f1": "F1 end to end, mean over classes",
-    "f1_if_found": "F1 of faces found, mean over classes",
+    "detection_recall": "detection recall",
+    "detection_precision": "detection precision",
+    "detection_ap50": "detection AP@0.5",
+    "end_to_end_recall": "end-to-end recall",
+    "accuracy_on_detected": "accuracy on detected faces",
+    "balanced_accuracy": "balanced accuracy on detected faces",
+    "map50": "mAP@0.5",
+    "f1": "end-to-end macro F1",
+    "f1_on_detected": "macro F1 on detected faces",
 }
 
 
@@ -146,19 +150,19 @@ def evaluate_photos(
     n_resamples: int = 1000,
     random_state: int = 0,
 ) -> PhotoEvaluation:
-    """Measure a classifier and its detector on annotated photos.
+    """Evaluate a classifier and its detector on annotated photos.
 
     Parameters
     ----------
     classifier : fitted MaskClassifier
     photos : sequence of AnnotatedPhoto
-        As `maskkit.datasets.load_photos` gives. Case and punctuation of labels do not matter.
+        Photos from `maskkit.datasets.load_photos`. Case and punctuation of labels do not matter.
     reporters : str, Reporter or several, default=()
-        Names (``"console"``, ``"json:report.json"``, ...) or instances that get the evaluation.
+        Names (``"console"``, ``"json:report.json"``, ...) or instances that receive the evaluation.
     n_resamples : int, default=1000
-        Bootstrap samples; photos are resampled, since the faces of one photo are alike.
+        Number of bootstrap samples. Photos are resampled, because the faces of one photo are similar.
     random_state : int, default=0
-        Seeds the bootstrap.
+        Seed of the bootstrap.
 
     Returns
     -------
@@ -171,23 +175,24 @@ def evaluate_photos(
     ImageError
         If a photo cannot be read.
     ValueError
-        If there are no photos, or none of their labels is one of the classifier's.
+        If there are no photos, or none of their labels is a class of the classifier.
 
     Notes
     -----
-    A bootstrapped figure of 0 or 1 that no sample changes has the interval of a share of as many faces.
+    A bootstrapped metric of 0 or 1 that no sample changes has the Wilson interval of a proportion of the same number
+    of faces.
     """
     check_resamples(n_resamples)
-    takers = resolve_reporters(reporters)
+    resolved = resolve_reporters(reporters)
     photos = list(photos)
-    if strangers := [photo for photo in photos if not hasattr(photo, "boxes_xyxy")]:
-        raise TypeError(f"photos holds {strangers[0]!r}; want a list of AnnotatedPhoto, as load_photos gives.")
+    if unexpected := [photo for photo in photos if not hasattr(photo, "boxes_xyxy")]:
+        raise TypeError(f"photos contains {unexpected[0]!r}; want a list of AnnotatedPhoto, from load_photos.")
     classes = list_classes(classifier)
     meant = match_labels((str(label) for photo in photos for label in photo.labels), classes)
     if not meant:
         raise ValueError(
-            f"photos hold no face of a class that the classifier knows ({', '.join(map(repr, classes))}); "
-            f"want a list of AnnotatedPhoto, as load_photos gives."
+            f"no annotated face has a class of the classifier ({', '.join(map(repr, classes))}); "
+            f"want a list of AnnotatedPhoto, from load_photos."
         )
     counts = PhotoCounts(classes, meant)
     for photo, result in zip(photos, classifier.predict_photos([photo.path for photo in photos]), strict=True):
@@ -201,5 +206,5 @@ def evaluate_photos(
         counts.estimate(n_resamples, np.random.default_rng(random_state)),
         counts.curves(),
     )
-    report_to(takers, evaluation)
+    report_to(resolved, evaluation)
     return evaluation

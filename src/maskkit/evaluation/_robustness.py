@@ -1,17 +1,100 @@
-"""How accuracy falls as the same faces get smaller, blurred, compressed and dark: what is held and shown."""
+"""Robustness to image corruptions at graded severities."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageFilter
+from sklearn.utils import check_scalar
+
 from maskkit._display.tables import Estimate, Rows, Table, Tabulated
-from maskkit.evaluation._report import name_left_out, plain
-from maskkit.evaluation._worsen import CONDITIONS
+from maskkit._images.load import RgbImage, compress_jpeg, load_image
+from maskkit._images.prefetch import in_batches, prefetch_map
+from maskkit.evaluation._inputs import (
+    FaceSet,
+    check_proba,
+    check_resamples,
+    describe_left_out,
+    list_classes,
+    read_face_set,
+    select_known,
+)
+from maskkit.evaluation._intervals import Resampling, accuracy_of, count_cells, mean_share
+from maskkit.evaluation._metrics import class_scores
+from maskkit.reporters._base import Reporter, report_to, resolve_reporters
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Of mean recall, from which on a condition is said to break the classifier.
+Corrupt = Callable[[Image.Image, float], Image.Image]
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """A corruption of images with graded severities.
+
+    Attributes
+    ----------
+    name : str
+    unit : str
+        Meaning of the levels.
+    levels : tuple of float
+        Levels from mild to severe.
+    corrupt : callable
+        Takes a picture and a level, and returns the corrupted picture.
+    """
+
+    name: str
+    unit: str
+    levels: tuple[float, ...]
+    corrupt: Corrupt
+
+    def apply(self, image: RgbImage, level: float) -> RgbImage:
+        """Return a corrupted copy of an image."""
+        return np.asarray(self.corrupt(Image.fromarray(image), level))
+
+
+# Blur is specified for faces of this size, so that it hides the same share of large and small faces.
+BLUR_REFERENCE_PX = 128
+
+
+def _shrink(picture: Image.Image, side_px: float) -> Image.Image:
+    """Shrink the longer side to `side_px`; smaller faces are unchanged."""
+    share = side_px / max(picture.size)
+    if share >= 1:
+        return picture
+    width, height = (max(1, round(side * share)) for side in picture.size)
+    return picture.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _blur(picture: Image.Image, sigma: float) -> Image.Image:
+    return picture.filter(ImageFilter.GaussianBlur(sigma * max(picture.size) / BLUR_REFERENCE_PX))
+
+
+def _compress(picture: Image.Image, quality: float) -> Image.Image:
+    return compress_jpeg(picture, int(quality))
+
+
+def _darken(picture: Image.Image, stops: float) -> Image.Image:
+    """Halve the linear light `stops` times, and encode it as sRGB (IEC 61966-2-1) with 8 bits again."""
+    encoded = np.arange(256) / 255
+    light = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4) / 2**stops
+    darker = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return picture.point((255 * darker).round().astype(int).tolist() * 3)
+
+
+CORRUPTIONS = (
+    Corruption("size", "longer side, px, at most", (128, 96, 64, 48, 32, 24, 16, 12, 8), _shrink),
+    Corruption("blur", f"Gaussian sigma, px of {BLUR_REFERENCE_PX}", (0.5, 1, 2, 3, 4, 6, 8), _blur),
+    Corruption("jpeg", "JPEG quality", (90, 70, 50, 30, 20, 10, 5), _compress),
+    Corruption("darkness", "stops: light halved", (1, 2, 3, 4, 5, 6), _darken),
+)
+
+
+# Drop of mean recall from which on a corruption counts as breaking the classifier.
 BREAKING_LOSS = 0.05
 
 Figures = Mapping[str, Estimate]
@@ -19,20 +102,20 @@ Figures = Mapping[str, Estimate]
 
 @dataclass(frozen=True, eq=False)
 class Robustness(Tabulated):
-    """How right a classifier is on the same faces, made worse by degrees.
+    """Evaluation of a classifier on the same faces at graded severities of corruption.
 
     Attributes
     ----------
     classes : tuple
     n_faces : int
     n_photos : int or None
-        Photos that the faces are of; intervals are then taken over photos.
+        Number of photos that the faces were cropped from; intervals are then computed over photos.
     left_out : dict of str to int
-        Faces of classes that the classifier does not have, by label.
+        Number of faces of classes that the classifier does not have, by label.
     unchanged : dict of str to Estimate
-        ``accuracy``, ``recall`` (mean over classes) and ``recall/CLASS`` of the faces as they are.
+        ``accuracy``, ``recall`` (mean over classes) and ``recall/CLASS`` of the original faces.
     curves : dict
-        Condition (``"size"``, ``"blur"``, ``"jpeg"``, ``"darkness"``) -> level -> such figures, from
+        Corruption (``"size"``, ``"blur"``, ``"jpeg"``, ``"darkness"``) -> level -> the same metrics, from
         mild to severe.
     """
 
@@ -44,7 +127,7 @@ class Robustness(Tabulated):
     curves: Mapping[str, Mapping[float, Figures]]
 
     def breaks_at(self) -> dict[str, float | None]:
-        """Give of each condition the mildest level that costs 5 points of mean recall, None if none does."""
+        """Return the mildest level of each corruption that lowers mean recall by 5 points, or None."""
         limit = self.unchanged["recall"].value - BREAKING_LOSS
         return {
             name: next((level for level, figures in curve.items() if figures["recall"].value < limit), None)
@@ -52,7 +135,7 @@ class Robustness(Tabulated):
         }
 
     def metrics(self) -> dict[str, Estimate]:
-        """Give every figure by its name, such as ``accuracy/size/16``."""
+        """Return all metrics by name, such as ``accuracy/size/16``."""
         metrics = dict(self.unchanged)
         for name, curve in self.curves.items():
             for level, figures in curve.items():
@@ -60,10 +143,10 @@ class Robustness(Tabulated):
         return metrics
 
     def tables(self) -> tuple[Table, ...]:
-        """Give accuracy and mean recall by condition and level as a table."""
+        """Return tables of accuracy and mean recall by corruption and level."""
         over = "" if self.n_photos is None else f" of {self.n_photos:,} photos, intervals over photos"
         rows: Rows = (
-            ("as is", "", self.unchanged["accuracy"], self.unchanged["recall"]),
+            ("none", "", self.unchanged["accuracy"], self.unchanged["recall"]),
             *(
                 (name, f"{level:g}", figures["accuracy"], figures["recall"])
                 for name, curve in self.curves.items()
@@ -71,25 +154,25 @@ class Robustness(Tabulated):
             ),
         )
         units: Rows = tuple(
-            (condition.name, condition.unit, "never" if level is None else f"{level:g}")
-            for condition, level in zip(CONDITIONS, self.breaks_at().values(), strict=True)
+            (corruption.name, corruption.unit, "never" if level is None else f"{level:g}")
+            for corruption, level in zip(CORRUPTIONS, self.breaks_at().values(), strict=True)
         )
-        columns = ("condition", "level", "accuracy", "recall")
+        columns = ("corruption", "level", "accuracy", "recall")
         return (
             Table(
-                f"Where {100 * BREAKING_LOSS:g} points of recall are lost",
-                ("condition", "level is", "lost at"),
+                f"Levels at which recall drops by {100 * BREAKING_LOSS:g} points",
+                ("corruption", "unit of level", "level"),
                 units,
-                name_left_out(self.left_out),
+                describe_left_out(self.left_out),
             ),
-            Table(f"{self.n_faces:,} faces{over}, made worse", columns, rows, "Recall is the mean over classes."),
+            Table(f"{self.n_faces:,} faces{over}, corrupted", columns, rows, "Recall is the mean over classes."),
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything as plain values that JSON can hold."""
+        """Return everything as plain values that JSON can hold."""
 
         def plain_figures(figures: Figures) -> dict[str, Any]:
-            return {name: plain(estimate) for name, estimate in figures.items()}
+            return {name: estimate.to_dict() for name, estimate in figures.items()}
 
         return {
             "kind": "robustness",
@@ -106,7 +189,117 @@ class Robustness(Tabulated):
         }
 
     def figures(self) -> dict[str, "Figure"]:
-        """Draw accuracy and the recall of each class against each condition; a matplotlib figure by name."""
-        from maskkit.evaluation import _robustness_figure
+        """Draw accuracy and the recall of each class against each corruption, as a matplotlib figure by name."""
+        from maskkit.evaluation import _plots
 
-        return {"robustness": _robustness_figure.draw(self)}
+        return {"robustness": _plots.draw_robustness(self)}
+
+
+# Number of images in memory at once.
+_BATCH = 256
+
+
+def evaluate_robustness(
+    classifier: Any,
+    X: Any,
+    y: ArrayLike | None = None,
+    *,
+    max_faces: int | None = 1000,
+    reporters: str | Reporter | Iterable[str | Reporter] = (),
+    n_resamples: int = 1000,
+    random_state: int = 0,
+) -> Robustness:
+    """Evaluate a classifier on the same faces, shrunk, blurred, compressed and darkened at graded severities.
+
+    Parameters
+    ----------
+    classifier : fitted classifier
+        Any classifier with `predict_proba` and `classes_`.
+    X, y : as in `evaluate`
+        A single data set.
+    max_faces : int or None, default=1000
+        Maximum number of faces, drawn at random, because each is predicted 30 times. None uses all.
+    reporters : str, Reporter or several, default=()
+        Names or instances that receive the result.
+    n_resamples : int, default=1000
+        Number of bootstrap samples of faces, or of whole photos.
+    random_state : int, default=0
+        Seed of all random draws.
+
+    Returns
+    -------
+    robustness : Robustness
+
+    Raises
+    ------
+    NotFittedError, ImageError, TypeError, ValueError
+        As in `evaluate`.
+
+    Notes
+    -----
+    Size: the longer side is shrunk to 128 ... 8 px with antialiasing; smaller faces are unchanged. Blur: Gaussian, with
+    sigma in 128ths of the longer side. JPEG: Pillow's quality, at the face's own size. Darkness: the linear light is
+    halved one to six times and stored in 8 bits again; no noise is added. The corruptions follow Hendrycks and
+    Dietterich 2019, "Benchmarking neural network robustness to common corruptions and perturbations", ICLR; the levels
+    are ours.
+    """
+    check_resamples(n_resamples)
+    resolved = resolve_reporters(reporters)
+    if max_faces is not None:
+        check_scalar(max_faces, "max_faces", Integral, min_val=1)
+    classes = list_classes(classifier)
+    faces, true, _, left_out = select_known(read_face_set(X, y), classes)
+    if max_faces is not None and len(faces) > max_faces:
+        drawn = np.sort(np.random.default_rng(random_state).choice(len(faces), max_faces, replace=False))
+        faces, true = faces.select(drawn), true[drawn]
+    resampling = Resampling.of(len(faces), faces.photos, n_resamples, random_state)
+
+    def measure(corruption: Corruption | None = None, level: float = 0) -> Figures:
+        predicted = _predict(classifier, faces, corruption, level, classes)
+        return _estimate(true, predicted, classes, resampling)
+
+    robustness = Robustness(
+        tuple(classes),
+        len(faces),
+        None if faces.photos is None else len(np.unique(faces.photos)),
+        left_out,
+        measure(),
+        {
+            corruption.name: {level: measure(corruption, level) for level in corruption.levels}
+            for corruption in CORRUPTIONS
+        },
+    )
+    report_to(resolved, robustness)
+    return robustness
+
+
+def _predict(
+    classifier: Any, faces: FaceSet, corruption: Corruption | None, level: float, classes: list[Any]
+) -> NDArray[np.int64]:
+    """Predict the class of each corrupted face."""
+
+    def make(named: tuple[Any, str]) -> Any:
+        image = load_image(named[0], name=named[1])
+        return image if corruption is None else corruption.apply(image, level)
+
+    predicted = []
+    for batch in in_batches(zip(faces.sources, faces.names, strict=True), _BATCH):
+        proba = classifier.predict_proba(list(prefetch_map(make, batch)))
+        predicted.append(check_proba(proba, len(batch), classes).argmax(axis=1))
+    return np.concatenate(predicted)
+
+
+def _estimate(
+    true: NDArray[np.int64], predicted: NDArray[np.int64], classes: list[Any], resampling: Resampling
+) -> dict[str, Estimate]:
+    everyone = np.zeros_like(true)
+    shape = (1, len(classes))
+    samples = np.array([count_cells(true, predicted, everyone, shape, weights)[0] for weights in resampling.weights()])
+    recalls = class_scores(samples)[1]
+    correct = predicted == true
+    by_class = {
+        f"recall/{label}": resampling.share(correct, true == index, recalls[:, index])
+        for index, label in enumerate(classes)
+    }
+    accuracy = resampling.share(correct, everyone == 0, accuracy_of(samples))
+    return {"accuracy": accuracy, "recall": mean_share(by_class.values())} | by_class

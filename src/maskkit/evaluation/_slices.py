@@ -1,4 +1,4 @@
-"""Which faces a classifier is worse at: by size, brightness, sharpness and whatever a user knows of them."""
+"""Accuracy of groups of faces: by size, brightness, sharpness, and columns of the user."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,19 +6,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from maskkit._display.tables import Estimate, Table
 from maskkit._images.load import load_image
 from maskkit._images.prefetch import prefetch_map
-from maskkit.evaluation._counts import SIZES
-from maskkit.evaluation._data import FaceSet
-from maskkit.evaluation._report import plain
+from maskkit._images.quality import SIZE_BINS, measure_brightness_and_sharpness
+from maskkit.evaluation._inputs import FaceSet
 
-# Below this, an interval of an accuracy of 0.9 is wider than 0.2: too wide to name a group the worst.
-FEWEST_FACES = 30
-# Side, in pixels, at which sharpness is measured: faces of any size are brought to it first.
-_MEASURED_PX = 64
+# With fewer faces, the interval of an accuracy of 0.9 is wider than 0.2, too wide to call a group the worst.
+MIN_GROUP_FACES = 30
 _MAX_GROUPS = 20
 _MARK = " (!)"
 _BUILT_IN = ("size", "brightness", "sharpness")
@@ -26,12 +22,12 @@ _BUILT_IN = ("size", "brightness", "sharpness")
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The faces that have something in common.
+    """A group of faces with a common property.
 
     Attributes
     ----------
     slice : str
-        What they are grouped by: ``"size"``, ``"brightness"``, ``"sharpness"`` or a user's column.
+        Property: ``"size"``, ``"brightness"``, ``"sharpness"`` or a column of the user.
     name : str
     n_faces : int
     accuracy : Estimate
@@ -47,108 +43,93 @@ class Group:
 
     @property
     def is_small(self) -> bool:
-        """Whether it has too few faces to be judged."""
-        return self.n_faces < FEWEST_FACES
+        """Whether the group has too few faces for a reliable figure."""
+        return self.n_faces < MIN_GROUP_FACES
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything as plain values."""
-        estimates = {"accuracy": plain(self.accuracy), "recall": plain(self.recall)}
+        """Return everything as plain values."""
+        estimates = {"accuracy": self.accuracy.to_dict(), "recall": self.recall.to_dict()}
         return {"slice": self.slice, "name": self.name, "n_faces": self.n_faces} | estimates
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """A group for each face."""
+    """A property that assigns each face to a group."""
 
     name: str
     groups: tuple[str, ...]
     index: NDArray[np.int64]
 
     def select(self, rows: NDArray[np.int64]) -> "Column":
-        """Keep the faces of some rows."""
+        """Return the column of some faces."""
         return Column(self.name, self.groups, self.index[rows])
 
 
 def measure_columns(faces: FaceSet) -> list[Column]:
-    """Group faces by longer side, brightness and sharpness; raises ImageError if one cannot be read."""
-    sides, brightness, sharpness = np.array(
-        list(prefetch_map(_measure, zip(faces.sources, faces.names, strict=True)))
-    ).T
+    """Group faces by longer side, brightness and sharpness; raise ImageError if one cannot be read."""
+    sides, brightness, sharpness = np.array(list(prefetch_map(_measure, faces.sources, faces.names))).T
     if faces.sides_px is not None:
         sides = faces.sides_px
     thirds = np.quantile(sharpness, [1 / 3, 2 / 3])
     return [
-        Column("size", tuple(SIZES), np.digitize(sides, [high for _, high in SIZES.values()][:-1])),
-        # Thirds of the range 0 to 255, the same in every data set.
+        Column("size", tuple(SIZE_BINS), np.digitize(sides, [high for _, high in SIZE_BINS.values()][:-1])),
+        # Thirds of the range from 0 to 255, the same in every data set.
         Column("brightness", ("dark <85", "85-170", "bright 170+"), np.digitize(brightness, [85, 170])),
         Column("sharpness", ("blurred third", "middle third", "sharp third"), np.digitize(sharpness, thirds)),
     ]
 
 
 def check_columns(given: Mapping[str, Any], n_faces: int) -> list[Column]:
-    """Group faces by a user's columns.
+    """Group faces by columns of the user.
 
     Raises
     ------
     ValueError
-        If a column has another length, too many groups or a name that is taken.
+        If a column has another length, too many groups or a reserved name.
     """
     return [_check_column(name, values, n_faces) for name, values in given.items()]
 
 
 def find_worst(groups: Sequence[Group], overall: float) -> Group | None:
-    """Give the group of the lowest accuracy, of those with enough faces; None if none is below all faces'."""
-    judged = [group for group in groups if not group.is_small and group.accuracy.value < overall]
-    return min(judged, key=lambda group: group.accuracy.value, default=None)
+    """Return the group with the lowest accuracy among those with enough faces; None if none is below `overall`."""
+    candidates = [group for group in groups if not group.is_small and group.accuracy.value < overall]
+    return min(candidates, key=lambda group: group.accuracy.value, default=None)
 
 
 def mark(group: Group) -> str:
-    """Name a group, with a warning mark where it has too few faces."""
+    """Return the name of a group, with a warning mark if it has too few faces."""
     return group.name + _MARK * group.is_small
 
 
 def make_table(groups: Sequence[Group], worst: Group | None, *, of: str = "") -> Table:
-    """Lay the groups of a data set out, the worst one named below."""
+    """Build the table of groups, with the worst one in its note."""
     rows = tuple((group.slice, mark(group), group.n_faces, group.accuracy, group.recall) for group in groups)
     notes = [] if worst is None else [f"Worst: {worst.slice} {worst.name}, accuracy {worst.accuracy.value:.3f}."]
     if any(group.is_small for group in groups):
-        notes.append(f"{_MARK.strip()} Fewer than {FEWEST_FACES} faces: too few to tell, never named worst.")
+        notes.append(f"{_MARK.strip()} Fewer than {MIN_GROUP_FACES} faces: too few for a reliable figure.")
     return Table(
         f"By slice{of and f': {of}'}", ("slice", "group", "faces", "accuracy", "recall"), rows, " ".join(notes)
     )
 
 
-def _measure(named: tuple[Any, str]) -> tuple[float, float, float]:
-    """Give longer side in px, mean luma and variance of the Laplacian.
-
-    Luma is that of ITU-R BT.601, as Pillow converts, range 0 to 255. The variance of the Laplacian
-    as a measure of focus: Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield microscopy",
-    ICPR 3, 314-317.
-    """
-    source, name = named
+def _measure(source: Any, name: str) -> tuple[float, float, float]:
     image = load_image(source, name=name)
-    small = Image.fromarray(image).convert("L")
-    if small.size != (_MEASURED_PX, _MEASURED_PX):
-        small = small.resize((_MEASURED_PX, _MEASURED_PX), Image.Resampling.BILINEAR)
-    grey = np.asarray(small, dtype=np.float64)
-    inner = grey[1:-1, 1:-1]
-    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
-    return max(image.shape[:2]), float(grey.mean()), float(laplacian.var())
+    return max(image.shape[:2]), *measure_brightness_and_sharpness(image)
 
 
 def _check_column(name: str, values: Any, n_faces: int) -> Column:
     if name in _BUILT_IN:
-        raise ValueError(f"slices[{name!r}] is measured already; give the column another name.")
+        raise ValueError(f"slices[{name!r}] is a built-in slice; rename the column.")
     column = np.array([str(value) for value in values], dtype=np.str_)
     if len(column) != n_faces:
         raise ValueError(
-            f"slices[{name!r}] has {len(column):,} values for {n_faces:,} faces; want one a face; "
-            f"of photos, in the order of their boxes."
+            f"slices[{name!r}] has {len(column):,} values for {n_faces:,} faces; want one per face; "
+            f"for photos, in the order of their boxes."
         )
     groups, index = np.unique(column, return_inverse=True)
     if len(groups) > _MAX_GROUPS:
         raise ValueError(
-            f"slices[{name!r}] makes {len(groups):,} groups; want at most {_MAX_GROUPS}: "
-            f"put numbers into ranges first, with numpy.digitize for example."
+            f"slices[{name!r}] has {len(groups):,} groups; want at most {_MAX_GROUPS}. "
+            f"Group numbers into ranges first, for example with numpy.digitize."
         )
     return Column(name, tuple(map(str, groups)), index)

@@ -1,38 +1,83 @@
-"""The contract between maskkit and a reporter."""
+"""Interface of a reporter."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from maskkit import _plugins
 from maskkit._display.tables import Estimate as Estimate, Table as Table
+from maskkit.exceptions import PluginError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 class Report(Protocol):
-    """What a reporter is given: the part that every evaluation offers."""
+    """The methods of an evaluation that reporters use."""
 
     def metrics(self) -> dict[str, Estimate]:
-        """Every figure by a flat name, such as ``"accuracy"`` or ``"recall/with_mask"``."""
+        """Return all metrics by name, such as ``"accuracy"`` or ``"recall/with_mask"``."""
         ...
 
     def tables(self) -> Sequence[Table]:
-        """Give the figures as tables to show."""
+        """Return the metrics as tables."""
         ...
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything as plain values that JSON can hold."""
+        """Return everything as plain values that JSON can hold."""
         ...
 
     def figures(self) -> dict[str, "Figure"]:
-        """Draw pictures, matplotlib figures by name."""
+        """Draw plots, as matplotlib figures by name."""
         ...
 
 
 class Reporter(Protocol):
-    """Takes an evaluation somewhere: a terminal, a file, a picture, a tracker."""
+    """Sends an evaluation to a terminal, a file, a plot or an experiment tracker."""
 
     def report(self, evaluation: Report) -> Path | None:
-        """Report an evaluation and give the file or folder written, if any."""
+        """Report an evaluation; return the file or folder that was written, if any."""
         ...
+
+
+def resolve_reporters(reporters: str | Reporter | Iterable[str | Reporter]) -> list[Reporter]:
+    """Return reporters that are passed as names or instances, one or several.
+
+    Raises
+    ------
+    PluginError
+        If a name is unknown or its plugin cannot be loaded.
+    """
+    given = [reporters] if isinstance(reporters, str) or hasattr(reporters, "report") else list(reporters)
+    return [_plugins.resolve("reporters", reporter) for reporter in given]
+
+
+def report_to(reporters: Iterable[Reporter], evaluation: Report) -> list[Path]:
+    """Pass an evaluation to reporters, to each of them even if others fail.
+
+    Returns
+    -------
+    written : list of Path
+        Files and folders that were written.
+
+    Raises
+    ------
+    PluginError
+        If some fail, after all have been called; its attribute `evaluation` is the evaluation.
+    """
+    written: list[Path] = []
+    failed: list[PluginError] = []
+    for reporter in reporters:
+        try:
+            with _plugins.plugin_errors("reporters", reporter, "report()"):
+                path = reporter.report(evaluation)
+        except PluginError as exc:
+            failed.append(exc)
+        else:
+            written += [] if path is None else [path]
+    if failed:
+        for other in failed[1:]:
+            failed[0].add_note(str(other))
+        failed[0].evaluation = evaluation
+        raise failed[0]
+    return written

@@ -1,14 +1,16 @@
-"""What counts as a data set of faces: images with labels, or photos whose boxes are cut out."""
+"""Input of evaluations: classifiers, and data sets of labeled faces."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import column_or_1d
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_scalar, column_or_1d
 from sklearn.utils.validation import check_consistent_length
 
 from maskkit._images.crop import crop_square
@@ -16,25 +18,58 @@ from maskkit._images.load import RgbImage, check_images, load_image, name_source
 from maskkit._images.prefetch import prefetch_map
 from maskkit._labels import index_labels
 
-WANTED = "want (X, y), a Bunch of paths and labels as load_faces gives, or photos as load_photos gives"
+
+def list_classes(classifier: Any) -> list[Any]:
+    """Return the classes of a fitted classifier, in its order.
+
+    Raises
+    ------
+    NotFittedError
+        If it has no `classes_`.
+    """
+    if not hasattr(classifier, "classes_"):
+        raise NotFittedError(f"{type(classifier).__name__} has no classes_; want a fitted classifier. Call fit first.")
+    return np.asarray(classifier.classes_).tolist()
+
+
+def check_resamples(n_resamples: int) -> None:
+    """Raise TypeError or ValueError unless there is at least one bootstrap sample."""
+    check_scalar(n_resamples, "n_resamples", Integral, min_val=1)
+
+
+def check_proba(proba: Any, n_faces: int, classes: Sequence[Any]) -> NDArray[np.float64]:
+    """Return probabilities as float64; raise ValueError unless they are finite and of shape (n_faces, n_classes)."""
+    proba = np.asarray(proba, dtype=np.float64)
+    wanted = (n_faces, len(classes))
+    if proba.shape != wanted:
+        raise ValueError(
+            f"predict_proba returned shape {proba.shape}; want {wanted}, one row per image and one column per class."
+        )
+    if not np.isfinite(proba).all():
+        row = int(np.flatnonzero(~np.isfinite(proba).all(axis=1))[0])
+        raise ValueError(f"predict_proba returned {proba[row].tolist()} for image {row}; want finite numbers.")
+    return proba
+
+
+WANTED = "want (X, y), a Bunch of paths and labels from load_faces, or photos from load_photos"
 
 
 @dataclass(frozen=True, eq=False)
 class FaceSet:
-    """Faces to judge.
+    """Faces to evaluate.
 
     Parameters
     ----------
     sources : list of images
     labels : list
     names : list of str
-        Of the file, or form and place.
+        File name, or form and position of the source.
     faces : list of int or None
-        Place of the face among those of its photo; None for images of one face each.
+        Index of the face in its photo; None for images of one face each.
     photos : ndarray of shape (n_faces,), int64, or None
-        Which photo a face is of; None for images of one face each.
+        Index of the photo of each face; None for images of one face each.
     sides_px : ndarray of shape (n_faces,), float64, or None
-        Longer side of the annotated box; None where there is none.
+        Longer side of the annotated box; None without boxes.
     """
 
     sources: list[Any]
@@ -48,7 +83,7 @@ class FaceSet:
         return len(self.sources)
 
     def select(self, rows: NDArray[Any]) -> "FaceSet":
-        """Keep the faces of some rows."""
+        """Return the faces of some rows."""
         return FaceSet(
             [self.sources[row] for row in rows],
             [self.labels[row] for row in rows],
@@ -60,24 +95,24 @@ class FaceSet:
 
 
 def is_comparison(X: Any) -> bool:
-    """Tell a dict of data sets from a Bunch, which is a dict too."""
+    """Return whether X is a dict of data sets; a Bunch is a dict, too, but is a single data set."""
     return isinstance(X, Mapping) and "labels" not in X and "splits" not in X
 
 
 def read_face_set(X: Any, y: Any = None) -> FaceSet:
-    """List the faces of a data set; boxes of photos are cut as the classifier cuts them.
+    """Return the faces of a data set; photos are cropped at their boxes as for the classifier.
 
     Raises
     ------
     ImageError
         If a photo cannot be read.
     TypeError, ValueError
-        If it is no data set, empty, or images and labels differ in number.
+        If it is not a data set, is empty, or images and labels differ in number.
     """
     if y is None:
         if _holds_photos(X):
-            return _cut_faces(X)
-        X, y = _take_apart(X)
+            return _crop_faces(X)
+        X, y = _split_data(X)
     sources = check_images(X)
     labels = column_or_1d(y).tolist()
     check_consistent_length(sources, labels)
@@ -85,40 +120,42 @@ def read_face_set(X: Any, y: Any = None) -> FaceSet:
     return FaceSet(sources, labels, names, [None] * len(sources))
 
 
-def keep_known(
+def select_known(
     faces: FaceSet, classes: Sequence[Any]
 ) -> tuple[FaceSet, NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
-    """Leave out the faces that the classifier has no class for.
+    """Select the faces whose label is a class of the classifier.
 
     Returns
     -------
     kept : FaceSet
-    truths : ndarray of shape (n_kept,), int64
+    true : ndarray of shape (n_kept,), int64
         Index of the class.
     rows : ndarray of shape (n_kept,), int64
-        Which faces were kept.
+        Indices of the selected faces.
     left_out : dict of str to int
         Label -> number of faces.
 
     Raises
     ------
     ValueError
-        If none is left, or a label means no class and is no incorrectly worn mask.
+        If none is left, or a label is neither a class nor an incorrectly worn mask.
     """
-    truths = index_labels(faces.labels, classes)
-    rows = np.flatnonzero(truths >= 0)
-    left_out = Counter(str(label) for label, truth in zip(faces.labels, truths, strict=True) if truth < 0)
+    true = index_labels(faces.labels, classes)
+    rows = np.flatnonzero(true >= 0)
+    left_out = Counter(str(label) for label, index in zip(faces.labels, true, strict=True) if index < 0)
     if not rows.size:
-        raise ValueError(f"every face is {', '.join(left_out)}, for which the classifier has no class; want others.")
-    return faces.select(rows), truths[rows], rows, dict(left_out)
+        raise ValueError(
+            f"every face is labeled {', '.join(left_out)}, for which the classifier has no class; want other labels."
+        )
+    return faces.select(rows), true[rows], rows, dict(left_out)
 
 
-def _take_apart(X: Any) -> tuple[Any, Any]:
+def _split_data(X: Any) -> tuple[Any, Any]:
     if isinstance(X, Mapping) and {"paths", "labels"} <= X.keys():
         return X["paths"], X["labels"]
     if isinstance(X, Mapping) and "splits" in X:
         names = ", ".join(map(repr, X["splits"]))
-        raise ValueError(f"X has the splits {names}; want one: X[name], or all side by side: X.splits.")
+        raise ValueError(f"X has the splits {names}; want one, X[name], or all of them, X.splits.")
     if isinstance(X, tuple) and len(X) == 2:
         return X
     if isinstance(X, Sequence) and not isinstance(X, (str, bytes)):
@@ -130,7 +167,7 @@ def _holds_photos(X: Any) -> bool:
     return isinstance(X, Sequence) and len(X) > 0 and all(hasattr(photo, "boxes_xyxy") for photo in X)
 
 
-def _cut_faces(photos: Sequence[Any]) -> FaceSet:
+def _crop_faces(photos: Sequence[Any]) -> FaceSet:
     crops: list[list[RgbImage]] = list(prefetch_map(_cut, photos))
     n_faces = list(map(len, crops))
     if not sum(n_faces):
@@ -151,3 +188,11 @@ def _cut(photo: Any) -> list[RgbImage]:
         return []
     image = load_image(photo.path)
     return [crop_square(image, box) for box in photo.boxes_xyxy]
+
+
+def describe_left_out(left_out: Mapping[str, int]) -> str:
+    """Return a sentence about faces that were left out; empty if there are none."""
+    if not left_out:
+        return ""
+    counts = ", ".join(f"{count:,} {label}" for label, count in left_out.items())
+    return f"Left out, because the model has no such class: {counts}."

@@ -1,0 +1,350 @@
+"""Evaluation of labeled faces: computation, contents and tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_curve
+
+from maskkit._display.tables import Estimate, Rows, Table, Tabulated
+from maskkit._images.load import ImageSource, RgbImage, load_image
+from maskkit.evaluation import _calibration
+from maskkit.evaluation._calibration import Reliability, RiskCoverage
+from maskkit.evaluation._inputs import describe_left_out
+from maskkit.evaluation._intervals import Resampling, accuracy_of, bootstrapped, count_cells, mean_share
+from maskkit.evaluation._metrics import class_scores, macro, roc_auc
+from maskkit.evaluation._slices import Column, Group, find_worst, make_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+N_MISTAKES_SHOWN = 10
+
+# Metric -> its name in tables.
+MEANINGS = {
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "f1",
+    "auc": "auc",
+    "ece": "calibration error (ECE)",
+    "rms_calibration_error": "calibration error, debiased",
+    "brier": "Brier score",
+    "aurc": "area under risk-coverage",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A face that was classified incorrectly.
+
+    Attributes
+    ----------
+    source : image
+        The image as it was passed.
+    name : str
+        Path, or form and position of the source.
+    true_label, predicted_label : str or int
+        Annotated and predicted class.
+    probability : float
+        Confidence: probability of the predicted class, range 0 to 1.
+    face : int or None
+        Index of the face in an annotated photo, from 0; None for an image of one face.
+    """
+
+    source: ImageSource
+    name: str
+    true_label: Any
+    predicted_label: Any
+    probability: float
+    face: int | None = None
+
+    @property
+    def place(self) -> str:
+        """File name, and index of the face in a photo, for tables."""
+        name = Path(self.name).name
+        return name if self.face is None else f"{name} face {self.face}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the picture as plain values that JSON can hold."""
+        values = {
+            "file": self.name,
+            "true": self.true_label,
+            "predicted": self.predicted_label,
+            "probability": self.probability,
+        }
+        return values if self.face is None else values | {"face": self.face}
+
+    def image(self) -> RgbImage:
+        """Load the crop."""
+        return load_image(self.source, name=self.name)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation(Tabulated):
+    """Evaluation of a classifier on labeled faces.
+
+    Attributes
+    ----------
+    classes : tuple
+        Classes in the classifier's order.
+    n_faces : int
+        Number of evaluated faces.
+    left_out : dict of str to int
+        Number of faces with incorrectly worn masks, by label, if the classifier has no such class. They are not
+        evaluated, because no prediction would be correct.
+    n_photos : int or None
+        Number of photos that the faces were cropped from; intervals are then computed over photos.
+    confusion : ndarray of shape (n_classes, n_classes), int64
+        Rows are true classes, columns are predicted classes.
+    estimates : dict of str to Estimate
+        Metrics with 95 % intervals: ``accuracy``, ``precision/CLASS``, ``recall/CLASS``,
+        ``f1/CLASS``, ``precision``, ``recall`` and ``f1`` (means over classes), ``auc`` (for two
+        classes; for more, the mean of one class against the rest), ``ece`` and ``rms_calibration_error``,
+        ``brier``, ``aurc``, and ``accuracy/SLICE/GROUP`` and ``recall/SLICE/GROUP``.
+    groups : tuple of Group
+        Faces grouped by size, brightness, sharpness and the given columns.
+    roc : dict
+        Class -> (false positive rates, true positive rates) of this class against the rest. A class
+        without faces, or with all of them, has no curve.
+    reliability : Reliability
+    risk_coverage : RiskCoverage
+    mistakes : tuple of Mistake
+        Sorted by confidence, highest first.
+    """
+
+    classes: tuple[Any, ...]
+    n_faces: int
+    left_out: Mapping[str, int]
+    n_photos: int | None
+    confusion: NDArray[np.int64]
+    estimates: Mapping[str, Estimate]
+    groups: tuple[Group, ...]
+    roc: Mapping[Any, tuple[NDArray[np.float64], NDArray[np.float64]]]
+    reliability: Reliability
+    risk_coverage: RiskCoverage
+    mistakes: tuple[Mistake, ...]
+
+    @property
+    def worst_group(self) -> Group | None:
+        """The group of at least 30 faces with the lowest accuracy, if that is below the accuracy of all faces."""
+        return find_worst(self.groups, self.estimates["accuracy"].value)
+
+    def metrics(self) -> dict[str, Estimate]:
+        """Return all metrics by name."""
+        return dict(self.estimates)
+
+    def tables(self) -> tuple[Table, ...]:
+        """Return tables of metrics, classes, slices, the confusion matrix and the most confident mistakes."""
+        overall: Rows = tuple((meaning, self.estimates[name]) for name, meaning in MEANINGS.items())
+        by_class: Rows = tuple(
+            (
+                str(label),
+                int(count),
+                *(self.estimates[f"{name}/{label}"] for name in ("precision", "recall", "f1")),
+            )
+            for label, count in zip(self.classes, self.confusion.sum(axis=1), strict=True)
+        )
+        confusion: Rows = tuple(
+            (str(label), *map(int, row)) for label, row in zip(self.classes, self.confusion, strict=True)
+        )
+        worst: Rows = tuple(
+            (mistake.place, str(mistake.true_label), str(mistake.predicted_label), mistake.probability)
+            for mistake in self.mistakes[:N_MISTAKES_SHOWN]
+        )
+        over = "" if self.n_photos is None else f" of {self.n_photos:,} photos"
+        note = " ".join(["Precision, recall and f1 are means over classes.", *self.remarks()])
+        tables = (
+            Table(f"{self.n_faces:,} faces{over}", ("metric", "value [95 % interval]"), overall, note),
+            Table("By class", ("class", "faces", "precision", "recall", "f1"), by_class),
+            make_table(self.groups, self.worst_group),
+            Table("Confusion: rows are true classes", ("true", *map(str, self.classes)), confusion),
+        )
+        if not worst:
+            return tables
+        title = f"Most confident of {len(self.mistakes)} mistakes" if len(self.mistakes) > len(worst) else "Mistakes"
+        return (*tables, Table(title, ("file", "true", "predicted", "confidence"), worst))
+
+    def remarks(self) -> list[str]:
+        """Return sentences about faces that were left out, and about the intervals."""
+        over_photos = "" if self.n_photos is None else "Intervals are computed over photos."
+        return [remark for remark in (describe_left_out(self.left_out), over_photos) if remark]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values that JSON can hold."""
+        worst = self.worst_group
+        return {
+            "kind": "faces",
+            "classes": list(self.classes),
+            "n_faces": self.n_faces,
+            "left_out": dict(self.left_out),
+            "n_photos": self.n_photos,
+            "confusion": self.confusion.tolist(),
+            "metrics": {name: estimate.to_dict() for name, estimate in self.estimates.items()},
+            "groups": [group.to_dict() for group in self.groups],
+            "worst_group": None if worst is None else worst.to_dict(),
+            "roc": {
+                str(label): {"false_positive_rate": rates[0].tolist(), "true_positive_rate": rates[1].tolist()}
+                for label, rates in self.roc.items()
+            },
+            "reliability": self.reliability.to_dict(),
+            "risk_coverage": self.risk_coverage.to_dict(),
+            "mistakes": [mistake.to_dict() for mistake in self.mistakes],
+        }
+
+    def figures(self) -> dict[str, "Figure"]:
+        """Draw confusion, ROC, reliability, risk-coverage, slices and mistakes, as matplotlib figures by name."""
+        from maskkit.evaluation import _plots
+
+        drawn = {"confusion_matrix": _plots.draw_confusion(self.confusion, self.classes)}
+        if self.roc:
+            drawn["roc"] = _plots.draw_roc(self.roc, self.estimates["auc"])
+        drawn["reliability"] = _plots.draw_reliability(self.reliability, self.estimates["ece"])
+        drawn["risk_coverage"] = _plots.draw_risk_coverage(self.risk_coverage, self.estimates["aurc"])
+        drawn["slices"] = _plots.draw_groups(self.groups, self.estimates["accuracy"])
+        drawn["worst_mistakes"] = _plots.draw_mistakes(self.mistakes)
+        return drawn
+
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class Measurement:
+    """Metrics of evaluated faces, and of their bootstrap samples.
+
+    Parameters
+    ----------
+    true : ndarray of shape (n_faces,), int64
+        Class indices.
+    proba : ndarray of shape (n_faces, n_classes), float64
+    classes : sequence
+    columns : sequence of Column
+        Groups of the faces.
+    resampling : Resampling
+    """
+
+    def __init__(
+        self, true: Ints, proba: Floats, classes: Sequence[Any], columns: Sequence[Column], resampling: Resampling
+    ):
+        self.true, self.proba, self.classes, self.resampling = true, proba, list(classes), resampling
+        self.predicted = proba.argmax(axis=1)
+        self.is_correct = self.predicted == true
+        self.confidence = proba.max(axis=1)
+        everything = Column("", ("",), np.zeros(len(true), dtype=np.int64))
+        bins = _calibration.bin_equally_wide(self.confidence)
+        by_bin = Column("confidence", ("",) * _calibration.N_BINS, bins)
+        self._columns = [everything, by_bin, *columns]
+        self._areas = self._prepare_areas()
+        self._expected = _calibration.expected_error(self.confidence, self.is_correct)
+        self._squared = _calibration.squared_errors(self.confidence, self.is_correct)
+        self._losses = _calibration.brier_losses(proba, true)
+        self._curve = _calibration.risk_coverage(self.confidence, self.is_correct)
+        self.confusions, self._values = self._compute(np.ones(len(true)))
+        drawn = [self._compute(weights) for weights in resampling.weights()]
+        # One array of shape (n_resamples, n_groups, n_classes, n_classes) per column.
+        self._confusion_samples = [
+            np.stack(of_column) for of_column in zip(*(counts for counts, _ in drawn), strict=True)
+        ]
+        self._samples = np.array([values for _, values in drawn])
+
+    @property
+    def confusion(self) -> Ints:
+        """Confusion matrix: rows are true classes, columns are predicted classes."""
+        return self.confusions[0][0].astype(np.int64)
+
+    def estimate(self) -> dict[str, Estimate]:
+        """Return the metrics of all faces by name."""
+        n_faces = len(self.true)
+        samples = self._confusion_samples[0][:, 0]
+        everyone = np.ones(n_faces, dtype=bool)
+        estimates = {"accuracy": self.resampling.share(self.is_correct, everyone, accuracy_of(samples))}
+        values = dict(zip(("precision", "recall", "f1"), class_scores(self.confusions[0][0]), strict=True))
+        by_class = dict(zip(("precision", "recall", "f1"), class_scores(samples), strict=True))
+        for name in ("precision", "f1"):
+            estimates[name] = bootstrapped(float(macro(values[name])), macro(by_class[name]), n_faces)
+        auc, expected, raw, debiased, brier, area = self._values[:6]
+        drawn = self._samples.T
+        estimates["auc"] = bootstrapped(auc, drawn[0], n_faces)
+        estimates["ece"] = _calibration.estimate_error(expected, drawn[1], n_faces)
+        estimates["rms_calibration_error"] = _calibration.estimate_debiased(raw, debiased, drawn[3], n_faces)
+        estimates["brier"] = bootstrapped(brier, drawn[4], n_faces)
+        estimates["aurc"] = bootstrapped(area, drawn[5], n_faces)
+        for index, label in enumerate(self.classes):
+            counted = {"precision": self.predicted == index, "recall": self.true == index}
+            for name, counts in counted.items():
+                share = self.resampling.share(self.is_correct, counts, by_class[name][:, index])
+                estimates[f"{name}/{label}"] = share
+            n = int(counted["recall"].sum())
+            estimates[f"f1/{label}"] = bootstrapped(float(values["f1"][index]), by_class["f1"][:, index], n)
+        estimates["recall"] = mean_share(estimates[f"recall/{label}"] for label in self.classes)
+        return estimates
+
+    def groups(self) -> tuple[Group, ...]:
+        """Return the groups that contain faces."""
+        groups = []
+        for place, column in enumerate(self._columns[2:], start=2):
+            recalls = class_scores(self._confusion_samples[place])[1]
+            for index, name in enumerate(column.groups):
+                n_faces = int(self.confusions[place][index].sum())
+                if n_faces:
+                    samples = recalls[:, index]
+                    of_group = column.index == index
+                    recall = mean_share(
+                        self.resampling.share(self.is_correct, of_group & (self.true == of_class), samples[:, of_class])
+                        for of_class in range(len(self.classes))
+                    )
+                    groups.append(Group(column.name, name, n_faces, self._accuracy(place, index), recall))
+        return tuple(groups)
+
+    def reliability(self) -> Reliability:
+        """Return accuracy against confidence, in bins."""
+        confidence = self.confidence
+        bins = self._columns[1].index
+        n_bins = _calibration.N_BINS
+        n = np.bincount(bins, minlength=n_bins)
+        with np.errstate(invalid="ignore"):
+            means = np.bincount(bins, confidence, n_bins) / n
+        return Reliability(means, tuple(self._accuracy(1, index) for index in range(n_bins)))
+
+    def risk_coverage(self) -> RiskCoverage:
+        """Return the error rate against the fraction of faces that are classified."""
+        low, high = np.percentile(self._samples[:, 6:], [2.5, 97.5], axis=0)
+        return RiskCoverage(_calibration.COVERAGE, self._values[6:], low, high)
+
+    def roc(self) -> dict[Any, tuple[Floats, Floats]]:
+        """Return the ROC curve of each class that some, but not all, faces have."""
+        return {
+            label: roc_curve(self.true == index, self.proba[:, index])[:2]
+            for index, label in enumerate(self.classes)
+            if 0 < (self.true == index).sum() < len(self.true)
+        }
+
+    def list_mistakes(self) -> Ints:
+        """Return the indices of misclassified faces, the most confident first."""
+        wrong = np.flatnonzero(~self.is_correct)
+        return wrong[np.argsort(-self.confidence[wrong], kind="stable")]
+
+    def _accuracy(self, place: int, index: int) -> Estimate:
+        samples = accuracy_of(self._confusion_samples[place][:, index])
+        return self.resampling.share(self.is_correct, self._columns[place].index == index, samples)
+
+    def _compute(self, weights: NDArray[Any]) -> tuple[list[Floats], Floats]:
+        """Return the confusion matrices of each column, and the other metrics as one array."""
+        n_classes = len(self.classes)
+        confusions = [
+            count_cells(self.true, self.predicted, column.index, (len(column.groups), n_classes), weights)
+            for column in self._columns
+        ]
+        auc = float(macro(np.array([area(weights) for area in self._areas], dtype=np.float64)))
+        brier = float(np.dot(weights, self._losses) / weights.sum())
+        area, risks = self._curve(weights)
+        return confusions, np.array([auc, self._expected(weights), *self._squared(weights), brier, area, *risks])
+
+    def _prepare_areas(self) -> list[Any]:
+        # With two classes, both curves have the same area.
+        indices = range(1, 2) if len(self.classes) == 2 else range(len(self.classes))
+        return [roc_auc(self.true == index, self.proba[:, index]) for index in indices]

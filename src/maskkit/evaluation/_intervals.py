@@ -1,0 +1,146 @@
+"""95 % intervals: Wilson intervals, bootstrap, and their combination."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from maskkit._display.tables import Estimate
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def wilson(n_correct: float, n: float) -> Estimate:
+    """Estimate a proportion with the Wilson score interval; NaN without cases.
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference", J. Amer. Statist.
+    Assoc. 22, 209-212, as scipy computes it.
+    """
+    if n == 0:
+        return Estimate(np.nan, np.nan, np.nan, 0)
+    interval = binomtest(int(n_correct), int(n)).proportion_ci(0.95, method="wilson")
+    # Rounding may leave the ends slightly beyond a proportion of 0 or 1.
+    low = 0.0 if n_correct == 0 else float(interval.low)
+    high = 1.0 if n_correct == n else float(interval.high)
+    return Estimate(float(n_correct / n), low, high, int(n))
+
+
+def bootstrapped(value: float, samples: Floats, n: int) -> Estimate:
+    """Estimate a metric with the percentile interval of its bootstrap samples.
+
+    Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3. Samples in
+    which the metric is undefined (NaN) are left out. A metric of 0 or 1 that no sample changes has the Wilson interval
+    of a proportion of n cases.
+    """
+    known = samples[~np.isnan(samples)]
+    if np.isnan(value) or known.size == 0:
+        return Estimate(np.nan, np.nan, np.nan, n)
+    low, high = np.percentile(known, [2.5, 97.5])
+    if low == high == value and value in (0, 1):
+        # Resampling cases without mistakes never gives a mistake, however few there are.
+        return wilson(value * n, n)
+    return Estimate(float(value), float(low), float(high), n)
+
+
+def resample(n: int, n_resamples: int, rng: np.random.Generator) -> Iterable[Ints]:
+    """Iterate over bootstrap samples of n cases: how often each case is drawn."""
+    for _ in range(n_resamples):
+        yield np.bincount(rng.integers(0, n, n), minlength=n)
+
+
+def difference(first: Estimate, second: Estimate) -> Estimate:
+    """Estimate the difference of two metrics of independent samples.
+
+    The interval is computed from theirs: Newcombe 1998, "Interval estimation for the difference between
+    independent proportions", Statistics in Medicine 17, 873-890, method 10; for metrics other than
+    proportions Zou and Donner 2008, "Construction of confidence limits about effect measures", Statistics
+    in Medicine 27, 1693-1702.
+    """
+    value = first.value - second.value
+    low = value - np.hypot(first.value - first.low, second.high - second.value)
+    high = value + np.hypot(first.high - first.value, second.value - second.low)
+    return Estimate(value, float(low), float(high), min(first.n, second.n))
+
+
+def mean_share(shares: Iterable[Estimate]) -> Estimate:
+    """Estimate the mean of proportions, such as the recalls of classes; those without cases are left out.
+
+    The interval is computed from theirs, as for a difference (Zou and Donner 2008, see `difference`), so it has a
+    width even if all proportions are 1.
+    """
+    known = [share for share in shares if share.n]
+    if not known:
+        return Estimate(np.nan, np.nan, np.nan, 0)
+    value = float(np.mean([share.value for share in known]))
+    below = np.linalg.norm([share.value - share.low for share in known]) / len(known)
+    above = np.linalg.norm([share.high - share.value for share in known]) / len(known)
+    return Estimate(value, float(value - below), float(value + above), sum(share.n for share in known))
+
+
+@dataclass(frozen=True, eq=False)
+class Resampling:
+    """A bootstrap over faces, or over photos with all their faces.
+
+    The faces of one photo are similar. Treating them as independent makes intervals too narrow; drawing whole
+    photos does not. Source: Field and Welsh 2007, "Bootstrapping clustered data",
+    J. R. Statist. Soc. B 69, 369-390.
+
+    Parameters
+    ----------
+    units : ndarray of shape (n_faces,), int64
+        Index of the unit that each face is drawn with, the face itself or its photo; from 0 without gaps.
+    by_photo : bool
+    n_resamples, seed : int
+    """
+
+    units: Ints
+    by_photo: bool
+    n_resamples: int
+    seed: int
+
+    @classmethod
+    def of(cls, n_faces: int, photos: Ints | None, n_resamples: int, seed: int) -> "Resampling":
+        """Return a bootstrap over photos if there are any, else over faces."""
+        units = np.arange(n_faces) if photos is None else np.unique(photos, return_inverse=True)[1]
+        return cls(units, photos is not None, n_resamples, seed)
+
+    def weights(self) -> Iterator[Ints]:
+        """Iterate over the number of times each face is drawn, (n_faces,); each call gives the same samples."""
+        rng = np.random.default_rng(self.seed)
+        for counts in resample(int(self.units.max()) + 1, self.n_resamples, rng):
+            yield counts[self.units]
+
+    def share(self, is_correct: NDArray[np.bool_], counts: NDArray[np.bool_], samples: Floats) -> Estimate:
+        """Estimate the proportion of correct faces among those that count.
+
+        The interval is a Wilson interval for independent faces, and a bootstrap interval for photos. If all faces or
+        none are correct, the bootstrap interval has no width, and is replaced by the Wilson interval over photos, as if
+        each contained one face.
+        """
+        n_faces, n_correct = int(counts.sum()), int((is_correct & counts).sum())
+        if not self.by_photo or n_faces == 0:
+            return wilson(n_correct, n_faces)
+        if 0 < n_correct < n_faces:
+            return bootstrapped(n_correct / n_faces, samples, n_faces)
+        n_photos = len(np.unique(self.units[counts]))
+        over_photos = wilson(n_photos if n_correct else 0, n_photos)
+        return Estimate(over_photos.value, over_photos.low, over_photos.high, n_faces)
+
+
+def count_cells(
+    true: Ints, predicted: Ints, groups: Ints, shape: tuple[int, int], weights: NDArray[np.number] | None = None
+) -> Floats:
+    """Return the confusion matrix of each group, (n_groups, n_classes, n_classes); `shape` is (n_groups, n_classes)."""
+    n_groups, n_classes = shape
+    cells = (groups * n_classes + true) * n_classes + predicted
+    n_cells = n_groups * n_classes * n_classes
+    return np.bincount(cells, weights, n_cells).astype(np.float64).reshape(n_groups, n_classes, n_classes)
+
+
+def accuracy_of(confusions: Floats) -> Floats:
+    """Return the fraction on the diagonal, (...); NaN where nothing was counted."""
+    with np.errstate(invalid="ignore"):
+        return np.trace(confusions, axis1=-2, axis2=-1) / confusions.sum(axis=(-2, -1))
