@@ -72,7 +72,7 @@ def test_two_third_parties_of_one_name_are_both_named(install):
         make_entry("slack", "collections:OrderedDict", "first-package"),
         make_entry("slack", "collections:Counter", "second-package"),
     )
-    with pytest.raises(PluginError, match="reporter 'slack' is claimed twice, by first-package and second-package"):
+    with pytest.raises(PluginError, match="reporter 'slack' is declared twice, by first-package and second-package"):
         _plugins.load("reporters", "slack")
 
 
@@ -138,5 +138,5 @@ print(open(report).read())
 
 
 def test_a_plugin_that_needs_an_argument_says_so():
-    with pytest.raises(PluginError, match=r"backbone 'timm' cannot be made without an argument .*want 'timm:NAME'"):
+    with pytest.raises(PluginError, match=r"backbone 'timm' needs an argument .*want 'timm:NAME'"):
         _plugins.load("backbones", "timm")

@@ -1,4 +1,4 @@
-"""What the words of face-mask data mean, however they are spelt."""
+"""Meanings and colors of the labels of face-mask data, in any spelling."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import column_or_1d
 
-# Okabe and Ito's colour-blind safe palette (2008, "Color Universal Design"), darkened where white
-# letters would not be readable on it.
+# Okabe and Ito's palette for color-blind readers (2008, "Color Universal Design"), darkened where
+# white text on it would not be readable.
 BLUE, VERMILION, ORANGE = "#0072B2", "#C44E00", "#B37700"
 GRAY = "#5F6368"
 _OTHERS = ("#007A5A", "#A34D7D", "#3A7CA5", "#6B6B00", "#000000")
@@ -24,12 +24,12 @@ _COLORS = {MASKED: BLUE, UNMASKED: VERMILION, INCORRECT: ORANGE}
 
 
 def normalize_label(label: Any) -> str:
-    """Give a label's letters and digits only, in lower case: ``WithMask`` and ``with_mask`` agree."""
+    """Return the letters and digits of a label in lower case: ``WithMask`` and ``with_mask`` become equal."""
     return "".join(letter for letter in str(label).casefold() if letter.isalnum())
 
 
 def color_of(label: Any, classes: Sequence[Any]) -> str:
-    """Give a class its colour: a known word its own, any other by its place among `classes`; grey for none."""
+    """Return the color of a class: by its meaning if known, else by its index in `classes`; gray if not a class."""
     meaning = meaning_of(label)
     if meaning is not None:
         return _COLORS[meaning]
@@ -39,15 +39,15 @@ def color_of(label: Any, classes: Sequence[Any]) -> str:
 
 
 def meaning_of(label: Any) -> str | None:
-    """Tell what a label is a known word for: ``MASKED``, ``UNMASKED``, ``INCORRECT`` or nothing."""
+    """Return the meaning of a label: ``MASKED``, ``UNMASKED``, ``INCORRECT``, or None if it is unknown."""
     return next((meaning for meaning, words in _WORDS.items() if normalize_label(label) in words), None)
 
 
 def match_labels(labels: Iterable[Any], classes: Sequence[Any]) -> dict[Any, Any]:
-    """Map each label to the class that it means.
+    """Map each label to the class of the same meaning.
 
-    An equal class wins, else one that is spelt alike but for case and punctuation, so that
-    ``WithMask`` meets ``with_mask``, else one that is a known word for the same: ``Masked``.
+    An equal class comes first, then one that differs in case and punctuation only (``WithMask`` and
+    ``with_mask``), then one of the same known meaning (``Masked``).
 
     Parameters
     ----------
@@ -56,15 +56,15 @@ def match_labels(labels: Iterable[Any], classes: Sequence[Any]) -> dict[Any, Any
 
     Returns
     -------
-    meant : dict
-        Label -> class; labels that mean none are left out.
+    matches : dict
+        Label -> class; labels without a class are left out.
 
     Raises
     ------
     ValueError
-        If a label may mean two classes.
+        If a label matches two classes.
     """
-    meant: dict[Any, Any] = {}
+    matches: dict[Any, Any] = {}
     for label in set(labels):
         normalized = normalize_label(label) if isinstance(label, str) else None
         alike = (
@@ -73,29 +73,29 @@ def match_labels(labels: Iterable[Any], classes: Sequence[Any]) -> dict[Any, Any
             or [known for known in classes if meaning_of(known) == meaning_of(label) is not None]
         )
         if len(alike) > 1:
-            raise ValueError(f"label {label!r} may mean {' or '.join(map(repr, alike))}; rename one of them.")
+            raise ValueError(f"label {label!r} matches {' and '.join(map(repr, alike))}; rename one of them.")
         if alike:
-            meant[label] = alike[0]
-    return meant
+            matches[label] = alike[0]
+    return matches
 
 
 def index_labels(y: ArrayLike, classes: Sequence[Any]) -> NDArray[np.int64]:
-    """Give the index of each label's class.
+    """Return the index of each label's class.
 
-    An incorrectly worn mask is -1 where the classifier has no class for it: neither answer would be
-    right. Any other label that means none is more likely a mistake.
+    The index of an incorrectly worn mask is -1 if the classifier has no class for it, because no
+    prediction would be correct. Any other label without a class is probably a mistake.
 
     Raises
     ------
     ValueError
-        If another label means none of the classes, or one may mean two.
+        If another label matches none of the classes, or one matches two.
     """
     labels = column_or_1d(y).tolist()
-    meant = match_labels(labels, classes)
-    unknown = sorted({repr(label) for label in labels if label not in meant and meaning_of(label) != INCORRECT})
+    matches = match_labels(labels, classes)
+    unknown = sorted({repr(label) for label in labels if label not in matches and meaning_of(label) != INCORRECT})
     if unknown:
         raise ValueError(
-            f"y holds {', '.join(unknown)}, which the classifier does not know; it knows "
+            f"y holds {', '.join(unknown)}, which is no class of the classifier; its classes are "
             f"{', '.join(map(repr, classes))}. Rename the labels or leave those images out."
         )
-    return np.array([classes.index(meant[label]) if label in meant else -1 for label in labels], dtype=np.int64)
+    return np.array([classes.index(matches[label]) if label in matches else -1 for label in labels], dtype=np.int64)

@@ -37,7 +37,7 @@ def require(module: str, extra: str) -> ModuleType:
 
 
 def install_hint(extra: str) -> str:
-    """Return the end of a message: how to install an extra."""
+    """Return the end of a message that says how to install an extra."""
     return f"install it: pip install 'maskkit[{extra}]'"
 
 

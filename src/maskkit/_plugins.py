@@ -1,6 +1,6 @@
-"""Plugins by name: the only reader of entry points.
+"""Plugins, loaded by name from entry points.
 
-Built-in plugins come through the same door as anybody's: entry points of the groups
+Built-in plugins are declared like any other: by entry points of the groups
 ``maskkit.backbones``, ``maskkit.detectors`` and ``maskkit.reporters``.
 """
 
@@ -16,7 +16,7 @@ Group: TypeAlias = Literal["backbones", "detectors", "reporters"]
 
 _METHODS: dict[Group, str] = {"backbones": "build", "detectors": "detect", "reporters": "report"}
 
-# Library that a built-in plugin imports -> extra that installs it.
+# Libraries of built-in plugins, and the extras that install them.
 _EXTRAS = {
     "cv2": "opencv",
     "mlflow": "mlflow",
@@ -25,12 +25,12 @@ _EXTRAS = {
 
 
 def names(group: Group) -> list[str]:
-    """List the installed plugins of a group, sorted; imports none of them."""
+    """Return the sorted names of the installed plugins of a group, without importing them."""
     return sorted(_entries(group))
 
 
 def load(group: Group, spec: str, **params: Any) -> Any:
-    """Make the plugin that a user named.
+    """Load a plugin by name.
 
     Parameters
     ----------
@@ -44,12 +44,12 @@ def load(group: Group, spec: str, **params: Any) -> Any:
     Returns
     -------
     plugin : object
-        An instance.
+        Instance of the plugin.
 
     Raises
     ------
     PluginError
-        If the name is unknown or claimed twice, or the plugin fails to load.
+        If the name is unknown or declared twice, or the plugin fails to load.
     """
     name, _, argument = spec.partition(":")
     factory = load_class(group, name)
@@ -58,13 +58,11 @@ def load(group: Group, spec: str, **params: Any) -> Any:
     except TypeError as exc:
         if argument or params:
             raise
-        raise PluginError(
-            f"{group[:-1]} {spec!r} cannot be made without an argument ({exc}); want '{name}:NAME'."
-        ) from exc
+        raise PluginError(f"{group[:-1]} {spec!r} needs an argument ({exc}); want '{name}:NAME'.") from exc
 
 
 def load_class(group: Group, name: str) -> Any:
-    """Import the class of a plugin; raises `PluginError` as `load` does."""
+    """Load the class of a plugin; raises PluginError as `load` does."""
     entries = _entries(group)
     if name not in entries:
         raise PluginError(
@@ -75,12 +73,12 @@ def load_class(group: Group, name: str) -> Any:
 
 
 def resolve(group: Group, plugin: Any) -> Any:
-    """Give back an instance as it is and turn a name into one.
+    """Return a plugin given as a name or an instance.
 
     Raises
     ------
     PluginError
-        As `load` does, or if what was given has not the method of its group.
+        As `load` does, or if an instance lacks the method of its group.
     """
     if isinstance(plugin, str):
         return load(group, plugin)
@@ -94,7 +92,7 @@ def resolve(group: Group, plugin: Any) -> Any:
 
 
 def name_of(group: Group, plugin: Any) -> str:
-    """Tell the name under which a plugin's class is installed.
+    """Return the name under which a plugin's class is installed.
 
     Raises
     ------
@@ -112,47 +110,48 @@ def name_of(group: Group, plugin: Any) -> str:
 
 
 @contextmanager
-def plugin_errors(group: Group, plugin: Any, doing: str, to: str = "") -> Iterator[None]:
-    """Name the plugin in whatever it raises; what maskkit raises, and want of memory, says enough already.
+def plugin_errors(group: Group, plugin: Any, action: str, target: str = "") -> Iterator[None]:
+    """Raise exceptions of a plugin as PluginError naming it; MaskkitError and MemoryError pass unchanged.
 
     Parameters
     ----------
     group : {"backbones", "detectors", "reporters"}
     plugin : object or str
-        The instance, or what it is called.
-    doing : str
-        What it was asked, such as ``"detect()"``.
-    to : str
-        With what, such as the name of a photo.
+        The instance, or its name.
+    action : str
+        Call that may fail, such as ``"detect()"``.
+    target : str
+        Input of the call, such as the name of a photo.
 
     Raises
     ------
     PluginError
-        In place of what is raised within.
+        In place of an exception raised in the context.
     """
     try:
         yield
     except (MaskkitError, MemoryError):
         raise
-    except Exception as exc:  # somebody else's code may raise anything; it is named, not hidden
-        called = plugin if isinstance(plugin, str) else type(plugin).__name__
+    except Exception as exc:  # code of others may raise any type; it is named, not hidden
+        name = plugin if isinstance(plugin, str) else type(plugin).__name__
         reason = f"{type(exc).__name__}: {' '.join(str(exc).split())}".removesuffix(": ")
-        raise PluginError(f"{group[:-1]} {called}: {doing} failed{to and f' on {to}'} ({reason}).") from exc
+        place = f" on {target}" if target else ""
+        raise PluginError(f"{group[:-1]} {name}: {action} failed{place} ({reason}).") from exc
 
 
 def _entries(group: Group) -> dict[str, EntryPoint]:
-    """Map names to entry points: a third party's wins over ours, two third parties clash."""
+    """Map names to entry points. Those of other packages take precedence over ours; two others are an error."""
     ours: dict[str, EntryPoint] = {}
     theirs: dict[str, EntryPoint] = {}
     for entry in entry_points(group=f"maskkit.{group}"):
-        chosen = ours if entry.value.startswith("maskkit.") else theirs
-        rival = chosen.get(entry.name)
+        group_entries = ours if entry.value.startswith("maskkit.") else theirs
+        rival = group_entries.get(entry.name)
         if rival is not None and rival.value != entry.value:
             raise PluginError(
-                f"{group[:-1]} {entry.name!r} is claimed twice, by {_package(rival)} and {_package(entry)}; "
+                f"{group[:-1]} {entry.name!r} is declared twice, by {_package(rival)} and {_package(entry)}; "
                 f"uninstall one of them."
             )
-        chosen[entry.name] = entry
+        group_entries[entry.name] = entry
     return ours | theirs
 
 
@@ -168,7 +167,7 @@ def _import(group: Group, entry: EntryPoint) -> Any:
         if extra is None:
             raise PluginError(f"{group[:-1]} {entry.name!r} of {_package(entry)} fails to load: {exc}.") from exc
         raise PluginError(f"{group[:-1]} {entry.name!r} needs {exc.name}; {install_hint(extra)}") from exc
-    except Exception as exc:  # somebody else's module may raise anything; it is named, not hidden
+    except Exception as exc:  # a module of others may raise any type; it is named, not hidden
         raise PluginError(
             f"{group[:-1]} {entry.name!r} of {_package(entry)} fails to load: {type(exc).__name__}: {exc}."
         ) from exc

@@ -1,10 +1,10 @@
-"""Every error that maskkit raises on purpose.
+"""Exceptions of maskkit.
 
     MaskkitError
     ├── ImageError       an image cannot be read (also a ValueError)
     ├── VideoError       a video, camera or stream cannot be opened or written (also a ValueError)
-    ├── DataError        a data folder does not hold what it should (also a ValueError)
-    ├── WeightsError     weights are out of reach or do not fit (also a RuntimeError)
+    ├── DataError        a data set is incomplete or not valid (also a ValueError)
+    ├── WeightsError     weights cannot be found or loaded (also a RuntimeError)
     ├── EngineError      an engine is not installed or cannot run the network (also a RuntimeError)
     ├── MissingLibraryError  an optional library is not installed (also an ImportError)
     ├── PluginError      a plugin is unknown, fails to load or breaks its contract (also a LookupError)
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class MaskkitError(Exception):
-    """Base of all errors of maskkit."""
+    """Base class of all errors of maskkit."""
 
 
 class ImageError(MaskkitError, ValueError):
@@ -43,11 +43,11 @@ class VideoError(MaskkitError, ValueError):
 
 
 class DataError(MaskkitError, ValueError):
-    """A data folder does not hold what it should; the message names the folder or file."""
+    """A data set is incomplete or not valid; the message names the folder or file."""
 
 
 class WeightsError(MaskkitError, RuntimeError):
-    """Weights are out of reach or do not fit the network."""
+    """Weights cannot be found, downloaded or loaded, or do not fit the network."""
 
 
 class EngineError(MaskkitError, RuntimeError):
@@ -64,7 +64,7 @@ class PluginError(MaskkitError, LookupError):
     Attributes
     ----------
     evaluation : object or None
-        What was measured, if it is a reporter of `evaluate` that failed: nothing is lost.
+        The evaluation, if a reporter of `evaluate` failed, so that it is not lost.
     """
 
     evaluation: Any = None
@@ -78,4 +78,4 @@ class ModelFileError(MaskkitError, ValueError):
 
 
 class SkippedImageWarning(UserWarning):
-    """Images were left out, as asked by ``on_error="skip"``; the message counts and names them."""
+    """Images were skipped because of ``on_error="skip"``; the message counts and names them."""

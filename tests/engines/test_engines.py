@@ -93,11 +93,11 @@ def test_wrong_parameters_are_told_before_anything_is_read(params, message):
         make_embedder(**params).fit(["no such file"])
 
 
-class Rounded:
+class ReducedPrecision:
     """An engine whose features are off, and says so."""
 
     n_streams = 1
-    is_rounded = True
+    is_reduced = True
 
     def __init__(self, engine, noise):
         self.engine = engine
@@ -115,7 +115,7 @@ def test_what_is_close_is_judged_on_exact_features(faces, monkeypatch):
     fitted = model.embedder_._fitted
     engine = fitted.engine(ComputeSettings(precision="float32"))
     scale = float(np.abs(engine.compute(np.zeros((1, 32, 32, 3), np.uint8))).mean())
-    off = Rounded(engine, 0.1 * scale)
+    off = ReducedPrecision(engine, 0.1 * scale)
     choose = fitted.engine
     monkeypatch.setattr(
         fitted, "engine", lambda settings, precision=None: choose(settings, precision) if precision else off
@@ -129,7 +129,7 @@ def test_what_is_close_is_judged_on_exact_features(faces, monkeypatch):
     assert (rounded != exact).all()
     np.testing.assert_allclose(found[close], exact[close], atol=1e-6)
     np.testing.assert_array_equal(found[~close], rounded[~close])
-    off.is_rounded = False  # asked for outright
+    off.is_reduced = False  # asked for outright
     np.testing.assert_array_equal(model.predict_proba(faces[0]), rounded)
 
 

@@ -110,7 +110,7 @@ def test_known_words_for_the_same_meet():
 def test_equal_spelling_wins_and_doubt_is_an_error():
     model = Scripted(one_hot([0, 1]), ("Mask", "mask"))
     assert evaluate(model, make_faces(2)[0], ["Mask", "mask"]).metrics()["accuracy"].value == 1
-    with pytest.raises(ValueError, match="label 'MASK' may mean 'Mask' or 'mask'; rename one"):
+    with pytest.raises(ValueError, match="label 'MASK' matches 'Mask' and 'mask'; rename one"):
         evaluate(model, make_faces(2)[0], ["MASK", "mask"])
 
 
@@ -120,7 +120,7 @@ def test_equal_spelling_wins_and_doubt_is_an_error():
         (
             make_faces(2)[0],
             ["with_mask", "beard"],
-            "y holds 'beard', which the classifier does not know; it knows 'with_mask'",
+            "y holds 'beard', which is no class of the classifier; its classes are 'with_mask'",
         ),
         (make_faces(2)[0], ["with_mask"], "inconsistent numbers of samples"),
         (make_faces(2)[0], None, "X is a list without y; want"),

@@ -133,7 +133,7 @@ HOSTILE = [
     (["files"], {}, "is damaged or was changed"),
     (["files", "model.safetensors"], "abc", "is damaged or was changed"),
     (["files", "model.safetensors", "sha256"], None, "is damaged or was changed"),
-    (["files", "int8.xml"], {"sha256": ""}, "int8.xml is missing|lists one of"),
+    (["files", "int8.xml"], {"sha256": ""}, "int8.xml is missing|lists only one of"),
     (["backbone"], {}, "its parts do not match"),
     (["backbone"], "resnet50", "backbone is a str"),
     (["backbone", "spec"], 5, "its parts do not match|needs a plugin"),
@@ -235,11 +235,11 @@ def sign(folder):
     [
         (deep, r"maskkit\.json: cannot be read"),
         (longer_than_any, r"maskkit\.json: has 10,000,000,000 bytes"),
-        (pipe, r"maskkit\.json: is no regular file"),
-        (directory, r"model\.safetensors: is no regular file"),
-        (not_a_number, r"model\.safetensors: holds weights that are no numbers"),
+        (pipe, r"maskkit\.json: is not a regular file"),
+        (directory, r"model\.safetensors: is not a regular file"),
+        (not_a_number, r"model\.safetensors: holds weights that are not finite"),
         (misshapen, "its parts do not match"),
-        (a_pickle, r"model\.safetensors: is no safetensors file"),
+        (a_pickle, r"model\.safetensors: is not a safetensors file"),
     ],
 )
 def test_hostile_files_are_refused(folder, damage, message):

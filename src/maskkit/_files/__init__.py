@@ -1,1 +1,1 @@
-"""What lies on disk: model folders, cards, downloads and atomic writing."""
+"""Files: model folders, model cards, downloads and atomic writing."""

@@ -6,17 +6,7 @@ from maskkit._files.model_folder import ModelConfig
 
 
 def write_card(name: str, config: ModelConfig) -> str:
-    """Write what is known of a model from its own training, as Markdown.
-
-    Parameters
-    ----------
-    name : str
-    config : ModelConfig
-
-    Returns
-    -------
-    card : str
-    """
+    """Return the model card of a model in Markdown, from its description and training history."""
     counts = "\n".join(
         f"| {label} | {count:,} |" for label, count in zip(config.classes, config.training["class_counts"], strict=True)
     )
@@ -24,7 +14,7 @@ def write_card(name: str, config: ModelConfig) -> str:
     versions = ", ".join(f"{library} {number}" for library, number in config.training["versions"].items())
     return f"""# {name}
 
-A face-mask classifier trained with maskkit. It takes crops of one face each and gives the probability of
+A face-mask classifier trained with maskkit. It takes crops of one face each and predicts the probability of
 {", ".join(f"`{label}`" for label in config.classes)}.
 
 | | |
@@ -50,15 +40,16 @@ A face-mask classifier trained with maskkit. It takes crops of one face each and
 
 ## Use and limits
 
-The figures above are of the training itself and say nothing about other cameras, other people or smaller
-faces; measure the model on pictures like yours with `maskkit evaluate` before you rely on it. It answers for any
-crop, also one without a face. It is not made to identify people or to decide about them without a person.
+The figures above come from the training itself and do not apply to other cameras, other people or smaller
+faces: evaluate the model on pictures like yours with `maskkit evaluate` before you rely on it. It predicts a class
+for any crop, also one without a face. It is not intended to identify people, or to decide about people without
+human review.
 """
 
 
 def _history(history: list[dict[str, Any]]) -> str:
     if not history:
-        return "No history: the head keeps none."
+        return "No history: the head does not record one."
     columns = [key for key in history[0] if key not in ("epoch", "images_per_second")]
     head = "| epoch | " + " | ".join(column.replace("_", " ") for column in columns) + " |"
     rows = [

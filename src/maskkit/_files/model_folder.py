@@ -1,4 +1,4 @@
-"""Saved models: a folder of safetensors and JSON, never pickle."""
+"""Model folders: safetensors and JSON, never pickle."""
 
 import json
 import os
@@ -20,13 +20,13 @@ TENSOR_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 INT8_FILES = ("int8.xml", "int8.bin")
 
-# A history of ten thousand epochs fits in three.
+# The history of ten thousand epochs takes 3 MB.
 _MAX_CONFIG_BYTES = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """Everything about a fitted model but its weights; each field is plain JSON.
+    """The description of a fitted model without its weights; each field is plain JSON.
 
     Attributes
     ----------
@@ -38,9 +38,9 @@ class ModelConfig:
     preprocess : dict
         `image_size`, `mean`, `std`.
     params : dict
-        Parameters of the MaskClassifier, to fit alike again.
+        Parameters of the MaskClassifier.
     training : dict
-        What the model was trained on and how it went.
+        Training data and history.
     """
 
     classes: list[Any]
@@ -61,20 +61,20 @@ def write_model(
     card: str,
     int8: tuple[bytes, bytes] | None = None,
 ) -> Path:
-    """Write a model folder: whole under its name, or not at all.
+    """Write a model folder atomically.
 
     Parameters
     ----------
     folder : path
-        Made, or replaced if it is a model of maskkit.
+        Path to the folder; an earlier model of maskkit is replaced.
     config : ModelConfig
     tensors : dict of str to Tensor
     half : bool
-        Store float32 as float16: half the size, three significant digits.
+        Whether to store float32 as float16: half the size, three significant digits.
     card : str
-        The model card, Markdown.
+        Model card in Markdown.
     int8 : tuple of bytes, optional
-        The backbone in int8, in OpenVINO's format.
+        Backbone in int8, in OpenVINO's format.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def write_model(
     Raises
     ------
     ModelFileError
-        If the folder exists and is something else, or cannot be written.
+        If the folder exists and is no model, or cannot be written.
     """
     folder = Path(folder).resolve()
     check_target(folder)
@@ -93,13 +93,7 @@ def write_model(
 
 
 def check_target(folder: Path) -> None:
-    """Check that a model can be written under a name, which a training of hours had better know before.
-
-    Raises
-    ------
-    ModelFileError
-        If the folder is something else than a model, or cannot be made.
-    """
+    """Raise ModelFileError if a model folder cannot be written, to be called before a long training."""
     check_writable(
         folder,
         "model",
@@ -121,39 +115,39 @@ def _fill_folder(
         name: (tensor.half() if half and _fits_half(tensor) else tensor).contiguous().cpu()
         for name, tensor in tensors.items()
     }
-    # Its own way to a file hides from us why the system refuses it.
+    # safetensors' own save_file hides the system's reason if a file cannot be written.
     (folder / TENSOR_FILE).write_bytes(safetensors.torch.save(stored))
     for name, content in zip(INT8_FILES, int8 or (), strict=False):
         (folder / name).write_bytes(content)
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
-    # The card's is for whoever wants to know; it is prose, may be edited, and is not read by `read_model`.
+    # The checksum of the card is for information only: `read_model` does not check it, so it may be edited.
     files = {path.name: {"sha256": hash_file(path)} for path in sorted(folder.iterdir(), key=lambda path: path.name)}
     document = {"format_version": FORMAT_VERSION, **asdict(config), "files": files}
     (folder / CONFIG_FILE).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _fits_half(tensor: torch.Tensor) -> bool:
-    """Tell whether float16 can hold it; a running variance may be beyond its 65,504."""
+    """Return whether a tensor fits float16; a running variance may be beyond its maximum of 65,504."""
     return tensor.dtype == torch.float32 and bool((tensor.abs() <= torch.finfo(torch.float16).max).all())
 
 
 def read_model(
     folder: str | os.PathLike[str],
 ) -> tuple[ModelConfig, dict[str, torch.Tensor], tuple[bytes, bytes] | None]:
-    """Read a model folder and check it.
+    """Read and verify a model folder.
 
     Returns
     -------
     config : ModelConfig
     tensors : dict of str to Tensor
-        Float16 is widened to float32.
+        Weights; float16 is converted to float32.
     int8 : tuple of bytes or None
-        The backbone in int8, if it was saved.
+        Backbone in int8, if it was saved.
 
     Raises
     ------
     ModelFileError
-        If a file is missing, damaged, of an unknown version, or not the one that was saved.
+        If a file is missing, damaged, changed, or of an unknown version.
     """
     folder = Path(folder)
     document = _read_document(folder / CONFIG_FILE)
@@ -162,21 +156,21 @@ def read_model(
     for name, data in contents.items():
         _check_digest(folder / name, data, document["files"].get(name))
     try:
-        tensors = safetensors.torch.load(contents[TENSOR_FILE])
-    except Exception as exc:  # the reader's own error type is not public
-        raise ModelFileError(f"{folder / TENSOR_FILE}: is no safetensors file ({exc}).") from exc
-    widened = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-    if not all(tensor.isfinite().all() for tensor in widened.values()):
-        raise ModelFileError(f"{folder / TENSOR_FILE}: holds weights that are no numbers; train the model again.")
+        stored = safetensors.torch.load(contents[TENSOR_FILE])
+    except Exception as exc:  # the error type of safetensors is not public
+        raise ModelFileError(f"{folder / TENSOR_FILE}: is not a safetensors file ({exc}).") from exc
+    tensors = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in stored.items()}
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise ModelFileError(f"{folder / TENSOR_FILE}: holds weights that are not finite; train the model again.")
     int8 = tuple(contents[name] for name in INT8_FILES if name in contents)
     if len(int8) == 1:
-        raise ModelFileError(f"{folder}: lists one of {' and '.join(INT8_FILES)}; save the model again.")
+        raise ModelFileError(f"{folder}: lists only one of {' and '.join(INT8_FILES)}; save the model again.")
     fields = ModelConfig.__dataclass_fields__
-    return ModelConfig(**{name: document[name] for name in fields}), widened, int8 or None  # type: ignore[return-value]
+    return ModelConfig(**{name: document[name] for name in fields}), tensors, int8 or None  # type: ignore[return-value]
 
 
 def _read_document(file: Path) -> dict[str, Any]:
-    """Read the JSON of a model and check that it has each field, of its type."""
+    """Read the JSON of a model and check the fields and their types."""
     text = _read_file(file, max_bytes=_MAX_CONFIG_BYTES)
     try:
         document = json.loads(text.decode("utf-8"))
@@ -201,11 +195,11 @@ def _read_document(file: Path) -> dict[str, Any]:
 
 
 def _read_file(file: Path, *, max_bytes: int | None = None) -> bytes:
-    """Read a regular file; a pipe, which might never end, is none."""
+    """Read a regular file; a pipe is refused, because it might never end."""
     try:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise ModelFileError(f"{file}: is no regular file; pass a folder that save() wrote.")
+            raise ModelFileError(f"{file}: is not a regular file; pass a folder that save() wrote.")
         if max_bytes is not None and status.st_size > max_bytes:
             raise ModelFileError(f"{file}: has {status.st_size:,} bytes, more than any model's ({max_bytes:,}).")
         return file.read_bytes()
@@ -224,5 +218,5 @@ def _check_digest(file: Path, data: bytes, entry: Any) -> None:
     if sha256 != wanted:
         raise ModelFileError(
             f"{file}: is damaged or was changed (its SHA-256 is {sha256[:12]}..., "
-            f"{str(wanted)[:12]}... was saved); copy the model again."
+            f"the saved one is {str(wanted)[:12]}...); copy the model again."
         )

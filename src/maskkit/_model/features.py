@@ -194,7 +194,7 @@ class _FeaturePipeline:
         if self.cache is not None:
             is_new = [item.pixels is not None and item.same_as is None for item in batch]
             self.cache.put({item.key: row for item, row, new in zip(batch, rows, is_new, strict=True) if new})
-        is_final = self.with_copies or not self.engine.is_rounded
+        is_final = self.with_copies or not self.engine.is_reduced
         return FeatureBatch(np.stack(rows), None if is_final else partial(self.recompute, batch))
 
     def recompute(self, batch: list[_Item], rows: Sequence[int]) -> NDArray[np.float32]:

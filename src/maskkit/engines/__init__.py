@@ -1,4 +1,4 @@
-"""Who multiplies: torch, or OpenVINO on CPUs."""
+"""Inference engines: PyTorch, or OpenVINO on CPUs."""
 
 import warnings
 
@@ -29,12 +29,12 @@ ENGINES = ("auto", "torch", "openvino")
 
 
 def check_engine(engine: str, device: str, precision: str) -> None:
-    """Check that three parameters go together.
+    """Check that the parameters are valid together.
 
     Raises
     ------
     ValueError
-        If one is unknown, absent on this machine, or not for the others.
+        If one is unknown, not available on this machine, or contradicts the others.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r} is unknown; use {', '.join(map(repr, ENGINES))}.")
@@ -53,7 +53,7 @@ def check_engine(engine: str, device: str, precision: str) -> None:
 
 
 def resolve_engine(engine: str, device: torch.device) -> str:
-    """Turn ``"auto"`` into OpenVINO on a CPU, else torch."""
+    """Return the engine, choosing OpenVINO on a CPU and torch elsewhere for ``"auto"``."""
     if engine == "auto":
         return "openvino" if device.type == "cpu" else "torch"
     return engine
@@ -69,7 +69,7 @@ def make_engine(
     fingerprint: str,
     quantized: Quantized | None,
 ) -> Engine:
-    """Make the engine that parameters ask for.
+    """Return an engine for a network.
 
     Parameters
     ----------
@@ -79,14 +79,14 @@ def make_engine(
     device : str
     precision : str
     fingerprint : str
-        Of network and preprocessing.
+        Hash of network and preprocessing.
     quantized : tuple of bytes, optional
         The network in int8.
 
     Raises
     ------
     EngineError
-        If OpenVINO was asked for outright and cannot run the network, or int8 is not there.
+        If ``engine="openvino"`` cannot run the network, or int8 has not been calibrated.
     """
     use_one_thread_after_fork()
     chosen = resolve_device(device)
@@ -95,13 +95,13 @@ def make_engine(
     is_auto = precision == "auto"
     if is_auto:
         precision = "bfloat16" if has_fast_bfloat16(chosen) else "float32"
-    is_rounded = is_auto and precision != "float32"
+    is_reduced = is_auto and precision != "float32"
     if resolve_engine(engine, chosen) == "openvino":
         try:
             int8 = quantized if precision == "int8" else None
-            return OpenVINOEngine(network, preprocess, precision, fingerprint, int8, is_rounded=is_rounded)
+            return OpenVINOEngine(network, preprocess, precision, fingerprint, int8, is_reduced=is_reduced)
         except EngineError as exc:
             if engine != "auto" or precision == "int8":
                 raise
             warnings.warn(f"{exc} It is used now.", stacklevel=2)
-    return TorchEngine(network, preprocess, chosen, resolve_precision(precision, chosen), is_rounded=is_rounded)
+    return TorchEngine(network, preprocess, chosen, resolve_precision(precision, chosen), is_reduced=is_reduced)

@@ -1,4 +1,4 @@
-"""The contract of an engine: who multiplies."""
+"""Interface of an inference engine."""
 
 from typing import Protocol
 
@@ -7,18 +7,18 @@ from numpy.typing import NDArray
 
 
 class Engine(Protocol):
-    """Turns resized pixels into features.
+    """Computes features of resized images.
 
     Attributes
     ----------
     n_streams : int
-        Batches that are best computed at the same time.
-    is_rounded : bool
-        Features are less exact than float32, and nobody asked for that outright.
+        Number of batches that are best computed concurrently.
+    is_reduced : bool
+        Whether ``precision="auto"`` chose less than float32, so that close decisions are recomputed.
     """
 
     n_streams: int
-    is_rounded: bool
+    is_reduced: bool
 
     def compute(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute features; safe to call from several threads.

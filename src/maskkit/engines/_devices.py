@@ -1,4 +1,4 @@
-"""Where torch computes, how precisely, and with which random numbers."""
+"""Devices, precisions, random seeds and threads of PyTorch."""
 
 import threading
 from collections.abc import Iterator
@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-# There is one generator for all threads; fits in threads take turns, or their numbers would mix.
-_TURNS = threading.RLock()
+# The global generator is shared by all threads, so concurrent fits take turns in using it.
+_GENERATOR_LOCK = threading.RLock()
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def resolve_device(device: str) -> torch.device:
-    """Turn the parameter `device` into a device that exists.
+    """Return the device of a parameter `device`.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def resolve_device(device: str) -> torch.device:
     Raises
     ------
     ValueError
-        If the name is no device, or its hardware is absent.
+        If the name is unknown, or the device is not available.
     """
     if device == "auto":
         if torch.cuda.is_available():
@@ -45,15 +45,15 @@ def resolve_device(device: str) -> torch.device:
 
 
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
-    """Turn the parameter `precision` into the type that matrix products are computed in.
+    """Return the dtype of matrix products for a parameter `precision`.
 
-    ``"auto"`` is bfloat16 where the hardware multiplies it natively (CUDA from compute capability
-    8.0, CPUs with AVX-512 BF16 or AMX), else float32.
+    ``"auto"`` is bfloat16 where the hardware supports it (CUDA from compute capability 8.0, CPUs with
+    AVX-512 BF16 or AMX), else float32.
 
     Raises
     ------
     ValueError
-        If the word is unknown, or float16 is asked for on a CPU.
+        If the name is unknown, or float16 is requested on a CPU.
     """
     if precision == "auto":
         return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
@@ -65,35 +65,36 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
-    """Open a mixed-precision context; it does nothing for float32."""
+    """Return a mixed-precision context, which does nothing for float32."""
     return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
 
 
 @contextmanager
 def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """Lend torch's global random numbers, seeded, and give them back as they were.
+    """Seed torch's global generators within a context, and restore their states afterwards.
 
-    ``torch.nn``'s initial values and dropout know no other generator, so a local one cannot serve.
+    The global generators are needed because weight initialization and dropout of ``torch.nn`` take no
+    other.
 
     Parameters
     ----------
     seed : int
     device : torch.device, optional
-        Whose generator is lent besides the CPU's.
+        Device whose generator is seeded besides the CPU's.
     """
     kind = device.type if device is not None and device.type != "cpu" else None
-    lent: dict[str, Any] = {"devices": [device], "device_type": kind} if kind else {"devices": []}
-    with _TURNS, torch.random.fork_rng(**lent):
+    forked: dict[str, Any] = {"devices": [device], "device_type": kind} if kind else {"devices": []}
+    with _GENERATOR_LOCK, torch.random.fork_rng(**forked):
         torch.random.manual_seed(seed)
         yield
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute in one thread on the CPU.
+    """Limit torch to one CPU thread within a context.
 
-    Small steps gain nothing from more, and where something else runs too, threads that wait for each
-    other after each of them take twenty times as long (measured on two cores).
+    Small training steps gain nothing from more threads. On a busy machine, threads that wait for each
+    other after every step take twenty times as long (measured on two cores).
     """
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -104,10 +105,11 @@ def one_thread() -> Iterator[None]:
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
+    """Return whether a device computes products of bfloat16 natively."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
-        # Older torch cannot tell; float32 is right everywhere.
+        # Older versions of torch do not report capabilities; float32 is always correct.
         has: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
         return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
     return False

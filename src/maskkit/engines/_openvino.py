@@ -1,4 +1,4 @@
-"""OpenVINO: the same network several times as fast on a CPU."""
+"""OpenVINO engine, several times as fast as PyTorch on a CPU, and int8 quantization."""
 
 import contextlib
 import io
@@ -22,7 +22,8 @@ from maskkit.exceptions import EngineError
 
 HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "bf16"}
 
-# A trace that holds for other images is off by rounding only: 1e-6 in float32, 1e-2 in bfloat16.
+# Largest relative error of a traced network. If the trace is valid for other images, the error is that of
+# rounding: 1e-6 in float32, 1e-2 in bfloat16.
 _MAX_ERROR = 0.1
 
 Quantized = tuple[bytes, bytes]
@@ -30,7 +31,7 @@ Quantized = tuple[bytes, bytes]
 
 
 class OpenVINOEngine:
-    """Computes in a network compiled for this processor.
+    """Runs the network compiled for this processor.
 
     Parameters
     ----------
@@ -39,10 +40,10 @@ class OpenVINOEngine:
     preprocess : Preprocess
     precision : {"float32", "bfloat16", "int8"}
     fingerprint : str
-        Of network and preprocessing.
+        Hash of network and preprocessing.
     quantized : tuple of bytes, optional
-        What `quantize` gave; for int8.
-    is_rounded : bool
+        Result of `quantize`, for int8.
+    is_reduced : bool
 
     Raises
     ------
@@ -58,36 +59,36 @@ class OpenVINOEngine:
         fingerprint: str,
         quantized: Quantized | None = None,
         *,
-        is_rounded: bool = False,
+        is_reduced: bool = False,
     ):
         self._compiled = compile_model(
             partial(convert, network, preprocess) if quantized is None else partial(read_quantized, quantized),
             key=fingerprint if quantized is None else hash_content(*quantized),
             settings={"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "THROUGHPUT"},
-            check=partial(_check, network, preprocess) if quantized is None else None,
+            check=partial(_check_trace, network, preprocess) if quantized is None else None,
         )
-        self.is_rounded = is_rounded
+        self.is_reduced = is_reduced
         self.n_streams: int = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
 
     def compute(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the features (n, n_features) of uint8 (n, S, S, 3)."""
-        # A request of its own makes the call safe in threads.
+        # A new request for each call makes it safe for threads.
         return self._compiled.create_infer_request().infer([pixels])[0].copy()
 
 
 def convert(network: nn.Module, preprocess: Preprocess) -> Any:
-    """Turn a network into an ``openvino.Model`` of uint8 (n, S, S, 3), preprocessing inside.
+    """Convert a network to an ``openvino.Model`` of uint8 (n, S, S, 3) that includes preprocessing.
 
     Raises
     ------
     EngineError
-        If it cannot be traced or holds operations that OpenVINO lacks.
+        If it cannot be traced or has operations that OpenVINO lacks.
     """
     network = network.cpu().eval()
     size = preprocess.image_size
     try:
         with torch.no_grad(), warnings.catch_warnings():
-            # Deprecated, but what comes after it, torch.export, takes OpenVINO ten times as long to convert.
+            # torch.jit.trace is deprecated, but OpenVINO takes ten times as long to convert a torch.export.
             warnings.simplefilter("ignore")
             traced = torch.jit.trace(network, torch.zeros(1, 3, size, size), check_trace=False)
         model = openvino.convert_model(traced)
@@ -107,17 +108,16 @@ def convert(network: nn.Module, preprocess: Preprocess) -> Any:
 
 
 def quantize(network: nn.Module, preprocess: Preprocess, pixels: Sequence[NDArray[np.uint8]]) -> Quantized:
-    """Turn a network's products into int8, ranges calibrated on images.
+    """Quantize a network to int8 (post-training quantization of NNCF).
 
-    Post-training quantisation of NNCF: symmetric weights, activations' ranges from what they are on
-    these images.
+    Weights are quantized symmetrically; the ranges of activations are calibrated on images.
 
     Parameters
     ----------
     network : torch.nn.Module
     preprocess : Preprocess
     pixels : sequence of ndarrays of shape (S, S, 3), uint8
-        Some hundred, of the kind that will be predicted.
+        A few hundred images like those to be predicted.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def quantize(network: nn.Module, preprocess: Preprocess, pixels: Sequence[NDArra
     nncf = import_untracked("nncf", extra="int8")
     logging.getLogger("nncf").setLevel(logging.ERROR)
     calibration = nncf.Dataset([image[None] for image in pixels])
-    with contextlib.redirect_stdout(io.StringIO()):  # where NNCF draws its progress, amid a caller's output
+    with contextlib.redirect_stdout(io.StringIO()):  # NNCF prints its progress there
         model = nncf.quantize(convert(network, preprocess), calibration, subset_size=len(pixels))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.xml"
@@ -138,12 +138,12 @@ def quantize(network: nn.Module, preprocess: Preprocess, pixels: Sequence[NDArra
 
 
 def read_quantized(quantized: Quantized) -> Any:
-    """Make an ``openvino.Model`` of what `quantize` gave."""
+    """Return the ``openvino.Model`` of a result of `quantize`."""
     return openvino.Core().read_model(quantized[0], quantized[1])
 
 
-def _check(network: nn.Module, preprocess: Preprocess, compiled: Any) -> None:
-    """Raise EngineError if a network computes otherwise than its trace: on other images, or other numbers of them."""
+def _check_trace(network: nn.Module, preprocess: Preprocess, compiled: Any) -> None:
+    """Raise EngineError if the traced network differs from the network on other images or batch sizes."""
     size = preprocess.image_size
     pixels = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), dtype=np.uint8)
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""torch: trains everything, and computes on GPUs."""
+"""PyTorch engine, for GPUs and for networks that OpenVINO cannot run."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from maskkit.engines._devices import autocast
 
 
 class TorchEngine:
-    """Computes with the network itself.
+    """Runs the network in PyTorch.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ class TorchEngine:
     preprocess : Preprocess
     device : torch.device
     precision : torch.dtype
-    is_rounded : bool
+    is_reduced : bool
     """
 
     n_streams = 1
@@ -30,13 +30,13 @@ class TorchEngine:
         device: torch.device,
         precision: torch.dtype,
         *,
-        is_rounded: bool = False,
+        is_reduced: bool = False,
     ):
         self.network = network.to(device)
         self.preprocess = preprocess
         self.device = device
         self.precision = precision
-        self.is_rounded = is_rounded
+        self.is_reduced = is_reduced
 
     def compute(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the features (n, n_features) of uint8 (n, S, S, 3)."""
