@@ -8,8 +8,8 @@ import pytest
 pytest.importorskip("av", reason="PyAV is not installed: pip install 'maskkit[watch]'")
 pytest.importorskip("trackers", reason="trackers is not installed: pip install 'maskkit[watch]'")
 
-from maskkit.cli._watch_display import WatchDisplay
-from maskkit.cli.watch import _stop_on_signal
+from maskkit import Watch
+from maskkit.cli.watch import stop_on_signal
 from tests.cli.conftest import run
 from tests.video.videos import read_video, write_video
 
@@ -67,14 +67,15 @@ def test_realtime_drops_or_handles_every_frame(capsys, video, model):
 
 
 def test_an_interrupt_closes_the_files_and_prints_the_totals(capsys, video, model, tmp_path, monkeypatch):
-    show = WatchDisplay.show
+    next_step = Watch.__next__
 
-    def interrupt(display, step):
-        show(display, step)
+    def interrupt(watching):
+        step = next_step(watching)
         if step.photo is not None and step.frames.n_handled == 5:
             signal.raise_signal(signal.SIGINT)
+        return step
 
-    monkeypatch.setattr(WatchDisplay, "show", interrupt)
+    monkeypatch.setattr(Watch, "__next__", interrupt)
     before = signal.getsignal(signal.SIGINT)
     code, out, err = run(capsys, "watch", video, "--model", model, "--out", tmp_path / "out.mp4", "--format", "json")
     assert code == 130
@@ -92,7 +93,7 @@ def test_a_second_interrupt_stops_at_once():
     # A shell lets what it starts in the background ignore it.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with _stop_on_signal(Deaf()):
+        with stop_on_signal(Deaf()):
             signal.raise_signal(signal.SIGINT)
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)

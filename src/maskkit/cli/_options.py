@@ -99,6 +99,7 @@ def load_model(model: str, **params: Any) -> "MaskClassifier":
     from maskkit import MaskClassifier
 
     given = {name: value for name, value in params.items() if value is not None}
+    # A path that does not exist is still a path: the error then names the folder, not a bundled model.
     if Path(model).exists() or "/" in model:
         return MaskClassifier.load(model, **given)
     return MaskClassifier.from_pretrained(model, **given)
@@ -152,6 +153,7 @@ def load_data(folder: Path, *, on_error: Any = "raise") -> Any:
     try:
         return datasets.load_faces(folder, on_error=on_error)
     except DataError as exc:
+        # A folder of images alone was probably meant as photos, so add what photos need.
         if folder.is_dir() and not any(path.is_dir() for path in folder.iterdir()):
             raise DataError(f"{exc} Photos need a Pascal VOC annotation each (*.xml).") from exc
         raise

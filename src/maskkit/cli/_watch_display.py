@@ -27,7 +27,8 @@ class WatchDisplay:
         self._state = ""
         self._persons: Counter[str] = Counter()
         self._decisions: dict[int, str] = {}
-        self._handled_at: deque[float] = deque(maxlen=50)
+        # Times of the last frames, from which the current rate is computed.
+        self._processed_at: deque[float] = deque(maxlen=50)
 
     def __enter__(self) -> Self:
         from rich.console import Console
@@ -54,7 +55,7 @@ class WatchDisplay:
             return
         self._count_events(step)
         if step.photo is not None:
-            self._handled_at.append(time.monotonic())
+            self._processed_at.append(time.monotonic())
         if self._live is not None and time.monotonic() - self._shown_s > 1 / REFRESH_PER_S:
             self._shown_s = time.monotonic()
             self._live.update(self._render(step), refresh=True)
@@ -64,6 +65,7 @@ class WatchDisplay:
             if event.event in ("appeared", "decided", "changed"):
                 self._decisions[event.details["person"]] = str(event.details["decision"])
             elif event.event == "left":
+                # A person who has left keeps the last decision in the totals.
                 self._decisions.pop(event.details["person"], None)
                 self._persons[str(event.details["decision"])] += 1
             elif event.event == "stream_lost":
@@ -83,8 +85,8 @@ class WatchDisplay:
         frames = step.frames
         here = Counter(str(person.decision) for person in step.persons)
         rate = 0.0
-        if len(self._handled_at) > 1:
-            rate = (len(self._handled_at) - 1) / max(1e-9, self._handled_at[-1] - self._handled_at[0])
+        if len(self._processed_at) > 1:
+            rate = (len(self._processed_at) - 1) / max(1e-9, self._processed_at[-1] - self._processed_at[0])
         table = Table.grid(padding=(0, 2))
         table.add_row("watching", Text(f"{self.source}  {_clock(step.time_s)}", overflow="ellipsis", no_wrap=True))
         table.add_row("in sight", Text(_list(here) or "nobody"))

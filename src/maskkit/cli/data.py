@@ -68,6 +68,7 @@ def audit(
     check_output_folder(plots, "--plots")
     if contains_photos(data):
         raise typer.BadParameter("contains annotated photos; audit needs face crops", param_hint="DATA")
+    # In file order, so that the same data give the same report.
     found = datasets.audit(datasets.load_faces(data, shuffle=False), random_state=seed)
     document = found.to_dict()
     print_results(output, table=found, document=document, rows=document["images"])

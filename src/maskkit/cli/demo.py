@@ -27,6 +27,7 @@ def demo(
     check_picture_format(out)
     classifier = load_model(model)
     portrait = astronaut()
+    # The seed is fixed, so that the demo shows the same mask every time.
     masked = paint_mask(portrait, classifier.predict_faces(portrait)[0].landmarks, kind="surgical", random_state=5)
     photo = classifier.predict_faces(np.hstack([portrait, masked]))
     rich.print(photo)

@@ -69,6 +69,7 @@ def _explain_photos(
     from maskkit import explain_faces
 
     stems: set[str] = set()
+    # An unreadable photo does not end the run; the command reports all of them at the end.
     for photo in classifier.predict_photos(paths):
         if photo.error is not None:
             unreadable.append(photo.error)

@@ -61,10 +61,12 @@ def predict(
     n_unreadable = 0
     stems: set[str] = set()
 
+    # A generator, so that each result is printed as soon as its photo is done.
     def photos() -> Iterator["PhotoResult"]:
         nonlocal n_unreadable
         for photo in classifier.predict_photos(paths):
             if photo.error is not None:
+                # Several photos: report the error, continue, and exit with 1 at the end.
                 if len(paths) == 1:
                     raise ValueError(photo.error)
                 n_unreadable += 1
@@ -73,6 +75,7 @@ def predict(
                 stem = unique_stem(photo.name, stems)
                 if out is not None:
                     target = out / f"{stem}.png"
+                    # With --out in the folder of the photos, a PNG would be overwritten by its result.
                     if target.resolve() in originals:
                         raise ValueError(f"{target}: is one of the input photos; choose another folder.")
                     photo.save(target, blur=blur)

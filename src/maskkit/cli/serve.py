@@ -56,6 +56,7 @@ def serve(
         raise typer.BadParameter(
             f"must hold the {max_images} images of one request; pass at least {max_images}", param_hint="--queue"
         )
+    # The limit of a request grows with --max-bytes: one image and 100 kB for the form around it.
     limits = Limits(
         image_bytes=max_bytes,
         images=max_images,
@@ -64,6 +65,7 @@ def serve(
         waiting_images=queue,
         seconds=timeout,
     )
+    # The port is bound before the model is loaded, so that an address in use is reported at once.
     with bind(host, port) as listening:
         classifier = load_model(model, detector=detector, device=device)
         app = create_app(classifier, token=token, limits=limits, hosts=allow_host or ())

@@ -133,6 +133,7 @@ def train(
     from maskkit.datasets import load_faces
     from maskkit.exceptions import DataError, ModelFileError
 
+    # Mistakes in the command line are found before training starts.
     check_target(out)
     check_output_folder(plots, "--plots")
     if out.exists() and not overwrite:
@@ -159,6 +160,7 @@ def train(
         verbose=0 if quiet else 1,
     )
     classifier.fit(faces.paths, faces.labels)
+    # Under torchrun or accelerate launch every process trains, and only the main one saves.
     if not find_world().is_main:
         return
     classifier.save(out, half=half)

@@ -134,13 +134,13 @@ def watch(
                 options=options,
             )
         )
-        stack.enter_context(_stop_on_signal(watching))
+        stack.enter_context(stop_on_signal(watching))
         end, minutes = _follow(watching, log, printing=output is Format.JSONL, quiet=quiet)
     _print_end(end, minutes, output)
     for path in (out, events):
         if path is not None and path.exists():
             print_written(path)
-    _exit(end, is_live=watching.is_live)
+    _raise_unless_complete(end, is_live=watching.is_live)
 
 
 def _follow(
@@ -159,7 +159,7 @@ def _follow(
                     print(event.to_json(), flush=True)
                 if log is not None:
                     log.write(event.to_json() + "\n")
-                    log.flush()
+                    log.flush()  # another program may follow the file while the video runs
                 if event.event == "minute":
                     minutes.append(event.to_dict())
                 if event.event == "end":
@@ -195,6 +195,7 @@ def _tabulate(end: dict[str, Any], minutes: list[dict[str, Any]]) -> "Iterator[T
         )
         yield Table("Persons per minute", ("from", "persons", *decisions), rows)
     total = end["n_persons"]
+    # Each person counts once, so that the shares add up to 100 %.
     rows = tuple((decision, count, f"{count / total:.0%}") for decision, count in end["persons"].items())
     yield Table(end["source"], ("decision", "persons", "share"), rows or (("nobody", 0, "-"),), frames)
 
@@ -204,7 +205,7 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:00"
 
 
-def _exit(end: dict[str, Any], *, is_live: bool) -> None:
+def _raise_unless_complete(end: dict[str, Any], *, is_live: bool) -> None:
     from maskkit.exceptions import VideoError
 
     reason = end["reason"]
@@ -220,11 +221,12 @@ def _exit(end: dict[str, Any], *, is_live: bool) -> None:
 
 
 @contextmanager
-def _stop_on_signal(watching: "Watch") -> Iterator[None]:
+def stop_on_signal(watching: "Watch") -> Iterator[None]:
     """Stop cleanly on SIGINT or SIGTERM. A second signal has its usual effect: it stops at once."""
 
     def stop(number: int, frame: object) -> None:
         watching.stop()
+        # The second signal reaches the handler that was there before.
         signal.signal(number, before[signal.Signals(number)])
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
