@@ -44,25 +44,10 @@ def meaning_of(label: Any) -> str | None:
 
 
 def match_labels(labels: Iterable[Any], classes: Sequence[Any]) -> dict[Any, Any]:
-    """Map each label to the class of the same meaning.
+    """Map each label to the class of the same meaning; labels without a class are left out.
 
     An equal class comes first, then one that differs in case and punctuation only (``WithMask`` and
-    ``with_mask``), then one of the same known meaning (``Masked``).
-
-    Parameters
-    ----------
-    labels : iterable
-    classes : sequence
-
-    Returns
-    -------
-    matches : dict
-        Label -> class; labels without a class are left out.
-
-    Raises
-    ------
-    ValueError
-        If a label matches two classes.
+    ``with_mask``), then one of the same known meaning (``Masked``). Raises ValueError if two match.
     """
     matches: dict[Any, Any] = {}
     for label in set(labels):

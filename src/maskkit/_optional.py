@@ -8,18 +8,7 @@ from maskkit.exceptions import MissingLibraryError
 
 
 def require(module: str, extra: str) -> ModuleType:
-    """Import an optional library.
-
-    Parameters
-    ----------
-    module : str
-        Name of the module to import.
-    extra : str
-        Extra of maskkit that installs it.
-
-    Returns
-    -------
-    module : module
+    """Import an optional library that the extra of maskkit installs.
 
     Raises
     ------

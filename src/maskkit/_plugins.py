@@ -30,7 +30,7 @@ def names(group: Group) -> list[str]:
 
 
 def load(group: Group, spec: str, **params: Any) -> Any:
-    """Load a plugin by name.
+    """Return an instance of a plugin.
 
     Parameters
     ----------
@@ -40,11 +40,6 @@ def load(group: Group, spec: str, **params: Any) -> Any:
         ``"timm:mobilenetv3_small_100"`` or ``"json:report.json"``.
     **params : object
         Further constructor parameters.
-
-    Returns
-    -------
-    plugin : object
-        Instance of the plugin.
 
     Raises
     ------
@@ -73,13 +68,7 @@ def load_class(group: Group, name: str) -> Any:
 
 
 def resolve(group: Group, plugin: Any) -> Any:
-    """Return a plugin given as a name or an instance.
-
-    Raises
-    ------
-    PluginError
-        As `load` does, or if an instance lacks the method of its group.
-    """
+    """Return a plugin given as a name or an instance; raise PluginError if an instance lacks its method."""
     if isinstance(plugin, str):
         return load(group, plugin)
     method = _METHODS[group]
@@ -92,13 +81,7 @@ def resolve(group: Group, plugin: Any) -> Any:
 
 
 def name_of(group: Group, plugin: Any) -> str:
-    """Return the name under which a plugin's class is installed.
-
-    Raises
-    ------
-    PluginError
-        If its class has no entry point.
-    """
+    """Return the name under which a plugin's class is installed; raise PluginError if it has none."""
     path = f"{type(plugin).__module__}:{type(plugin).__qualname__}"
     for name, entry in _entries(group).items():
         if entry.value == path:
@@ -113,20 +96,7 @@ def name_of(group: Group, plugin: Any) -> str:
 def plugin_errors(group: Group, plugin: Any, action: str, target: str = "") -> Iterator[None]:
     """Raise exceptions of a plugin as PluginError naming it; MaskkitError and MemoryError pass unchanged.
 
-    Parameters
-    ----------
-    group : {"backbones", "detectors", "reporters"}
-    plugin : object or str
-        The instance, or its name.
-    action : str
-        Call that may fail, such as ``"detect()"``.
-    target : str
-        Input of the call, such as the name of a photo.
-
-    Raises
-    ------
-    PluginError
-        In place of an exception raised in the context.
+    `action` is the call that may fail, such as ``"detect()"``, and `target` its input, such as a photo's name.
     """
     try:
         yield

@@ -53,10 +53,13 @@ def test_each_file_has_its_digest(savable, tmp_path):
     assert set(listed) == {"README.md", "model.safetensors"}
 
 
-def test_a_save_killed_at_any_moment_leaves_a_whole_model(tmp_path):
-    """200 processes that save one of two models in turn, each killed in the middle."""
+N_KILLS = 200 if "MASKKIT_FUZZ" in os.environ else 40
+
+
+def test_fuzz_save_killed_at_any_moment_leaves_a_complete_model(tmp_path):
+    """Processes save one of two models in turn, each killed in the middle; 200 of them with MASKKIT_FUZZ."""
     result = subprocess.run(
-        [sys.executable, "-m", "tests.files.killed_saves", str(GOLDEN), str(tmp_path / "model"), "200"],
+        [sys.executable, "-m", "tests.files.killed_saves", str(GOLDEN), str(tmp_path / "model"), str(N_KILLS)],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
         capture_output=True,
@@ -66,10 +69,10 @@ def test_a_save_killed_at_any_moment_leaves_a_whole_model(tmp_path):
     assert result.returncode == 0, result.stderr
     tally = json.loads(result.stdout)
     assert tally["broken"] == 0
-    assert tally["first"] + tally["second"] == 200
-    # It really was in the middle: many leave what they were writing, and both models were found.
-    assert tally["interrupted"] > 50
-    assert min(tally["first"], tally["second"]) > 20
+    assert tally["first"] + tally["second"] == N_KILLS
+    # They really were in the middle: many leave what they were writing, and both models were found.
+    assert tally["interrupted"] > N_KILLS / 4
+    assert min(tally["first"], tally["second"]) > N_KILLS / 10
 
 
 def limit_files(max_bytes):
@@ -78,32 +81,46 @@ def limit_files(max_bytes):
     resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, resource.RLIM_INFINITY))
 
 
-@pytest.mark.parametrize(
-    "write",
-    [
-        "model.save({target!r})",
-        "export(model, {target!r}, output_format='openvino')",
-        "export(model, {target!r}, output_format='onnx')",
-        "fit(checkpoint={target!r})",
-    ],
-)
-def test_a_full_disk_is_one_error_and_leaves_nothing_half_written(write, tmp_path):
-    target = tmp_path / "made"
+WRITES = {
+    "save": "model.save(target)",
+    "openvino": "export(model, target, output_format='openvino')",
+    "onnx": "export(model, target, output_format='onnx')",
+    "checkpoint": "fit(checkpoint=target)",
+}
+
+
+@pytest.fixture(scope="module")
+def full_disk(tmp_path_factory):
+    """Write everything on a full disk, in one process; return its folder and the errors by name."""
+    folder = tmp_path_factory.mktemp("full")
     code = (
+        "import json, sys\n"
         "from maskkit import MaskClassifier, export\n"
         "from maskkit.exceptions import ModelFileError\n"
         "from tests.training.fine_tuning import fit\n"
-        "from tests.files.test_model_files import GOLDEN, limit_files\n"
-        "model = MaskClassifier.load(GOLDEN)\n"
+        "from tests.files.test_model_files import GOLDEN, WRITES, limit_files\n"
+        "model, errors = MaskClassifier.load(GOLDEN), {}\n"
         "limit_files(100_000)\n"
-        f"try:\n    {write.format(target=str(target))}\n"
-        "except ModelFileError as exc:\n    print(exc)\n"
+        "for name, write in WRITES.items():\n"
+        "    target = sys.argv[1] + '/' + name\n"
+        "    try: exec(write)\n"
+        "    except ModelFileError as exc: errors[name] = str(exc)\n"
+        "print(json.dumps(errors))\n"
     )
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=240
+    )
     assert result.returncode == 0, result.stderr
-    assert "made" in result.stdout
-    assert "cannot be written (" in result.stdout
-    assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == []
+    return folder, json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_full_disk_is_one_error_and_leaves_nothing_half_written(full_disk, name):
+    folder, errors = full_disk
+    assert str(folder / name) in errors[name]
+    assert "cannot be written (" in errors[name]
+    assert [path for path in (folder / name).rglob("*") if not path.is_dir()] == []
+    assert [path for path in folder.glob(f".{name}*") if path.is_file()] == []
 
 
 def change(folder, place, value):
@@ -253,8 +270,8 @@ def test_weights_of_another_type_are_read_as_numbers(folder):
     assert np.isfinite(MaskClassifier.load(folder).predict_proba(make_faces(2)[0])).all()
 
 
-def judge(folder):
-    """Give "read" or "refused"; anything else is a failure."""
+def try_to_load(folder):
+    """Return "read" or "refused"; anything else fails the test."""
     try:
         MaskClassifier.load(folder)
     except ModelFileError as exc:
@@ -270,7 +287,7 @@ def test_truncated_at_every_tenth(folder, name):
     data = (folder / name).read_bytes()
     for tenth in range(10):
         (folder / name).write_bytes(data[: len(data) * tenth // 10])
-        assert judge(folder) == "refused"
+        assert try_to_load(folder) == "refused"
 
 
 ANYTHING = st.recursive(
@@ -312,5 +329,5 @@ def test_fuzz(tmp_path_factory, data):
             whole[:place] + data.draw(st.binary(max_size=12)) + whole[place + data.draw(st.integers(0, 12)) :]
         )
         sign(folder)
-    judge(folder)
+    try_to_load(folder)
     shutil.rmtree(folder.parent)

@@ -18,13 +18,7 @@ _RENAME_EXCHANGE = 2
 
 
 def write_file(path: Path, content: bytes | memoryview) -> None:
-    """Write a file atomically; its folder is made if necessary.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written.
-    """
+    """Write a file atomically, after making its folder; raise OSError if it cannot be written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}-{uuid4().hex[:8]}")
     try:
@@ -70,15 +64,8 @@ def write_folder(folder: Path) -> Iterator[Path]:
 def check_writable(folder: Path, kind: str, *, is_ours: Callable[[Path], bool], files: Collection[str]) -> None:
     """Check that a folder can be written, and that nothing else would be lost.
 
-    Parameters
-    ----------
-    folder : Path
-    kind : str
-        Kind of folder for messages, such as ``"model"``.
-    is_ours : callable
-        Returns whether a folder that is not empty is of this kind.
-    files : collection of str
-        File names that such a folder may hold.
+    `kind` names the folder in messages, such as ``"model"``; `is_ours` returns whether a folder that is
+    not empty is of this kind; `files` are the names that such a folder may hold.
 
     Raises
     ------

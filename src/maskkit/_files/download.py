@@ -21,23 +21,11 @@ def download(url: str, sha256: str, *, hint: str) -> Path:
     Copies are kept in the folder of `torch.hub` (environment variable ``TORCH_HOME``), so that what torchvision
     has downloaded is not downloaded again. ``MASKKIT_OFFLINE=1`` forbids the network.
 
-    Parameters
-    ----------
-    url : str
-        Address of the file.
-    sha256 : str
-        Checksum of its content, 64 hexadecimal digits.
-    hint : str
-        End of the error's message: what to do without a network.
-
-    Returns
-    -------
-    path : Path
-
     Raises
     ------
     WeightsError
-        If the file cannot be downloaded; the message holds the address, the folder, the reason and `hint`.
+        If the file cannot be downloaded; the message holds the address, the folder, the reason and `hint`,
+        which says what to do without a network.
     """
     folder = Path(torch.hub.get_dir(), "checkpoints")
     path = folder / Path(urlsplit(url).path).name

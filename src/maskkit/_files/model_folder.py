@@ -61,24 +61,10 @@ def write_model(
     card: str,
     int8: tuple[bytes, bytes] | None = None,
 ) -> Path:
-    """Write a model folder atomically.
+    """Write a model folder atomically; an earlier model of that name is replaced.
 
-    Parameters
-    ----------
-    folder : path
-        Path to the folder; an earlier model of maskkit is replaced.
-    config : ModelConfig
-    tensors : dict of str to Tensor
-    half : bool
-        Whether to store float32 as float16: half the size, three significant digits.
-    card : str
-        Model card in Markdown.
-    int8 : tuple of bytes, optional
-        Backbone in int8, in OpenVINO's format.
-
-    Returns
-    -------
-    folder : Path
+    With `half`, float32 is stored as float16: half the size, three significant digits. `card` is the model
+    card in Markdown, `int8` the backbone in OpenVINO's format.
 
     Raises
     ------
@@ -134,15 +120,7 @@ def _fits_half(tensor: torch.Tensor) -> bool:
 def read_model(
     folder: str | os.PathLike[str],
 ) -> tuple[ModelConfig, dict[str, torch.Tensor], tuple[bytes, bytes] | None]:
-    """Read and verify a model folder.
-
-    Returns
-    -------
-    config : ModelConfig
-    tensors : dict of str to Tensor
-        Weights; float16 is converted to float32.
-    int8 : tuple of bytes or None
-        Backbone in int8, if it was saved.
+    """Read and verify a model folder: description, weights in float32, and the backbone in int8 if saved.
 
     Raises
     ------

@@ -89,7 +89,7 @@ def load_image(
 
 
 def read_content(source: ImageSource, *, name: str | None = None) -> tuple[bytes | RgbImage, str]:
-    """Read an image and hash its content, without decoding it where possible.
+    """Read an image without decoding it where possible, and hash it.
 
     Returns
     -------
@@ -97,11 +97,6 @@ def read_content(source: ImageSource, *, name: str | None = None) -> tuple[bytes
         Source for `load_image` with the same result.
     digest : str
         SHA-256, equal for equal contents.
-
-    Raises
-    ------
-    ImageError
-        If it cannot be read.
     """
     name = name or name_source(source)
     content: bytes | RgbImage
@@ -120,16 +115,6 @@ def read_content(source: ImageSource, *, name: str | None = None) -> tuple[bytes
 def check_images(X: Any) -> list[Any]:
     """Check that X is a collection of images, not a single one, and return it as a list.
 
-    Parameters
-    ----------
-    X : sequence of images
-        Each as in `load_image`; a numeric array counts along its first axis.
-
-    Returns
-    -------
-    sources : list of length n_images
-        The images as given, none of them opened.
-
     Raises
     ------
     TypeError
@@ -144,13 +129,7 @@ def check_images(X: Any) -> list[Any]:
 
 
 def iterate_images(X: Any) -> Iterator[Any]:
-    """Check that X is a collection or a stream of images, not a single one, and return its iterator.
-
-    Raises
-    ------
-    TypeError
-        If X is a single image or not iterable.
-    """
+    """Return the iterator of a collection or stream of images; raise TypeError if X is a single image."""
     check_not_single(X)
     if not hasattr(X, "__iter__"):
         raise TypeError(f"X is of type {type(X).__name__}; want a list of images.")

@@ -17,10 +17,6 @@ def limit_threads(n_threads: int) -> None:
     """Limit the threads of this process, for machines shared by several processes.
 
     Applies to torch, to `prefetch_map` and to the networks that OpenVINO compiles from now on.
-
-    Parameters
-    ----------
-    n_threads : int, >= 1
     """
     import torch
 

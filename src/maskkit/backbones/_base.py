@@ -114,26 +114,12 @@ def read_state_dict(path: str | os.PathLike[str]) -> StateDict:
 
 
 def load_backbone_weights(network: nn.Module, state: StateDict, *, drop: str | Sequence[str], source: str) -> nn.Module:
-    """Load a state dict into a network without a classifier.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-    state : dict of str to Tensor
-    drop : str or sequence of str
-        Names of modules, such as the classifier, whose keys are ignored.
-    source : str
-        Name of the weights in errors.
-
-    Returns
-    -------
-    network : torch.nn.Module
-        The same network.
+    """Load a state dict into a network without a classifier, ignoring the keys of the modules in `drop`.
 
     Raises
     ------
     WeightsError
-        If keys or shapes differ; the message names the first three.
+        If keys or shapes differ; the message names `source` and the first three.
     """
     dropped = tuple(f"{name}." for name in ([drop] if isinstance(drop, str) else drop))
     state = {key: value for key, value in state.items() if not key.startswith(dropped)}

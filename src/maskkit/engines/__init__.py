@@ -29,13 +29,7 @@ ENGINES = ("auto", "torch", "openvino")
 
 
 def check_engine(engine: str, device: str, precision: str) -> None:
-    """Check that the parameters are valid together.
-
-    Raises
-    ------
-    ValueError
-        If one is unknown, not available on this machine, or contradicts the others.
-    """
+    """Raise ValueError if a parameter is unknown, not available on this machine, or contradicts another."""
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r} is unknown; use {', '.join(map(repr, ENGINES))}.")
     chosen = resolve_device(device)
@@ -69,19 +63,7 @@ def make_engine(
     fingerprint: str,
     quantized: Quantized | None,
 ) -> Engine:
-    """Return an engine for a network.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-    preprocess : Preprocess
-    engine : {"auto", "torch", "openvino"}
-    device : str
-    precision : str
-    fingerprint : str
-        Hash of network and preprocessing.
-    quantized : tuple of bytes, optional
-        The network in int8.
+    """Return an engine for a network; `fingerprint` is the hash of network and preprocessing.
 
     Raises
     ------

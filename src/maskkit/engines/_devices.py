@@ -14,12 +14,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 
 
 def resolve_device(device: str) -> torch.device:
-    """Return the device of a parameter `device`.
-
-    Parameters
-    ----------
-    device : str
-        ``"auto"`` (CUDA, else MPS, else CPU) or a torch device such as ``"cpu"``, ``"cuda:1"``.
+    """Return the device of a parameter `device`: ``"auto"`` (CUDA, else MPS, else CPU) or a torch device.
 
     Raises
     ------
@@ -74,13 +69,7 @@ def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
     """Seed torch's global generators within a context, and restore their states afterwards.
 
     The global generators are needed because weight initialization and dropout of ``torch.nn`` take no
-    other.
-
-    Parameters
-    ----------
-    seed : int
-    device : torch.device, optional
-        Device whose generator is seeded besides the CPU's.
+    other. The generator of `device` is seeded besides the CPU's.
     """
     kind = device.type if device is not None and device.type != "cpu" else None
     forked: dict[str, Any] = {"devices": [device], "device_type": kind} if kind else {"devices": []}

@@ -31,19 +31,7 @@ Quantized = tuple[bytes, bytes]
 
 
 class OpenVINOEngine:
-    """Runs the network compiled for this processor.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        In evaluation mode.
-    preprocess : Preprocess
-    precision : {"float32", "bfloat16", "int8"}
-    fingerprint : str
-        Hash of network and preprocessing.
-    quantized : tuple of bytes, optional
-        Result of `quantize`, for int8.
-    is_reduced : bool
+    """Runs a network compiled for this processor; with `quantized`, in int8.
 
     Raises
     ------
@@ -110,14 +98,8 @@ def convert(network: nn.Module, preprocess: Preprocess) -> Any:
 def quantize(network: nn.Module, preprocess: Preprocess, pixels: Sequence[NDArray[np.uint8]]) -> Quantized:
     """Quantize a network to int8 (post-training quantization of NNCF).
 
-    Weights are quantized symmetrically; the ranges of activations are calibrated on images.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-    preprocess : Preprocess
-    pixels : sequence of ndarrays of shape (S, S, 3), uint8
-        A few hundred images like those to be predicted.
+    Weights are quantized symmetrically; the ranges of activations are calibrated on `pixels`, a few
+    hundred images of shape (S, S, 3) like those to be predicted.
 
     Raises
     ------

@@ -10,16 +10,7 @@ from maskkit.engines._devices import autocast
 
 
 class TorchEngine:
-    """Runs the network in PyTorch.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-    preprocess : Preprocess
-    device : torch.device
-    precision : torch.dtype
-    is_reduced : bool
-    """
+    """Runs a network in PyTorch."""
 
     n_streams = 1
 
