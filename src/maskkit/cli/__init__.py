@@ -108,7 +108,8 @@ def run_command(app: typer.Typer, arguments: list[str] | None, *, prog_name: str
             stream.reconfigure(errors="backslashreplace")
     try:
         # In standalone mode typer would draw a box around usage errors; in this mode it returns the exit code.
-        sys.exit(app([word for word in arguments if word != "--debug"], prog_name=prog_name, standalone_mode=False))
+        code = app([word for word in arguments if word != "--debug"], prog_name=prog_name, standalone_mode=False)
+        sys.exit(code or 0)
     except CommandInterruptedError as exc:
         print(f"maskkit: {exc}", file=sys.stderr)
         sys.exit(INTERRUPTED)
