@@ -1,1 +1,1 @@
-"""How results look: tables, charts, collages and drawings over photos."""
+"""Tables, charts, collages and drawings over photos."""

@@ -1,4 +1,4 @@
-"""Charts as matplotlib figures, and figures as files without metadata."""
+"""Charts of data sets, and saving of figures without metadata."""
 
 import os
 import warnings
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# What else matplotlib would write into a file: its name and the date.
+# Metadata that matplotlib would write into a file otherwise: its name and the date.
 _NO_METADATA: dict[str, dict[str, None]] = {
     "png": {"Software": None},
     "svg": {"Creator": None, "Date": None, "Format": None, "Type": None},
@@ -24,7 +24,7 @@ _NO_METADATA: dict[str, dict[str, None]] = {
 
 
 def draw_chart(counts: Mapping[str, Mapping[str, int]], sizes_px: Mapping[str, NDArray[Any]], what: str) -> "Figure":
-    """Draw how many there are by split and class, and how large they are.
+    """Draw counts by split and class, and the distribution of sizes.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def draw_chart(counts: Mapping[str, Mapping[str, int]], sizes_px: Mapping[str, N
     sizes_px : dict
         Class -> longer sides in pixels.
     what : str
-        What is counted: ``"images"`` or ``"faces"``.
+        Unit of the counts: ``"images"`` or ``"faces"``.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def draw_chart(counts: Mapping[str, Mapping[str, int]], sizes_px: Mapping[str, N
     bars, sizes = figure.subplots(1, 2)
     _draw_counts(bars, counts, classes, what)
     _draw_sizes(sizes, sizes_px, what)
-    # A leading space, since matplotlib 3.9 keeps names with a leading underscore out of a legend.
+    # The leading space is needed because matplotlib hides legend entries with a leading underscore.
     handles = [container.patches[0] for container in bars.containers]
     legend = figure.legend(
         handles, [f" {label}" for label in classes], loc="outside upper center", ncols=4, frameon=False
@@ -58,22 +58,22 @@ def draw_chart(counts: Mapping[str, Mapping[str, int]], sizes_px: Mapping[str, N
 
 
 def save_figure(figure: "Figure", path: str | os.PathLike[str]) -> Path:
-    """Write a figure without metadata; the file's ending chooses PNG, SVG or PDF. Gives the path.
+    """Save a figure as PNG, SVG or PDF, according to the file extension, without metadata; return the path.
 
     Raises
     ------
     ValueError
-        If the ending is another.
+        If the extension is unknown.
     """
     path = Path(path)
     form = path.suffix.lower().removeprefix(".")
     if form not in _NO_METADATA:
         raise ValueError(
-            f"{path}: the ending {path.suffix!r} is unknown; use {', '.join(map('.'.__add__, _NO_METADATA))}."
+            f"{path}: the extension {path.suffix!r} is unknown; use {', '.join(map('.'.__add__, _NO_METADATA))}."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
-        # A class name in letters that the font lacks is drawn as boxes; the chart is still right.
+        # Characters that the font lacks are drawn as boxes; the chart is correct nevertheless.
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         figure.savefig(path, format=form, metadata=_NO_METADATA[form])
     return path
@@ -96,13 +96,13 @@ def _draw_sizes(axes: "Axes", sizes_px: Mapping[str, NDArray[Any]], what: str) -
     classes = list(sizes_px)
     everything = np.concatenate([np.empty(0), *sizes_px.values()])
     smallest, largest = (everything.min(), everything.max()) if everything.size else (1, 2)
-    # Four bins an octave, since sizes differ by factors; marks at powers of two.
+    # Four bins per octave, because sizes differ by factors; ticks at powers of two.
     first = np.floor(np.log2(max(1, smallest)))
     edges = (2 ** np.arange(first, max(np.log2(largest), first) + 0.5, 0.25)).tolist()
     for label, sizes in sizes_px.items():
-        colour = color_of(label, classes)
-        axes.hist(sizes, edges, histtype="stepfilled", color=colour, alpha=0.25)
-        axes.hist(sizes, edges, histtype="step", color=colour, linewidth=1.5)
+        color = color_of(label, classes)
+        axes.hist(sizes, edges, histtype="stepfilled", color=color, alpha=0.25)
+        axes.hist(sizes, edges, histtype="step", color=color, linewidth=1.5)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:.0f}")
     axes.set_xlabel(f"longer side of {what}, px")

@@ -1,5 +1,6 @@
-"""Pictures of a data set: a sheet of labelled tiles, a chart of what there is."""
+"""Collages: sheets of labeled tiles."""
 
+import math
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -11,15 +12,15 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from maskkit._labels import color_of
 
-# Pictures up to this many times longer than wide fill their tile; others keep their ends.
+# Pictures up to this aspect ratio are cropped to fill their tile; others are padded.
 _CROPPED_RATIO = 4 / 3
 _PAPER, _FRAME = "white", "#E6E6E6"
 
 
 def choose_evenly(labels: Sequence[str], n_chosen: int, generator: np.random.RandomState) -> list[int]:
-    """Choose indices at random, as equally many a class as there are; grouped by class.
+    """Choose random indices, equally many per class if possible, and group them by class.
 
-    Classes are served in turns, so where there are more of them than places the last go without.
+    One index per class is chosen in turn; if there are more classes than indices, the last classes get none.
     """
     places = np.asarray(labels)
     shuffled = [generator.permutation(np.flatnonzero(places == label)).tolist() for label in np.unique(places)]
@@ -39,22 +40,22 @@ def compose_tiles(
     *,
     captions: Sequence[str] | None = None,
 ) -> Image.Image:
-    """Lay pictures out as tiles of one size, the name of the class under each in its colour.
+    """Arrange pictures as tiles of equal size, each above the name of its class in the color of the class.
 
     Parameters
     ----------
     pictures : sequence of PIL images
         At least one, RGB.
     labels : sequence of str or int
-        One a picture.
+        One label per picture.
     classes : sequence of str or int
-        Every class there is; decides the colours.
+        All classes; they determine the colors.
     n_columns : int
-        Tiles a row, at most.
+        Maximum number of tiles per row.
     tile_size : tuple of (int, int)
         Width and height of a tile, in pixels.
     captions : sequence of str, optional
-        What stands under the pictures instead of the label.
+        Text under the pictures, instead of the labels.
 
     Returns
     -------
@@ -62,7 +63,7 @@ def compose_tiles(
         RGB, without metadata.
     """
     n_columns = min(n_columns, len(pictures))
-    n_rows = -(-len(pictures) // n_columns)
+    n_rows = math.ceil(len(pictures) / n_columns)
     width, height = tile_size
     gap, text_px = max(2, height // 12), max(9, height // 9)
     font = _load_font(text_px)
@@ -83,7 +84,7 @@ def compose_tiles(
 
 @cache
 def _load_font(size_px: int) -> ImageFont.FreeTypeFont:
-    # Matplotlib brings DejaVu Sans, which has more of the world's letters than Pillow's own font.
+    # Matplotlib ships DejaVu Sans, which covers more scripts than Pillow's default font.
     from matplotlib import get_data_path
 
     return ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size_px)
@@ -97,7 +98,7 @@ def _fit_tile(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def _wrap(text: str, font: ImageFont.FreeTypeFont, width_px: int) -> list[str]:
-    """Break a name that is too long between its words, once, and cut what is longer still."""
+    """Break a name that is too long once between its words, and shorten lines that are still too long."""
     lines = [""]
     for piece in re.split(r"(?<=[\s_-])|(?<=[a-z])(?=[A-Z])", " ".join(text.split())):
         if lines[-1] and len(lines) == 1 and font.getlength(lines[-1] + piece.rstrip()) > width_px:

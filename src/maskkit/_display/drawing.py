@@ -1,4 +1,4 @@
-"""Boxes, words, blur and heat over a photo."""
+"""Drawing of boxes, labels, blur and heat maps over photos."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ def draw_faces(
 ) -> Image.Image:
     """Draw boxes with their labels and probabilities over a copy of a picture.
 
-    Lines and letters grow with the picture. Words that would cover another face or other words are
-    left out, or cut down to the percentage; then a legend says which colour is which class.
+    Line width and font size grow with the picture. A label that would cover another face or label is shortened to the
+    percentage, or left out; then a legend explains the colors.
     """
     picture = picture.copy()
     draw = ImageDraw.Draw(picture)
@@ -32,7 +32,7 @@ def draw_faces(
         draw.rectangle((box[0], box[1], box[2] - 1, box[3] - 1), outline=color_of(label, classes), width=line_px)
     taken: list[Box] = []
     n_shortened = 0
-    # The largest faces come first and choose first.
+    # Faces are sorted by size, so the largest get their label first.
     for index, (label, probability) in enumerate(labels):
         number = format_percent(probability)
         others = [*boxes[:index], *boxes[index + 1 :], *taken]
@@ -52,7 +52,7 @@ def draw_faces(
 
 
 def blur_faces(picture: Image.Image, boxes: Sequence[Box]) -> Image.Image:
-    """Blur the boxes of a copy of a picture, a tenth larger than they are, beyond recognition."""
+    """Make the faces in a copy of a picture unrecognizable, with boxes enlarged by a tenth on each side."""
     picture = picture.copy()
     for left, top, right, bottom in boxes:
         margin = round(0.1 * max(right - left, bottom - top))
@@ -62,8 +62,7 @@ def blur_faces(picture: Image.Image, boxes: Sequence[Box]) -> Image.Image:
             min(picture.width, right + margin),
             min(picture.height, bottom + margin),
         )
-        # A face of 5 blocks a side names nobody, nor does it show an expression; the blur only softens
-        # the blocks' edges.
+        # 5 x 5 blocks reveal neither identity nor expression. The Gaussian blur only softens the edges of the blocks.
         size = (area[2] - area[0], area[3] - area[1])
         blocks = picture.crop(area).resize((5, 5), Image.Resampling.BOX).resize(size, Image.Resampling.NEAREST)
         picture.paste(blocks.filter(ImageFilter.GaussianBlur(max(size) / 16)), area)
@@ -71,24 +70,24 @@ def blur_faces(picture: Image.Image, boxes: Sequence[Box]) -> Image.Image:
 
 
 def draw_heat(picture: Image.Image, heat: NDArray[np.float32]) -> Image.Image:
-    """Lay heat of shape (H, W), range 0 to 1, over a grey copy of a picture of that size."""
+    """Blend a heat map of shape (H, W), range 0 to 1, over a gray copy of a picture of that size."""
     from matplotlib import colormaps
 
-    # Inferno is even to the eye and readable by the colour-blind (van der Walt and Smith 2015); on grey its
-    # colours are not taken for skin. It grows denser with the heat, so that the rest of the face stays clear.
-    colours = Image.fromarray(colormaps["inferno"](heat, bytes=True)[..., :3])
+    # Inferno is perceptually uniform and readable by color-blind people (van der Walt and Smith 2015); on gray, its
+    # colors cannot be confused with skin. Opacity grows with the heat, so that the rest of the face stays visible.
+    colors = Image.fromarray(colormaps["inferno"](heat, bytes=True)[..., :3])
     density = Image.fromarray((0.65 * 255 * heat).astype(np.uint8))
-    return Image.composite(colours, picture.convert("L").convert("RGB"), density)
+    return Image.composite(colors, picture.convert("L").convert("RGB"), density)
 
 
 def resize_heat(heat: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Give heat (h, w), range 0 to 1, another width and height."""
-    # Bicubic, since bilinear interpolation of few places draws stars; it overshoots a little.
+    """Resize a heat map (h, w), range 0 to 1, to a width and height."""
+    # Bilinear interpolation of few cells shows star-shaped artifacts; bicubic overshoots, hence the clipping.
     return np.asarray(Image.fromarray(heat).resize(size, Image.Resampling.BICUBIC)).clip(0, 1)
 
 
 def _place_tag(draw: ImageDraw.ImageDraw, box: Box, text: str, font: Font, size: tuple[int, int]) -> Box:
-    """Place words above a box, or inside its upper edge where there is no room; never outside the picture."""
+    """Return the position of a label: above a box, or inside its upper edge if there is no room, within the picture."""
     width, height = _measure(draw, text, font)
     left = min(max(0, box[0]), max(0, size[0] - width))
     top = box[1] - height if box[1] >= height else box[1]
@@ -100,17 +99,17 @@ def _overlap(first: Box, second: Box) -> bool:
 
 
 def _add_legend(draw: ImageDraw.ImageDraw, entries: list[tuple[str, str]], font: Font, size: tuple[int, int]) -> None:
-    """Write a tag a class into the lower left corner, one above the other."""
+    """Draw one tag per class in the lower left corner."""
     bottom = size[1]
-    for text, colour in reversed(entries):
+    for text, color in reversed(entries):
         width, height = _measure(draw, text, font)
         bottom -= height
-        _draw_tag(draw, (0, bottom, width, bottom + height), text, colour, font)
+        _draw_tag(draw, (0, bottom, width, bottom + height), text, color, font)
 
 
-def _draw_tag(draw: ImageDraw.ImageDraw, tag: Box, text: str, colour: str, font: Font) -> None:
+def _draw_tag(draw: ImageDraw.ImageDraw, tag: Box, text: str, color: str, font: Font) -> None:
     left, top, *_ = draw.textbbox((0, 0), text, font=font)
-    draw.rectangle(tag, fill=colour)
+    draw.rectangle(tag, fill=color)
     draw.text((tag[0] + 3 - left, tag[1] + 3 - top), text, fill="white", font=font)
 
 

@@ -1,4 +1,4 @@
-"""Figures with their intervals, tables of them, and how these look on a terminal and in a notebook."""
+"""Tables of metrics with intervals, for terminals and notebooks."""
 
 import html
 import math
@@ -41,14 +41,14 @@ class Estimate:
 
 
 Cell: TypeAlias = str | int | float | Estimate | None
-"""What a table holds."""
+"""Content of a table cell."""
 
 Rows: TypeAlias = tuple[tuple[Cell, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table ready to be shown.
+    """A table for display.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Table:
     note: str = ""
 
 
-# Width of a terminal whose width nobody has changed.
+# Tables fit the default width of a terminal.
 TERMINAL_COLUMNS = 80
 LONGEST_WORD = 24
 LONGEST_HEADING = 12
@@ -76,7 +76,7 @@ _NOTE = "text-align: left; max-width: 40em; white-space: normal; opacity: 0.75"
 
 
 def format_cell(cell: Cell) -> str:
-    """Write a cell as text.
+    """Format a cell as text.
 
     Parameters
     ----------
@@ -109,15 +109,15 @@ def format_cell(cell: Cell) -> str:
 
 
 def format_percent(probability: float) -> str:
-    """Write a probability as a percentage; what is not quite sure is not called 100 %."""
+    """Format a probability as a percentage; only 1 is rounded to 100 %."""
     return ">99%" if 0.995 <= probability < 1 else f"{probability:.0%}"
 
 
 def to_rich(table: Table) -> "RichTable | Group":
-    """Lay a table out for a terminal.
+    """Convert a table for a terminal.
 
-    Where it is wider than 80 columns, headings wrap and intervals go below their values; where that
-    does not help, it goes on in further blocks that repeat its first column.
+    If it is wider than 80 columns, headings wrap and intervals are placed below their values. If that is not enough, it
+    is split into blocks that repeat the first column.
 
     Parameters
     ----------
@@ -126,22 +126,22 @@ def to_rich(table: Table) -> "RichTable | Group":
     Returns
     -------
     renderable : rich.table.Table or rich.console.Group
-        To be printed by a ``rich.console.Console``; nothing in it is read as markup.
+        For a ``rich.console.Console``; no text is interpreted as markup.
     """
     from rich.console import Console, Group
 
     console = Console(width=10 * TERMINAL_COLUMNS)
-    wide = _lay_out(table, narrow=False)
+    wide = _build_table(table, narrow=False)
     if console.measure(wide).maximum <= TERMINAL_COLUMNS:
         return wide
-    narrow = _lay_out(table, narrow=True)
+    narrow = _build_table(table, narrow=True)
     n_columns = len(table.columns)
     if console.measure(narrow).minimum <= TERMINAL_COLUMNS or n_columns <= 2:
         return narrow
     n_fitting = next(
         n
         for n in range(n_columns - 1, 1, -1)
-        if n == 2 or console.measure(_lay_out(_select(table, range(n)), narrow=True)).minimum <= TERMINAL_COLUMNS
+        if n == 2 or console.measure(_build_table(_select(table, range(n)), narrow=True)).minimum <= TERMINAL_COLUMNS
     )
     first = replace(_select(table, range(n_fitting)), note="")
     rest = replace(_select(table, [0, *range(n_fitting, n_columns)]), title="")
@@ -149,9 +149,9 @@ def to_rich(table: Table) -> "RichTable | Group":
 
 
 def to_html(table: Table) -> str:
-    """Write a table as an HTML ``<table>``, every text escaped.
+    """Convert a table to an HTML ``<table>`` with escaped text.
 
-    It names no colour, so that it is readable on a light page and on a dark one.
+    It sets no color, so that it is readable on light and dark pages.
     """
     aligns = ["right" if is_number else "left" for is_number in _are_numbers(table)]
 
@@ -171,20 +171,20 @@ def to_html(table: Table) -> str:
         "</tbody>",
     ]
     if table.note:
-        # Beside the wide cell of the note, columns keep the width of their own words.
+        # The cell of the note spans all columns, so that it does not widen one of them.
         note = f'<td colspan="{len(table.columns)}" style="{_NOTE}">{html.escape(table.note)}</td>'
         lines.append(f"<tfoot><tr>{note}</tr></tfoot>")
     return "\n".join([*lines, "</table>"])
 
 
 class Tabulated:
-    """Shows what has tables: on a terminal through rich, in a notebook as HTML."""
+    """Mixin that shows the tables of an object on terminals, by rich, and in notebooks, as HTML."""
 
     __slots__ = ()
 
     def tables(self) -> tuple[Table, ...]:
-        """Give the figures as tables to show."""
-        raise NotImplementedError("a subclass gives its tables")
+        """Return the metrics as tables."""
+        raise NotImplementedError("subclasses return their tables")
 
     def __rich__(self) -> "Group":
         from rich.console import Group
@@ -199,7 +199,7 @@ class Tabulated:
 
 
 def _are_numbers(table: Table) -> list[bool]:
-    """Tell for each column whether it holds no words."""
+    """Return for each column whether it contains only numbers."""
     return [not any(isinstance(row[index], str) for row in table.rows) for index in range(len(table.columns))]
 
 
@@ -212,13 +212,13 @@ def _select(table: Table, columns: Iterable[int]) -> Table:
     )
 
 
-def _lay_out(table: Table, *, narrow: bool) -> "RichTable":
+def _build_table(table: Table, *, narrow: bool) -> "RichTable":
     from rich.box import SIMPLE_HEAD
     from rich.cells import cell_len
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    # Title and note wrap at the table's width: keep a small table from breaking them.
+    # Title and note wrap at the width of the table. A minimum width keeps small tables from breaking them.
     room = max(cell_len(table.title), min(cell_len(table.note), TERMINAL_COLUMNS - 20)) + 2
     rich_table = RichTable(
         title=Text(table.title, style="bold") if table.title else None,
@@ -229,9 +229,9 @@ def _lay_out(table: Table, *, narrow: bool) -> "RichTable":
         padding=(0, 1, 0, 0) if narrow else (0, 1),
         min_width=min(room, TERMINAL_COLUMNS),
     )
-    rows = [[_write(cell, narrow) for cell in row] for row in table.rows]
+    rows = [[_format(cell, narrow) for cell in row] for row in table.rows]
     for index, (column, is_number) in enumerate(zip(table.columns, _are_numbers(table), strict=True)):
-        # Numbers are never broken; words are, and beyond LONGEST_WORD anywhere.
+        # Numbers are never broken. Text wraps between words, and within words longer than LONGEST_WORD.
         heading = _fold(column, LONGEST_HEADING) if narrow and is_number else column
         texts = [row[index] for row in rows]
         pieces = [piece for text in texts for piece in (text.split("\n") if is_number else text.split())]
@@ -242,7 +242,7 @@ def _lay_out(table: Table, *, narrow: bool) -> "RichTable":
             justify="right" if is_number else "left",
             no_wrap=is_number,
             min_width=width if is_number else min(width, LONGEST_WORD),
-            # A long name, of a file say, folds within its column instead of tearing the table apart.
+            # A long name, such as a file name, folds within its column instead of widening the table.
             max_width=LONGEST_WORD if narrow and not is_number else None,
             overflow="fold",
         )
@@ -252,18 +252,18 @@ def _lay_out(table: Table, *, narrow: bool) -> "RichTable":
 
 
 class _Folder(textwrap.TextWrapper):
-    """Breaks a word after underscores, which names of classes and files are full of."""
+    """Text wrapper that breaks words after underscores, as in names of classes and files."""
 
     wordsep_re = re.compile(r"([^_]*_+)")
 
 
 def _fold(text: str, width: int) -> str:
-    """Break a text into lines: at spaces, and words that no line can hold where that can be read best."""
+    """Wrap a text at spaces, and words that are longer than a line at underscores."""
     words = (_Folder(width).wrap(word) if len(word) > width else [word] for word in text.split())
     return "\n".join(textwrap.wrap(" ".join(chain.from_iterable(words)), width, break_on_hyphens=False))
 
 
-def _write(cell: Cell, narrow: bool) -> str:
+def _format(cell: Cell, narrow: bool) -> str:
     text = format_cell(cell)
     if narrow and isinstance(cell, Estimate):
         return text.replace(" [", "\n[")

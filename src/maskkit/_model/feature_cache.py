@@ -1,56 +1,52 @@
-"""Features kept, so that a network sees each distinct image once."""
+"""Feature caches, in memory and in a file, so that a network computes each distinct image once."""
 
 import hashlib
 import os
 import sqlite3
 import threading
 import warnings
-from collections import OrderedDict
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 Features: TypeAlias = NDArray[np.float32]
 
-# Some 15,000 images of ResNet-50, 25,000 of EfficientNet-Lite0.
+# The features of about 15,000 images of ResNet-50, or 25,000 of EfficientNet-Lite0.
 MEMORY_BYTES = 128 * 2**20
 
-# Seconds that a process waits for others that write.
-_PATIENCE_S = 60
+# Time that a process waits for others that write, in seconds.
+_LOCK_TIMEOUT_S = 60
 
-# Marks the file as ours: "mask" in ASCII.
-_OURS = 0x6D61736B
+# Identifies files of maskkit: "mask" in ASCII.
+_APPLICATION_ID = 0x6D61736B
 
 _TABLE = "CREATE TABLE IF NOT EXISTS features (key TEXT PRIMARY KEY, digest BLOB, features BLOB) WITHOUT ROWID"
 
 
 class FeatureCache(Protocol):
-    """Features by key; both methods may be called from several threads."""
+    """Features by key. Both methods may be called from several threads."""
 
     def get(self, key: str) -> Features | None:
-        """Give the features (n_features,) of an image, None if they are not there."""
+        """Return the features (n_features,) of an image, or None if they are not cached."""
         ...
 
     def put(self, entries: Mapping[str, Features]) -> None:
-        """Keep features."""
+        """Store features."""
         ...
 
 
 def open_cache(cache: str | os.PathLike[str] | None) -> FeatureCache | None:
-    """Turn the parameter `cache` into a cache, shared by all in the process that name the same.
-
-    Parameters
-    ----------
-    cache : path, {"memory"} or None
+    """Return the cache for the parameter `cache`, shared by the whole process.
 
     Raises
     ------
     ValueError
-        If it is something else, or the path cannot be a cache.
+        If `cache` is neither a path, ``"memory"`` nor None, or the path cannot be a cache.
     """
     if cache is None:
         return None
@@ -58,108 +54,101 @@ def open_cache(cache: str | os.PathLike[str] | None) -> FeatureCache | None:
         return _MEMORY
     if not isinstance(cache, (str, os.PathLike)):
         raise ValueError(f"cache={cache!r} is unknown; use 'memory', None or the path of a file.")
-    # A connection does not survive a fork.
+    # A database connection must not be used after a fork, so each process opens its own.
     return _open_file(os.path.abspath(cache), os.getpid())
 
 
 class MemoryCache:
-    """Keeps the features used last, up to so many bytes."""
+    """The most recently used features, up to `n_bytes` bytes."""
 
     def __init__(self, n_bytes: int = MEMORY_BYTES):
-        self.n_bytes = n_bytes
-        self._entries: OrderedDict[str, Features] = OrderedDict()
-        self._used = 0
-        self._turns = threading.Lock()
+        self._entries: LRUCache[str, Features] = LRUCache(n_bytes, getsizeof=lambda features: features.nbytes)
+        self._lock = threading.Lock()
 
     def get(self, key: str) -> Features | None:
-        """Give features, None if they are not there."""
-        with self._turns:
-            if key in self._entries:
-                self._entries.move_to_end(key)
+        """Return the features of an image, or None."""
+        with self._lock:
             return self._entries.get(key)
 
     def put(self, entries: Mapping[str, Features]) -> None:
-        """Keep features; forgets those used longest ago."""
-        with self._turns:
+        """Store features; the least recently used ones are dropped."""
+        with self._lock:
             for key, features in entries.items():
-                if key not in self._entries:
-                    # A row of a batch would keep the whole batch alive.
+                if features.nbytes <= self._entries.maxsize:
+                    # A copy, because a row of a batch would keep the whole batch in memory.
                     self._entries[key] = features.copy()
-                    self._used += features.nbytes
-            while self._used > self.n_bytes:
-                self._used -= self._entries.popitem(last=False)[1].nbytes
 
     def clear(self) -> None:
-        """Forget everything."""
-        with self._turns:
+        """Drop all features."""
+        with self._lock:
             self._entries.clear()
-            self._used = 0
 
 
 class FileCache:
-    """Keeps features in an SQLite file that several processes may share, and later runs.
+    """Features in an SQLite file that several processes, and later runs, may share.
 
-    Each entry has a checksum: a damaged one is as good as none. A file that is damaged as a whole is
-    set aside, as ``NAME.broken``, and begun anew.
+    Each entry has a checksum, and damaged entries count as missing. A damaged file is renamed to ``NAME.broken``, and a
+    new one is started.
 
     Parameters
     ----------
     path : path
-        On a local disk: SQLite's locks do not hold on network drives.
+        File on a local disk, because SQLite's locks do not work on network drives.
 
     Raises
     ------
     ValueError
-        If the path is a folder or a file of another kind, or cannot be written.
+        If the path is a folder, a file of another kind, or cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
-        self._turns = threading.Lock()
+        self._lock = threading.Lock()
         if self.path.is_dir():
             raise ValueError(f"cache={str(path)!r} is a folder; pass the path of a file, such as {path}/features.db.")
-        self._open()
+        self._connect()
 
     def get(self, key: str) -> Features | None:
-        """Give features, None if they are not there or were damaged."""
+        """Return the features of an image, or None if they are missing or damaged."""
         try:
-            with self._turns:
+            with self._lock:
                 row = self._file.execute("SELECT digest, features FROM features WHERE key = ?", (key,)).fetchone()
         except sqlite3.DatabaseError as exc:
-            self._start_anew(exc)
+            self._replace_damaged(exc)
             return None
-        if row is None or not isinstance(row[1], bytes) or _digest(key, row[1]) != row[0]:
+        if row is None or not isinstance(row[1], bytes) or _checksum(key, row[1]) != row[0]:
             return None
         return np.frombuffer(row[1], dtype=np.float32)
 
     def put(self, entries: Mapping[str, Features]) -> None:
-        """Keep features, all or none of them."""
-        rows = [(key, _digest(key, data := features.tobytes()), data) for key, features in entries.items()]
+        """Store features, all or none of them."""
+        rows = [(key, _checksum(key, data := features.tobytes()), data) for key, features in entries.items()]
         try:
-            with self._turns, self._file:
+            with self._lock, self._file:
                 self._file.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?)", rows)
         except sqlite3.OperationalError as exc:
-            warnings.warn(f"{self.path}: features were not kept ({exc}).", stacklevel=2)
+            warnings.warn(f"{self.path}: features could not be stored ({exc}).", stacklevel=2)
         except sqlite3.DatabaseError as exc:
-            self._start_anew(exc)
+            self._replace_damaged(exc)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
-    def _open(self) -> None:
+    def _connect(self) -> None:
+        foreign = ValueError(f"cache={str(self.path)!r} is not a cache of maskkit; choose another name.")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             is_new = not self.path.exists() or self.path.stat().st_size == 0
-            if not is_new and _read_start(self.path) != b"SQLite format 3\x00":
-                raise ValueError(f"cache={str(self.path)!r} is no cache of maskkit; choose another name.")
-            self._file = sqlite3.connect(self.path, timeout=_PATIENCE_S, check_same_thread=False)
+            if not is_new and not _is_sqlite(self.path):
+                raise foreign
+            self._file = sqlite3.connect(self.path, timeout=_LOCK_TIMEOUT_S, check_same_thread=False)
             if is_new:
-                self._file.execute(f"PRAGMA application_id = {_OURS}")
-            elif self._file.execute("PRAGMA application_id").fetchone() != (_OURS,):
+                self._file.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            elif self._file.execute("PRAGMA application_id").fetchone() != (_APPLICATION_ID,):
                 self._file.close()
-                raise ValueError(f"cache={str(self.path)!r} is no cache of maskkit; choose another name.")
-            # Readers do not wait for a writer.
+                raise foreign
+            # In WAL mode, readers do not wait for a writer.
             self._file.execute("PRAGMA journal_mode = WAL")
             self._file.execute("PRAGMA synchronous = NORMAL")
             with self._file:
@@ -167,27 +156,27 @@ class FileCache:
         except (OSError, sqlite3.OperationalError) as exc:
             raise ValueError(f"cache={str(self.path)!r} cannot be written ({exc}); choose another place.") from exc
         except sqlite3.DatabaseError as exc:
-            self._start_anew(exc)
+            self._replace_damaged(exc)
 
-    def _start_anew(self, cause: Exception) -> None:
-        with self._turns:
+    def _replace_damaged(self, cause: Exception) -> None:
+        with self._lock:
             self._file.close()
             broken = self.path.with_name(f"{self.path.name}.broken")
             os.replace(self.path, broken)
-            for ending in ("-wal", "-shm"):
-                self.path.with_name(f"{self.path.name}{ending}").unlink(missing_ok=True)
+            for suffix in ("-wal", "-shm"):
+                self.path.with_name(f"{self.path.name}{suffix}").unlink(missing_ok=True)
         warnings.warn(
-            f"{self.path}: is damaged ({cause}); set aside as {broken.name}, features are computed anew.", stacklevel=2
+            f"{self.path}: is damaged ({cause}); renamed to {broken.name}, features are recomputed.", stacklevel=2
         )
-        self._open()
+        self._connect()
 
 
-def _read_start(path: Path) -> bytes:
+def _is_sqlite(path: Path) -> bool:
     with open(path, "rb") as file:
-        return file.read(16)
+        return file.read(16) == b"SQLite format 3\x00"
 
 
-def _digest(key: str, data: bytes) -> bytes:
+def _checksum(key: str, data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=16, key=key.encode()[:64]).digest()
 
 

@@ -1,4 +1,4 @@
-"""How a MaskClassifier is fitted: its head alone, or every layer."""
+"""Fitting of a MaskClassifier: the head alone, or every layer."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -48,7 +48,7 @@ _HEAD_PARAMETERS = ("epochs", "batch_size", "learning_rate", "class_weight", "ea
 
 @dataclass(frozen=True, slots=True)
 class FitPlan:
-    """What a fit will do, decided and checked before any image is read.
+    """Decisions about a fit, made and checked before any image is read.
 
     Attributes
     ----------

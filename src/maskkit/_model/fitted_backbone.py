@@ -27,7 +27,7 @@ N_CALIBRATION_IMAGES = 300
 
 @dataclass(frozen=True, slots=True)
 class ComputeSettings:
-    """How features are computed: the parameters of `FaceEmbedder` with these names."""
+    """Settings of feature computation: the parameters of `FaceEmbedder` with these names."""
 
     device: str = "auto"
     engine: str = "auto"

@@ -1,4 +1,4 @@
-"""What the parameters of estimators may be."""
+"""Checks of estimator parameters."""
 
 import math
 import os
@@ -7,7 +7,7 @@ from typing import Any
 
 from sklearn.utils import check_scalar
 
-# Parameter -> type, least and greatest value, and whether these are themselves allowed.
+# Parameter -> type, minimum, maximum, and which of these bounds are allowed values.
 _NUMBERS: dict[str, tuple[type, float, float, str]] = {
     "image_size": (Integral, 8, math.inf, "both"),
     "batch_size": (Integral, 1, math.inf, "both"),
@@ -25,20 +25,20 @@ _NUMBERS: dict[str, tuple[type, float, float, str]] = {
 
 
 def check_params(estimator: Any) -> None:
-    """Check the parameters that nothing else checks, before anything is read; None stands for a default.
+    """Check the types and ranges of parameters before any image is read; None stands for a default.
 
     Raises
     ------
     TypeError, ValueError
-        If one has a wrong type or lies out of its range; the message names it.
+        If a parameter has a wrong type or is out of range; the message names it.
     """
     params = estimator.get_params(deep=False)
-    for name, (kind, least, most, boundaries) in _NUMBERS.items():
+    for name, (kind, minimum, maximum, boundaries) in _NUMBERS.items():
         if params.get(name) is not None:
-            check_scalar(params[name], name, kind, min_val=least, max_val=most, include_boundaries=boundaries)
+            check_scalar(params[name], name, kind, min_val=minimum, max_val=maximum, include_boundaries=boundaries)
     checkpoint = params.get("checkpoint")
     if checkpoint is not None and not isinstance(checkpoint, (str, os.PathLike)):
-        raise TypeError(f"checkpoint={checkpoint!r} is no path; want that of a folder, or None.")
+        raise TypeError(f"checkpoint={checkpoint!r} is not a path; want the path of a folder, or None.")
     augment = params.get("augment")
     if augment not in ("auto", None) and not callable(augment):
         raise ValueError(f"augment={augment!r} is unknown; use 'auto', None or a callable (image, rng).")

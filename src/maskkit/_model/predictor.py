@@ -42,7 +42,7 @@ class FacePredictor:
     embedder : FeatureExtractor
         Computes the features of face crops.
     head : object
-        Its method `predict_proba` maps features (n, n_features) to probabilities (n, n_classes).
+        Classifier whose method `predict_proba` maps features (n, n_features) to probabilities (n, n_classes).
     classes : ndarray of shape (n_classes,)
         Labels, in the order of the columns of the probabilities.
     rule : DecisionRule

@@ -1,4 +1,4 @@
-"""What predict_faces returns: the faces of a photo, to read, to draw and to save."""
+"""Results of photos: faces with labels, to read, draw and save."""
 
 import base64
 import html
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FaceResult:
-    """One face.
+    """A classified face.
 
     Attributes
     ----------
     box : tuple of 4 int
         Left, top, right, bottom in pixels of the upright photo; right and bottom exclusive.
     detection_score : float
-        The detector's: how sure it is that this is a face. Detectors differ in their scale.
+        Confidence of the detector that this is a face. Detectors differ in their scale.
     label : str or int
         The most probable class.
     probability : float
-        Of `label`, range 0 to 1.
+        Probability of `label`, range 0 to 1.
     probabilities : dict
-        Of every class; sums to 1.
+        Probability of every class; they sum to 1.
     landmarks : tuple of (x, y) or None
-        In pixels, where the detector gives them: left eye, right eye, nose, left and right corner of
-        the mouth, as seen in the photo.
+        Landmarks in pixels, if the detector returns them: left eye, right eye, nose, left and right corner of the
+        mouth, as seen in the photo.
     reasons : tuple of str
-        Why the class cannot be told: ``"too_small"``, ``"low_probability"``; empty where it can.
+        Reasons why the decision is ``"uncertain"``: ``"too_small"``, ``"low_probability"``; empty otherwise.
     """
 
     box: Box
@@ -58,7 +58,7 @@ class FaceResult:
 
     @property
     def decision(self) -> Any:
-        """The label, or ``"uncertain"`` where there are reasons not to trust it."""
+        """The label, or ``"uncertain"`` if there are reasons."""
         return UNCERTAIN if self.reasons else self.label
 
     @property
@@ -68,7 +68,7 @@ class FaceResult:
         return max(right - left, bottom - top)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything as plain values that JSON can hold."""
+        """Return everything as plain values that JSON can hold."""
         return {
             "box": list(self.box),
             "detection_score": self.detection_score,
@@ -96,21 +96,21 @@ class PhotoResult(Sequence[FaceResult]):
     Attributes
     ----------
     faces : tuple of FaceResult
-        Those of the largest area first.
+        Faces sorted by area, largest first.
     source : image
-        As it was given. The photo is read again when it is drawn, so that results are small.
+        The photo as it was passed. It is read again when it is drawn, which keeps results small.
     name : str
-        The path, or the form and place of what was given.
+        Path, or form and position of the source.
     size : tuple of (int, int) or None
         Width and height of the upright photo, in pixels; None if unreadable.
     status : {"ok", "no_face", "unreadable"}
-        Whether there is something to see.
+        Status of the photo.
     error : str or None
-        Why the photo is unreadable.
+        Reason why the photo is unreadable.
     speed_ms : dict
-        Milliseconds for ``read``, ``detect`` and ``classify``, the last shared out by faces.
+        Milliseconds for ``read``, ``detect`` and ``classify``; the latter is divided among the faces of a batch.
     model, detector : str
-        Their names.
+        Names of the model and the detector.
     """
 
     faces: tuple[FaceResult, ...]
@@ -124,7 +124,7 @@ class PhotoResult(Sequence[FaceResult]):
 
     @property
     def status(self) -> Literal["ok", "no_face", "unreadable"]:
-        """Whether there is something to see."""
+        """Status of the photo."""
         if self.error is not None:
             return "unreadable"
         return "ok" if self.faces else "no_face"
@@ -155,7 +155,7 @@ class PhotoResult(Sequence[FaceResult]):
         Parameters
         ----------
         blur : bool, default=False
-            Make the faces unrecognisable first.
+            Whether to make the faces unrecognizable.
 
         Returns
         -------
@@ -165,7 +165,7 @@ class PhotoResult(Sequence[FaceResult]):
         Raises
         ------
         ImageError
-            If the photo cannot be read (again).
+            If the photo can no longer be read.
         """
         picture = Image.fromarray(load_image(self.source, name=self.name))
         boxes = [face.box for face in self.faces]
@@ -175,14 +175,14 @@ class PhotoResult(Sequence[FaceResult]):
         return draw_faces(picture, boxes, [(face.decision, face.probability) for face in self.faces], classes)
 
     def save(self, path: str | os.PathLike[str], *, blur: bool = False) -> Path:
-        """Write the drawn photo; the file's ending chooses the format. Gives the path."""
+        """Save the drawn photo in the format of the file extension; return the path."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.draw(blur=blur).save(path)
         return path
 
     def save_crops(self, folder: str | os.PathLike[str], *, stem: str | None = None) -> list[Path]:
-        """Write each face as ``STEM-INDEX-DECISION.png`` into a folder, by default with the photo's own stem."""
+        """Save each face as ``STEM-INDEX-DECISION.png`` in a folder, by default with the stem of the photo."""
         if not self.faces:
             return []
         folder = Path(folder)
@@ -198,7 +198,7 @@ class PhotoResult(Sequence[FaceResult]):
         return paths
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything but the picture as plain values that JSON can hold."""
+        """Return everything but the picture as plain values that JSON can hold."""
         return {
             "source": self.name,
             "size": None if self.size is None else list(self.size),
@@ -212,11 +212,11 @@ class PhotoResult(Sequence[FaceResult]):
         }
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """Give `to_dict` as JSON text."""
+        """Return `to_dict` as JSON text."""
         return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
 
     def to_dataframe(self) -> "DataFrame":
-        """Give a row a face as a pandas DataFrame, or one with the status alone; needs the extra ``pandas``.
+        """Return a pandas DataFrame with one row per face, or one with the status alone; requires the extra ``pandas``.
 
         Raises
         ------
@@ -226,13 +226,13 @@ class PhotoResult(Sequence[FaceResult]):
         return require("pandas", "pandas").DataFrame(rows_of(self), columns=list(ROW_FIELDS))
 
     def table(self) -> Table:
-        """Give a row a face as a table to show."""
-        doubted = any(face.reasons for face in self.faces)
+        """Return a table with one row per face."""
+        has_reasons = any(face.reasons for face in self.faces)
         rows = tuple(
             (
                 index,
                 str(face.decision),
-                *((" ".join(face.reasons),) if doubted else ()),
+                *((" ".join(face.reasons),) if has_reasons else ()),
                 face.probability,
                 face.detection_score,
                 " ".join(map(str, face.box)),
@@ -240,31 +240,31 @@ class PhotoResult(Sequence[FaceResult]):
             )
             for index, face in enumerate(self.faces)
         )
-        why = ("why",) if doubted else ()
+        why = ("why",) if has_reasons else ()
         columns = ("face", "decision", *why, "probability", "score", "box", "size, px")
         return Table(self.name, columns, rows, self._count())
 
     def _count(self) -> str:
-        """Say what was found: how many of each decision, or the status."""
+        """Return the counts of decisions, or the status."""
         counts = ", ".join(f"{count} {label}" for label, count in self.summary().items())
         return counts or self.status.replace("_", " ")
 
     def __rich__(self) -> Any:
         from rich.text import Text
 
-        # The blank line keeps photos apart where there are several.
+        # The blank line separates several photos.
         return to_rich(self.table()) if self.faces else Text(f"{self.name}: {self._count()}\n")
 
     def _repr_html_(self) -> str:
         shown = "" if self.error is not None else self._picture_html()
-        said = html.escape(self.error or f"{self.name}: {self._count()}")
-        about = to_html(self.table()) if self.faces else f"<p>{said}</p>"
+        text = html.escape(self.error or f"{self.name}: {self._count()}")
+        about = to_html(self.table()) if self.faces else f"<p>{text}</p>"
         return f'<div style="{_SIDE_BY_SIDE}">{shown}<div style="{_SCROLLING}">{about}</div></div>'
 
     def _picture_html(self) -> str:
         try:
             picture = self.draw()
-        except ImageError as exc:  # the photo has gone since; what was found in it is still known
+        except ImageError as exc:  # the photo was removed meanwhile; its faces are still known
             return f"<p>{html.escape(str(exc))}</p>"
         picture.thumbnail((_SHOWN_PX, _SHOWN_PX))
         file = io.BytesIO()
@@ -274,7 +274,7 @@ class PhotoResult(Sequence[FaceResult]):
         return f'<img src="data:image/jpeg;base64,{data}" alt="{alt}" style="max-width: min(100%, {_SHOWN_PX}px)">'
 
 
-# In a notebook: the longer side of a photo, and its table beside it where there is room, else below.
+# In notebooks: the longer side of a photo, with its table beside it, or below it if there is no room.
 _SHOWN_PX = 640
 _SIDE_BY_SIDE = "display: flex; flex-wrap: wrap; gap: 1em; align-items: flex-start"
 _SCROLLING = f"max-width: 100%; max-height: {_SHOWN_PX}px; overflow: auto"
@@ -286,7 +286,7 @@ ROW_FIELDS = (
 
 
 def rows_of(photo: PhotoResult) -> list[dict[str, Any]]:
-    """Give a row a face, with the keys of `ROW_FIELDS`; a photo without faces has one, empty but for its status."""
+    """Return one row per face with the keys of `ROW_FIELDS`, or one with the status alone if there is no face."""
     faces: list[tuple[Any, ...]] = [
         (index, face.decision, face.label, face.probability, face.detection_score, *face.box)
         for index, face in enumerate(photo.faces)

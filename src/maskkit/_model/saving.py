@@ -42,7 +42,7 @@ Estimator = TypeVar("Estimator", bound=BaseEstimator)
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecord:
-    """What is remembered of the training of a model.
+    """Record of the training of a model.
 
     Attributes
     ----------

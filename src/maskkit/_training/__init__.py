@@ -1,1 +1,1 @@
-"""How weights are learned."""
+"""Training of networks."""

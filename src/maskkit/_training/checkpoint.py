@@ -1,4 +1,4 @@
-"""What a training that was interrupted needs to go on."""
+"""Checkpoints, from which an interrupted training resumes."""
 
 import contextlib
 import hashlib
@@ -23,30 +23,30 @@ VERSIONS = {f"version of {name}": version(name) for name in ("maskkit", "torch")
 
 
 class Stateful(Protocol):
-    """A network, an optimiser, a schedule: anything whose state can be taken and given back."""
+    """An object with a state to save, such as a network, an optimizer or a schedule."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the state."""
+        """Return the state."""
         ...
 
     def load_state_dict(self, state: Any) -> Any:
-        """Take a state back."""
+        """Restore a state."""
         ...
 
 
 class Checkpoint:
-    """The state of one training in a folder, written whole or not at all.
+    """The state of one training, saved atomically in a folder.
 
-    Written by torch and read with ``weights_only=True``: nothing in it is executed.
+    It is written by torch and read with ``weights_only=True``, so no code in it is executed.
 
     Parameters
     ----------
     folder : path
-        Made when first written.
+        Created when the checkpoint is first saved.
     purpose : dict of str to str, int, float, bool or None
-        Everything that the trained model depends on, by the name that an error gives it.
+        Everything that the trained model depends on, by the name used in errors.
     is_writer : bool
-        Only one of several processes writes.
+        Whether this process saves; only one of several does.
     """
 
     def __init__(self, folder: str | os.PathLike[str], purpose: Mapping[str, Any], *, is_writer: bool = True):
@@ -55,7 +55,7 @@ class Checkpoint:
         self.is_writer = is_writer
 
     def load(self, parts: Mapping[str, Stateful], device: torch.device) -> dict[str, Any] | None:
-        """Give each part the state that was saved; give the rest of what was saved.
+        """Restore the state of each part; return the rest of what was saved.
 
         Returns
         -------
@@ -65,17 +65,17 @@ class Checkpoint:
         Raises
         ------
         ModelFileError
-            If the checkpoint is another training's, or damaged.
+            If the checkpoint belongs to another training or is damaged.
         """
         saved = _read(self.file)
         if saved is None:
             return None
-        there = saved["purpose"]
-        apart = [name for name in {**there, **self.purpose} if there.get(name) != self.purpose.get(name)]
-        if apart:
+        found = saved["purpose"]
+        different = [name for name in {**found, **self.purpose} if found.get(name) != self.purpose.get(name)]
+        if different:
             raise ModelFileError(
-                f"{self.file}: is the checkpoint of another fit (other {', '.join(apart)}); call fit as it was, "
-                f"or delete the file to start anew."
+                f"{self.file}: is the checkpoint of another fit (other {', '.join(different)}); repeat that fit, "
+                f"or delete the file to start again."
             )
         for name, part in parts.items():
             part.load_state_dict(saved["parts"][name])
@@ -86,7 +86,7 @@ class Checkpoint:
         return rest
 
     def save(self, parts: Mapping[str, Stateful], device: torch.device, **rest: Any) -> None:
-        """Write the state of the parts, of the random numbers and whatever else is given.
+        """Save the state of the parts, of the random number generators, and further values.
 
         Raises
         ------
@@ -100,7 +100,7 @@ class Checkpoint:
             random[device.type] = torch.get_device_module(device).get_rng_state(device)
         states = {name: part.state_dict() for name, part in parts.items()}
         document = {"purpose": self.purpose, "parts": states, "random": random, "rest": rest}
-        content = io.BytesIO()  # torch's own way to a file hides from us why the system refuses it
+        content = io.BytesIO()  # torch.save to a file hides the reason of a failure
         torch.save(document, content)
         try:
             write_file(self.file, content.getbuffer())
@@ -108,7 +108,7 @@ class Checkpoint:
             raise ModelFileError(f"{self.file}: cannot be written ({exc.strerror or exc}).") from exc
 
     def remove(self) -> None:
-        """Take away what a finished training needs no more; the folder too if nothing else is in it."""
+        """Delete the checkpoint of a finished training, and its folder if it is empty."""
         if self.is_writer:
             self.file.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
@@ -116,13 +116,13 @@ class Checkpoint:
 
 
 def find_seed(folder: str | os.PathLike[str]) -> int | None:
-    """Give the seed of the training whose checkpoint lies in a folder; None if none does."""
+    """Return the seed of the training whose checkpoint is in a folder, or None."""
     saved = _read(Path(folder) / CHECKPOINT_FILE)
     return None if saved is None else int(saved["purpose"]["seed"])
 
 
 def digest_images(sources: Sequence[ImageSource]) -> str:
-    """Tell the contents of images from all others; reads each file once, decodes none."""
+    """Return a hash of the contents of images, without decoding them."""
 
     def digest_one(item: tuple[int, ImageSource]) -> str:
         row, source = item
@@ -138,11 +138,11 @@ def _read(file: Path) -> dict[str, Any] | None:
     try:
         saved: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         if not {"purpose", "parts", "random", "rest"} <= set(saved):
-            raise ValueError("it holds something else")
+            raise ValueError("it has other content")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, RuntimeError, ValueError, TypeError, EOFError, pickle.UnpicklingError) as exc:
-        # torch's message goes on to advise reading it unsafely.
+        # The rest of torch's message advises to load the file unsafely.
         reason = str(exc).partition("\n")[0].partition(". ")[0]
-        raise ModelFileError(f"{file}: is no checkpoint that can be read ({reason}); delete it to start anew.") from exc
+        raise ModelFileError(f"{file}: is not a readable checkpoint ({reason}); delete it to start again.") from exc
     return saved

@@ -1,4 +1,4 @@
-"""Depthwise convolutions, some of whose gradients CPUs compute slowly in bfloat16."""
+"""Faster gradients of depthwise convolutions in bfloat16 on CPUs."""
 
 from typing import Any, TypeAlias
 
@@ -7,15 +7,16 @@ from torch.nn.functional import pad
 from torch.overrides import TorchFunctionMode
 
 Pair: TypeAlias = tuple[int, int]
-"""Of height and width."""
+"""Height and width."""
 
 
 class FastDepthwise(TorchFunctionMode):
-    """Within this context the gradients of bfloat16 depthwise convolutions come from kernels that are quick.
+    """Context in which bfloat16 depthwise convolutions use fast gradient kernels.
 
-    oneDNN has none for two of them, which took more than half of a whole step of EfficientNet-Lite0's on a CPU
-    with AVX-512 BF16. Those to the inputs of a convolution with a stride are computed in float32, a fifth of
-    the time. Those to weights of more than 3 x 3 are put together of 3 x 3 parts, a tenth of the time.
+    oneDNN has no fast kernel for two gradients, which take more than half of a training step of EfficientNet-Lite0 on a
+    CPU with AVX-512 BF16: without this context, training is about half as fast. Gradients with respect to the inputs of
+    a convolution with a stride are computed in float32, in a fifth of the time. Gradients with respect to weights
+    larger than 3 x 3 are assembled from 3 x 3 parts, in a tenth of the time. Remove it when oneDNN has such kernels.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -67,11 +68,9 @@ class _Depthwise(torch.autograd.Function):
         (gradient,) = gradients
         to_inputs = to_weight = to_bias = None
         if ctx.needs_input_grad[0]:
-            quick = torch.float32 if max(stride) > 1 else torch.bfloat16
-            like = torch.empty_like(inputs, dtype=quick)  # only its shape is asked for
-            to_inputs = _gradients(gradient.to(quick), like, weight.to(quick), stride, padding, dilation, of=0).to(
-                dtype
-            )
+            fast = torch.float32 if max(stride) > 1 else torch.bfloat16
+            like = torch.empty_like(inputs, dtype=fast)  # only its shape is asked for
+            to_inputs = _gradients(gradient.to(fast), like, weight.to(fast), stride, padding, dilation, of=0).to(dtype)
         if ctx.needs_input_grad[1]:
             to_weight = _gradient_to_weight(gradient, inputs, weight, stride, padding, dilation)
         if has_bias:
@@ -82,13 +81,13 @@ class _Depthwise(torch.autograd.Function):
 def _gradient_to_weight(
     gradient: torch.Tensor, inputs: torch.Tensor, weight: torch.Tensor, stride: Pair, padding: Pair, dilation: Pair
 ) -> torch.Tensor:
-    """Give the gradient to a weight, float32; where it is larger than 3 x 3, from overlapping 3 x 3 parts."""
+    """Return the float32 gradient of a weight; of one larger than 3 x 3, from overlapping 3 x 3 parts."""
     rows, columns = weight.shape[2:]
     is_made_of_parts = max(rows, columns) > 3 and min(rows, columns) >= 3 and rows % 2 == columns % 2 == 1
     if not is_made_of_parts or max(dilation) > 1:
         return _gradients(gradient, inputs, weight.bfloat16(), stride, padding, dilation, of=1).float()
     padded = pad(inputs, (padding[1], padding[1], padding[0], padding[0]))
-    # What a 3 x 3 window sees as it makes an output of this size.
+    # Size of the input of a 3 x 3 convolution with an output of this size.
     height, width = ((side - 1) * step + 3 for side, step in zip(gradient.shape[2:], stride, strict=True))
     whole = torch.empty_like(weight)
     part = weight[:, :, :3, :3].bfloat16()
@@ -112,9 +111,9 @@ def _gradients(
     *,
     of: int,
 ) -> torch.Tensor:
-    """Give the gradient to the inputs (0) or to the weight (1)."""
-    wanted = (of == 0, of == 1, False)
+    """Return the gradient of the inputs (0) or of the weight (1)."""
+    output_mask = (of == 0, of == 1, False)
     result: torch.Tensor = torch.ops.aten.convolution_backward(
-        gradient, inputs, weight, None, stride, padding, dilation, False, (0, 0), inputs.shape[1], wanted
+        gradient, inputs, weight, None, stride, padding, dilation, False, (0, 0), inputs.shape[1], output_mask
     )[of]
     return result

@@ -1,4 +1,4 @@
-"""How a training went: a record an epoch, and the learning curve that they make."""
+"""Training history: one record per epoch, and the learning curve."""
 
 import io
 from collections.abc import Mapping
@@ -17,35 +17,35 @@ _CURVES = (
     ("validation_accuracy", "accuracy, held out", VERMILION, ":"),
 )
 
-# Stands for the ink in a drawing, until the page that shows it puts in its own.
+# Placeholder color in drawings, which is replaced by the text color of the page.
 _INK = "#123456"
 
 
 class History(list[dict[str, float]]):
-    """A list of a record an epoch; a notebook shows its learning curve.
+    """List of one record per epoch; notebooks show its learning curve.
 
-    A record holds ``epoch``, ``loss``, ``accuracy``, ``images_per_second``, and ``validation_loss`` and
-    ``validation_accuracy`` where a part was held out.
+    A record has the keys ``epoch``, ``loss``, ``accuracy``, ``images_per_second``, and ``validation_loss`` and
+    ``validation_accuracy`` if a part was held out.
     """
 
     def figure(self, ink: str = "black") -> "Figure":
-        """Draw loss and accuracy by epoch, those of what was held out dotted.
+        """Draw loss and accuracy per epoch; dotted lines for held-out images.
 
         Parameters
         ----------
-        ink : colour, default="black"
-            Of axes and letters; the ground stays clear.
+        ink : color, default="black"
+            Color of axes and text; the background is transparent.
         """
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(7.2, 2.8), dpi=120, layout="constrained")
         for axes, names in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
             _prepare(axes, ink)
-            for key, label, colour, line in _CURVES:
+            for key, label, color, line in _CURVES:
                 points = [(record["epoch"], record[key]) for record in self if key in record]
                 if names in key and points:
                     marker = "o" if len(points) == 1 else None
-                    axes.plot(*zip(*points, strict=True), color=colour, linestyle=line, marker=marker, label=label)
+                    axes.plot(*zip(*points, strict=True), color=color, linestyle=line, marker=marker, label=label)
             if len(self) == 1:
                 axes.set_xticks([self[0]["epoch"]])
             if axes.get_legend_handles_labels()[0]:
@@ -54,19 +54,19 @@ class History(list[dict[str, float]]):
 
     def _repr_html_(self) -> str:
         if not self:
-            return "<p>No history: the head keeps none.</p>"
+            return "<p>No history: the head records none.</p>"
         import matplotlib
 
         figure = self.figure(_INK)
         figure.patch.set_alpha(0)
         file = io.StringIO()
-        # Letters as letters, and the same drawing twice is the same text twice.
+        # Text stays text, and equal drawings give equal SVG.
         with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "maskkit"}):
             figure.savefig(file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-        # As an element of the page, it takes the page's ink, in light and in dark.
+        # As an element of the page, it uses the text color of light and dark pages.
         svg = file.getvalue()
         svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
-        return f'<div style="max-width: 720px">{svg}</div><p>{_summarise(self[-1], len(self))}</p>'
+        return f'<div style="max-width: 720px">{svg}</div><p>{_summarize(self[-1], len(self))}</p>'
 
 
 def _prepare(axes: "Axes", ink: str) -> None:
@@ -78,11 +78,11 @@ def _prepare(axes: "Axes", ink: str) -> None:
     axes.locator_params(axis="x", integer=True)
 
 
-def _summarise(record: Mapping[str, float], n_epochs: int) -> str:
+def _summarize(record: Mapping[str, float], n_epochs: int) -> str:
     figures = ", ".join(
         f"{key} {record[key]:.4f}"
         + (f" (held out {record[f'validation_{key}']:.4f})" if f"validation_{key}" in record else "")
         for key in ("loss", "accuracy")
         if key in record
     )
-    return f"{n_epochs} epoch{'s' * (n_epochs > 1)}; the last: {figures}"
+    return f"{n_epochs} epoch; the last: {figures}"

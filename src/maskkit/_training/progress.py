@@ -1,22 +1,23 @@
-"""What is shown while something long runs."""
+"""Progress of training on standard error."""
 
+import math
 import time
 from types import TracebackType
 from typing import Any, Self
 
 
 class TrainingProgress:
-    """A progress bar on a terminal, elsewhere a line an epoch, or every few of many; nothing when not verbose.
+    """A progress bar on terminals; elsewhere one line per epoch, or ten lines if there are many epochs.
 
-    Everything goes to standard error, so that standard output holds results only.
+    It is written to standard error, so that standard output contains results only.
 
     Parameters
     ----------
     n_epochs : int
     n_items : int
-        Items an epoch.
+        Number of items per epoch.
     n_epochs_done : int
-        Those of an earlier run.
+        Number of epochs that an earlier run has finished.
     verbose : int
         0 is silent.
     """
@@ -58,9 +59,9 @@ class TrainingProgress:
             self._bar.update(self._task, completed=done, epoch=epoch, loss=loss, accuracy=accuracy, rate=rate)
 
     def finish_epoch(self, record: dict[str, float]) -> None:
-        """Leave a line for the epoch where there is no bar; of many epochs for ten and the last."""
+        """Print a line for the epoch if there is no bar; of many epochs, ten lines and the last."""
         self._last = record
-        if record["epoch"] % -(-self.n_epochs // 10) == 0:
+        if record["epoch"] % math.ceil(self.n_epochs / 10) == 0:
             self._print_last()
 
     def _print_last(self) -> None:

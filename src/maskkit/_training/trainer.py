@@ -45,7 +45,7 @@ class Batches:
 
 @dataclass(frozen=True, slots=True)
 class TrainerOptions:
-    """How a network is trained.
+    """Options of a training.
 
     Attributes
     ----------

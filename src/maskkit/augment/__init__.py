@@ -1,4 +1,4 @@
-"""Painted faces: masks on bare faces, and things that are no masks."""
+"""Painting of masks, and of other objects, on faces."""
 
 from maskkit.augment._landmarks import TEMPLATE, find_landmarks
 from maskkit.augment._masks import KINDS, WORN, paint_mask

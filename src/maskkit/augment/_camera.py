@@ -1,4 +1,4 @@
-"""What training images may look like: other light, worse cameras, smaller faces, other crops."""
+"""Augmentation of face crops: light, cameras, resolution and framing."""
 
 import math
 
@@ -7,7 +7,7 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from maskkit._images.load import RgbImage, compress_jpeg
 
-# Longer side that is worked at, in pixels: more than any default input keeps, and quick.
+# Longer side at which images are augmented, in pixels. It exceeds every default input size.
 _WORKING_PX = 192
 _KERNELS = (
     Image.Resampling.BOX,
@@ -18,21 +18,22 @@ _KERNELS = (
 
 
 def augment_face(image: RgbImage, rng: np.random.Generator) -> RgbImage:
-    """Give a changed copy of a face crop, as other cameras and other detectors would show it.
+    """Return an augmented copy of a face crop, as other cameras and detectors would show it.
 
-    In this order: a larger picture around one face in ten; shift and scale as detectors jitter, mirror,
-    turn up to 15 degrees; light, contrast and colour; then what a poor camera does: blur, few pixels, JPEG.
+    In this order: one face in ten is placed in a larger picture; the picture is shifted and scaled by as much as
+    detectors vary, mirrored, and rotated by up to 15 degrees; light, contrast and color change; then it is blurred,
+    shrunk and compressed as by a poor camera.
 
     Parameters
     ----------
     image : ndarray of shape (H, W, 3), uint8
     rng : numpy.random.Generator
-        Decides everything; equal states give equal pictures.
+        Source of all random numbers; equal states give equal pictures.
 
     Returns
     -------
-    changed : ndarray of shape (h, w, 3), uint8
-        Of the same proportions, at most 192 px on the longer side.
+    augmented : ndarray of shape (h, w, 3), uint8
+        Same proportions, at most 192 px on the longer side.
     """
     picture = Image.fromarray(image)
     picture.thumbnail((_WORKING_PX, _WORKING_PX), Image.Resampling.BILINEAR)
@@ -50,7 +51,7 @@ def augment_face(image: RgbImage, rng: np.random.Generator) -> RgbImage:
 
 
 def _zoom_out(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Put the face somewhere in a picture up to three times as large: its own edges repeated, or coloured noise."""
+    """Place the face in a picture up to three times as large, filled with its repeated edges or with colored noise."""
     width, height = picture.size
     factor = math.exp(rng.uniform(math.log(1.2), math.log(3.0)))
     large = (round(width * factor), round(height * factor))
@@ -66,20 +67,20 @@ def _zoom_out(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def _move(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Shift, scale, mirror and turn in one resampling; what lies outside repeats the edge."""
+    """Shift, scale, mirror and rotate in one resampling; outside the image, its edge is repeated."""
     width, height = picture.size
     angle = math.radians(rng.uniform(-15, 15))
     scale = math.exp(rng.uniform(math.log(0.8), math.log(1.25)))
     mirror = rng.choice((-1, 1))
     cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
     margin = max(width, height) // 2
-    centre_x, centre_y = width / 2, height / 2
-    from_x = centre_x + margin + rng.uniform(-0.1, 0.1) * width
-    from_y = centre_y + margin + rng.uniform(-0.1, 0.1) * height
-    # Pillow asks where in the source each target pixel comes from: (a, b, c, d, e, f).
+    center_x, center_y = width / 2, height / 2
+    from_x = center_x + margin + rng.uniform(-0.1, 0.1) * width
+    from_y = center_y + margin + rng.uniform(-0.1, 0.1) * height
+    # Pillow's matrix (a, b, c, d, e, f) maps each target pixel to its position in the source.
     matrix = (
-        mirror * cos, mirror * sin, from_x - mirror * (cos * centre_x + sin * centre_y),
-        -sin, cos, from_y + sin * centre_x - cos * centre_y,
+        mirror * cos, mirror * sin, from_x - mirror * (cos * center_x + sin * center_y),
+        -sin, cos, from_y + sin * center_x - cos * center_y,
     )  # fmt: skip
     padded = Image.fromarray(np.pad(np.asarray(picture), ((margin, margin), (margin, margin), (0, 0)), mode="edge"))
     return padded.transform((width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
@@ -95,7 +96,7 @@ def _relight(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def _shrink_and_grow(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Show a face of 10 to 112 px, each size as likely as its half, at the old size again."""
+    """Shrink a face to 10-112 px, log-uniformly, and enlarge it to the old size."""
     size = picture.size
     share = min(1.0, math.exp(rng.uniform(math.log(10), math.log(112))) / max(size))
     small = (max(1, round(size[0] * share)), max(1, round(size[1] * share)))

@@ -1,4 +1,4 @@
-"""A layer over a face, in the face's own coordinates."""
+"""A layer over a face, in coordinates of the face."""
 
 from typing import Any
 
@@ -11,45 +11,45 @@ from maskkit.augment._landmarks import TEMPLATE, vector
 
 Plane = NDArray[np.float32]
 
-# Side of the layer, in pixels: more than any classifier sees, little enough for a training loop.
+# Side of the layer in pixels: about the default input size, and small enough for a training loop.
 LAYER_PX = 160
 
-# Half the side of what is worked on, as a multiple of the landmarks' spread: all of a tight crop.
+# Half the side of the painted area, as a multiple of the spread of the landmarks: it covers a tight crop.
 REACH = 2.2
 
-# In units of the distance between the eyes, or what it would be from the front: half a face's width, from
-# its middle to before the ears, and how far the chin lies under the mouth. After the proportions of the
-# faces of anthropometry (Farkas 1994, "Anthropometry of the Head and Face"): eyes 63 mm apart, 139 mm wide.
+# Half the width of a face, from its middle to the front of the ears, and the distance from mouth to chin. The unit is
+# the distance between the eyes, as seen from the front. Proportions from Farkas 1994, "Anthropometry of the Head and
+# Face": eyes 63 mm apart, faces 139 mm wide.
 HALF_WIDTH = 1.08
 CHIN = 0.72
 
 
 class Canvas:
-    """What is painted on, and where each of its pixels lies on the face.
+    """The painted area of a picture, with the position of each pixel on the face.
 
     Attributes
     ----------
     x, y : ndarray of shape (h, w), float32
-        Across the face, -1 and 1 where its outline is at the height of the mouth, 0 on the line from the
-        bridge of the nose to the chin; down the face, 0 at the eyes, in distances of the eyes.
+        Position across the face: -1 and 1 at its outline at the height of the mouth, 0 on the line from the bridge of
+        the nose to the chin. Position down the face: 0 at the eyes, in units of the distance between them.
     mouth, chin : float
-        Their y.
+        Position of the mouth and of the chin, in units of `y`.
     pixel : float
-        Length of a pixel of the layer in distances of the eyes.
+        Length of a pixel of the layer, in units of `y`.
     light : ndarray of shape (h, w), float32
-        How bright the face is there, 1 on average: what is painted is lit alike.
+        Relative brightness of the face, 1 on average, which is applied to painted objects.
     """
 
     def __init__(self, image: RgbImage, landmarks: ArrayLike | None):
         height, width = image.shape[:2]
         points = TEMPLATE * vector(width, height) if landmarks is None else np.asarray(landmarks, np.float32)
         if points.shape != (5, 2) or not np.isfinite(points).all():
-            raise ValueError(f"landmarks have shape {points.shape}; want five finite points (x, y), (5, 2), or None.")
-        # Of a photo, only the surroundings of the face are worked on.
+            raise ValueError(f"landmarks have shape {points.shape}; want five finite points of shape (5, 2), or None.")
+        # Only the surroundings of the face are painted, so that the time does not depend on the size of the photo.
         spread = float(np.ptp(points, axis=0).max())
-        centre = points.mean(axis=0)
-        left, top = (max(0, int(edge)) for edge in centre - REACH * spread)
-        right, bottom = (int(edge) + 1 for edge in centre + REACH * spread)
+        center = points.mean(axis=0)
+        left, top = (max(0, int(edge)) for edge in center - REACH * spread)
+        right, bottom = (int(edge) + 1 for edge in center + REACH * spread)
         self.photo, self.area = image, (slice(top, bottom), slice(left, right))
         image = np.ascontiguousarray(image[self.area])
         if image.size == 0:
@@ -70,13 +70,15 @@ class Canvas:
         across: Plane = right_eye - left_eye
         eye_distance = float(np.hypot(*across))
         down = mouth - eyes
-        # From the side the eyes come together, while the way from eyes to mouth stays; it is 1.05 times theirs.
+        # In a profile, the eyes appear closer together, but the distance from eyes to mouth stays the same. From the
+        # front, it is 1.05 times the distance between the eyes.
         unit = max(eye_distance, float(np.hypot(*down)) / 1.05, 1.0)
         axis = across / max(eye_distance, 1e-3) if eye_distance > 0.2 * unit else vector(down[1], -down[0]) / unit
         axis = axis / max(float(np.hypot(*axis)), 1e-6)
         normal = vector(-axis[1], axis[0])
         if normal @ down < 0:
             normal = -normal
+        # Landmarks of small or hidden faces may coincide, so all positions are limited to those of real faces.
         self.mouth = max(0.7, float(normal @ down) / unit)
         self.chin = self.mouth + CHIN
         nose_y = float(np.clip(normal @ (nose - eyes) / unit, 0.2, self.mouth - 0.1))
@@ -87,28 +89,28 @@ class Canvas:
         self.y = (from_eyes_x * normal[0] + from_eyes_y * normal[1]) / unit
         middle = np.interp(self.y, [0, nose_y, self.mouth, self.chin], [0, 0.7 * nose_x, mouth_x, mouth_x])
         offset = (from_eyes_x * axis[0] + from_eyes_y * axis[1]) / unit - middle.astype(np.float32)
-        # A head turned aside shows less of the side that it turns to.
+        # A head that is turned aside shows less of the side that it turns to.
         turn = float(np.clip(1.4 * nose_x, -0.75, 0.75))
         widths = np.where(offset < 0, HALF_WIDTH * (1 + turn), HALF_WIDTH * (1 - turn))
         self.x = (offset / np.clip(widths, 0.25 * HALF_WIDTH, 1.3 * HALF_WIDTH)).astype(np.float32)
         self.pixel = 1 / unit
 
     def between(self, values: Plane, low: Any, high: Any) -> Plane:
-        """Give 1 where values lie between two others, 0 outside, and something between on the edge."""
+        """Return 1 where values lie between two limits, 0 outside, and a smooth transition at the edges."""
         width = 1.5 * self.pixel
         return np.clip(np.minimum(values - low, high - values) / width + 0.5, 0, 1)
 
-    def lay(self, colour: Plane, alpha: Plane, *, shadow: float = 0.0) -> RgbImage:
-        """Lay colour (h, w, 3), 0 to 255, over the image as far as alpha (h, w) says, with a soft shadow around it."""
+    def lay(self, color: Plane, alpha: Plane, *, shadow: float = 0.0) -> RgbImage:
+        """Blend a color (h, w, 3), 0 to 255, over the image with opacity alpha (h, w), and a soft shadow around it."""
         if shadow:
             around = _blur(alpha, 4)
             dark = (1 - alpha) * np.clip(around * shadow, 0, 1)
-            # Over the rest of the picture lies black, as thin as the shadow.
+            # The shadow is black with a low opacity around the object; blending combines both layers into one.
             total = alpha + dark
-            colour = colour * (alpha / np.maximum(total, 1e-6))[..., None]
+            color = color * (alpha / np.maximum(total, 1e-6))[..., None]
             alpha = total
         height, width = self.image.shape[:2]
-        layer = np.dstack([np.clip(colour, 0, 255), 255 * np.clip(alpha, 0, 1)]).astype(np.uint8)
+        layer = np.dstack([np.clip(color, 0, 255), 255 * np.clip(alpha, 0, 1)]).astype(np.uint8)
         resized = Image.fromarray(layer, "RGBA").resize((width, height), Image.Resampling.BICUBIC)
         painted = Image.fromarray(self.image).convert("RGBA")
         photo = self.photo.copy()
@@ -117,7 +119,7 @@ class Canvas:
 
 
 def turn(x: Plane, y: Plane, angle: float) -> tuple[Plane, Plane]:
-    """Give coordinates along axes that are turned by an angle, in radians."""
+    """Return coordinates along axes that are rotated by an angle, in radians."""
     return np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
 
 
@@ -129,7 +131,7 @@ def _light(small: Plane) -> Plane:
 
 
 def _blur(plane: Plane, radius: float) -> Plane:
-    """Smooth a plane by shrinking and growing it."""
+    """Smooth a plane by shrinking and enlarging it."""
     height, width = plane.shape
     size = (max(2, round(width / radius)), max(2, round(height / radius)))
     small = Image.fromarray(plane.astype(np.float32)).resize(size, Image.Resampling.BOX)

@@ -1,4 +1,4 @@
-"""Colours and patterns of what is painted."""
+"""Colors, patterns and shading of painted objects."""
 
 import colorsys
 
@@ -11,18 +11,18 @@ SURGICAL = ((148, 196, 219), (120, 178, 205), (170, 214, 214), (232, 238, 240), 
 RESPIRATOR = ((238, 239, 236), (225, 228, 230), (245, 243, 235), (60, 62, 66), (205, 212, 216))
 
 
-def choose_colour(rng: np.random.Generator) -> Plane:
-    """Choose a colour of clothes: black, grey, white and navy as often as all others together; RGB, 0 to 255."""
+def choose_color(rng: np.random.Generator) -> Plane:
+    """Return a random RGB color of clothes, 0 to 255; half of them are black, gray, white or navy."""
     if rng.random() < 0.5:
-        grey = rng.choice([rng.uniform(15, 60), rng.uniform(60, 160), rng.uniform(180, 245)])
-        return vector(grey, grey, grey) + rng.uniform(-8, 14, 3).astype(np.float32) * vector(0.5, 0.5, 1)
+        gray = rng.choice([rng.uniform(15, 60), rng.uniform(60, 160), rng.uniform(180, 245)])
+        return vector(gray, gray, gray) + rng.uniform(-8, 14, 3).astype(np.float32) * vector(0.5, 0.5, 1)
     rgb = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.2, 0.95), rng.uniform(0.2, 0.95))
     return vector(*rgb) * 255
 
 
 def weave(canvas: Canvas, rng: np.random.Generator) -> Plane:
-    """Give cloth with a random pattern, (h, w, 3), range 0 to 255."""
-    first, second = choose_colour(rng), choose_colour(rng)
+    """Return cloth with a random pattern, (h, w, 3), range 0 to 255."""
+    first, second = choose_color(rng), choose_color(rng)
     x, y = canvas.x, canvas.y
     angle = rng.uniform(0, np.pi)
     along = np.cos(angle) * x + np.sin(angle) * y
@@ -45,7 +45,7 @@ def weave(canvas: Canvas, rng: np.random.Generator) -> Plane:
 
 
 def soft_noise(canvas: Canvas, rng: np.random.Generator, n_blobs: int) -> Plane:
-    """Give smooth noise of about unit deviation with so many blobs along each side, (h, w)."""
+    """Return smooth noise of about unit deviation, (h, w), with `n_blobs` blobs along each side."""
     from PIL import Image
 
     height, width = canvas.x.shape
@@ -53,22 +53,22 @@ def soft_noise(canvas: Canvas, rng: np.random.Generator, n_blobs: int) -> Plane:
     return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def shade(canvas: Canvas, colour: Plane, rng: np.random.Generator, *, roughness: float = 3.0) -> Plane:
-    """Light cloth as the face is lit, round it off to the sides, wrinkle and grain it."""
+def shade(canvas: Canvas, color: Plane, rng: np.random.Generator, *, roughness: float = 3.0) -> Plane:
+    """Apply the light of the face, rounded sides, wrinkles and grain to a color."""
     side = rng.uniform(-0.25, 0.25)
     roundness = 1 - rng.uniform(0.1, 0.35) * np.clip(np.abs(canvas.x - side), 0, 1.2) ** 2
     wrinkles = 1 + 0.03 * soft_noise(canvas, rng, 7)
-    lit = colour * (canvas.light * roundness * wrinkles * rng.uniform(0.75, 1.1))[..., None]
+    lit = color * (canvas.light * roundness * wrinkles * rng.uniform(0.75, 1.1))[..., None]
     return lit + rng.normal(0, roughness, canvas.x.shape).astype(np.float32)[..., None]
 
 
 def skin(canvas: Canvas) -> Plane:
-    """Give the colour of the face between eyes and mouth."""
+    """Return the median color of the face between eyes and mouth."""
     cheeks = (np.abs(canvas.x) < 0.7) & (canvas.y > 0.15) & (canvas.y < 0.6)
     chosen = canvas.small[cheeks] if cheeks.sum() >= 4 else canvas.small.reshape(-1, 3)
     return np.median(chosen, axis=0).astype(np.float32)
 
 
 def soft(distance: Plane) -> Plane:
-    """Give 0 to 1 over a broad edge, a half where the distance is 0."""
+    """Return 0 to 1 across a soft edge, 0.5 at distance 0."""
     return np.clip(distance / 0.3 + 0.5, 0, 1)

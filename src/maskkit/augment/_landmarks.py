@@ -1,4 +1,4 @@
-"""Where the eyes, the nose and the mouth are in a face crop."""
+"""Landmarks of face crops: eyes, nose and mouth corners."""
 
 from collections.abc import Sequence
 
@@ -10,33 +10,33 @@ from maskkit.detectors._base import Detector
 
 
 def vector(*values: float) -> NDArray[np.float32]:
-    """Make a float32 array of numbers."""
+    """Return a float32 array."""
     return np.array(values, dtype=np.float32)
 
 
 TEMPLATE = np.array([[0.31, 0.40], [0.69, 0.40], [0.50, 0.60], [0.35, 0.78], [0.66, 0.78]], dtype=np.float32)
-"""Left eye, right eye, nose, left and right mouth corner as shares of a tight crop's width and height: the
-medians of CenterFace's over 300 bare crops of face-mask-12k."""
+"""Left eye, right eye, nose, left and right mouth corner as fractions of the width and height of a tight crop:
+the medians of CenterFace's landmarks over 300 unmasked crops of face-mask-12k."""
 
-# Detectors want something around a face; so much is added on each side.
+# Detectors need context around a face: this fraction of the longer side is added on each side.
 _PADDING = 0.25
 
 
 def find_landmarks(images: Sequence[RgbImage], detector: Detector | None = None) -> list[NDArray[np.float32]]:
-    """Find the landmarks of face crops.
+    """Detect the landmarks of face crops.
 
     Parameters
     ----------
     images : sequence of ndarray of shape (H, W, 3), uint8
-        One face each.
+        Crops of one face each.
     detector : Detector, optional
-        One that gives five landmarks; by default CenterFace at 256 px.
+        Detector that returns five landmarks. By default CenterFace at 256 px.
 
     Returns
     -------
     landmarks : list of ndarray of shape (5, 2), float32
         x and y in pixels: left eye, right eye, nose, left and right corner of the mouth, as seen in the
-        image. Of the largest face; where none is found, where landmarks usually are (`TEMPLATE`).
+        image, of the largest face. Without a face, the usual positions (`TEMPLATE`).
     """
     if detector is None:
         from maskkit.detectors.centerface import CenterFaceDetector
@@ -48,7 +48,7 @@ def find_landmarks(images: Sequence[RgbImage], detector: Detector | None = None)
 
 
 def find_points(image: RgbImage, detector: Detector) -> NDArray[np.float32] | None:
-    """Find the landmarks of one crop, as `find_landmarks` does; None where no face is found."""
+    """Return the landmarks of one crop, or None if no face is detected."""
     height, width = image.shape[:2]
     margin = round(_PADDING * max(height, width))
     faces = detector.detect(np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="edge"))

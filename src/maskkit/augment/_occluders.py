@@ -1,4 +1,4 @@
-"""Things before a face that are no masks."""
+"""Objects in front of faces that are not masks."""
 
 from typing import Any
 
@@ -6,43 +6,43 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from maskkit._images.load import RgbImage
-from maskkit.augment import _held, _worn
+from maskkit.augment import _handheld, _wearables
 from maskkit.augment._canvas import Canvas
 
 _PAINTERS = {
-    "hand": _held.hand,
-    "scarf": _worn.scarf,
-    "beard": _worn.beard,
-    "paper": _held.paper,
-    "strap": _worn.strap,
-    "hood": _worn.hood,
-    "helmet": _worn.helmet,
-    "microphone": _held.microphone,
-    "fist": _held.fist,
-    "head": _held.head,
+    "hand": _handheld.hand,
+    "scarf": _wearables.scarf,
+    "beard": _wearables.beard,
+    "paper": _handheld.paper,
+    "strap": _wearables.strap,
+    "hood": _wearables.hood,
+    "helmet": _wearables.helmet,
+    "microphone": _handheld.microphone,
+    "fist": _handheld.fist,
+    "head": _handheld.head,
 }
 
 OCCLUDERS = tuple(_PAINTERS)
 
-# What is before masked faces as well, and leaves what it does not hide to be seen.
+# Objects that are painted on masked faces, too: they leave most of the mask visible.
 OVER_MASKS = ("hand", "paper", "strap", "hood", "helmet", "microphone", "fist", "head")
 
 
 def paint_occluder(
     image: RgbImage, landmarks: ArrayLike | None = None, *, kind: str | None = None, random_state: Any = None
 ) -> RgbImage:
-    """Paint something that is no mask before a face.
+    """Paint an object that is not a mask in front of a face.
 
     Parameters
     ----------
     image : ndarray of shape (H, W, 3), uint8
         RGB, upright, of any size.
     landmarks : array-like of shape (5, 2), optional
-        As in `paint_mask`.
+        Landmarks, as in `paint_mask`.
     kind : one of `OCCLUDERS`, optional
         ``"hand"``, ``"scarf"``, ``"beard"``, ``"paper"``, ``"strap"``, ``"hood"``, ``"helmet"``,
-        ``"microphone"``, ``"fist"`` or somebody else's ``"head"``; by default one of them at random. A
-        scarf lies under the lower lip: higher up nobody could say that it is no mask.
+        ``"microphone"``, ``"fist"`` or another person's ``"head"``. By default one of them at
+        random. A scarf ends below the lower lip; higher up it would look like a mask.
     random_state : int, numpy.random.Generator or None, default=None
 
     Returns
@@ -60,5 +60,5 @@ def paint_occluder(
     if kind not in OCCLUDERS:
         raise ValueError(f"kind={kind!r} is unknown; use {', '.join(map(repr, OCCLUDERS))}.")
     canvas = Canvas(image, landmarks)
-    colour, alpha = _PAINTERS[kind](canvas, rng)
-    return canvas.lay(colour, alpha, shadow=0.0 if kind == "beard" else rng.uniform(0.1, 0.5))
+    color, alpha = _PAINTERS[kind](canvas, rng)
+    return canvas.lay(color, alpha, shadow=0.0 if kind == "beard" else rng.uniform(0.1, 0.5))

@@ -1,4 +1,4 @@
-"""Training faces that the data lack: unmasked ones with painted masks, and faces with what is none."""
+"""Painting of training faces: masks on unmasked faces, and occluders on all faces."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -11,23 +11,23 @@ from maskkit._labels import INCORRECT, MASKED, UNMASKED, meaning_of
 from maskkit.augment import paint_mask, paint_occluder
 from maskkit.augment._occluders import OVER_MASKS
 
-# Of the unmasked faces, in each epoch. Chosen on data that training did not see: docs/measurements.md.
+# Fractions of the unmasked faces in each epoch, chosen on held-out data: docs/measurements.md.
 MASKED_SHARE = 0.25
 INCORRECT_SHARE = 0.1
 OCCLUDED_SHARE = 0.3
-# Of the masked faces, painted ones too: or whatever hides a part of a face would speak for a unmasked one.
+# Fraction of the masked faces, painted ones included. Without it, any occluder would indicate an unmasked face.
 MASKED_OCCLUDED_SHARE = 0.3
 
 
 class Painter:
-    """Paints on faces while a network trains, so that no class is tied to the source of its photos.
+    """Paints on faces during training, so that the class does not depend on the source of the photos.
 
     Parameters
     ----------
     unmasked, masked : int
         Index of each class.
     incorrect : int, optional
-        Index of the class of masks worn under the nose or the chin, where there is one.
+        Index of the class of incorrectly worn masks, if there is one.
     """
 
     def __init__(self, unmasked: int, masked: int, incorrect: int | None = None):
@@ -47,7 +47,7 @@ class Painter:
     def paint(
         self, image: RgbImage, landmarks: NDArray[np.float32], target: int, rng: np.random.Generator
     ) -> tuple[RgbImage, int]:
-        """Paint on a face, or leave it, as `rng` decides; give the picture and what it shows now."""
+        """Paint on a face at random; return the picture and the class that it shows."""
         if target == self.unmasked:
             image, target = self._paint_unmasked(image, landmarks, rng)
         if target == self.masked and rng.random() < MASKED_OCCLUDED_SHARE:
@@ -71,14 +71,14 @@ class Painter:
         return image, self.unmasked
 
     def balance(self, weights: NDArray[Any], paintable: float) -> NDArray[np.float64]:
-        """Give the factors by which each class counts as much as before painting.
+        """Return the factors that restore the weight of each class after painting.
 
         Parameters
         ----------
         weights : ndarray of shape (n_classes,)
-            What the images of each class weigh together.
+            Total weight of the images of each class.
         paintable : float
-            What those unmasked ones weigh that can be painted on.
+            Total weight of the unmasked images on which masks can be painted.
         """
         shown = np.array(weights, dtype=np.float64)
         for painted, share in ((self.masked, MASKED_SHARE), (self.incorrect, INCORRECT_SHARE)):

@@ -1,4 +1,4 @@
-"""What is on a face or around it and no mask: a beard, a scarf, headgear and its straps."""
+"""Occluders worn on or around a face: beard, scarf, strap, hood and helmet."""
 
 import numpy as np
 
@@ -8,9 +8,9 @@ from maskkit.augment._landmarks import vector
 
 
 def beard(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
-    """Let a beard grow around the mouth."""
-    grey = rng.uniform(15, 90)
-    tone = vector(grey, grey, grey) * vector(1.0, rng.uniform(0.75, 1.0), rng.uniform(0.55, 0.95))
+    """Paint a beard around the mouth."""
+    gray = rng.uniform(15, 90)
+    tone = vector(gray, gray, gray) * vector(1.0, rng.uniform(0.75, 1.0), rng.uniform(0.55, 0.95))
     height = rng.uniform(-0.25, 0.1)
     top = canvas.mouth + height - 0.45 * np.clip(np.abs(canvas.x), 0, 1) ** 3
     bottom = canvas.chin + rng.uniform(0.0, 0.5) - 0.45 * np.clip(np.abs(canvas.x), 0, 1.2) ** 2
@@ -27,17 +27,17 @@ def beard(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
 
 
 def scarf(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
-    """Lay a scarf around the neck, up to under the lower lip."""
+    """Paint a scarf around the neck, up to below the lower lip."""
     top = canvas.mouth + rng.uniform(0.3, 0.6) + rng.uniform(-0.4, 0.1) * np.clip(np.abs(canvas.x), 0, 1.5)
     top = np.maximum(top, canvas.mouth + 0.22) + 0.06 * _fabric.soft_noise(canvas, rng, 6)
     folds = 1 + 0.12 * np.sin(rng.uniform(5, 14) * (canvas.y + rng.uniform(-0.6, 0.6) * canvas.x))
-    colour = _fabric.weave(canvas, rng) * folds[..., None]
+    color = _fabric.weave(canvas, rng) * folds[..., None]
     neck = _fabric.soft(rng.uniform(1.3, 1.9) + 0.3 * (canvas.y - canvas.chin) - np.abs(canvas.x))
-    return _fabric.shade(canvas, colour, rng, roughness=5), canvas.between(canvas.y, top, 99.0) * neck
+    return _fabric.shade(canvas, color, rng, roughness=5), canvas.between(canvas.y, top, 99.0) * neck
 
 
 def strap(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
-    """Make a strap or a collar at the lower edge of the face."""
+    """Paint a strap or a collar at the lower edge of the face."""
     side, slope = rng.choice((-1, 1)), rng.uniform(0.3, 2.0)
     line = canvas.chin + rng.uniform(-0.15, 0.3) - slope * np.clip(side * canvas.x - rng.uniform(-0.2, 0.6), 0, 2)
     line = np.maximum(line, canvas.mouth - 0.3 + 2.5 * np.clip(0.8 - side * canvas.x, 0, 1))
@@ -46,7 +46,7 @@ def strap(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
 
 
 def hood(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
-    """Lay cloth around the face: over the forehead, down the sides, closed under the chin or not."""
+    """Paint a hood: cloth over the forehead and down the sides, open or closed under the chin."""
     forehead = rng.uniform(-1.1, -0.45)
     middle = (forehead + canvas.chin + rng.uniform(0.0, 0.3)) / 2
     half_height = canvas.chin + 0.15 - middle + rng.uniform(0.0, 0.25)
@@ -54,6 +54,7 @@ def hood(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     wave = 0.03 * _fabric.soft_noise(canvas, rng, 6)
     distance = np.hypot(canvas.x / half_width, (canvas.y - middle) / half_height) + wave
     alpha = np.clip((distance - 1) / 0.05 + 0.5, 0, 1)
+    # Above the middle, the hood ends at an outer ellipse; below it, cloth continues to the edge of the picture.
     outer = np.hypot(
         canvas.x / (half_width + rng.uniform(0.35, 0.9)), (canvas.y - middle) / (half_height + rng.uniform(0.4, 1.0))
     )
@@ -66,11 +67,11 @@ def hood(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
 
 
 def helmet(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
-    """Make a hard shell over forehead and sides with a strap to the chin."""
+    """Paint a helmet: a hard shell over the forehead with a strap to the chin."""
     brim = rng.uniform(-0.9, -0.3) + rng.uniform(-0.1, 0.25) * np.clip(np.abs(canvas.x), 0, 1.4) ** 2
     shell = canvas.between(canvas.y, -99.0, brim) * np.clip((1.5 - np.abs(canvas.x)) / 0.05, 0, 1)
     gloss = 1.1 - 0.4 * np.abs(canvas.x - rng.uniform(-0.5, 0.5))
-    tone = _fabric.choose_colour(rng) * gloss[..., None]
+    tone = _fabric.choose_color(rng) * gloss[..., None]
     edge = rng.uniform(0.75, 1.0)
     width = rng.uniform(0.05, 0.12)
     line = edge * np.clip(1 - np.clip(canvas.y / (canvas.chin + 0.05), 0, 9) ** rng.uniform(2, 4), 0, 1)
@@ -82,5 +83,5 @@ def helmet(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     )
     strap = np.maximum(strap, under)
     dark = vector(1, 1, 1) * rng.uniform(15, 120)
-    colour = np.where((shell > 0.5)[..., None], tone, dark)
-    return _fabric.shade(canvas, colour.astype(np.float32), rng), np.maximum(shell, strap)
+    color = np.where((shell > 0.5)[..., None], tone, dark)
+    return _fabric.shade(canvas, color.astype(np.float32), rng), np.maximum(shell, strap)

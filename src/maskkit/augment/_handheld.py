@@ -1,4 +1,4 @@
-"""What is before a face and no mask: a hand, a sheet, a microphone, somebody else's head."""
+"""Occluders in front of a face: hand, fist, paper, microphone and another person's head."""
 
 from typing import Any
 
@@ -10,15 +10,16 @@ from maskkit.augment._landmarks import vector
 
 
 def hand(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
-    """Hold fingers before mouth and chin."""
+    """Paint fingers in front of mouth and chin."""
     angle = rng.uniform(-0.7, 0.7)
-    centre = rng.uniform(-0.5, 0.5), canvas.mouth + rng.uniform(-0.1, 0.4)
-    across, along = turn(canvas.x * HALF_WIDTH - centre[0], canvas.y - centre[1], angle)
+    center = rng.uniform(-0.5, 0.5), canvas.mouth + rng.uniform(-0.1, 0.4)
+    across, along = turn(canvas.x * HALF_WIDTH - center[0], canvas.y - center[1], angle)
     alpha, shading = np.zeros_like(across), np.ones_like(across)
     n_fingers, width = rng.integers(2, 5), rng.uniform(0.16, 0.24)
     for finger in range(n_fingers):
         place = (finger - (n_fingers - 1) / 2) * 2 * width
         tip = -rng.uniform(0.25, 0.6)
+        # Beyond the tip the distance is that to its center, which rounds the finger off.
         distance = np.hypot(across - place, np.minimum(along - tip, 0))
         inside = canvas.between(-distance, -width, 9.0)
         alpha = np.maximum(alpha, inside)
@@ -28,11 +29,12 @@ def hand(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
 
 
 def fist(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
-    """Lay a hand over mouth and chin, fingers across."""
-    centre = rng.uniform(-0.4, 0.4), canvas.mouth + rng.uniform(-0.1, 0.35)
+    """Paint a fist over mouth and chin, with the fingers across."""
+    center = rng.uniform(-0.4, 0.4), canvas.mouth + rng.uniform(-0.1, 0.35)
     angle = rng.uniform(-1.2, 1.2)
-    along, across = turn(canvas.x * HALF_WIDTH - centre[0], canvas.y - centre[1], angle)
+    along, across = turn(canvas.x * HALF_WIDTH - center[0], canvas.y - center[1], angle)
     half_length, half_width = rng.uniform(0.45, 0.9), rng.uniform(0.3, 0.55)
+    # A superellipse of exponent 3 gives the rounded rectangle of a fist seen from the back.
     shape = (np.abs(along) / half_length) ** 3 + (np.abs(across) / half_width) ** 3
     alpha = np.clip((1 - shape) / 0.12 + 0.5, 0, 1)
     arm = canvas.between(np.abs(along + rng.uniform(-0.2, 0.2)), -9.0, half_width * 0.8) * canvas.between(
@@ -46,7 +48,7 @@ def fist(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
 
 
 def paper(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
-    """Make a sheet, a phone or a cup that hides a corner of the lower face."""
+    """Paint a sheet, a phone or a cup that hides a corner of the lower face."""
     angle = rng.uniform(-0.6, 0.6)
     x, y = canvas.x - rng.choice((-1, 1)) * rng.uniform(0.4, 1.1), canvas.y - canvas.mouth - rng.uniform(0.0, 0.7)
     across, along = turn(x, y, angle)
@@ -55,14 +57,14 @@ def paper(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     if rng.random() < 0.6:
         tone = vector(1, 1, rng.uniform(0.9, 1)) * rng.uniform(200, 250)
         lines = (np.sin(along * rng.uniform(25, 60)) > 0.5) & (np.abs(across) < 0.8 * half_width)
-        colour = tone * (1 - rng.uniform(0.1, 0.6) * lines)[..., None]
+        color = tone * (1 - rng.uniform(0.1, 0.6) * lines)[..., None]
     else:
-        colour = np.broadcast_to(_fabric.choose_colour(rng), (*x.shape, 3))
-    return _fabric.shade(canvas, colour.astype(np.float32), rng), alpha
+        color = np.broadcast_to(_fabric.choose_color(rng), (*x.shape, 3))
+    return _fabric.shade(canvas, color.astype(np.float32), rng), alpha
 
 
 def microphone(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
-    """Make a round head before the mouth or under it, and its handle."""
+    """Paint a microphone in front of or below the mouth, with its handle."""
     side = rng.uniform(-0.7, 0.7)
     x, y = canvas.x * HALF_WIDTH - 0.6 * side, canvas.y - canvas.mouth - rng.uniform(-0.05, 0.6)
     size = rng.uniform(0.15, 0.42)
@@ -74,42 +76,42 @@ def microphone(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     tone = (
         vector(1, 1, 1) * rng.choice([rng.uniform(10, 60), rng.uniform(90, 180)])
         if rng.random() < 0.75
-        else _fabric.choose_colour(rng)
+        else _fabric.choose_color(rng)
     )
     light = 1.25 - 0.6 * np.clip(distance / size, 0, 1) ** 2
     grid = 1 + 0.15 * np.sin(60 * x) * np.sin(60 * y)
-    colour = np.where((ball > 0.5)[..., None], tone * (light * grid)[..., None], tone * 0.8)
+    color = np.where((ball > 0.5)[..., None], tone * (light * grid)[..., None], tone * 0.8)
     alpha = np.maximum(ball, stick)
     if rng.random() < 0.4:  # the hand that holds it
         holding = np.hypot(across / 0.45, (along - size - rng.uniform(0.4, 0.8)) / 0.35)
         inside = canvas.between(-holding, -1.0, 9.0)
         creases = 1 - 0.25 * (np.sin(18 * along) > 0.8)
-        colour = np.where(
-            (inside > 0.5)[..., None], _fabric.skin(canvas) * rng.uniform(0.8, 1.15) * creases[..., None], colour
+        color = np.where(
+            (inside > 0.5)[..., None], _fabric.skin(canvas) * rng.uniform(0.8, 1.15) * creases[..., None], color
         )
         alpha = np.maximum(alpha, inside)
-    return _fabric.shade(canvas, colour.astype(np.float32), rng), alpha
+    return _fabric.shade(canvas, color.astype(np.float32), rng), alpha
 
 
 def head(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
-    """Make the top of another head, nearer to the camera, before a part of the lower face."""
+    """Paint the top of another person's head in front of a part of the lower face."""
     top = canvas.mouth + rng.uniform(-0.45, 0.5)
     half_width, half_height = rng.uniform(0.8, 1.6), rng.uniform(1.0, 1.8)
     x, y = canvas.x * HALF_WIDTH - rng.uniform(-0.9, 0.9), canvas.y - top - half_height
     radius = np.hypot(x / half_width, y / half_height) + 0.02 * _fabric.soft_noise(canvas, rng, 20)
     alpha = np.clip((1 - radius) / 0.06 + 0.5, 0, 1)
     if rng.random() < 0.75:  # hair
-        grey = rng.uniform(10, 70) if rng.random() < 0.8 else rng.uniform(90, 200)
-        tone = vector(grey, grey, grey) * vector(1.0, rng.uniform(0.75, 1.0), rng.uniform(0.6, 1.0))
+        gray = rng.uniform(10, 70) if rng.random() < 0.8 else rng.uniform(90, 200)
+        tone = vector(gray, gray, gray) * vector(1.0, rng.uniform(0.75, 1.0), rng.uniform(0.6, 1.0))
         strands = 1 + 0.1 * np.sin(
             rng.uniform(20, 60) * np.arctan2(x, np.abs(y) + 0.3) + 3 * _fabric.soft_noise(canvas, rng, 10)
         )
         gloss = 1 + rng.uniform(0.0, 0.8) * np.exp(-(((radius - rng.uniform(0.5, 0.8)) / 0.15) ** 2))
-        colour = tone * (strands * gloss)[..., None]
+        color = tone * (strands * gloss)[..., None]
         face = rng.uniform(0.5, 1.4)
         if rng.random() < 0.5:  # seen from the front: its forehead
             inside = np.clip((0.8 - np.hypot(x / half_width, (y + half_height - face - 0.6) / 0.8)) / 0.06 + 0.5, 0, 1)
-            colour = colour + inside[..., None] * (_fabric.skin(canvas) * rng.uniform(0.7, 1.2) - colour)
+            color = color + inside[..., None] * (_fabric.skin(canvas) * rng.uniform(0.7, 1.2) - color)
     else:
-        colour = _fabric.weave(canvas, rng) * (1.2 - 0.5 * np.clip(radius, 0, 1) ** 2)[..., None]
-    return _fabric.shade(canvas, colour.astype(np.float32), rng, roughness=5), alpha
+        color = _fabric.weave(canvas, rng) * (1.2 - 0.5 * np.clip(radius, 0, 1) ** 2)[..., None]
+    return _fabric.shade(canvas, color.astype(np.float32), rng, roughness=5), alpha
