@@ -198,7 +198,7 @@ def test_odd_names_are_drawn_as_they_are_in_every_format(tmp_path, ending):
 
 def test_unknown_ending_of_a_chart(tmp_path):
     described = describe(make_faces(tmp_path / "faces", n=1))
-    with pytest.raises(ValueError, match=r"the ending '\.docx' is unknown; use \.png, \.svg, \.pdf"):
+    with pytest.raises(ValueError, match=r"the extension '\.docx' is unknown; use \.png, \.svg, \.pdf"):
         described.save_chart(tmp_path / "chart.docx")
 
 

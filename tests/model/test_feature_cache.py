@@ -182,7 +182,7 @@ def test_damaged_file_is_set_aside(paths, tmp_path):
         for number in range(200):
             damaged.get(str(number))
     assert [str(warning.message).partition(" (")[0] for warning in said] == [f"{file}: is damaged"]
-    assert "set aside as features.db.broken" in str(said[0].message)
+    assert "renamed to features.db.broken" in str(said[0].message)
     damaged.put({"new": entry(1)})
     assert damaged.get("new").tolist() == [1]
     assert (tmp_path / "features.db.broken").exists()
@@ -191,7 +191,7 @@ def test_damaged_file_is_set_aside(paths, tmp_path):
 
 def test_other_files_and_folders_are_never_touched(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match=r"notes.txt' is no cache of maskkit; choose another name"):
+    with pytest.raises(ValueError, match=r"notes.txt' is not a cache of maskkit; choose another name"):
         FileCache(tmp_path / "notes.txt")
     assert (tmp_path / "notes.txt").read_text() == "mine"
     with pytest.raises(ValueError, match="is a folder; pass the path of a file"):
@@ -200,5 +200,5 @@ def test_other_files_and_folders_are_never_touched(tmp_path):
     with other:
         other.execute("CREATE TABLE features (something)")
     other.close()
-    with pytest.raises(ValueError, match=r"other.db' is no cache of maskkit"):
+    with pytest.raises(ValueError, match=r"other.db' is not a cache of maskkit"):
         FileCache(tmp_path / "other.db")

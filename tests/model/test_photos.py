@@ -135,7 +135,7 @@ class Nonsense:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (None, r"detect\(\) gave NoneType"),
+        (None, r"detect\(\) returned NoneType"),
         (Faces(np.zeros((2, 3), np.float32), np.zeros(2)), r"boxes_xyxy has shape \(2, 3\)"),
         (Faces(np.zeros((2, 4), np.float32), np.zeros(3)), r"scores \(3,\); want \(n, 4\) and \(n,\)"),
         (Faces(np.array([[0, 0, np.nan, 1]], np.float32), np.ones(1)), "NaN or infinity"),

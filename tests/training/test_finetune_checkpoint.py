@@ -123,7 +123,7 @@ def test_without_random_state_the_seed_is_kept(watch, tmp_path):
     ],
 )
 def test_checkpoint_of_other_parameters_is_refused(interrupted, params, named):
-    with pytest.raises(ModelFileError, match=rf"of another fit \({named}\); call fit as it was, or delete the file"):
+    with pytest.raises(ModelFileError, match=rf"of another fit \({named}\); repeat that fit, or delete the file"):
         fit(checkpoint=interrupted, **params)
 
 
