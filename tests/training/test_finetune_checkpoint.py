@@ -137,7 +137,7 @@ def test_checkpoint_of_other_images_is_refused(interrupted):
 
 def test_checkpoint_of_another_version_is_refused(interrupted, monkeypatch):
     monkeypatch.setitem(VERSIONS, "version of maskkit", "9.9")
-    with pytest.raises(ModelFileError, match=r"other version of maskkit\); call fit as it was"):
+    with pytest.raises(ModelFileError, match=r"other version of maskkit\); repeat that fit"):
         fit(checkpoint=interrupted)
 
 
@@ -145,13 +145,13 @@ def test_checkpoint_of_another_version_is_refused(interrupted, monkeypatch):
 def test_damaged_checkpoint_is_refused(interrupted, content):
     file = interrupted / CHECKPOINT_FILE
     file.write_bytes(file.read_bytes()[:-2000] if content is None else content)
-    with pytest.raises(ModelFileError, match=r"is no checkpoint that can be read .* delete it to start anew"):
+    with pytest.raises(ModelFileError, match=r"is not a readable checkpoint .* delete it to start again"):
         fit(checkpoint=interrupted)
 
 
 def test_other_state_dict_is_no_checkpoint(tmp_path):
     torch.save({"weight": torch.zeros(2)}, tmp_path / CHECKPOINT_FILE)
-    with pytest.raises(ModelFileError, match="it holds something else"):
+    with pytest.raises(ModelFileError, match="it has other content"):
         fit(checkpoint=tmp_path)
 
 
@@ -181,5 +181,5 @@ def test_checkpoint_that_cannot_be_written_is_told(tmp_path):
 def test_frozen_backbone_takes_no_checkpoint(faces, tmp_path):
     with pytest.raises(ValueError, match="checkpoint is for fine_tune=True"):
         make_classifier(fine_tune=False, checkpoint=tmp_path).fit(*faces)
-    with pytest.raises(TypeError, match="checkpoint=3 is no path"):
+    with pytest.raises(TypeError, match="checkpoint=3 is not a path"):
         make_classifier(fine_tune=True, checkpoint=3).fit(*faces)
