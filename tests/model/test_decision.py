@@ -42,7 +42,8 @@ def test_faces_of_equal_probability_go_together():
     # The four of 0.7 reach 0.75 together; the surest one of them alone cannot be told from the others.
     proba, right = [0.7] * 4, [True, True, True, False]
     assert choose_threshold(proba, right, precision=0.75) == 0
-    with pytest.raises(ValueError, match=r"no threshold gives a precision of 0.900; the most confident faces reach 0.750"):
+    message = "no threshold gives a precision of 0.900; the most confident faces reach 0.750"
+    with pytest.raises(ValueError, match=message):
         choose_threshold(proba, right, precision=0.9)
 
 
