@@ -4,6 +4,12 @@ import os
 import tempfile
 from pathlib import Path
 
+# pytest-xdist runs one process per core. Threads of OpenMP that wait by spinning would take the cores from the other
+# processes, so each process gets one thread, before torch is imported and reads these variables.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
