@@ -20,7 +20,7 @@ griffe = pytest.importorskip("griffe", reason="griffe is not installed: pip inst
 
 ROOT = Path(__file__).parents[2]
 
-# Behind the command line and the classifier, for nobody to import.
+# Used by the command line and the classifier, not part of the public API.
 INTERNAL = {"maskkit.cli", "maskkit.engines", "maskkit.pretrained"}
 MODULES = ["maskkit"] + [
     name
@@ -32,6 +32,8 @@ PUBLIC = [(module, name) for module in MODULES for name in import_module(module)
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
+    if built := os.environ.get("MASKKIT_SITE"):
+        return Path(built)
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
