@@ -1,4 +1,4 @@
-"""What tests of the server share: clients, servers on a free port, and a detector that waits to be let go on."""
+"""Clients, servers on a free port, and a detector that waits until it is released."""
 
 import copy
 import io
@@ -21,7 +21,7 @@ def as_png(image):
 
 
 class GatedDetector(FixedDetector):
-    """Waits at a gate, which is open at first; says when it has been reached."""
+    """Detector that waits while its gate is closed, and signals each photo that reaches it."""
 
     def __init__(self, boxes_xyxy, scores=None):
         super().__init__(boxes_xyxy, scores)
@@ -31,7 +31,7 @@ class GatedDetector(FixedDetector):
         self.n_photos = 0
 
     def close(self):
-        """From now on photos wait; those before do not count."""
+        """Make photos wait from now on; earlier photos do not count."""
         while self.reached.acquire(blocking=False):
             pass
         self.n_photos = 0
@@ -48,12 +48,12 @@ class GatedDetector(FixedDetector):
 def detector():
     detector = GatedDetector([[0, 0, 64, 64]])
     yield detector
-    detector.gate.set()  # or a failed test would never end
+    detector.gate.set()  # otherwise a failed test would never end
 
 
 @pytest.fixture
 def gated(fitted, detector):
-    """The fitted classifier with the detector that waits."""
+    """The fitted classifier with a detector that can wait."""
     return with_detector(fitted, detector)
 
 
@@ -65,20 +65,20 @@ def with_detector(classifier, detector):
 
 @pytest.fixture(scope="session")
 def photo(faces):
-    """One drawn face as the bytes of a PNG file."""
+    """A drawn face as the bytes of a PNG file."""
     return as_png(faces[0][0])
 
 
 class Live:
     """A server in a thread, on a free port."""
 
-    def __init__(self, classifier, *, header_seconds=60.0, **options):
+    def __init__(self, classifier, *, max_connections=1000, **options):
         self.app = create_app(classifier, **options)
         self.listening = bind("127.0.0.1", 0)
         self.url = url_of(self.listening)
         self.address = self.listening.getsockname()
         started = threading.Event()
-        self.server = make_server(self.app, seconds=30, header_seconds=header_seconds, on_start=started.set)
+        self.server = make_server(self.app, seconds=30, max_connections=max_connections, on_start=started.set)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listening]})
         self.thread.start()
         assert started.wait(60)
@@ -93,7 +93,7 @@ class Live:
 
 @contextmanager
 def serving(classifier, **options):
-    """A server that really listens."""
+    """Run a server that listens on a socket."""
     live = Live(classifier, **options)
     try:
         yield live
@@ -103,8 +103,8 @@ def serving(classifier, **options):
 
 
 @contextmanager
-def asking(classifier, **options):
-    """A client of a server of its own."""
+def serving_client(classifier, **options):
+    """Return a client of a new server."""
     with (
         serving(classifier, **options) as live,
         httpx2.Client(base_url=live.url, timeout=60, trust_env=False) as client,
@@ -114,5 +114,5 @@ def asking(classifier, **options):
 
 @pytest.fixture(scope="module")
 def client(fitted):
-    with asking(fitted) as client:
+    with serving_client(fitted) as client:
         yield client

@@ -1,4 +1,4 @@
-"""What each request gets: answers, refusals and their reasons."""
+"""Requests of the API: results, errors and their messages."""
 
 import asyncio
 import copy
@@ -12,8 +12,8 @@ import pytest
 
 from maskkit.testing import FixedDetector
 from maskkit.web import Limits, create_app
-from maskkit.web._schema import Faces, Model, Problem
-from tests.web.conftest import as_png, asking, with_detector
+from maskkit.web._schema import ErrorResponse, Faces, Model
+from tests.web.conftest import as_png, serving_client, with_detector
 
 PNG = {"Content-Type": "image/png"}
 SMALL = Limits(image_bytes=20_000, images=2, request_bytes=30_000, image_px=64 * 64, waiting_images=4)
@@ -22,19 +22,19 @@ SMALL = Limits(image_bytes=20_000, images=2, request_bytes=30_000, image_px=64 *
 @pytest.fixture(scope="module")
 def small(fitted):
     """A client of a server with tight limits."""
-    with asking(fitted, limits=SMALL) as client:
+    with serving_client(fitted, limits=SMALL) as client:
         yield client
 
 
-def refusal(response, status, code):
-    """Check a refusal; give its message."""
+def error_of(response, status, code):
+    """Check the status and code of an error, and return its message."""
     assert (response.status_code, response.headers["content-type"]) == (status, "application/json")
-    error = Problem.model_validate(response.json(), strict=False).error
+    error = ErrorResponse.model_validate(response.json(), strict=False).error
     assert error.code == code
     return error.message
 
 
-def test_one_image_as_it_is(client, fitted, photo):
+def test_one_image_without_a_form(client, fitted, photo):
     response = client.post("/v1/faces?name=street.png", content=photo, headers=PNG)
     assert response.status_code == 200
     (answer,) = response.json()["photos"]
@@ -49,9 +49,9 @@ def test_many_images_in_a_form_keep_their_order_and_names(client, faces, photo):
         ("image", ("../one.png", photo)),
         ("other", ("zwei ä.txt", b"no image")),
         ("image", ("three.png", as_png(faces[0][1]))),
-        ("image", ("", b"")),  # a field of a form in which nobody chose a file
+        ("image", ("", b"")),  # a field in which no file was chosen
     ]
-    response = client.post("/v1/faces", files=files, data={"comment": "which is left out"})
+    response = client.post("/v1/faces", files=files, data={"comment": "is ignored"})
     assert response.status_code == 200
     photos = Faces.model_validate(response.json()).photos
     assert [photo.source for photo in photos] == ["../one.png", "zwei ä.txt", "three.png"]
@@ -60,22 +60,22 @@ def test_many_images_in_a_form_keep_their_order_and_names(client, faces, photo):
     assert [photo.faces[0].label for photo in photos if photo.faces] == ["with_mask", "without_mask"]
 
 
-def test_large_photos_are_written_nowhere(client, photo, tmp_path, monkeypatch):
+def test_large_photos_are_not_written_to_disk(client, photo, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "no such folder"))
     large = photo + bytes(3_000_000)  # a PNG file ends before that
     for request in ({"files": {"image": ("large.png", large)}}, {"content": large, "headers": PNG}):
         assert client.post("/v1/faces", **request).json()["photos"][0]["status"] == "ok"
 
 
-def test_no_face_is_an_answer(fitted, photo):
-    with asking(with_detector(fitted, FixedDetector(np.zeros((0, 4))))) as client:
+def test_photo_without_faces_is_a_result(fitted, photo):
+    with serving_client(with_detector(fitted, FixedDetector(np.zeros((0, 4))))) as client:
         response = client.post("/v1/faces", content=photo, headers=PNG)
     assert response.status_code == 200
     (answer,) = response.json()["photos"]
     assert (answer["status"], answer["faces"], answer["summary"]) == ("no_face", [], {})
 
 
-def test_a_threshold_decides_anew(client, photo):
+def test_threshold_changes_decisions(client, photo):
     sure = client.post("/v1/faces?threshold=0", content=photo, headers=PNG).json()["photos"][0]
     unsure = client.post("/v1/faces?threshold=1", content=photo, headers=PNG).json()["photos"][0]
     assert sure["summary"] == {"with_mask": 1}
@@ -84,8 +84,8 @@ def test_a_threshold_decides_anew(client, photo):
     assert unsure["faces"][0]["probability"] == pytest.approx(sure["faces"][0]["probability"])
 
 
-def test_a_threshold_leaves_the_models_least_size_alone(fitted, photo):
-    with asking(replace_params(fitted, min_size_px=65)) as client:
+def test_threshold_leaves_min_size_px_alone(fitted, photo):
+    with serving_client(replace_params(fitted, min_size_px=65)) as client:
         answer = client.post("/v1/faces?threshold=0", content=photo, headers=PNG).json()["photos"][0]
     assert answer["faces"][0]["reasons"] == ["too_small"]
 
@@ -97,9 +97,9 @@ def replace_params(classifier, **params):
     return other
 
 
-def test_images_alone_that_cannot_be_read_are_refused_with_their_results(client):
+def test_request_without_a_readable_image_is_an_error_with_results(client):
     response = client.post("/v1/faces", content=b"nothing", headers={"Content-Type": "application/octet-stream"})
-    assert refusal(response, 422, "unreadable") == "image: cannot be read as an image (no format that Pillow knows)."
+    assert error_of(response, 422, "unreadable") == "image: cannot be read as an image (no format that Pillow knows)."
     assert response.json()["photos"][0]["status"] == "unreadable"
 
 
@@ -111,57 +111,68 @@ FORM = {"Content-Type": "multipart/form-data; boundary=x"}
     [
         (PNG, b"", 400, "no_image"),
         (FORM, b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\nwords\r\n--x--\r\n", 400, "no_image"),
-        (FORM, b"--x\r\nContent-Disposition: form-data; name=a; filename=b\r\n\r\ncut of", 400, "broken_form"),
-        (FORM, b"anything but a form", 400, "broken_form"),
-        (FORM, b"--x\r\n" + b"A: b\r\n" * 100, 400, "broken_form"),
-        ({"Content-Type": "multipart/form-data"}, b"--x--", 400, "broken_form"),
-        ({"Content-Type": f"multipart/form-data; boundary={'x' * 300}"}, b"--x--", 400, "broken_form"),
-        ({"Content-Type": "text/plain"}, b"hello", 415, "unsupported_type"),
-        ({"Content-Type": "application/x-www-form-urlencoded"}, b"a=b", 415, "unsupported_type"),
-        ({}, b"no type", 415, "unsupported_type"),
+        (FORM, b"--x\r\nContent-Disposition: form-data; name=a; filename=b\r\n\r\ncut of", 400, "invalid_form"),
+        (FORM, b"anything but a form", 400, "invalid_form"),
+        (FORM, b"--x\r\n" + b"A: b\r\n" * 100, 400, "invalid_form"),
+        ({"Content-Type": "multipart/form-data"}, b"--x--", 400, "invalid_form"),
+        (FORM, b"--x\r\nContent-Disposition: form-data; filename=b\r\n\r\nno name\r\n--x--\r\n", 400, "invalid_form"),
+        (FORM, b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n" * 101 + b"--x--", 400, "invalid_form"),
+        (FORM, b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n" + b"x" * 70_000, 413, "too_large"),
+        (
+            {"Content-Type": "multipart/form-data; boundary=x; charset=undefined"},
+            b"--x\r\nContent-Disposition: form-data; name=a; filename=b\r\n\r\nx\r\n--x--\r\n",
+            400,
+            "invalid_form",
+        ),
+        ({"Content-Type": f"multipart/form-data; boundary={'x' * 300}"}, b"--x--", 400, "invalid_form"),
+        ({"Content-Type": "text/plain"}, b"hello", 415, "unsupported_media_type"),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, b"a=b", 415, "unsupported_media_type"),
+        ({}, b"no type", 415, "unsupported_media_type"),
         (PNG, b"x" * 20_001, 413, "too_large"),
         (PNG, b"x" * 30_001, 413, "too_large"),
     ],
 )
-def test_what_cannot_be_taken_is_refused(small, headers, content, status, code):
-    refusal(small.post("/v1/faces", content=content, headers=headers), status, code)
+def test_invalid_requests_are_refused(small, headers, content, status, code):
+    error_of(small.post("/v1/faces", content=content, headers=headers), status, code)
 
 
-def test_limits_hold_inside_a_form(small, photo):
+def test_limits_hold_in_a_form(small, photo):
     response = small.post("/v1/faces", files=[("image", (str(n), b"x")) for n in range(3)])
-    assert refusal(response, 413, "too_many") == "More than 2 images; send several requests."
+    assert error_of(response, 413, "too_many_images") == (
+        "Too many files. Maximum number of files is 2; send several requests."
+    )
     response = small.post("/v1/faces", files={"image": ("big.png", b"x" * 20_001)})
-    assert refusal(response, 413, "too_large") == "big.png is larger than 20,000 bytes; send less."
+    assert error_of(response, 413, "too_large") == "big.png is larger than 20,000 bytes; send less."
     response = small.post("/v1/faces", files=[("image", (str(n), b"x" * 15_000)) for n in range(2)])
-    assert refusal(response, 413, "too_large") == "The request is larger than 30,000 bytes; send less."
+    assert error_of(response, 413, "too_large") == "The request is larger than 30,000 bytes; send less."
 
 
-def test_a_length_that_is_not_said_is_counted(small):
+def test_body_without_content_length_is_limited(small):
     response = small.post("/v1/faces", content=iter([b"x" * 12_000] * 3), headers=PNG)
-    refusal(response, 413, "too_large")
+    error_of(response, 413, "too_large")
 
 
-def test_pixels_are_counted_before_they_are_decoded(small):
+def test_pixels_are_limited_before_decoding(small):
     too_wide = as_png(np.zeros((64, 65, 3), np.uint8))
-    message = refusal(small.post("/v1/faces", content=too_wide, headers=PNG), 422, "unreadable")
+    message = error_of(small.post("/v1/faces", content=too_wide, headers=PNG), 422, "unreadable")
     assert message == "image: has 65 x 64 pixels; want 4,096 at most."
 
 
 @pytest.mark.parametrize("threshold", ["2", "-1", "nan", "much"])
-def test_a_wrong_parameter_is_named(client, photo, threshold):
+def test_invalid_parameter_is_named(client, photo, threshold):
     response = client.post(f"/v1/faces?threshold={threshold}", content=photo, headers=PNG)
-    assert refusal(response, 422, "invalid").startswith("query.threshold: ")
+    assert error_of(response, 422, "invalid_parameter").startswith("query.threshold: ")
 
 
-def test_strange_paths_and_methods(client):
-    assert refusal(client.get("/v1/nothing"), 404, "not_found") == "Not Found: GET /v1/nothing"
-    assert refusal(client.get("/v1/faces"), 405, "method_not_allowed") == "Method Not Allowed: GET /v1/faces"
-    refusal(client.get("/static/../_app.py"), 404, "not_found")
-    refusal(client.get("/static/%2e%2e/_app.py"), 404, "not_found")
+def test_unknown_paths_and_methods(client):
+    assert error_of(client.get("/v1/nothing"), 404, "not_found") == "Not Found: GET /v1/nothing"
+    assert error_of(client.get("/v1/faces"), 405, "method_not_allowed") == "Method Not Allowed: GET /v1/faces"
+    error_of(client.get("/static/../_app.py"), 404, "not_found")
+    error_of(client.get("/static/%2e%2e/_app.py"), 404, "not_found")
 
 
-def ask_slowly(app, *chunks):
-    """Send these chunks and then nothing; give status and body."""
+def post_and_stall(app, *chunks):
+    """Send these chunks and then nothing; return the status and the body."""
     sent = []
 
     async def send(message):
@@ -183,51 +194,53 @@ def ask_slowly(app, *chunks):
     return sent[0]["status"], json.loads(sent[1]["body"])
 
 
-def test_an_upload_that_does_not_end_is_given_up(fitted):
+def test_stalled_upload_times_out(fitted):
     app = create_app(fitted, limits=Limits(seconds=0.05))
-    status, body = ask_slowly(app, b"a", b"b")
-    assert (status, body["error"]["code"]) == (408, "slow_upload")
+    status, body = post_and_stall(app, b"a", b"b")
+    assert (status, body["error"]["code"]) == (408, "upload_timeout")
 
 
-def test_memory_for_uploads_is_bounded_and_given_back(fitted):
+def test_memory_for_uploads_is_limited_and_released(fitted):
     app = create_app(fitted, limits=Limits(waiting_bytes=1_000, seconds=0.05))
     for _ in range(2):
-        status, body = ask_slowly(app, b"x" * 600, b"x" * 600)
-        assert (status, body["error"]["code"]) == (503, "busy")
-    assert ask_slowly(app, b"x" * 600)[0] == 408
+        status, body = post_and_stall(app, b"x" * 600, b"x" * 600)
+        assert (status, body["error"]["code"]) == (503, "queue_full")
+    assert post_and_stall(app, b"x" * 600)[0] == 408
 
 
-def test_photos_that_are_not_judged_in_time_are_given_up(gated, detector, photo):
-    with asking(gated, limits=Limits(seconds=0.05)) as client:
+def test_slow_prediction_times_out(gated, detector, photo):
+    with serving_client(gated, limits=Limits(seconds=0.05)) as client:
         detector.close()
         response = client.post("/v1/faces", content=photo, headers=PNG)
         detector.gate.set()
-    assert refusal(response, 504, "slow") == "There was no answer within 0.05 s; send less."
+    assert error_of(response, 504, "prediction_timeout") == (
+        "The images were not classified within 0.05 s; send fewer."
+    )
 
 
-def test_a_classifier_that_fails_is_a_500_and_the_server_lives_on(gated, detector, photo, monkeypatch, caplog):
-    with asking(gated) as client:
+def test_failing_classifier_is_a_500_and_the_server_goes_on(gated, detector, photo, monkeypatch, caplog):
+    with serving_client(gated) as client:
         monkeypatch.setattr(type(detector), "detect", lambda self, image: (_ for _ in ()).throw(MemoryError("secret")))
         response = client.post("/v1/faces?name=private.png", content=photo, headers=PNG)
-        assert refusal(response, 500, "failed") == "The images could not be judged (MemoryError)."
+        assert error_of(response, 500, "prediction_failed") == ("The images could not be classified (MemoryError).")
         monkeypatch.undo()
         assert client.post("/v1/faces", content=photo, headers=PNG).status_code == 200
-    assert "could not be judged: MemoryError" in caplog.text
+    assert "could not be classified: MemoryError" in caplog.text
     assert "secret" not in caplog.text
     assert "private.png" not in caplog.text
 
 
-def test_a_detector_that_fails_is_the_photos_own_error(gated, detector, photo, monkeypatch):
-    with asking(gated) as client:
+def test_failing_detector_makes_its_photo_unreadable(gated, detector, photo, monkeypatch):
+    with serving_client(gated) as client:
         monkeypatch.setattr(type(detector), "detect", lambda self, image: 1 / 0)
         response = client.post("/v1/faces?name=odd.png", content=photo, headers=PNG)
-    assert "detect() failed on odd.png (ZeroDivisionError" in refusal(response, 422, "unreadable")
+    assert "detect() failed on odd.png (ZeroDivisionError" in error_of(response, 422, "unreadable")
 
 
 def test_the_model_is_described(client, fitted):
     model = Model.model_validate(client.get("/v1/model").json())
     assert [known.label for known in model.classes] == fitted.classes_.tolist()
-    assert [known.colour for known in model.classes] == ["#0072B2", "#C44E00"]
+    assert [known.color for known in model.classes] == ["#0072B2", "#C44E00"]
     assert (model.threshold, model.limits["image_bytes"]) == (fitted.threshold, 20_000_000)
 
 
@@ -236,7 +249,7 @@ def test_health(client):
 
 
 def test_metrics_count_requests_photos_and_faces(fitted, photo):
-    with asking(fitted) as client:
+    with serving_client(fitted) as client:
         client.post("/v1/faces", files=[("image", ("a", photo)), ("image", ("b", b"x")), ("image", ("c", photo))])
         client.post("/v1/faces", content=photo, headers={"Content-Type": "text/plain"})
         client.get("/no/such/path")
@@ -258,26 +271,28 @@ def test_metrics_count_requests_photos_and_faces(fitted, photo):
     assert not any("no/such" in line for line in lines)
 
 
-def test_the_description_names_every_refusal_and_both_ways_to_send(client):
+def test_openapi_lists_every_error_and_both_ways_to_send(client):
     description = client.get("/openapi.json").json()
     operation = description["paths"]["/v1/faces"]["post"]
-    assert {"200", "400", "401", "403", "408", "413", "415", "422", "503", "504"} <= operation["responses"].keys()
+    assert {"200", "400", "401", "403", "408", "413", "415", "422", "500", "503", "504"} <= operation[
+        "responses"
+    ].keys()
     assert {"multipart/form-data", "image/*", "application/octet-stream"} == operation["requestBody"]["content"].keys()
     assert {"/v1/faces", "/v1/model", "/health", "/metrics"} == description["paths"].keys()
 
 
 @pytest.mark.parametrize("wrong", [{"images": 0}, {"seconds": 0}, {"image_px": -1}])
-def test_limits_are_above_zero(wrong):
+def test_limits_must_be_above_zero(wrong):
     with pytest.raises(ValueError, match="want a number above 0"):
         Limits(**wrong)
 
 
-def test_the_queue_holds_a_full_request():
-    with pytest.raises(ValueError, match="so that a full request could never be taken"):
+def test_queue_must_hold_a_full_request():
+    with pytest.raises(ValueError, match="so that a full request would never be accepted"):
         replace(SMALL, waiting_images=1)
 
 
-def test_without_the_extra_the_error_says_how_to_install_it(monkeypatch):
+def test_missing_extra_error_shows_the_pip_command(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("maskkit.web")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "fastapi", None)

@@ -1,15 +1,16 @@
-"""Photos of several requests are judged together; what is too much is sent away."""
+"""Photos of several requests share batches, and a full queue refuses more."""
 
 import numpy as np
 import pytest
 
 from maskkit._model.predictor import FacePredictor
-from maskkit.web._batcher import BATCH_PHOTOS, Batcher, QueueFullError, Upload
+from maskkit.web._batcher import BATCH_PHOTOS, Batcher, Upload
+from maskkit.web._errors import ApiError
 
 
 @pytest.fixture
 def batches():
-    """Sizes of the lists of crops that were classified at once."""
+    """Number of crops in each batch."""
     return []
 
 
@@ -17,13 +18,12 @@ def batches():
 def batcher(gated, batches, monkeypatch):
     predict_proba = FacePredictor.predict_proba
 
-    def noting(self, crops, **options):
+    def record(self, crops, **options):
         batches.append(len(crops))
         return predict_proba(self, crops, **options)
 
-    monkeypatch.setattr(FacePredictor, "predict_proba", noting)
-    reader = gated.predictor_
-    batcher = Batcher(reader, max_waiting=12, max_wait_s=10, max_px=10_000)
+    monkeypatch.setattr(FacePredictor, "predict_proba", record)
+    batcher = Batcher(gated.predictor_, max_waiting=12, max_wait_s=10, max_px=10_000)
     batcher.start()
     yield batcher
     gated.detector_.gate.set()
@@ -39,7 +39,7 @@ def names_of(futures):
 
 
 def hold(batcher, detector, photo):
-    """Let the batcher begin with one photo and wait at the gate."""
+    """Let the batcher start with one photo and wait at the gate."""
     detector.close()
     (first,) = batcher.submit(uploads(photo, "first"))
     assert detector.reached.acquire(timeout=60)
@@ -55,7 +55,7 @@ def test_requests_share_a_batch(batcher, detector, batches, photo):
     assert batches == [1, 6]
 
 
-def test_a_batch_is_bounded(batcher, detector, batches, photo):
+def test_batch_size_is_limited(batcher, detector, batches, photo):
     first = hold(batcher, detector, photo)
     futures = batcher.submit(uploads(photo, *"abcdefghij"))
     detector.gate.set()
@@ -63,43 +63,44 @@ def test_a_batch_is_bounded(batcher, detector, batches, photo):
     assert batches == [1, BATCH_PHOTOS, 10 - BATCH_PHOTOS]
 
 
-def test_a_request_is_queued_whole_or_not_at_all(batcher, detector, photo):
+def test_request_is_queued_whole_or_not_at_all(batcher, detector, photo):
     first = hold(batcher, detector, photo)
     batcher.submit(uploads(photo, *"abcdefghij"))
-    with pytest.raises(QueueFullError) as full:
+    with pytest.raises(ApiError) as full:
         batcher.submit(uploads(photo, *"xyz"))
-    assert 1 <= full.value.seconds <= 60
+    assert (full.value.status, full.value.code) == (503, "queue_full")
+    assert 1 <= int(full.value.headers["Retry-After"]) <= 60
     assert batcher.n_waiting == 10
-    batcher.check_room()
+    batcher.check_capacity()
     batcher.submit(uploads(photo, *"xy"))
-    with pytest.raises(QueueFullError):
-        batcher.check_room()
+    with pytest.raises(ApiError):
+        batcher.check_capacity()
     detector.gate.set()
     assert first.result(60).status == "ok"
 
 
-def test_what_would_wait_too_long_is_not_let_in(batcher, detector, photo):
+def test_long_expected_wait_is_refused(batcher, detector, photo):
     first = hold(batcher, detector, photo)
-    batcher._seconds_a_photo = 4  # as after photos that took so long
+    batcher.seconds_per_photo = 4
     batcher.submit(uploads(photo, *"abc"))
-    with pytest.raises(QueueFullError) as full:
+    with pytest.raises(ApiError) as full:
         batcher.submit(uploads(photo, "d"))
-    assert full.value.seconds == 12
+    assert full.value.headers["Retry-After"] == "12"
     detector.gate.set()
     assert first.result(60).status == "ok"
 
 
-def test_what_nobody_waits_for_any_more_is_not_judged(batcher, detector, batches, photo):
+def test_canceled_photo_is_skipped(batcher, detector, batches, photo):
     first = hold(batcher, detector, photo)
-    given_up, wanted = batcher.submit(uploads(photo, "given up", "wanted"))
-    assert given_up.cancel()
+    canceled, wanted = batcher.submit(uploads(photo, "canceled", "wanted"))
+    assert canceled.cancel()
     detector.gate.set()
     assert names_of([first, wanted]) == ["first", "wanted"]
     assert detector.n_photos == 2
     assert batches == [1, 1]
 
 
-def test_one_failure_ends_its_batch_alone(batcher, detector, photo, monkeypatch):
+def test_failure_ends_only_its_batch(batcher, detector, photo, monkeypatch):
     def fail(self, crops, **options):
         raise MemoryError
 
@@ -110,7 +111,7 @@ def test_one_failure_ends_its_batch_alone(batcher, detector, photo, monkeypatch)
     assert names_of(batcher.submit(uploads(photo, "b"))) == ["b"]
 
 
-def test_closing_judges_what_waits(gated, detector, photo):
+def test_closing_predicts_waiting_photos(gated, detector, photo):
     batcher = Batcher(gated.predictor_, max_waiting=12, max_wait_s=10, max_px=10_000)
     batcher.start()
     first = hold(batcher, detector, photo)
@@ -118,7 +119,7 @@ def test_closing_judges_what_waits(gated, detector, photo):
     detector.gate.set()
     batcher.close()
     assert all(future.done() for future in (first, *others))
-    with pytest.raises(QueueFullError):
+    with pytest.raises(ApiError):
         batcher.submit(uploads(photo, "late"))
 
 

@@ -1,50 +1,50 @@
-"""Who may ask, under which name, from which page; and what browsers are told."""
+"""Token, allowed hosts and origins, and the headers of responses."""
 
 import socket
 
 import pytest
 
 from maskkit.web import create_app
-from tests.web.conftest import asking
+from tests.web.conftest import serving_client
 
 PNG = {"Content-Type": "image/png"}
 
 
 @pytest.fixture(scope="module")
 def guarded(fitted):
-    """A client of a server with a token, behind a proxy of a name."""
-    with asking(fitted, token="s3cret ü", hosts=["masks.example.org"]) as client:
+    """A client of a server with a token, behind a named proxy."""
+    with serving_client(fitted, token="s3cret ü", hosts=["masks.example.org"]) as client:
         yield client
 
 
-def bearing(token):
+def bearer(token):
     return {"Authorization": b"Bearer " + token.encode()}
 
 
-def test_without_the_token_there_is_no_answer(guarded, photo):
+def test_missing_token_is_refused(guarded, photo):
     for path in ("/v1/faces", "/v1/model", "/metrics", "/v1/nothing"):
         response = guarded.post(path, content=photo, headers=PNG)
         assert response.status_code == 401
         assert response.headers["www-authenticate"] == "Bearer"
-        assert response.json()["error"]["code"] == "token"
+        assert response.json()["error"]["code"] == "unauthorized"
 
 
 @pytest.mark.parametrize("header", [b"Bearer wrong", b"Bearer", b"Basic s3cret", b"s3cret", b"Bearer \xff\xfe"])
-def test_a_wrong_token_is_none(guarded, header):
+def test_wrong_token_is_refused(guarded, header):
     assert guarded.get("/v1/model", headers={"Authorization": header}).status_code == 401
 
 
-def test_with_the_token_there_is(guarded, photo):
-    assert guarded.post("/v1/faces", content=photo, headers=PNG | bearing("s3cret ü")).status_code == 200
+def test_correct_token_is_accepted(guarded, photo):
+    assert guarded.post("/v1/faces", content=photo, headers=PNG | bearer("s3cret ü")).status_code == 200
     assert guarded.get("/metrics", headers={"Authorization": b"bearer  s3cret \xc3\xbc"}).status_code == 200
 
 
-def test_the_page_and_the_health_check_need_none(guarded):
+def test_page_and_health_check_need_no_token(guarded):
     for path in ("/", "/health", "/openapi.json", "/static/app.js"):
         assert guarded.get(path).status_code == 200
 
 
-def test_an_empty_token_is_a_mistake(fitted):
+def test_empty_token_is_an_error(fitted):
     for token in ("", "  "):
         with pytest.raises(ValueError, match="the token is empty"):
             create_app(fitted, token=token)
@@ -59,14 +59,14 @@ def test_an_empty_token_is_a_mistake(fitted):
         ("[::1]:8000", 200),
         ("192.168.0.7", 200),
         ("masks.example.org", 200),
-        ("attacker.example", 403),  # whose name points at 127.0.0.1
+        ("attacker.example", 403),  # a name that points at 127.0.0.1
         ("localhost.attacker.example", 403),
         ("127.0.0.1.attacker.example:8000", 403),
         ("", 403),
         ("[::1", 403),
     ],
 )
-def test_only_names_that_were_allowed_are_answered(guarded, host, status):
+def test_only_allowed_hosts_are_answered(guarded, host, status):
     assert guarded.get("/health", headers={"Host": host}).status_code == status
 
 
@@ -74,30 +74,30 @@ def test_only_names_that_were_allowed_are_answered(guarded, host, status):
     ("origin", "status"),
     [
         ("http://localhost:8123", 200),
-        ("https://masks.example.org", 200),  # a proxy may ask us by another name than its own
+        ("https://masks.example.org", 200),  # a proxy may use another name for this server
         ("http://localhost:3000", 403),
         ("https://attacker.example", 403),
         ("https://localhost.attacker.example", 403),
         ("null", 403),
     ],
 )
-def test_requests_of_other_pages_are_refused(guarded, photo, origin, status):
-    headers = PNG | bearing("s3cret ü") | {"Host": "localhost:8123", "Origin": origin}
+def test_requests_from_other_origins_are_refused(guarded, photo, origin, status):
+    headers = PNG | bearer("s3cret ü") | {"Host": "localhost:8123", "Origin": origin}
     assert guarded.post("/v1/faces", content=photo, headers=headers).status_code == status
 
 
-def test_what_a_browser_says_of_its_page_is_believed(client):
+def test_sec_fetch_site_is_respected(client):
     def ask(site, mode):
         return client.get("/health", headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode}).status_code
 
     assert ask("same-origin", "cors") == 200
     assert ask("none", "navigate") == 200
     assert ask("cross-site", "navigate") == 200  # a link
-    assert ask("cross-site", "no-cors") == 403  # a picture or script of another page
+    assert ask("cross-site", "no-cors") == 403  # an image or script in another page
     assert ask("same-site", "cors") == 403
 
 
-def test_every_answer_keeps_browsers_strict(client, photo):
+def test_every_response_has_security_headers(client, photo):
     for response in (
         client.get("/"),
         client.get("/static/app.js"),
@@ -117,29 +117,29 @@ def test_every_answer_keeps_browsers_strict(client, photo):
         assert "server" not in headers
 
 
-def test_a_mistake_of_ours_says_nothing_of_what_was_sent(fitted, photo, monkeypatch, caplog):
+def test_internal_error_does_not_leak_the_request(fitted, photo, monkeypatch, caplog):
     def fail(*_):
         raise ZeroDivisionError("private.png")
 
     monkeypatch.setattr("maskkit.web._app.read_uploads", fail)
-    with asking(fitted) as client:
+    with serving_client(fitted) as client:
         response = client.post("/v1/faces", content=photo, headers=PNG)
         counted = client.get("/metrics").text
     assert response.status_code == 500
-    assert response.json() == {"error": {"code": "failed", "message": "The server made a mistake."}}
+    assert response.json() == {"error": {"code": "internal_error", "message": "Internal server error."}}
     assert response.headers["x-content-type-options"] == "nosniff"
     assert 'maskkit_requests_total{path="/v1/faces",status="500"} 1.0' in counted
     assert "/v1/faces: ZeroDivisionError" in caplog.text
     assert "in fail" in caplog.text
-    assert "private" not in caplog.text.replace('ZeroDivisionError("private.png")', "")  # the line of this test
+    assert "private" not in caplog.text.replace('ZeroDivisionError("private.png")', "")  # the source line of this test
 
 
-def test_no_collector_is_told_anything(fitted, photo, monkeypatch):
+def test_nothing_is_sent_to_an_opentelemetry_collector(fitted, photo, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as collector:
         collector.setblocking(False)
         host, port = collector.getsockname()
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{host}:{port}")
-        with asking(fitted) as client:
+        with serving_client(fitted) as client:
             assert client.post("/v1/faces?name=private.png", content=photo, headers=PNG).status_code == 200
         with pytest.raises(BlockingIOError):
             collector.accept()

@@ -1,4 +1,4 @@
-"""The page in a real Chromium: pictures, camera, errors, keyboard, and that nothing leaves this machine."""
+"""The page in Chromium: images, camera, errors, keyboard, and no requests to other hosts."""
 
 import json
 import shutil
@@ -53,7 +53,7 @@ def pair(faces):
 
 @contextmanager
 def opened(browser, url, **options):
-    """Open the page; at the end nothing must have been asked of other hosts, and no script have failed."""
+    """Open the page, and check at the end that no other host was requested and no script failed."""
     with browser.new_context(**options) as context:
         asked, failed = [], []
         context.on("request", lambda request: asked.append(request.url))
@@ -80,13 +80,13 @@ def state_of(page, state):
     expect(page.locator("body")).to_have_attribute("data-state", state)
 
 
-def looked_at(page, pair):
+def analyze(page, pair):
     page.set_input_files("#file", pair)
     state_of(page, "ready")
 
 
 def pixel(page, x, y):
-    """Give the colour of a point of the canvas, in shares of its width and height."""
+    """Return the color of a point of the canvas, given in fractions of its width and height."""
     return page.evaluate(
         """([x, y]) => {
             const canvas = document.getElementById("canvas");
@@ -97,26 +97,26 @@ def pixel(page, x, y):
     )
 
 
-def test_a_chosen_picture_is_drawn_counted_and_listed(page, pair):
+def test_chosen_image_is_drawn_counted_and_listed(page, pair):
     state_of(page, "empty")
-    expect(page.get_by_text("Nothing has been looked at yet.")).to_be_visible()
-    looked_at(page, pair)
+    expect(page.get_by_text("No image has been analyzed yet.")).to_be_visible()
+    analyze(page, pair)
     expect(page.locator("#status")).to_have_text("2 faces: 1 with mask, 1 without mask.")
-    canvas = page.get_by_role("img", name="Picture a pair.png. 2 faces: 1 with mask, 1 without mask.")
+    canvas = page.get_by_role("img", name="Image a pair.png. 2 faces: 1 with mask, 1 without mask.")
     expect(canvas).to_be_visible()
     expect(page.locator("#counts li")).to_have_text(["1with mask", "1without mask"])
     rows = page.locator("#faces button")
     expect(rows).to_have_count(2)
     expect(rows.nth(0)).to_contain_text("with mask")
     expect(rows.nth(1)).to_contain_text("64 px")
-    assert pixel(page, 0.004, 0.04) == [0x00, 0x72, 0xB2]  # the words over the left face have its class's colour
+    assert pixel(page, 0.004, 0.04) == [0x00, 0x72, 0xB2]  # the label of the left face has the color of its class
     photo = json.loads(page.locator("#json").text_content())
     assert photo["source"] == "a pair.png"
     assert [face["decision"] for face in photo["faces"]] == ["with_mask", "without_mask"]
     assert photo["faces"][0]["box"] == [0, 0, 64, 64]
 
 
-def test_a_picture_can_be_dropped(page, pair):
+def test_image_can_be_dropped(page, pair):
     page.evaluate(
         """async (bytes) => {
             const transfer = new DataTransfer();
@@ -130,7 +130,7 @@ def test_a_picture_can_be_dropped(page, pair):
     assert json.loads(page.locator("#json").text_content())["source"] == "dropped.png"
 
 
-def test_a_picture_can_be_pasted(page, pair):
+def test_image_can_be_pasted(page, pair):
     page.evaluate(
         """(bytes) => {
             const transfer = new DataTransfer();
@@ -143,45 +143,45 @@ def test_a_picture_can_be_pasted(page, pair):
     assert json.loads(page.locator("#json").text_content())["source"] == "pasted.png"
 
 
-def test_the_slider_decides_anew_without_asking(page, pair, two_faces):
-    looked_at(page, pair)
+def test_slider_changes_decisions_without_a_request(page, pair, two_faces):
+    analyze(page, pair)
     n_photos = two_faces.n_photos
     page.locator("#threshold").fill("1")
     expect(page.locator("#status")).to_have_text("2 faces: 2 uncertain.")
-    expect(page.locator("#faces button").first).to_contain_text("rather with mask, not sure enough")
+    expect(page.locator("#faces button").first).to_contain_text("most likely with mask, low probability")
     photo = json.loads(page.locator("#json").text_content())
     assert photo["summary"] == {"uncertain": 2}
     assert photo["faces"][0]["reasons"] == ["low_probability"]
-    page.get_by_role("button", name="Back to the model's own").click()
+    page.get_by_role("button", name="Reset to the model's threshold").click()
     expect(page.locator("#status")).to_have_text("2 faces: 1 with mask, 1 without mask.")
     assert two_faces.n_photos == n_photos
 
 
-def test_blur_leaves_nothing_of_the_face(page, pair):
-    looked_at(page, pair)
+def test_blur_hides_the_face(page, pair):
+    analyze(page, pair)
     eye = (0.19, 0.39)  # of the left face, dark
     before = pixel(page, *eye)
-    page.get_by_label("Blur the faces").check()
+    page.get_by_label("Blur faces").check()
     after = pixel(page, *eye)
     assert max(before) < 100
     assert max(after) > 100
 
 
-def test_the_json_is_copied_and_the_picture_saved(browser, live, pair):
+def test_json_is_copied_and_image_saved(browser, live, pair):
     with opened(browser, live.url, permissions=["clipboard-read", "clipboard-write"]) as page:
-        looked_at(page, pair)
+        analyze(page, pair)
         page.get_by_text("JSON", exact=True).click()
         page.get_by_role("button", name="Copy").click()
         expect(page.locator("#status")).to_have_text("JSON copied.")
         copied = page.evaluate("navigator.clipboard.readText()")
         assert json.loads(copied)["summary"] == {"with_mask": 1, "without_mask": 1}
         with page.expect_download() as download:
-            page.get_by_role("button", name="Save the picture").click()
+            page.get_by_role("button", name="Save image").click()
         assert download.value.suggested_filename == "a pair-maskkit.png"
 
 
-def test_everything_is_reached_by_keyboard(page, pair):
-    looked_at(page, pair)
+def test_all_controls_are_reached_by_keyboard(page, pair):
+    analyze(page, pair)
     page.locator("body").click(position={"x": 1, "y": 1})
     reached = []
     for _ in range(10):
@@ -207,7 +207,7 @@ def test_everything_is_reached_by_keyboard(page, pair):
 
 
 def test_every_control_has_a_name(page, pair):
-    looked_at(page, pair)
+    analyze(page, pair)
     nameless = page.evaluate(
         """() => [...document.querySelectorAll("button, input, a, canvas, summary")].filter((element) =>
             element.checkVisibility() && !(element.textContent.trim() || element.labels?.length ||
@@ -216,19 +216,19 @@ def test_every_control_has_a_name(page, pair):
     assert nameless == []
 
 
-def test_loading_is_said(page, pair, two_faces):
+def test_loading_is_shown(page, pair, two_faces):
     two_faces.close()
     page.set_input_files("#file", pair)
     state_of(page, "loading")
     expect(page.locator("#veil")).to_be_visible()
-    expect(page.locator("#status")).to_have_text("Looking …")
+    expect(page.locator("#status")).to_have_text("Detecting faces …")
     two_faces.gate.set()
     state_of(page, "ready")
     expect(page.locator("#veil")).to_be_hidden()
 
 
-def test_what_is_no_picture_is_an_error_that_takes_the_old_result_away(page, pair):
-    looked_at(page, pair)
+def test_file_that_is_no_image_is_an_error_and_removes_the_old_result(page, pair):
+    analyze(page, pair)
     page.set_input_files("#file", {"name": "list.txt", "mimeType": "text/plain", "buffer": b"milk, eggs"})
     state_of(page, "error")
     expect(page.get_by_role("alert")).to_have_text(
@@ -236,11 +236,11 @@ def test_what_is_no_picture_is_an_error_that_takes_the_old_result_away(page, pai
     )
     expect(page.locator("#faces button")).to_have_count(0)
     expect(page.locator("#canvas")).to_be_hidden()
-    looked_at(page, pair)
+    analyze(page, pair)
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
-def test_a_file_that_is_too_large_is_not_even_sent(browser, fitted):
+def test_too_large_file_is_not_sent(browser, fitted):
     with (
         serving(fitted, limits=Limits(image_bytes=100_000)) as small,
         opened(browser, small.url) as page,
@@ -249,24 +249,24 @@ def test_a_file_that_is_too_large_is_not_even_sent(browser, fitted):
         page.route("**/v1/faces*", lambda route: sent.append(route))
         expect(page.locator("#model")).to_contain_text("Model: ")
         page.set_input_files("#file", {"name": "big.png", "mimeType": "image/png", "buffer": b"x" * 200_000})
-        expect(page.get_by_role("alert")).to_have_text("big.png has 0.2 MB; the server takes 0.1 MB.")
+        expect(page.get_by_role("alert")).to_have_text("big.png has 0.2 MB; the limit is 0.1 MB.")
         assert sent == []
 
 
-def test_a_server_that_is_gone_is_an_error(page, pair):
+def test_unreachable_server_is_an_error(page, pair):
     page.route("**/v1/faces*", lambda route: route.abort())
     page.set_input_files("#file", pair)
-    expect(page.get_by_role("alert")).to_have_text("The server cannot be reached. Is it still running?")
+    expect(page.get_by_role("alert")).to_have_text("The server cannot be reached. Check that it is running.")
 
 
-def test_a_busy_server_is_asked_again(page, pair):
+def test_busy_server_is_retried(page, pair):
     n_tries = 0
 
     def answer(route):
         nonlocal n_tries
         n_tries += 1
         if n_tries == 1:
-            body = json.dumps({"error": {"code": "busy", "message": "full"}})
+            body = json.dumps({"error": {"code": "queue_full", "message": "full"}})
             route.fulfill(status=503, headers={"Retry-After": "1"}, content_type="application/json", body=body)
         else:
             route.continue_()
@@ -274,80 +274,80 @@ def test_a_busy_server_is_asked_again(page, pair):
     page.route("**/v1/faces*", answer)
     page.set_input_files("#file", pair)
     state_of(page, "busy")
-    expect(page.locator("#status")).to_have_text("The server is busy. Trying again in 1 s …")
+    expect(page.locator("#status")).to_have_text("The server is busy. Retrying in 1 s …")
     state_of(page, "ready")
     assert n_tries == 2
 
 
-def test_no_face_is_said(browser, fitted, pair):
+def test_image_without_faces_is_reported(browser, fitted, pair):
     with (
         serving(with_detector(fitted, GatedDetector(np.zeros((0, 4))))) as empty,
         opened(browser, empty.url) as page,
     ):
         page.set_input_files("#file", pair)
         state_of(page, "none")
-        expect(page.locator("#status")).to_have_text("No face was found.")
-        expect(page.locator("#counts")).to_have_text("No face was found")
+        expect(page.locator("#status")).to_have_text("No face found.")
+        expect(page.locator("#counts")).to_have_text("No face found")
 
 
-def test_a_token_is_asked_for(browser, fitted, two_faces, pair):
+def test_token_is_requested(browser, fitted, two_faces, pair):
     with (
         serving(with_detector(fitted, two_faces), token="secret") as guarded,
         opened(browser, guarded.url) as page,
     ):
-        field = page.get_by_label("This server wants a token")
+        field = page.get_by_label("This server requires a token")
         expect(field).to_be_focused()
         field.fill("wrong")
         page.keyboard.press("Enter")
-        expect(page.get_by_role("alert")).to_have_text("That is not the token.")
+        expect(page.get_by_role("alert")).to_have_text("This token is wrong.")
         field.fill("secret")
         page.keyboard.press("Enter")
         expect(field).to_be_hidden()
-        looked_at(page, pair)
+        analyze(page, pair)
         assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
 
 
-def test_the_camera_is_looked_at_again_and_again(page, two_faces):
-    page.get_by_role("button", name="Use the camera").click()
+def test_camera_is_analyzed_continuously(page, two_faces):
+    page.get_by_role("button", name="Use camera").click()
     state_of(page, "ready")
     n_answers = "performance.getEntriesByType('resource').filter((entry) => entry.name.includes('faces')).length"
     n_photos, n_before = two_faces.n_photos, page.evaluate(n_answers)
     page.wait_for_function(f"() => {n_answers} >= {n_before} + 2")
     assert two_faces.n_photos > n_photos
-    stop = page.get_by_role("button", name="Stop the camera")
+    stop = page.get_by_role("button", name="Stop camera")
     expect(stop).to_have_attribute("aria-pressed", "true")
     stop.click()
-    expect(page.get_by_role("button", name="Use the camera")).to_be_visible()
-    # The last picture stays, and with it its faces.
+    expect(page.get_by_role("button", name="Use camera")).to_be_visible()
+    # The last frame stays, and with it its faces.
     expect(page.locator("#faces button")).to_have_count(2)
 
 
-def test_the_camera_gives_way_to_a_picture(page, pair):
-    page.get_by_role("button", name="Use the camera").click()
+def test_image_stops_the_camera(page, pair):
+    page.get_by_role("button", name="Use camera").click()
     state_of(page, "ready")
     page.set_input_files("#file", pair)
-    expect(page.get_by_role("button", name="Use the camera")).to_be_visible()
-    expect(page.get_by_role("img", name="Picture a pair.png.")).to_be_visible()
+    expect(page.get_by_role("button", name="Use camera")).to_be_visible()
+    expect(page.get_by_role("img", name="Image a pair.png.")).to_be_visible()
 
 
-def test_without_a_camera_the_reason_is_said(page):
+def test_missing_camera_is_an_error(page):
     page.evaluate(
         "() => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotFoundError'); }; }"
     )
-    page.get_by_role("button", name="Use the camera").click()
+    page.get_by_role("button", name="Use camera").click()
     expect(page.get_by_role("alert")).to_have_text("No camera was found.")
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
 def test_nothing_is_wider_than_the_window(browser, live, pair, width):
     with opened(browser, live.url, viewport={"width": width, "height": 800}) as page:
-        looked_at(page, pair)
+        analyze(page, pair)
         page.get_by_text("JSON", exact=True).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_another_page_can_neither_ask_nor_frame_it(browser, live, fitted, two_faces, pair):
-    """A hostile page on another port: its requests are refused, and its frame stays empty."""
+def test_another_page_can_neither_use_nor_frame_it(browser, live, fitted, two_faces, pair):
+    """A hostile page on another port: its requests are refused and its frame stays empty."""
     with serving(fitted) as other, browser.new_context() as context:
         page = context.new_page()
         page.route(f"{other.url}evil", lambda route: route.fulfill(content_type="text/html", body="<p>hello"))
@@ -371,5 +371,5 @@ def test_another_page_can_neither_ask_nor_frame_it(browser, live, fitted, two_fa
         framed = [frame.url for frame in page.frames[1:]]
     assert (seen["read"], seen["script"]) == ("refused", None)
     assert seen["blind"] in ("opaque", "refused")
-    assert two_faces.n_photos == n_photos  # whatever it saw, nothing was judged
+    assert two_faces.n_photos == n_photos  # no photo was processed
     assert framed == ["chrome-error://chromewebdata/"]

@@ -1,4 +1,4 @@
-"""The server as it listens: its end, slow clients, too many clients, and the command that starts it."""
+"""The listening server: shutdown, slow clients, full queue, and the command `maskkit serve`."""
 
 import signal
 import socket
@@ -29,13 +29,13 @@ def post(live, photo, **options):
 
 
 def wait_until(condition):
-    """Ask again until it holds, but not for ever."""
+    """Poll until a condition holds, but not forever."""
     waiting = threading.Event()
     for _ in range(1_000):
         if condition():
             return
         waiting.wait(0.02)
-    pytest.fail("it did not come about")
+    pytest.fail("the condition never held")
 
 
 def metric(live, line):
@@ -43,17 +43,17 @@ def metric(live, line):
     return next(float(found.rpartition(" ")[2]) for found in text.splitlines() if found.startswith(line))
 
 
-def test_what_is_begun_is_answered_before_the_end(gated, detector, photo, pool):
+def test_open_requests_are_answered_before_shutdown(gated, detector, photo, pool):
     with serving(gated) as live:
         detector.close()
-        begun = [pool.submit(post, live, photo)]
+        open_requests = [pool.submit(post, live, photo)]
         assert detector.reached.acquire(timeout=60)
-        begun += [pool.submit(post, live, photo) for _ in range(2)]
+        open_requests += [pool.submit(post, live, photo) for _ in range(2)]
         wait_until(lambda: metric(live, "maskkit_queue_photos") == 2)
         live.stop()
         wait_until(lambda: refuses_connections(live.address))
         detector.gate.set()
-        assert [answer.result(60).status_code for answer in begun] == [200] * 3
+        assert [answer.result(60).status_code for answer in open_requests] == [200] * 3
         live.join()
 
 
@@ -65,17 +65,17 @@ def refuses_connections(address):
     return False
 
 
-def test_above_the_queue_requests_are_sent_away_and_told_when_to_come_back(gated, detector, photo, pool):
+def test_full_queue_answers_503_with_retry_after(gated, detector, photo, pool):
     with serving(gated, limits=Limits(images=2, waiting_images=3)) as live:
         detector.close()
         first = pool.submit(post, live, photo)
         assert detector.reached.acquire(timeout=60)
         waiting = [pool.submit(post, live, photo) for _ in range(3)]
         wait_until(lambda: metric(live, "maskkit_queue_photos") == 3)
-        sent_away = [pool.submit(post, live, photo).result(60) for _ in range(4)]
-        assert [answer.status_code for answer in sent_away] == [503] * 4
-        assert all(int(answer.headers["retry-after"]) >= 1 for answer in sent_away)
-        assert sent_away[0].json()["error"]["code"] == "busy"
+        refused = [pool.submit(post, live, photo).result(60) for _ in range(4)]
+        assert [answer.status_code for answer in refused] == [503] * 4
+        assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+        assert refused[0].json()["error"]["code"] == "queue_full"
         assert httpx2.get(f"{live.url}health", timeout=60, trust_env=False).status_code == 200
         detector.gate.set()
         assert [answer.result(60).status_code for answer in (first, *waiting)] == [200] * 4
@@ -84,7 +84,7 @@ def test_above_the_queue_requests_are_sent_away_and_told_when_to_come_back(gated
         assert metric(live, "maskkit_batch_photos_sum") == 4
 
 
-def test_clients_that_upload_slowly_do_not_hold_up_the_others(fitted, photo):
+def test_slow_uploads_do_not_block_other_clients(fitted, photo):
     with serving(fitted) as live:
         slow = [socket.create_connection(live.address, timeout=60) for _ in range(50)]
         for connection in slow:
@@ -95,16 +95,22 @@ def test_clients_that_upload_slowly_do_not_hold_up_the_others(fitted, photo):
             connection.close()
 
 
-def test_clients_that_send_no_request_are_hung_up_on(fitted, photo):
-    with serving(fitted, header_seconds=0.1) as live:
-        for begun in (b"", b"GET / HTTP/1.1\r\nHost: loc"):
-            with socket.create_connection(live.address, timeout=60) as connection:
-                connection.sendall(begun)
-                assert connection.recv(100) == b""
+def test_connections_without_a_request_do_not_block_other_clients(fitted, photo):
+    with serving(fitted, max_connections=40) as live:
+        connections = [socket.create_connection(live.address, timeout=60) for _ in range(39)]
+        for connection in connections[::2]:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: loc")
+        wait_until(lambda: len(live.server.server_state.connections) == 39)
+        refused = httpx2.get(f"{live.url}health", timeout=60, trust_env=False)
+        assert refused.status_code == 503  # the number of connections is limited
+        connections.pop().close()
+        wait_until(lambda: len(live.server.server_state.connections) == 38)
         assert post(live, photo).status_code == 200
+        for connection in connections:
+            connection.close()
 
 
-def test_a_large_upload_that_is_refused_sees_why(fitted):
+def test_refused_large_upload_receives_the_error(fitted):
     large = b"x" * 4_000_000
     with serving(fitted, token="secret", limits=Limits(image_bytes=1_000_000, request_bytes=5_000_000)) as live:
         assert post(live, large).status_code == 401
@@ -119,26 +125,24 @@ def test_addresses():
         port = listening.getsockname()[1]
         assert is_loopback(listening)
         assert url_of(listening) == f"http://127.0.0.1:{port}/"
-        with pytest.raises(
-            OSError, match=rf"127.0.0.1:{port} cannot be listened on \(address already in use\); choose"
-        ):
+        with pytest.raises(OSError, match=rf"cannot listen on 127.0.0.1:{port} \(address already in use\); choose"):
             bind("127.0.0.1", port)
     with bind("0.0.0.0", 0) as listening:
         assert not is_loopback(listening)
         assert url_of(listening).startswith("http://127.0.0.1:")
-    with pytest.raises(OSError, match=r"--host nowhere\.invalid: is no address of this machine"):
+    with pytest.raises(OSError, match=r"--host nowhere\.invalid is not an address of this machine"):
         bind("nowhere.invalid", 0)
 
 
-def test_a_port_that_is_taken_is_one_line(capsys):
+def test_port_in_use_is_a_one_line_error(capsys):
     with bind("127.0.0.1", 0) as listening:
         code, out, err = run(capsys, "serve", "--port", listening.getsockname()[1])
     assert (code, out) == (1, "")
-    assert err.startswith("maskkit: error: 127.0.0.1:")
+    assert err.startswith("maskkit: error: cannot listen on 127.0.0.1:")
     assert err.endswith("choose another --port, or 0 for any.\n")
 
 
-def test_usage_is_checked(capsys, monkeypatch):
+def test_invalid_usage_is_an_error(capsys, monkeypatch):
     assert run(capsys, "serve", "--port", 70_000)[0] == 2
     assert run(capsys, "serve", "--queue", 3, "--max-images", 4)[0] == 2
     assert run(capsys, "serve", "--timeout", 0)[0] == 2
@@ -146,7 +150,7 @@ def test_usage_is_checked(capsys, monkeypatch):
     assert run(capsys, "serve")[0] == 1
 
 
-def test_the_command_serves_and_ends(savable, photo, tmp_path):
+def test_command_serves_and_stops(savable, photo, tmp_path):
     model = savable.save(tmp_path / "model")
     command = [sys.executable, "-c", "from maskkit.cli import main; main()", "serve", "--model", str(model)]
     with subprocess.Popen(
@@ -157,10 +161,10 @@ def test_the_command_serves_and_ends(savable, photo, tmp_path):
         cwd=tmp_path,
     ) as process:
         try:
-            said = process.stdout.readline()
-            assert said.startswith("listening on http://127.0.0.1:")
+            line = process.stdout.readline()
+            assert line.startswith("listening on http://127.0.0.1:")
             response = httpx2.post(
-                f"{said.split()[2]}v1/faces", content=photo, headers=PNG, timeout=60, trust_env=False
+                f"{line.split()[2]}v1/faces", content=photo, headers=PNG, timeout=60, trust_env=False
             )
             assert response.status_code == 200
             assert response.json()["photos"][0]["status"] == "ok"
@@ -173,17 +177,17 @@ def test_the_command_serves_and_ends(savable, photo, tmp_path):
         "maskkit: warning: anyone who can reach this address can use the server; set a --token.",
         "stopped",
     ]
-    assert list(tmp_path.iterdir()) == [model]  # nothing was stored
+    assert list(tmp_path.iterdir()) == [model]  # nothing else was written
 
 
 def test_options_reach_the_server(savable, tmp_path, capsys, monkeypatch):
     made = {}
 
-    def note(classifier, **options):
+    def record(classifier, **options):
         made.update(options, detector=type(classifier.detector_).__name__)
         raise ValueError("that is enough")
 
-    monkeypatch.setattr("maskkit.web.create_app", note)
+    monkeypatch.setattr("maskkit.web.create_app", record)
     monkeypatch.setenv("MASKKIT_TOKEN", "from the environment")
     options = "--allow-host a.example --allow-host b.example --max-bytes 100000000 --queue 20 --timeout 2"
     model = savable.save(tmp_path / "model")

@@ -1,6 +1,6 @@
-"""The page and its server: photos come in over HTTP, their faces go out as JSON.
+"""Web page and JSON API that find and classify the faces in photos sent over HTTP.
 
-Needs the extra ``serve``. Nothing that comes in is stored or logged.
+Needs the extra ``serve``. Photos are neither stored nor logged.
 """
 
 from maskkit._optional import require

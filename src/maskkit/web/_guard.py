@@ -1,12 +1,12 @@
-"""Who may ask: what keeps other people's pages, and people without the token, away from the server.
+"""Access control: allowed hosts, allowed origins, the token, and security headers.
 
-A server on one's own machine can be reached by every page that one's browser shows. Such a page may
+Every page that is open in a browser can send requests to a server on the same machine. Such a page may
 
-- point its own name at 127.0.0.1 (DNS rebinding) and read answers as if they were its own: hence only names that
-  were allowed are answered, and addresses, which cannot be rebound;
-- send forms and pictures without reading the answer (request forgery): hence a browser's word for "from another
-  page" (``Origin``, ``Sec-Fetch-Site``) is believed;
-- frame the page or load its files: hence the headers on every response.
+- point its own host name at 127.0.0.1 (DNS rebinding) and read the answers as its own. Therefore only allowed host
+  names are answered, and IP addresses, which cannot be rebound;
+- send forms and images without reading the answer (cross-site request forgery). Therefore requests are refused
+  whose headers ``Origin`` or ``Sec-Fetch-Site`` show that another page sent them;
+- show the page in a frame or load its files. Therefore every response has headers that forbid it.
 """
 
 import ipaddress
@@ -17,15 +17,15 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from maskkit.web._refusal import RefusedError
+from maskkit.web._errors import ApiError
 
-# No script, style, picture or connection but from here; pictures that the page makes itself are blobs.
+# The page loads nothing from other hosts. Images that it makes itself are blobs.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'"
 )
-SAFE_HEADERS = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": _POLICY,
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -36,12 +36,12 @@ SAFE_HEADERS = {
     "Cache-Control": "no-store",
 }
 
-# The page asks for the token itself; a health check has none; neither tells anything of photos.
-_OPEN = ("/", "/health", "/openapi.json")
+# Paths that need no token. The page has a field for the token, and none of them contains anything of photos.
+_PUBLIC_PATHS = ("/", "/health", "/openapi.json")
 
 
-class SafeHeaders:
-    """Adds the headers that keep browsers strict to every response."""
+class SecurityHeaders:
+    """ASGI middleware that adds the security headers to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -49,23 +49,18 @@ class SafeHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
 
-        async def send_safely(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(SAFE_HEADERS)
+                MutableHeaders(scope=message).update(SECURITY_HEADERS)
             await send(message)
 
-        await self.app(scope, receive, send_safely)
+        await self.app(scope, receive, send_with_headers)
 
 
 class Guard:
-    """Refuses strange names, other pages, and requests without the token.
+    """ASGI middleware that refuses other hosts, other pages, and requests without the token.
 
-    Parameters
-    ----------
-    app : ASGI application
-    token : str, optional
-    hosts : collection of str
-        Names under which the server may be asked, beside ``localhost`` and addresses.
+    Allowed are ``localhost``, IP addresses, and the names in `hosts`.
     """
 
     def __init__(self, app: ASGIApp, *, token: str | None, hosts: Collection[str]) -> None:
@@ -76,53 +71,57 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
         if scope["type"] == "http":
+            headers = Headers(scope=scope)
             try:
-                self._check(scope)
-            except RefusedError as refusal:
-                await refusal.response()(scope, receive, send)
+                self._check_host(headers)
+                self._check_origin(headers)
+                if self.token is not None and not _is_public(scope["path"]):
+                    self._check_token(headers, self.token)
+            except ApiError as error:
+                await error.response()(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
-    def _check(self, scope: Scope) -> None:
-        headers = Headers(scope=scope)
+    def _check_host(self, headers: Headers) -> None:
         host = headers.get("host", "")
-        if not self._is_ours(_name_of(f"//{host}")):
-            raise RefusedError(
-                403, "strange_host", f"The host {host!r} is not this server; start it with --allow-host if it is."
-            )
+        name = _host_name(f"//{host}")
+        if name not in self.hosts and not _is_ip_address(name):
+            message = f"The host {host!r} is not allowed; if it is this server's, start it with --allow-host."
+            raise ApiError(403, "host_not_allowed", message)
+
+    def _check_origin(self, headers: Headers) -> None:
         origin = headers.get("origin")
-        if origin is not None and not self._is_our_page(origin, host):
-            raise RefusedError(403, "strange_origin", f"Requests of pages from {origin!r} are not answered.")
-        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and headers.get("sec-fetch-mode") != "navigate":
-            raise RefusedError(403, "strange_origin", "Requests of other pages are not answered.")
-        if self.token is not None and not self._is_open(scope["path"]):
-            scheme, _, given = headers.get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not secrets.compare_digest(given.strip().encode("latin-1"), self.token):
-                raise RefusedError(
-                    401, "token", "Wants the header 'Authorization: Bearer TOKEN' with the server's token.",
-                    {"WWW-Authenticate": "Bearer"},
-                )  # fmt: skip
+        if origin is not None:
+            # A proxy may call this server by another name than its own, so that allowed names count too.
+            same_origin = origin.lower().partition("://")[2] == headers.get("host", "").lower()
+            if not same_origin and _host_name(origin) not in self.hosts - {"localhost"}:
+                raise ApiError(403, "origin_not_allowed", f"Requests from pages of {origin!r} are not allowed.")
+        is_other_site = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        if is_other_site and headers.get("sec-fetch-mode") != "navigate":
+            raise ApiError(403, "origin_not_allowed", "Requests from other pages are not allowed.")
 
-    def _is_our_page(self, origin: str, host: str) -> bool:
-        """Tell whether it is the same server by name and port, or one of the names allowed: a proxy may rename us."""
-        return origin.lower().partition("://")[2] == host.lower() or _name_of(origin) in self.hosts - {"localhost"}
-
-    def _is_ours(self, name: str) -> bool:
-        if name in self.hosts:
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
-
-    @staticmethod
-    def _is_open(path: str) -> bool:
-        return path in _OPEN or path.startswith("/static/")
+    def _check_token(self, headers: Headers, token: bytes) -> None:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        # The comparison takes the same time wherever the first difference is.
+        if scheme.lower() != "bearer" or not secrets.compare_digest(given.strip().encode("latin-1"), token):
+            message = "The token is missing or wrong; send the header 'Authorization: Bearer TOKEN'."
+            raise ApiError(401, "unauthorized", message, {"WWW-Authenticate": "Bearer"})
 
 
-def _name_of(url: str) -> str:
-    """Give the host of a URL, in lower case and without its port; nothing if there is none."""
+def _is_public(path: str) -> bool:
+    return path in _PUBLIC_PATHS or path.startswith("/static/")
+
+
+def _is_ip_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _host_name(url: str) -> str:
+    """Return the host of a URL in lower case, without its port; "" if it has none."""
     try:
         return urlsplit(url).hostname or ""
     except ValueError:

@@ -1,35 +1,36 @@
-"""How much one request, and all of them together, may ask for."""
+"""Limits of a single request and of all requests together."""
 
 from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the server takes.
+    """Upper bounds on what the server accepts.
 
     Parameters
     ----------
     image_bytes : int, default=20_000_000
-        Of one image file.
+        Maximum size of an image file, in bytes.
     images : int, default=16
-        Of one request.
+        Maximum number of images per request.
     request_bytes : int, default=64_000_000
-        Of one request, all that it holds.
+        Maximum size of a request body, in bytes.
     image_px : int, default=50_000_000
-        Width times height of one image; it is decoded to three bytes a pixel.
+        Maximum width times height of an image. Decoding takes three bytes per pixel.
     waiting_images : int, default=64
-        Of all requests together that wait for the detector; above it requests are sent away with a 503.
+        Maximum number of images of all requests that wait for prediction. Further requests get a 503.
     waiting_seconds : float, default=10
-        That requests may have to wait, as far as the last photos tell; likewise.
+        Longest expected waiting time with which a request is accepted, in seconds, estimated from recent
+        images. Others get a 503.
     waiting_bytes : int, default=512_000_000
-        Of all requests together, as they arrive and wait; likewise.
+        Maximum size of all request bodies in memory, in bytes. Further requests get a 503.
     seconds : float, default=30
-        For a request to arrive, and again for its answer.
+        Time limit to receive a request, and again to answer it, in seconds.
 
     Raises
     ------
     ValueError
-        If one of them is not above zero.
+        If a limit is not above zero, or `waiting_images` is less than `images`.
     """
 
     image_bytes: int = 20_000_000
@@ -47,6 +48,6 @@ class Limits:
                 raise ValueError(f"{limit.name}={getattr(self, limit.name)!r}; want a number above 0.")
         if self.waiting_images < self.images:
             raise ValueError(
-                f"waiting_images={self.waiting_images} is less than images={self.images}, so that a full request could "
-                f"never be taken; raise the first or lower the second."
+                f"waiting_images={self.waiting_images} is less than images={self.images}, so that a full request would "
+                f"never be accepted; raise the first or lower the second."
             )

@@ -1,4 +1,4 @@
-"""What Prometheus may ask: counts and times, nothing of any picture."""
+"""Metrics for Prometheus: counts and times, nothing of the photos."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -13,42 +13,32 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class Metrics:
-    """Counters of one server.
-
-    Parameters
-    ----------
-    n_waiting : callable
-        Gives the length of the queue.
-    """
+    """Metrics of one server; `n_waiting` is a function that returns the length of the queue."""
 
     def __init__(self, n_waiting: Callable[[], int]) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = registry = CollectorRegistry()
         self.requests = Counter(
-            "maskkit_requests", "Requests by path and status.", ["path", "status"], registry=self.registry
+            "maskkit_requests", "Requests by path and status.", ["path", "status"], registry=registry
         )
         self.seconds = Histogram(
             "maskkit_request_seconds",
-            "From a request's header to the end of its answer.",
+            "Time from the header of a request to the end of its answer.",
             ["path"],
             buckets=_SECONDS,
-            registry=self.registry,
+            registry=registry,
         )
-        self.photos = Counter("maskkit_photos", "Photos by status.", ["status"], registry=self.registry)
-        self.faces = Counter("maskkit_faces", "Faces by decision.", ["decision"], registry=self.registry)
+        self.photos = Counter("maskkit_photos", "Photos by status.", ["status"], registry=registry)
+        self.faces = Counter("maskkit_faces", "Faces by decision.", ["decision"], registry=registry)
         self.stages = Counter(
-            "maskkit_stage_seconds", "Time spent to read, detect and classify.", ["stage"], registry=self.registry
+            "maskkit_stage_seconds", "Time to read, detect and classify.", ["stage"], registry=registry
         )
         self.batches = Histogram(
-            "maskkit_batch_photos",
-            "Photos judged together.",
-            buckets=range(1, BATCH_PHOTOS + 1),
-            registry=self.registry,
+            "maskkit_batch_photos", "Photos per batch.", buckets=range(1, BATCH_PHOTOS + 1), registry=registry
         )
-        waiting = Gauge("maskkit_queue_photos", "Photos that wait for their batch.", registry=self.registry)
-        waiting.set_function(n_waiting)
+        Gauge("maskkit_queue_photos", "Photos in the queue.", registry=registry).set_function(n_waiting)
 
     def count(self, photos: Iterable[PhotoResult]) -> None:
-        """Count photos and their faces."""
+        """Count photos, their faces and the time that they took."""
         for photo in photos:
             self.photos.labels(photo.status).inc()
             for decision, n_faces in photo.summary().items():
@@ -57,19 +47,14 @@ class Metrics:
                 self.stages.labels(stage).inc(milliseconds / 1000)
 
     def text(self) -> bytes:
-        """Write all in Prometheus' text format."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
 
 
-class Measured:
-    """Counts requests and their time.
+class RequestMetrics:
+    """ASGI middleware that counts requests and measures their time.
 
-    Parameters
-    ----------
-    app : ASGI application
-    metrics : Metrics
-    paths : collection of str
-        Those that are counted by name; all others are one, so that nobody can fill the memory with names.
+    Only `paths` are counted by name. All others are counted as one, so that no client can fill the memory with names.
     """
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics, paths: Iterable[str]) -> None:
@@ -86,14 +71,14 @@ class Measured:
         status = 500
         start = time.perf_counter()
 
-        async def send_and_note(message: Message) -> None:
+        async def track_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self.app(scope, receive, send_and_note)
+            await self.app(scope, receive, track_status)
         finally:
             self.metrics.requests.labels(path, str(status)).inc()
             self.metrics.seconds.labels(path).observe(time.perf_counter() - start)

@@ -1,100 +1,101 @@
-"""What goes out, for the OpenAPI description; the values are those of `PhotoResult.to_dict`."""
+"""Schemas of requests and responses for the OpenAPI description; the values come from `PhotoResult.to_dict`."""
 
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class _Reply(BaseModel):
+class _Schema(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Face(_Reply):
-    """One face."""
+class Face(_Schema):
+    """A detected and classified face."""
 
     box: tuple[int, int, int, int] = Field(description="Left, top, right, bottom, in pixels of the upright photo.")
-    detection_score: float = Field(description="How sure the detector is that this is a face.")
+    detection_score: float = Field(description="Confidence of the detector that this is a face.")
     label: str | int = Field(description="The most probable class.")
-    probability: float = Field(description="Of the label, 0 to 1.")
-    probabilities: dict[str, float]
+    probability: float = Field(description="Probability of the label, 0 to 1.")
+    probabilities: dict[str, float] = Field(description="Probability of each class.")
     decision: str | int = Field(description="The label, or 'uncertain'.")
-    reasons: list[str] = Field(description="Why it is uncertain: 'too_small', 'low_probability'.")
+    reasons: list[str] = Field(description="Reasons for 'uncertain': 'too_small', 'low_probability'.")
     size_px: int = Field(description="Longer side of the box.")
     landmarks: list[tuple[float, float]] | None = Field(description="Eyes, nose, corners of the mouth.")
 
 
-class Photo(_Reply):
-    """One photo, its faces from the largest on."""
+class Photo(_Schema):
+    """The result of one photo; faces are sorted by size, largest first."""
 
-    source: str = Field(description="The name of the file that was sent.")
+    source: str = Field(description="Name of the uploaded file.")
     size: tuple[int, int] | None = Field(description="Width and height, upright; null if unreadable.")
     status: Literal["ok", "no_face", "unreadable"]
     error: str | None
-    summary: dict[str, int] = Field(description="Faces by decision.")
+    summary: dict[str, int] = Field(description="Number of faces by decision.")
     faces: list[Face]
-    speed_ms: dict[str, float]
+    speed_ms: dict[str, float] = Field(description="Milliseconds to read, detect and classify.")
     model: str
     detector: str
 
 
-class Faces(_Reply):
-    """A result a photo, in the order in which they came."""
+class Faces(_Schema):
+    """One result per photo, in the order in which they were sent."""
 
     photos: list[Photo]
 
 
-class Error(_Reply):
-    """What is wrong."""
+class Error(_Schema):
+    """An error."""
 
-    code: str = Field(description="One word for programs.")
-    message: str = Field(description="For people.")
+    code: str = Field(description="Name of the error, for programs.")
+    message: str = Field(description="Explanation for people.")
 
 
-class Problem(_Reply):
-    """Why there is no answer."""
+class ErrorResponse(_Schema):
+    """The body of every error."""
 
     error: Error
     photos: list[Photo] | None = None
 
 
-class ClassOf(_Reply):
-    """A class of the model."""
+class LabelColor(_Schema):
+    """A label and its color."""
 
     label: str | int
-    colour: str = Field(description="In which it is drawn.")
+    color: str = Field(description="Color of its boxes.")
 
 
-class Model(_Reply):
-    """What judges, and what may be sent."""
+class Model(_Schema):
+    """The model and the limits of requests."""
 
     model: str
     detector: str
-    classes: list[ClassOf]
-    uncertain: ClassOf
+    classes: list[LabelColor]
+    uncertain: LabelColor
     threshold: float = Field(description="Probability below which a face is uncertain.")
     min_size_px: float = Field(description="Longer side of the box below which a face is uncertain.")
     limits: dict[str, float]
 
 
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "No image, or a form that cannot be read."},
-    401: {"model": Problem, "description": "The token is missing or wrong."},
-    403: {"model": Problem, "description": "Asked by another page, or under a strange name."},
-    408: {"model": Problem, "description": "The request took too long to arrive."},
-    413: {"model": Problem, "description": "Too large, or too many images."},
-    415: {"model": Problem, "description": "Neither a form nor an image."},
-    422: {"model": Problem, "description": "None of the images can be read, or a parameter is wrong."},
+ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
+    400: {"model": ErrorResponse, "description": "No image, or an invalid form."},
+    401: {"model": ErrorResponse, "description": "The token is missing or wrong."},
+    403: {"model": ErrorResponse, "description": "The host or the origin is not allowed."},
+    408: {"model": ErrorResponse, "description": "The request took too long to arrive."},
+    413: {"model": ErrorResponse, "description": "Too large, or too many images."},
+    415: {"model": ErrorResponse, "description": "Neither a form nor an image."},
+    422: {"model": ErrorResponse, "description": "No image can be read, or a parameter is invalid."},
+    500: {"model": ErrorResponse, "description": "The images could not be classified, or the server has a bug."},
     503: {
-        "model": Problem,
-        "description": "Too much waits.",
+        "model": ErrorResponse,
+        "description": "The queue is full.",
         "headers": {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}},
     },
-    504: {"model": Problem, "description": "Took too long to judge."},
+    504: {"model": ErrorResponse, "description": "Classification took too long."},
 }
-"""What `POST /v1/faces` may answer beside 200."""
+"""Responses of `POST /v1/faces` other than 200."""
 
 _IMAGE = {"type": "string", "format": "binary"}
-BODY = {
+REQUEST_BODY = {
     "required": True,
     "content": {
         "multipart/form-data": {
@@ -108,4 +109,4 @@ BODY = {
         "application/octet-stream": {"schema": _IMAGE},
     },
 }
-"""What it takes."""
+"""Request body of `POST /v1/faces`."""

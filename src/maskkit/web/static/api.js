@@ -1,6 +1,6 @@
-// What the page asks its server.
+// Requests to the server.
 
-export class Refused extends Error {
+export class ApiError extends Error {
   constructor(status, message, retryAfter = 0) {
     super(message);
     this.status = status;
@@ -11,10 +11,10 @@ export class Refused extends Error {
 let token = "";
 
 export function useToken(given) {
-  token = given; // kept in this page's memory alone
+  token = given; // kept in the memory of this page only
 }
 
-async function ask(path, options = {}) {
+async function request(path, options = {}) {
   const headers = { ...options.headers };
   if (token) headers.Authorization = `Bearer ${token}`;
   let response;
@@ -22,26 +22,26 @@ async function ask(path, options = {}) {
     response = await fetch(path, { ...options, headers });
   } catch (failure) {
     if (failure.name === "AbortError") throw failure;
-    throw new Refused(0, "The server cannot be reached. Is it still running?");
+    throw new ApiError(0, "The server cannot be reached. Check that it is running.");
   }
   const body = await response.json().catch(() => null);
   if (response.ok && body) return body;
-  const message = body?.error?.message ?? `The server answers with an error (${response.status}).`;
-  throw new Refused(response.status, message, Number(response.headers.get("Retry-After")) || 1);
+  const message = body?.error?.message ?? `The server returned an error (status ${response.status}).`;
+  throw new ApiError(response.status, message, Number(response.headers.get("Retry-After")) || 1);
 }
 
-export function askModel() {
-  return ask("v1/model");
+export function requestModel() {
+  return request("v1/model");
 }
 
-export async function askFaces(picture, name, signal) {
+export async function requestFaces(picture, name, signal) {
   const type = picture.type.startsWith("image/") ? picture.type : "application/octet-stream";
   const query = new URLSearchParams({ name: name.slice(0, 200) });
-  const answer = await ask(`v1/faces?${query}`, {
+  const result = await request(`v1/faces?${query}`, {
     method: "POST",
     body: picture,
     headers: { "Content-Type": type },
     signal,
   });
-  return answer.photos[0];
+  return result.photos[0];
 }

@@ -1,23 +1,23 @@
-// The page: what the user does, what the server says, and what is seen.
+// The page: its state, its requests, and its controls.
 
-import { askFaces, askModel, useToken } from "./api.js";
+import { requestFaces, requestModel, useToken } from "./api.js";
 import { Camera } from "./camera.js";
-import { decide, inWords, percent } from "./decide.js";
+import { applyThreshold, describe, percent } from "./threshold.js";
 import { draw } from "./draw.js";
 import { showCounts, showFaces } from "./lists.js";
 
 const TRIES = 6;
-const SPEAK_EVERY_MS = 4000; // a screen reader cannot follow a camera
+const ANNOUNCE_EVERY_MS = 4000; // a screen reader cannot keep up with a camera
 const $ = (id) => document.getElementById(id);
 
 const camera = new Camera();
 let model = null;
-let shown = null; // { picture, photo }: the bitmap and the server's answer
+let shown = null; // { picture, photo }: the bitmap and the server's result
 let chosen = null;
-let pending = null; // AbortController of the picture that is being looked at
-let lastSpoken = 0;
+let pending = null; // AbortController of the image that is being analyzed
+let lastAnnounced = 0;
 
-// ---- what is seen
+// ---- display
 
 function setState(state, text = "") {
   document.body.dataset.state = state;
@@ -28,19 +28,19 @@ function setState(state, text = "") {
   $("invitation").hidden = shown !== null || !$("veil").hidden;
   $("canvas").hidden = shown === null;
   $("save").hidden = shown === null || camera.running;
-  $("camera").textContent = camera.running ? "Stop the camera" : "Use the camera";
+  $("camera").textContent = camera.running ? "Stop camera" : "Use camera";
   $("camera").setAttribute("aria-pressed", String(camera.running));
-  if (["loading", "busy"].includes(state)) speak(text);
+  if (["loading", "busy"].includes(state)) announce(text);
   if (["error", "empty", "token"].includes(state)) $("status").textContent = "";
 }
 
-function speak(text) {
+function announce(text) {
   if ($("status").textContent !== text) $("status").textContent = text;
 }
 
-function colourOf(decision) {
+function colorOf(decision) {
   const known = [...(model?.classes ?? []), model?.uncertain].find((one) => one?.label === decision);
-  return known?.colour ?? "#5F6368";
+  return known?.color ?? "#5F6368";
 }
 
 function threshold() {
@@ -53,17 +53,17 @@ function render() {
   $("threshold").setAttribute("aria-valuetext", value);
   $("nothing").hidden = shown !== null;
   if (shown === null) return clear();
-  const photo = decide(shown.photo, threshold());
+  const photo = applyThreshold(shown.photo, threshold());
   fit(photo);
-  $("canvas").setAttribute("aria-label", `Picture ${photo.source}. ${inWords(photo)}`);
-  showCounts($("counts"), photo, colourOf);
-  showFaces($("faces"), photo, { colourOf, chosen, choose });
-  // Boxes and points stay on their lines.
+  $("canvas").setAttribute("aria-label", `Image ${photo.source}. ${describe(photo)}`);
+  showCounts($("counts"), photo, colorOf);
+  showFaces($("faces"), photo, { colorOf, chosen, choose });
+  // Boxes and landmarks stay on one line each.
   $("json").textContent = JSON.stringify(photo, null, 2).replace(/\[\s+([-\d.,\s]+?)\s+\]/g, (_, numbers) => `[${numbers.replace(/\s+/g, " ")}]`);
   $("copy").disabled = false;
-  if (!camera.running || Date.now() - lastSpoken > SPEAK_EVERY_MS) {
-    lastSpoken = Date.now();
-    speak(inWords(photo));
+  if (!camera.running || Date.now() - lastAnnounced > ANNOUNCE_EVERY_MS) {
+    lastAnnounced = Date.now();
+    announce(describe(photo));
   }
 }
 
@@ -76,17 +76,17 @@ function clear() {
 
 function fit(photo) {
   const [width, height] = photo.size;
-  const room = { width: $("frame").clientWidth, height: Math.max(260, window.innerHeight * 0.72) };
-  const scale = Math.min(room.width / width, room.height / height, 4);
+  const available = { width: $("frame").clientWidth, height: Math.max(260, window.innerHeight * 0.72) };
+  const scale = Math.min(available.width / width, available.height / height, 4);
   const canvas = $("canvas");
   canvas.style.width = `${width * scale}px`;
   canvas.style.height = `${height * scale}px`;
-  const dense = scale * window.devicePixelRatio;
-  drawOn(canvas, photo, { width: width * dense, height: height * dense, unit: 13 * window.devicePixelRatio, chosen });
+  const density = scale * window.devicePixelRatio;
+  drawOn(canvas, photo, { width: width * density, height: height * density, unit: 13 * window.devicePixelRatio, chosen });
 }
 
 function drawOn(canvas, photo, size) {
-  draw(canvas, shown.picture, photo, { blur: $("blur").checked, colourOf, ...size });
+  draw(canvas, shown.picture, photo, { blur: $("blur").checked, colorOf, ...size });
 }
 
 function choose(index) {
@@ -94,14 +94,14 @@ function choose(index) {
   render();
 }
 
-// ---- what the server is asked
+// ---- requests
 
-async function meetModel() {
+async function loadModel() {
   try {
-    model = await askModel();
-  } catch (refusal) {
-    if (refusal.status === 401) return askForToken();
-    return setState("error", refusal.message);
+    model = await requestModel();
+  } catch (error) {
+    if (error.status === 401) return requestToken();
+    return setState("error", error.message);
   }
   $("threshold").value = model.threshold;
   $("model").textContent = `Model: ${model.model}, detector: ${model.detector}.`;
@@ -113,24 +113,24 @@ async function meetModel() {
   render();
 }
 
-function askForToken() {
+function requestToken() {
   const again = !$("token-form").hidden;
   $("token-form").hidden = false;
-  setState(again ? "error" : "token", again ? "That is not the token." : "");
+  setState(again ? "error" : "token", again ? "This token is wrong." : "");
   $("token").focus();
 }
 
-async function askPatiently(file, name, signal) {
+async function requestWithRetries(file, name, signal) {
   for (let tries = 1; ; tries += 1) {
     try {
-      return await askFaces(file, name, signal);
-    } catch (refusal) {
-      if (refusal.status !== 503 || tries === TRIES) throw refusal;
-      for (let left = refusal.retryAfter; left > 0; left -= 1) {
-        setState("busy", `The server is busy. Trying again in ${left} s …`);
+      return await requestFaces(file, name, signal);
+    } catch (error) {
+      if (error.status !== 503 || tries === TRIES) throw error;
+      for (let left = error.retryAfter; left > 0; left -= 1) {
+        setState("busy", `The server is busy. Retrying in ${left} s …`);
         await pause(1000, signal);
       }
-      setState("loading", "Looking again …");
+      setState("loading", "Retrying …");
     }
   }
 }
@@ -145,26 +145,26 @@ function pause(milliseconds, signal) {
   });
 }
 
-async function look(file, name) {
+async function analyze(file, name) {
   stopCamera();
   pending?.abort();
-  const mine = (pending = new AbortController());
+  const current = (pending = new AbortController());
   if (model && file.size > model.limits.image_bytes) {
-    return fail(new Error(`${name} has ${mega(file.size)} MB; the server takes ${mega(model.limits.image_bytes)} MB.`));
+    return showError(new Error(`${name} has ${megabytes(file.size)} MB; the limit is ${megabytes(model.limits.image_bytes)} MB.`));
   }
-  setState("loading", "Looking …");
+  setState("loading", "Detecting faces …");
   $("frame").scrollIntoView({ block: "nearest" });
   try {
-    const photo = await askPatiently(file, name, mine.signal);
-    const picture = await createImageBitmap(file).catch(() => null); // the browser may not know the format
-    if (mine.signal.aborted) return;
+    const photo = await requestWithRetries(file, name, current.signal);
+    const picture = await createImageBitmap(file).catch(() => null); // the browser may not support the format
+    if (current.signal.aborted) return;
     show(picture, photo);
-  } catch (failure) {
-    if (!mine.signal.aborted) fail(failure);
+  } catch (error) {
+    if (!current.signal.aborted) showError(error);
   }
 }
 
-function mega(n_bytes) {
+function megabytes(n_bytes) {
   return (n_bytes / 1e6).toLocaleString("en", { maximumFractionDigits: 1 });
 }
 
@@ -176,37 +176,37 @@ function show(picture, photo) {
   render();
 }
 
-function fail(failure) {
+function showError(error) {
   stopCamera();
-  shown = null; // or the old picture would be taken for the new one
+  shown = null; // otherwise the old image would be taken for the new one
   render();
-  if (failure.status === 401) return askForToken();
-  setState("error", failure.message);
+  if (error.status === 401) return requestToken();
+  setState("error", error.message);
 }
 
-// ---- the camera
+// ---- camera
 
 async function runCamera() {
   pending?.abort();
-  const mine = (pending = new AbortController());
-  lastSpoken = 0;
+  const current = (pending = new AbortController());
+  lastAnnounced = 0;
   setState("loading", "Starting the camera …");
   try {
     await camera.start();
-    setState("loading", "Looking …");
-    while (camera.running && !mine.signal.aborted) {
+    setState("loading", "Detecting faces …");
+    while (camera.running && !current.signal.aborted) {
       if (document.hidden) {
-        await pause(300, mine.signal);
+        await pause(300, current.signal);
         continue;
       }
       const { picture, file } = await camera.still();
-      const photo = await askPatiently(file, "camera", mine.signal);
-      if (mine.signal.aborted) return;
+      const photo = await requestWithRetries(file, "camera", current.signal);
+      if (current.signal.aborted) return;
       show(picture, photo);
       await new Promise(requestAnimationFrame);
     }
-  } catch (failure) {
-    if (!mine.signal.aborted) fail(failure);
+  } catch (error) {
+    if (!current.signal.aborted) showError(error);
   }
 }
 
@@ -218,26 +218,26 @@ function stopCamera() {
   render();
 }
 
-// ---- what the user does
+// ---- controls
 
-function take(files) {
+function open(files) {
   const file = [...files].find((one) => one.type.startsWith("image/")) ?? files[0];
-  if (file) look(file, file.name || "pasted picture");
+  if (file) analyze(file, file.name || "pasted image");
 }
 
 $("file").addEventListener("change", () => {
-  take($("file").files);
-  $("file").value = ""; // so that the same file can be chosen again
+  open($("file").files);
+  $("file").value = ""; // so that the same file can be selected again
 });
 $("camera").addEventListener("click", () => (camera.running ? stopCamera() : runCamera()));
 document.addEventListener("paste", (event) => {
-  if (event.clipboardData.files.length) take(event.clipboardData.files);
+  if (event.clipboardData.files.length) open(event.clipboardData.files);
 });
 for (const kind of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(kind, (event) => {
     event.preventDefault();
     document.body.classList.toggle("dropping", kind === "dragover");
-    if (kind === "drop") take(event.dataTransfer.files);
+    if (kind === "drop") open(event.dataTransfer.files);
   });
 }
 $("threshold").addEventListener("input", render);
@@ -249,19 +249,19 @@ $("blur").addEventListener("change", render);
 $("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
   useToken($("token").value.trim());
-  meetModel();
+  loadModel();
 });
 $("copy").addEventListener("click", async () => {
   try {
     await navigator.clipboard.writeText($("json").textContent);
-    speak("JSON copied.");
+    announce("JSON copied.");
   } catch {
     getSelection().selectAllChildren($("json"));
-    speak("The browser does not let the page copy; the JSON is selected, press Ctrl+C.");
+    announce("The browser blocked copying. The JSON is selected: press Ctrl+C.");
   }
 });
 $("save").addEventListener("click", async () => {
-  const photo = decide(shown.photo, threshold());
+  const photo = applyThreshold(shown.photo, threshold());
   const [width, height] = photo.size;
   const canvas = new OffscreenCanvas(width, height);
   drawOn(canvas, photo, { width, height, unit: Math.max(10, Math.max(width, height) / 50), chosen: null });
@@ -270,10 +270,10 @@ $("save").addEventListener("click", async () => {
   link.download = `${photo.source.replace(/\.\w+$/, "")}-maskkit.png`;
   link.click();
   URL.revokeObjectURL(link.href);
-  speak("Picture saved.");
+  announce("Image saved.");
 });
-window.addEventListener("resize", () => shown && fit(decide(shown.photo, threshold())));
+window.addEventListener("resize", () => shown && fit(applyThreshold(shown.photo, threshold())));
 
 setState("empty");
 render();
-meetModel();
+loadModel();

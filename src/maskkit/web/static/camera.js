@@ -1,4 +1,4 @@
-// The camera, one still after the other: each is shown only with its own answer, so that boxes and blur fit it.
+// The camera, one frame at a time. Each frame is shown with its own result, so that boxes and blur fit it.
 
 const LONGER_SIDE = 960;
 
@@ -16,12 +16,12 @@ export class Camera {
 
   async start() {
     if (!navigator.mediaDevices?.getUserMedia) {
-      throw new Error("This browser gives the camera only to pages that come over HTTPS or from this very machine.");
+      throw new Error("This browser allows the camera only on pages from HTTPS or from this machine.");
     }
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } }, audio: false });
-    } catch (failure) {
-      throw new Error(WHY[failure.name] ?? `The camera cannot be used (${failure.name}).`);
+    } catch (error) {
+      throw new Error(MESSAGES[error.name] ?? `The camera cannot be used (${error.name}).`);
     }
     this.video.srcObject = this.stream;
     await this.video.play();
@@ -35,16 +35,16 @@ export class Camera {
 
   async still() {
     const { videoWidth, videoHeight } = this.video;
-    const share = Math.min(1, LONGER_SIDE / Math.max(videoWidth, videoHeight));
-    const canvas = new OffscreenCanvas(Math.round(videoWidth * share), Math.round(videoHeight * share));
+    const scale = Math.min(1, LONGER_SIDE / Math.max(videoWidth, videoHeight));
+    const canvas = new OffscreenCanvas(Math.round(videoWidth * scale), Math.round(videoHeight * scale));
     canvas.getContext("2d").drawImage(this.video, 0, 0, canvas.width, canvas.height);
     const file = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.85 });
     return { picture: canvas.transferToImageBitmap(), file };
   }
 }
 
-const WHY = {
-  NotAllowedError: "The camera was not allowed. Allow it in the browser's settings of this page, and try again.",
+const MESSAGES = {
+  NotAllowedError: "Access to the camera was denied. Allow it in the browser's settings for this page, and try again.",
   NotFoundError: "No camera was found.",
   NotReadableError: "The camera is in use by another program.",
 };

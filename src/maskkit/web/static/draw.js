@@ -1,13 +1,13 @@
-// The picture with boxes and words over it, as PhotoResult.draw draws them.
+// Draws boxes and labels over the image, as PhotoResult.draw does.
 
-import { percent, words } from "./decide.js";
+import { percent, words } from "./threshold.js";
 
-const BLOCKS = 5; // a face of 5 blocks a side names nobody
+const BLOCKS = 5; // a face of 5 x 5 blocks cannot be recognized
 const MARGIN = 0.1;
 
-// Draws at the given width and height; `unit` is the length of one letter's side, so that words are readable
-// on a phone and in a saved picture alike.
-export function draw(canvas, picture, photo, { width, height, unit, blur, colourOf, chosen }) {
+// Draws at the given width and height. `unit` is the font size in pixels, so that labels are readable on a phone
+// and in a saved image alike.
+export function draw(canvas, picture, photo, { width, height, unit, blur, colorOf, chosen }) {
   canvas.width = Math.round(width);
   canvas.height = Math.round(height);
   const context = canvas.getContext("2d");
@@ -21,9 +21,9 @@ export function draw(canvas, picture, photo, { width, height, unit, blur, colour
   const boxes = photo.faces.map((face) => face.box.map((edge) => edge * scale));
   if (blur && picture) boxes.forEach((box) => blurBox(context, picture, box, scale));
   photo.faces.forEach((face, index) => {
-    drawBox(context, boxes[index], colourOf(face.decision), unit, face.reasons.length > 0, index === chosen);
+    drawBox(context, boxes[index], colorOf(face.decision), unit, face.reasons.length > 0, index === chosen);
   });
-  drawTags(context, photo.faces, boxes, { unit, colourOf, chosen });
+  drawTags(context, photo.faces, boxes, { unit, colorOf, chosen });
 }
 
 function blurBox(context, picture, [left, top, right, bottom], scale) {
@@ -34,16 +34,16 @@ function blurBox(context, picture, [left, top, right, bottom], scale) {
   const height = Math.min(context.canvas.height, bottom + margin) - y;
   const blocks = new OffscreenCanvas(BLOCKS, BLOCKS);
   const small = blocks.getContext("2d");
-  const share = picture.width / context.canvas.width;
+  const ratio = picture.width / context.canvas.width;
   small.imageSmoothingQuality = "high";
-  small.drawImage(picture, x * share, y * share, width * share, height * share, 0, 0, BLOCKS, BLOCKS);
+  small.drawImage(picture, x * ratio, y * ratio, width * ratio, height * ratio, 0, 0, BLOCKS, BLOCKS);
   context.drawImage(blocks, x, y, width, height);
 }
 
-function drawBox(context, [left, top, right, bottom], colour, unit, uncertain, chosen) {
+function drawBox(context, [left, top, right, bottom], color, unit, uncertain, chosen) {
   const line = Math.max(1.5, unit / 6) * (chosen ? 2 : 1);
   context.setLineDash(uncertain ? [unit / 2, unit / 3] : []);
-  for (const [style, width] of [["#ffffff", line + 2], [colour, line]]) {
+  for (const [style, width] of [["#ffffff", line + 2], [color, line]]) {
     context.strokeStyle = style;
     context.lineWidth = width;
     context.strokeRect(left, top, right - left, bottom - top);
@@ -51,11 +51,11 @@ function drawBox(context, [left, top, right, bottom], colour, unit, uncertain, c
   context.setLineDash([]);
 }
 
-function drawTags(context, faces, boxes, { unit, colourOf, chosen }) {
+function drawTags(context, faces, boxes, { unit, colorOf, chosen }) {
   context.font = `600 ${unit}px system-ui, sans-serif`;
   context.textBaseline = "middle";
   const taken = [];
-  // The chosen face comes first and has its words whatever they cover; then the largest.
+  // The chosen face is labeled first, whatever its label covers; then come the others, from the largest.
   const order = faces.map((_, index) => index);
   if (chosen !== null && chosen < faces.length) order.sort((one, other) => (other === chosen) - (one === chosen));
   for (const index of order) {
@@ -66,7 +66,7 @@ function drawTags(context, faces, boxes, { unit, colourOf, chosen }) {
       const tag = place(context, boxes[index], text, unit);
       const others = [...boxes.filter((_, other) => other !== index), ...taken];
       if (index !== chosen && others.some((other) => overlap(tag, other))) continue;
-      context.fillStyle = colourOf(face.decision);
+      context.fillStyle = colorOf(face.decision);
       context.fillRect(tag[0], tag[1], tag[2] - tag[0], tag[3] - tag[1]);
       context.fillStyle = "#ffffff";
       context.fillText(text, tag[0] + unit / 3, (tag[1] + tag[3]) / 2);

@@ -1,8 +1,8 @@
-// Counts and faces in words: what the canvas shows, for those who do not see it.
+// Lists of counts and faces: the content of the canvas as text, also for screen readers.
 
-import { percent, words } from "./decide.js";
+import { percent, words } from "./threshold.js";
 
-const WHY = { too_small: "too small to tell", low_probability: "not sure enough" };
+const REASONS = { too_small: "face too small", low_probability: "low probability" };
 
 function make(tag, className, text = "") {
   const element = document.createElement(tag);
@@ -11,25 +11,25 @@ function make(tag, className, text = "") {
   return element;
 }
 
-function swatch(colour, uncertain) {
+function swatch(color, uncertain) {
   const element = make("span", uncertain ? "swatch open" : "swatch");
-  element.style.setProperty("--of", colour);
+  element.style.setProperty("--of", color);
   element.setAttribute("aria-hidden", "true");
   return element;
 }
 
-export function showCounts(list, photo, colourOf) {
+export function showCounts(list, photo, colorOf) {
   const items = Object.entries(photo.summary).map(([decision, count]) => {
     const item = document.createElement("li");
-    item.append(swatch(colourOf(decision), decision === "uncertain"), make("b", "", count), words(decision));
+    item.append(swatch(colorOf(decision), decision === "uncertain"), make("b", "", count), words(decision));
     return item;
   });
-  if (items.length === 0) items.push(make("li", "", "No face was found"));
+  if (items.length === 0) items.push(make("li", "", "No face found"));
   list.replaceChildren(...items);
 }
 
-// Rows are kept and filled anew, so that the focus stays where it is while the camera runs.
-export function showFaces(list, photo, { colourOf, chosen, choose }) {
+// Rows are reused, so that the focus stays where it is while the camera runs.
+export function showFaces(list, photo, { colorOf, chosen, choose }) {
   while (list.children.length > photo.faces.length) list.lastChild.remove();
   while (list.children.length < photo.faces.length) {
     const index = list.children.length;
@@ -42,15 +42,15 @@ export function showFaces(list, photo, { colourOf, chosen, choose }) {
   }
   photo.faces.forEach((face, index) => {
     const button = list.children[index].firstChild;
-    const why = face.reasons.map((reason) => WHY[reason] ?? words(reason)).join(", ");
-    const likeliest = face.reasons.length ? `rather ${words(face.label)}, ${why}` : "";
+    const reasons = face.reasons.map((reason) => REASONS[reason] ?? words(reason)).join(", ");
+    const label = face.reasons.length ? `most likely ${words(face.label)}, ${reasons}; ` : "";
     button.setAttribute("aria-pressed", String(index === chosen));
     button.replaceChildren(
       make("span", "number", index + 1),
-      swatch(colourOf(face.decision), face.reasons.length > 0),
+      swatch(colorOf(face.decision), face.reasons.length > 0),
       make("span", "decision", words(face.decision)),
       make("span", "percent", percent(face.probability)),
-      make("span", "why", `${likeliest}${likeliest ? "; " : ""}${face.size_px} px`),
+      make("span", "why", `${label}${face.size_px} px`),
     );
   });
 }

@@ -1,6 +1,6 @@
-// Decisions from probabilities, as the server makes them, so that the slider needs no request.
+// Decisions of another threshold, computed as the server does, so that the slider needs no request.
 
-export function decide(photo, threshold) {
+export function applyThreshold(photo, threshold) {
   const faces = photo.faces.map((face) => {
     const reasons = face.reasons.filter((reason) => reason !== "low_probability");
     if (face.probability < threshold) reasons.push("low_probability");
@@ -13,7 +13,7 @@ export function decide(photo, threshold) {
 }
 
 export function percent(probability) {
-  // What is not quite sure is not called 100 %.
+  // A probability below 1 is not rounded up to 100 %.
   return probability >= 0.995 && probability < 1 ? ">99%" : `${Math.round(probability * 100)}%`;
 }
 
@@ -21,8 +21,8 @@ export function words(label) {
   return String(label).replaceAll("_", " ");
 }
 
-export function inWords(photo) {
-  if (photo.faces.length === 0) return "No face was found.";
+export function describe(photo) {
+  if (photo.faces.length === 0) return "No face found.";
   const counts = Object.entries(photo.summary).map(([decision, n]) => `${n} ${words(decision)}`);
   return `${photo.faces.length === 1 ? "1 face" : `${photo.faces.length} faces`}: ${counts.join(", ")}.`;
 }
