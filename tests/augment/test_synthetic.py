@@ -4,15 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskkit._images.load import load_image
-from maskkit._images.preprocess import Preprocess
-from maskkit._training.distributed import World
 from maskkit._training.training_images import TrainingImages
 from maskkit.augment import TEMPLATE
 from maskkit.augment._painter import Painter
 from maskkit.detectors import Faces
-from maskkit.detectors._locate import FaceFinder
 from maskkit.testing import make_faces
+from tests.helpers import FaceFinder, Preprocess, World, load_image
 
 FACE = np.full((64, 64, 3), 150, dtype=np.uint8)
 

@@ -11,10 +11,10 @@ import timm
 import torch
 import torchvision
 
-from maskkit import _plugins
 from maskkit.backbones import EfficientNetLite0Backbone, ResNet50Backbone, TimmBackbone, resnet50
 from maskkit.exceptions import PluginError, WeightsError
 from maskkit.testing import TinyBackbone, check_backbone
+from tests.helpers import Preprocess, load_plugin
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,6 @@ def test_efficientnet_lite0_has_learnt_imagenet():
     state = torch.load(next(package.glob("models/*.pth")), weights_only=True)
 
     def classify(image):
-        from maskkit._images.preprocess import Preprocess
-
         pixels = Preprocess(224, backbone.mean, backbone.std)
         batch = pixels.normalize(np.stack([pixels.load(image)]), torch.device("cpu"))
         with torch.inference_mode():
@@ -158,7 +156,7 @@ class _Hostile:
 
 
 def test_timm_name_reaches_the_network():
-    backbone = _plugins.load("backbones", "timm:test_resnet")
+    backbone = load_plugin("backbones", "timm:test_resnet")
     assert backbone.name == "test_resnet"
     with pytest.raises(PluginError, match=r"'timm:resnet5O' is unknown to timm"):
         TimmBackbone("resnet5O").build(None)

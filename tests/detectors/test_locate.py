@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from maskkit import FaceEmbedder
-from maskkit.detectors._locate import MIN_PICTURE_PX, FaceFinder
+from maskkit.detectors._locate import MIN_PICTURE_PX
 from maskkit.testing import FixedDetector, TinyBackbone, make_faces
+from tests.helpers import FaceFinder
 
 PERSON = np.random.default_rng(0).integers(0, 256, (300, 200, 3), dtype=np.uint8)
 

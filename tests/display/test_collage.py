@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from maskkit._display.collage import choose_evenly
-from maskkit._labels import color_of
 from maskkit.datasets import AnnotatedPhoto, collage, describe, load_faces
 from maskkit.exceptions import ImageError
+from tests.helpers import color_of
 
 COLOURS = {"WithMask": (0, 200, 0), "WithoutMask": (200, 0, 200)}
 GAP_PX, TEXT_PX = 9, 15  # of tiles of 112 px

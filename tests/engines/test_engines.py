@@ -7,7 +7,7 @@ from torch import nn
 
 from maskkit import FaceEmbedder, MaskClassifier
 from maskkit._model.fitted_backbone import ComputeSettings
-from maskkit.engines._compile import compile_model
+from maskkit.engines import _compile
 from maskkit.exceptions import EngineError
 from maskkit.testing import TinyBackbone
 from tests.conftest import make_classifier
@@ -157,19 +157,17 @@ def test_int8_of_a_model_that_has_none_says_how_to_get_it(faces):
 def compile_once(tmp_path, monkeypatch):
     """Compile a tiny model through the cache; tell how often it was built."""
     monkeypatch.setenv("MASKKIT_CACHE", str(tmp_path / "cache"))
-    from maskkit.engines._compile import _RECENT, openvino
-
     calls = []
 
     def build():
         calls.append(1)
-        parameter = openvino.opset13.parameter([1], np.float32)
-        return openvino.Model([openvino.opset13.multiply(parameter, np.float32([2]))], [parameter])
+        parameter = _compile.openvino.opset13.parameter([1], np.float32)
+        return _compile.openvino.Model([_compile.openvino.opset13.multiply(parameter, np.float32([2]))], [parameter])
 
     def run(as_another_process=True):
         if as_another_process:
-            _RECENT.clear()
-        compiled = compile_model(build, key="twice", settings={"PERFORMANCE_HINT": "LATENCY"})
+            _compile._RECENT.clear()
+        compiled = _compile.compile_model(build, key="twice", settings={"PERFORMANCE_HINT": "LATENCY"})
         assert compiled([np.float32([21])])[0].tolist() == [42]
         return len(calls)
 

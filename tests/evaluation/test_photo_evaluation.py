@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from maskkit import MaskClassifier, evaluate_photos
-from maskkit._model.results import FaceResult, PhotoResult
+from maskkit import FaceResult, MaskClassifier, PhotoResult, evaluate_photos
 from maskkit.datasets import AnnotatedPhoto
 from maskkit.exceptions import ImageError
 from tests.evaluation.test_evaluation import CLASSES, render

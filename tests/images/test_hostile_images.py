@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, strategies as st
 from PIL import Image, ImageCms
 
-from maskkit._images.load import load_image
 from maskkit.exceptions import ImageError, SkippedImageWarning
 from maskkit.testing import make_faces
 from tests.conftest import fuzzing
+from tests.helpers import load_image
 
 KINDS: dict[str, dict] = {
     "PNG": {},

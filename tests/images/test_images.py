@@ -7,9 +7,9 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from maskkit._images.load import check_images, load_image, name_source
-from maskkit._images.preprocess import Preprocess
+from maskkit._images.load import check_images, name_source
 from maskkit.exceptions import ImageError
+from tests.helpers import Preprocess, load_image
 
 
 @pytest.fixture(scope="module")

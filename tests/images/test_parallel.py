@@ -6,7 +6,6 @@ import threading
 import pytest
 import torch
 
-from maskkit._images import prefetch as _parallel
 from maskkit._images.prefetch import in_batches, limit_threads, prefetch_map, thread_limit
 
 
@@ -45,7 +44,7 @@ def test_batches_hold_everything_in_order():
 
 
 def test_threads_are_limited(monkeypatch):
-    monkeypatch.setattr(_parallel, "_n_threads", None)
+    monkeypatch.setattr("maskkit._images.prefetch._n_threads", None)
     n_threads = torch.get_num_threads()
     together = threading.Barrier(2)
     try:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from maskkit._images.preprocess import Preprocess
+from tests.helpers import Preprocess
 
 PREPROCESS = Preprocess(8, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
 

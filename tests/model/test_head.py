@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from maskkit import TransferHead
-from maskkit._training.progress import TrainingProgress
+from tests.helpers import TrainingProgress
 
 EXPECTED_FAILURES = {
     "check_sample_weight_equivalence_on_dense_data": (

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from maskkit._images.load import load_image
-from maskkit._model.results import ROW_FIELDS, FaceResult, PhotoResult, rows_of
+from maskkit import FaceResult, PhotoResult
+from maskkit._model.results import ROW_FIELDS, rows_of
 from maskkit.exceptions import ImageError
+from tests.helpers import load_image
 
 FACES = (
     FaceResult((10, 20, 70, 90), 0.9, "with_mask", 0.8, {"with_mask": 0.8, "without_mask": 0.2}),

@@ -12,10 +12,10 @@ import torch
 
 from maskkit import TransferHead
 from maskkit._training.checkpoint import CHECKPOINT_FILE, VERSIONS
-from maskkit._training.progress import TrainingProgress
 from maskkit.exceptions import ModelFileError
 from maskkit.testing import make_faces
 from tests.conftest import make_classifier
+from tests.helpers import TrainingProgress
 from tests.training.fine_tuning import fit, make_model, tensors_of
 
 

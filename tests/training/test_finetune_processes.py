@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from maskkit._training.distributed import World, find_world
+from maskkit._training.distributed import find_world
 from maskkit.testing import make_faces
+from tests.helpers import World
 from tests.training.fine_tuning import fit, tensors_of
 
 
