@@ -163,7 +163,11 @@ def test_data_sets_may_be_bunches():
     [
         ({}, {}, "X is an empty dict; want name -> "),
         ({"own": faces(1, 0)}, {"y": [0]}, "X is a dict and y is given too"),
-        ({"own": (faces(1, 0)[0], ["beard"] * 2)}, {}, "data set 'own': y holds 'beard', which the classifier"),
+        (
+            {"own": (faces(1, 0)[0], ["beard"] * 2)},
+            {},
+            "data set 'own': y holds 'beard', which is no class of the classifier",
+        ),
         ({"own": [code(0)]}, {}, "data set 'own': X is a list without y; want"),
         ({"own": []}, {}, "data set 'own': X is a list without y; want"),
         (

@@ -69,8 +69,8 @@ def test_column_that_cannot_be_used_is_named():
     images = make_faces(25)[0]
     for slices, message in (
         ({"camera": ["a"]}, r"slices\['camera'\] has 1 values for 25 faces; want one per face"),
-        ({"size": ["a"] * 25}, r"slices\['size'\] is measured already"),
-        ({"age": range(25)}, r"slices\['age'\] makes 25 groups; want at most 20"),
+        ({"size": ["a"] * 25}, r"slices\['size'\] is a built-in slice"),
+        ({"age": range(25)}, r"slices\['age'\] has 25 groups; want at most 20"),
     ):
         with pytest.raises(ValueError, match=message):
             evaluate_all(images, slices=slices)

@@ -54,7 +54,7 @@ def test_example_runs_by_itself(script, tmp_path):
 @pytest.mark.parametrize("script", STORY, ids=lambda script: script.stem)
 def test_example_uses_public_names_and_says_what_it_shows(script):
     source = script.read_text(encoding="utf-8")
-    assert re.match(r'"""[A-Z][^\n]+\.\n\n[A-Z]', source)
+    assert re.match(r'"""[A-Z][^\n]+\.\n\n[A-Z`]', source)
     assert "maskkit._" not in source
     assert "\n# %%\n# " in source
 
