@@ -8,7 +8,7 @@ import numpy as np
 import supervision
 from trackers import BIoU, ByteTrackTracker
 
-N_PERSONS, SECONDS, HOLD_S, MIN_FRAMES = 24, 60.0, 2.0, 3
+N_PERSONS, SECONDS, MAX_LOST_S, MIN_HITS = 24, 60.0, 2.0, 3
 
 
 def main() -> None:
@@ -22,11 +22,11 @@ def main() -> None:
 
 
 def count(seed: int, rate: float, grown_by: float) -> int:
-    """Count the tracks of at least MIN_FRAMES frames in one scene."""
+    """Count the tracks of at least MIN_HITS frames in one scene."""
     rng = np.random.default_rng(seed)
     sizes, speeds = rng.uniform(25, 80, N_PERSONS), rng.uniform(40, 160, N_PERSONS) * rng.choice([-1, 1], N_PERSONS)
     starts, tops = rng.uniform(0, SECONDS - 5, N_PERSONS), rng.uniform(0, 480 - sizes)
-    tracker = ByteTrackTracker(round(30 * HOLD_S), 30.0, minimum_consecutive_frames=1, iou=BIoU(grown_by))
+    tracker = ByteTrackTracker(round(30 * MAX_LOST_S), 30.0, minimum_consecutive_frames=1, iou=BIoU(grown_by))
     n_frames: dict[int, int] = {}
     for time_s in np.arange(0, SECONDS, 1 / rate):
         lefts = np.where(speeds > 0, 0, 640 - sizes) + speeds * (time_s - starts)
@@ -36,7 +36,7 @@ def count(seed: int, rate: float, grown_by: float) -> int:
         boxes = np.concatenate([corners, corners + sizes[:, None]], axis=1)[seen].astype(np.float32)
         for track in tracker.update(supervision.Detections(boxes), timestamp=time_s).tracker_id:
             n_frames[track] = n_frames.get(track, 0) + 1
-    return sum(frames >= MIN_FRAMES for track, frames in n_frames.items() if track >= 0)
+    return sum(frames >= MIN_HITS for track, frames in n_frames.items() if track >= 0)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Two heads of the public-domain portrait, one with a painted mask, cross a drawn background again and again.
 The video plays at its own speed; frames that there is no time for are dropped. Printed are the frames, the
-greatest lag, and the persons counted beside those that there were.
+maximum lag, and the persons counted beside those that there were.
 """
 
 import math
@@ -40,8 +40,8 @@ def main() -> None:
                 end = [*maskkit.watch(model, video, realtime=True, save=save)][-1].events[-1].details
                 print(
                     f"long side {long_side_px} px, {'saved' if save else 'not saved'}: {end['n_read']} read, "
-                    f"{end['n_handled']} handled, {end['n_dropped']} dropped, {end['n_handled'] / seconds:.1f} a "
-                    f"second, greatest lag {end['greatest_lag_s']:.2f} s, persons {end['persons']}"
+                    f"{end['n_processed']} processed, {end['n_dropped']} dropped, {end['n_processed'] / seconds:.1f} a "
+                    f"second, maximum lag {end['max_lag_s']:.2f} s, persons {end['persons']}"
                 )
 
 

@@ -34,7 +34,7 @@ FIELDS = {
     "decided": {"person", "decision", "probability", "first_s", "last_s", "n_frames", "box"},
     "left": {"person", "decision", "probability", "first_s", "last_s", "n_frames", "box"},
     "minute": {"minute", "from_s", "to_s", "n_frames", "n_persons", "persons"},
-    "end": {"reason", "source", "n_read", "n_handled", "n_dropped", "n_failed", "greatest_lag_s", "n_persons",
+    "end": {"reason", "source", "n_read", "n_processed", "n_dropped", "n_failed", "max_lag_s", "n_persons",
             "persons"},
 }  # fmt: skip
 
@@ -55,7 +55,7 @@ def test_json_has_the_minutes(capsys, video, model):
     code, out, _ = run(capsys, "watch", video, "--model", model, "--format", "json", "--frame-step", "5")
     assert code == 0
     found = json.loads(out)
-    assert (found["n_read"], found["n_handled"], found["n_dropped"]) == (20, 4, 16)
+    assert (found["n_read"], found["n_processed"], found["n_dropped"]) == (20, 4, 16)
     assert [minute["n_persons"] for minute in found["minutes"]] == [1]
 
 
@@ -63,7 +63,7 @@ def test_realtime_drops_or_handles_every_frame(capsys, video, model):
     code, out, _ = run(capsys, "watch", video, "--model", model, "--realtime", "--format", "json")
     assert code == 0
     found = json.loads(out)
-    assert found["n_read"] == 20 == found["n_handled"] + found["n_dropped"]
+    assert found["n_read"] == 20 == found["n_processed"] + found["n_dropped"]
 
 
 def test_an_interrupt_closes_the_files_and_prints_the_totals(capsys, video, model, tmp_path, monkeypatch):
@@ -71,7 +71,7 @@ def test_an_interrupt_closes_the_files_and_prints_the_totals(capsys, video, mode
 
     def interrupt(watching):
         step = next_step(watching)
-        if step.photo is not None and step.frames.n_handled == 5:
+        if step.photo is not None and step.frames.n_processed == 5:
             signal.raise_signal(signal.SIGINT)
         return step
 
@@ -121,6 +121,6 @@ def test_a_lost_stream_is_reported(capsys, savable, model, tmp_path):
     with serve(stream) as url:
         code, out, err = run(capsys, "watch", url, "--model", model, "--reconnect-timeout", "0.1", "-f", "jsonl")
     assert code == 1
-    assert json.loads(out.splitlines()[-1])["reason"] == "given_up"
+    assert json.loads(out.splitlines()[-1])["reason"] == "reconnect_timeout"
     assert "maskkit: the stream stopped" in err
     assert "did not come back; pass a longer --reconnect-timeout" in err

@@ -1,4 +1,4 @@
-"""Decisions follow what is seen, and do not flicker."""
+"""Smoothed decisions follow the predictions and do not flicker."""
 
 from itertools import pairwise
 
@@ -8,8 +8,8 @@ from maskkit._model.decision import DecisionRule
 from maskkit._video.smoothing import SmoothedDecision
 
 
-def look(smoothed, masked, *, from_s=0.0, seconds=2.0, size_px=40, rate=25):
-    """Look at a face for a while; give every decision on the way."""
+def add_frames(smoothed, masked, *, from_s=0.0, seconds=2.0, size_px=40, rate=25):
+    """Add the frames of some seconds; return the decision after each."""
     decisions = []
     for index in range(round(seconds * rate)):
         value = masked[index % len(masked)] if isinstance(masked, tuple) else masked
@@ -20,7 +20,7 @@ def look(smoothed, masked, *, from_s=0.0, seconds=2.0, size_px=40, rate=25):
 
 def test_single_frames_are_outvoted():
     smoothed = SmoothedDecision(DecisionRule(threshold=0.7))
-    decisions = look(smoothed, (0.95, 0.95, 0.95, 0.95, 0.2))
+    decisions = add_frames(smoothed, (0.95, 0.95, 0.95, 0.95, 0.2))
     assert set(decisions) == {"with_mask"}
     assert smoothed.probability == pytest.approx(0.8, abs=0.05)
 
@@ -30,32 +30,32 @@ def test_mean_around_the_threshold_does_not_flicker():
     rule = DecisionRule(threshold=0.7)
     alone = [rule.reasons(value, 40) for value in values]
     assert alone == [(), ("low_probability",), (), ("low_probability",)]
-    assert set(look(SmoothedDecision(rule), values)) == {"with_mask"}
+    assert set(add_frames(SmoothedDecision(rule), values)) == {"with_mask"}
 
 
 def test_mean_between_two_classes_does_not_flicker():
-    decisions = look(SmoothedDecision(DecisionRule()), (0.55, 0.4, 0.55, 0.45), rate=4, seconds=20)
+    decisions = add_frames(SmoothedDecision(DecisionRule()), (0.55, 0.4, 0.55, 0.45), rate=4, seconds=20)
     assert set(decisions) == {"with_mask"}
 
 
-def test_mask_taken_off_is_told_within_a_second():
+def test_mask_taken_off_is_shown_within_a_second():
     smoothed = SmoothedDecision(DecisionRule())
-    look(smoothed, 0.95)
-    decisions = look(smoothed, 0.05, from_s=2.0, seconds=1.0)
+    add_frames(smoothed, 0.95)
+    decisions = add_frames(smoothed, 0.05, from_s=2.0, seconds=1.0)
     assert decisions[0] == "with_mask"
     assert decisions[-1] == "without_mask"
     assert sum(a != b for a, b in pairwise(decisions)) == 1
 
 
-def test_it_does_not_matter_how_many_frames_were_handled():
+def test_smoothing_does_not_depend_on_the_frame_rate():
     quick, slow = SmoothedDecision(DecisionRule()), SmoothedDecision(DecisionRule())
     for smoothed, rate in ((quick, 50), (slow, 10)):
-        look(smoothed, 0.9, seconds=5, rate=rate)
-        look(smoothed, 0.1, from_s=5.0, seconds=1.0, rate=rate)
+        add_frames(smoothed, 0.9, seconds=5, rate=rate)
+        add_frames(smoothed, 0.1, from_s=5.0, seconds=1.0, rate=rate)
     assert quick.probabilities["with_mask"] == pytest.approx(slow.probabilities["with_mask"], abs=0.05)
 
 
-def test_large_looks_weigh_more_than_small_ones():
+def test_large_faces_weigh_more_than_small_ones():
     smoothed = SmoothedDecision(DecisionRule())
     smoothed.add({"with_mask": 1.0, "without_mask": 0.0}, 10, 0.0)
     smoothed.add({"with_mask": 0.0, "without_mask": 1.0}, 30, 0.0)
@@ -64,8 +64,8 @@ def test_large_looks_weigh_more_than_small_ones():
 
 def test_face_that_is_too_small_stays_uncertain():
     smoothed = SmoothedDecision(DecisionRule(min_size_px=16))
-    assert set(look(smoothed, 0.99, size_px=12)) == {"uncertain"}
+    assert set(add_frames(smoothed, 0.99, size_px=12)) == {"uncertain"}
     assert smoothed.probability is None
     assert smoothed.probabilities == {}
-    look(smoothed, 0.99, from_s=2.0, size_px=20)
+    add_frames(smoothed, 0.99, from_s=2.0, size_px=20)
     assert smoothed.decision == "with_mask"

@@ -1,4 +1,4 @@
-"""Streams that stop and come back, over the loopback network."""
+"""Streams that are lost and restored, over the loopback network."""
 
 import contextlib
 import threading
@@ -10,15 +10,15 @@ pytest.importorskip("av", reason="PyAV is not installed: pip install 'maskkit[wa
 pytest.importorskip("trackers", reason="trackers is not installed: pip install 'maskkit[watch]'")
 
 import maskkit
-from maskkit._video import frames as _frames
-from maskkit._video.sources import find_place, hide_password
+from maskkit._video import readers
+from maskkit._video.sources import hide_password, parse_source
 from maskkit.exceptions import VideoError
 from tests.video.videos import write_video
 
 
 @contextlib.contextmanager
 def serve(*answers):
-    """Answer each request for a stream in turn: bytes that end, or the number of an error; then 404 for ever."""
+    """Answer each request in turn with a stream of bytes or an error status, and further ones with 404."""
     turns = iter(answers)
 
     class Handler(BaseHTTPRequestHandler):
@@ -49,27 +49,27 @@ def stream(tmp_path_factory):
     return write_video(tmp_path_factory.mktemp("stream") / "camera.ts", 20, codec="mpeg2video").read_bytes()
 
 
-def test_stream_that_stops_is_opened_again(stream, savable, monkeypatch, tmp_path):
-    monkeypatch.setattr(_frames, "FIRST_PAUSE_S", 0.01)
+def test_lost_stream_is_reopened(stream, savable, monkeypatch, tmp_path):
+    monkeypatch.setattr(readers, "FIRST_PAUSE_S", 0.01)
     with (
         serve(stream, 503, stream) as url,
-        maskkit.watch(savable, url, save=tmp_path / "out.mkv", give_up_after_s=0.1) as watching,
+        maskkit.watch(savable, url, save=tmp_path / "out.mkv", reconnect_timeout_s=0.1) as watching,
     ):
         assert watching.is_live
         events = [event.to_dict() for step in watching for event in step.events]
     changes = [event for event in events if event["event"].startswith("stream")]
-    assert [event["event"] for event in changes] == ["stream_lost", "stream_back", "stream_lost"]
+    assert [event["event"] for event in changes] == ["stream_lost", "stream_restored", "stream_lost"]
     assert changes[0]["reason"]
-    assert changes[1]["n_tries"] == 2
-    assert changes[1]["away_s"] > 0
+    assert changes[1]["n_attempts"] == 2
+    assert changes[1]["outage_s"] > 0
     end = events[-1]
-    assert end["reason"] == "given_up"
-    # What the decoder still held when the connection broke is lost.
+    assert end["reason"] == "reconnect_timeout"
+    # The frames that were still in the decoder when the connection broke are lost.
     assert 36 <= end["n_read"] <= 40
-    assert end["n_read"] == end["n_handled"] + end["n_dropped"] + end["n_failed"]
+    assert end["n_read"] == end["n_processed"] + end["n_dropped"] + end["n_failed"]
 
 
-def test_waiting_for_a_stream_can_be_ended(stream, savable):
+def test_waiting_for_a_stream_can_be_stopped(stream, savable):
     with serve(stream) as url, maskkit.watch(savable, url) as watching:
         for step in watching:
             if any(event.event == "stream_lost" for event in step.events):
@@ -77,21 +77,21 @@ def test_waiting_for_a_stream_can_be_ended(stream, savable):
         assert step.events[-1].details["reason"] == "stopped"
 
 
-def test_stream_that_is_not_there_is_an_error(savable):
+def test_missing_stream_is_an_error(savable):
     with serve() as url, pytest.raises(VideoError, match=r"/camera: cannot be opened .*; check the address"):
         maskkit.watch(savable, url)
 
 
-def test_passwords_are_told_to_nobody():
-    place = find_place("rtsp://admin:secret@192.0.2.1/stream")
-    assert place.name == "rtsp://192.0.2.1/stream"
-    assert "secret" in place.url
+def test_passwords_are_hidden():
+    video = parse_source("rtsp://admin:secret@192.0.2.1/stream")
+    assert video.name == "rtsp://192.0.2.1/stream"
+    assert "secret" in video.url
     assert hide_password("http://host/@home") == "http://host/@home"
 
 
-def test_rtsp_comes_over_tcp_unless_told_otherwise():
-    assert find_place("rtsp://192.0.2.1/").options == {"rtsp_transport": "tcp"}
-    assert find_place("rtsp://192.0.2.1/", {"rtsp_transport": "udp"}).options == {"rtsp_transport": "udp"}
+def test_rtsp_uses_tcp_by_default():
+    assert parse_source("rtsp://192.0.2.1/").options == {"rtsp_transport": "tcp"}
+    assert parse_source("rtsp://192.0.2.1/", {"rtsp_transport": "udp"}).options == {"rtsp_transport": "udp"}
 
 
 @pytest.mark.parametrize(
@@ -105,11 +105,11 @@ def test_rtsp_comes_over_tcp_unless_told_otherwise():
 )
 def test_numbers_are_cameras(monkeypatch, platform, source, url, reader):
     monkeypatch.setattr("sys.platform", platform)
-    place = find_place(source)
-    assert (place.url, place.format, place.is_camera) == (url, reader, True)
+    video = parse_source(source)
+    assert (video.url, video.format, video.is_camera) == (url, reader, True)
 
 
-def test_file_with_a_number_for_a_name_is_a_file(tmp_path, monkeypatch):
+def test_file_named_by_a_number_is_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "7").touch()
-    assert find_place("7").is_file
+    assert parse_source("7").is_file

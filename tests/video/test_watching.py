@@ -1,4 +1,4 @@
-"""Each person counts once, frames add up, and what stops or fails is told."""
+"""Each person counts once, numbers of frames add up, and failures are reported."""
 
 import json
 import sys
@@ -16,28 +16,28 @@ from PIL import Image
 
 import maskkit
 from maskkit._model.decision import DecisionRule
-from maskkit._video.frames import Live, Recording
-from maskkit._video.items import FrameCounts
+from maskkit._video.events import FrameCounts
 from maskkit._video.persons import Persons
-from maskkit._video.sources import find_place
-from maskkit._video.tracks import FaceTracker
-from maskkit._video.watching import MOST_FAILURES, Watch
+from maskkit._video.readers import FileReader, LiveReader
+from maskkit._video.sources import parse_source
+from maskkit._video.tracking import FaceTracker
+from maskkit._video.watcher import MAX_FAILURES, Watch
 from maskkit._video.writer import VideoWriter
 from maskkit.exceptions import PluginError, VideoError
 from tests.video.videos import Script, face, read_video, walk, write_video
 
 
-def watch_file(path, script, *, save=None, blur=True, every=1, rule=None, min_frames=3, hold_s=0.5, paced=False):
-    place = find_place(path)
+def watch_file(path, script, *, save=None, blur=True, frame_step=1, rule=None, min_hits=3, max_lost_s=0.5, paced=False):
+    source = parse_source(path)
     counts = FrameCounts()
     reader = (
-        Live(place, *place.open(), counts, paced=True)
+        LiveReader(source, *source.open(), counts, paced=True)
         if paced
-        else Recording(place, *place.open(), counts, every=every)
+        else FileReader(source, *source.open(), counts, frame_step=frame_step)
     )
     writer = None if save is None else VideoWriter(save)
-    persons = Persons(rule or DecisionRule(threshold=0.7), min_frames)
-    return Watch(script, reader, FaceTracker(hold_s), persons, writer=writer, blur=blur)
+    persons = Persons(rule or DecisionRule(threshold=0.7), min_hits)
+    return Watch(script, reader, FaceTracker(max_lost_s), persons, writer=writer, blur=blur)
 
 
 def events_of(watching):
@@ -69,51 +69,51 @@ def test_two_persons_are_two(video):
     assert {person.number for person in steps[20].persons} == {1, 2}
 
 
-def test_person_who_stays_away_longer_than_the_hold_counts_anew(video):
+def test_person_lost_longer_than_max_lost_s_counts_again(video):
     frames = [*walk(8), *[[]] * 14, *walk(8)]
-    events = events_of(watch_file(video, Script(*frames), hold_s=0.3))
+    events = events_of(watch_file(video, Script(*frames), max_lost_s=0.3))
     assert [event["person"] for event in events if event["event"] == "appeared"] == [1, 2]
     left = next(event for event in events if event["event"] == "left")
     assert left["last_s"] == pytest.approx(7 / 25)
     assert left["time_s"] > left["last_s"] + 0.3 - 0.001
 
 
-def test_face_in_too_few_frames_is_nobody(video):
-    events = events_of(watch_file(video, Script(*walk(5), []), min_frames=6))
+def test_face_in_too_few_frames_is_no_person(video):
+    events = events_of(watch_file(video, Script(*walk(5), []), min_hits=6))
     assert kinds(events) == ["minute", "end"]
     assert events[-1]["n_persons"] == 0
 
 
-def test_person_whose_class_changes_is_told_as_changed_and_counted_by_the_last(video):
+def test_person_whose_class_changes_is_counted_by_the_last(video):
     frames = [*walk(10, 0.95), *[[face((20, 10, 40, 30), 0.05)]] * 200]
     events = events_of(watch_file(video, Script(*frames)))
     changes = [event for event in events if event["event"] == "changed"]
-    # On the way from one class to the other it cannot be told for a while.
-    assert [(event["was"], event["decision"]) for event in changes] == [
+    # Between the two classes the decision is uncertain for a while.
+    assert [(event["previous"], event["decision"]) for event in changes] == [
         ("with_mask", "uncertain"),
         ("uncertain", "without_mask"),
     ]
     assert events[-1]["persons"] == {"without_mask": 1}
 
 
-def test_frames_add_up_when_all_are_handled(video):
+def test_numbers_of_frames_add_up(video):
     step = list(watch_file(video, Script([])))[-1]
-    assert step.frames == FrameCounts(n_read=30, n_handled=30)
+    assert step.frames == FrameCounts(n_read=30, n_processed=30)
 
 
-def test_every_looks_at_each_so_manieth_frame(video):
+def test_frame_step_skips_frames(video):
     script = Script([])
-    step = list(watch_file(video, script, every=4))[-1]
+    step = list(watch_file(video, script, frame_step=4))[-1]
     assert script.n_calls == 8
-    assert step.frames == FrameCounts(n_read=30, n_handled=8, n_dropped=22)
+    assert step.frames == FrameCounts(n_read=30, n_processed=8, n_dropped=22)
 
 
-def test_live_video_drops_frames_while_one_is_handled(tmp_path):
+def test_live_video_drops_frames_while_one_is_processed(tmp_path):
     path = write_video(tmp_path / "quick.mp4", 40, rate=250)
     script = Script([])
 
     def slow(image):
-        # The first frame takes until the video is over: all but the newest of the others go by.
+        # The first frame takes until the video is over, so that all others but the newest are dropped.
         reader._thread.join()
         assert len(reader._items) <= 1
         return script(image)
@@ -122,13 +122,13 @@ def test_live_video_drops_frames_while_one_is_handled(tmp_path):
     reader = watching._reader
     steps = list(watching)
     assert script.n_calls <= 2
-    assert steps[-1].frames == FrameCounts(n_read=40, n_handled=script.n_calls, n_dropped=40 - script.n_calls)
+    assert steps[-1].frames == FrameCounts(n_read=40, n_processed=script.n_calls, n_dropped=40 - script.n_calls)
     end = steps[-1].events[-1].details
-    assert end["n_read"] == end["n_handled"] + end["n_dropped"] + end["n_failed"]
-    assert end["greatest_lag_s"] > 0
+    assert end["n_read"] == end["n_processed"] + end["n_dropped"] + end["n_failed"]
+    assert end["max_lag_s"] > 0
 
 
-def test_stopping_a_live_video_counts_the_frame_that_waits_as_dropped(tmp_path):
+def test_stopping_a_live_video_drops_the_waiting_frame(tmp_path):
     watching = watch_file(write_video(tmp_path / "quick.mp4", 40, rate=250), Script([]), paced=True)
     reader = watching._reader
     next(watching)
@@ -136,25 +136,25 @@ def test_stopping_a_live_video_counts_the_frame_that_waits_as_dropped(tmp_path):
     watching.stop()
     (last,) = watching
     assert last.events[-1].details["reason"] == "stopped"
-    assert (last.frames.n_read, last.frames.n_handled) == (40, 1)
+    assert (last.frames.n_read, last.frames.n_processed) == (40, 1)
     assert last.frames.n_dropped == 39
 
 
-def test_frame_that_the_detector_cannot_bear_is_counted_and_passed_over(video):
+def test_frame_on_which_the_detector_fails_is_counted_and_skipped(video):
     frames = walk(30)
     frames[10] = PluginError("detector nonsense: detect() raised")
     last = list(watch_file(video, Script(*frames)))[-1]
-    assert last.frames == FrameCounts(n_read=30, n_handled=29, n_failed=1)
+    assert last.frames == FrameCounts(n_read=30, n_processed=29, n_failed=1)
     assert last.events[-1].details["n_persons"] == 1
 
 
-def test_detector_that_can_bear_no_frame_ends_it(video):
+def test_detector_that_fails_on_every_frame_is_an_error(video):
     with pytest.raises(PluginError, match="nonsense"):
         list(watch_file(video, Script(PluginError("detector nonsense: detect() raised"))))
-    assert MOST_FAILURES < 30
+    assert MAX_FAILURES < 30
 
 
-def test_frame_that_cannot_be_decoded_is_counted_and_passed_over(tmp_path):
+def test_frame_that_cannot_be_decoded_is_counted_and_skipped(tmp_path):
     path = write_video(tmp_path / "damaged.mkv", 12, codec="mjpeg")
     data = bytearray(path.read_bytes())
     starts = [index for index in range(len(data)) if data[index : index + 3] == b"\xff\xd8\xff"]
@@ -162,24 +162,24 @@ def test_frame_that_cannot_be_decoded_is_counted_and_passed_over(tmp_path):
     data[starts[5] : starts[6] - 20] = bytes(starts[6] - 20 - starts[5])
     path.write_bytes(data)
     last = list(watch_file(path, Script([])))[-1]
-    assert last.frames == FrameCounts(n_read=12, n_handled=11, n_failed=1)
+    assert last.frames == FrameCounts(n_read=12, n_processed=11, n_failed=1)
 
 
 def test_minutes_are_counted_one_by_one():
     persons = Persons(DecisionRule(), 1)
-    happened = []
+    events = []
     for time_s, track in ((0.0, 1), (30.0, 1), (59.0, 2), (61.0, 1), (190.0, 3)):
-        happened += persons.pass_time(time_s)
-        persons.see([face((0, 0, 20, 20), 0.9 if track != 3 else 0.1)], [track], time_s)
-    happened.append(persons.close_minute(200.0))
-    assert [(told["minute"], told["n_persons"], told["n_frames"]) for _, told in happened] == [
+        events += persons.close_minutes(time_s)
+        persons.update([face((0, 0, 20, 20), 0.9 if track != 3 else 0.1)], [track], time_s)
+    events.append(persons.close_minute(200.0))
+    assert [(minute["minute"], minute["n_persons"], minute["n_frames"]) for _, minute in events] == [
         (0, 2, 3),
         (1, 1, 1),
         (2, 0, 0),
         (3, 1, 1),
     ]
-    assert happened[-1][1]["persons"] == {"without_mask": 1}
-    assert (happened[-1][1]["from_s"], happened[-1][1]["to_s"]) == (180.0, 200.0)
+    assert events[-1][1]["persons"] == {"without_mask": 1}
+    assert (events[-1][1]["from_s"], events[-1][1]["to_s"]) == (180.0, 200.0)
 
 
 def test_saved_video_is_blurred_by_default(tmp_path):
@@ -201,7 +201,7 @@ def test_saved_video_is_blurred_by_default(tmp_path):
 
 def test_saved_video_has_the_times_of_the_frames_that_were_handled(video, tmp_path):
     out = tmp_path / "new" / "out.mkv"
-    list(watch_file(video, Script(*walk(30)), save=out, every=3))
+    list(watch_file(video, Script(*walk(30)), save=out, frame_step=3))
     pictures, times = read_video(out)
     assert pictures[0].shape == (64, 96, 3)
     assert times == pytest.approx([index / 25 for index in range(0, 30, 3)], abs=0.002)
@@ -238,7 +238,7 @@ def test_frames_are_upright(tmp_path):
     path = write_video(tmp_path / "phone.mp4", pictures=[top] * 2, rotation=90)
     step = next(watch_file(path, Script([])))
     assert step.image.shape == (96, 64, 3)
-    # Turned by 90 degrees counterclockwise the upper edge comes to lie on the left.
+    # Rotated by 90 degrees counterclockwise, the upper edge is on the left.
     assert step.image[:, :12].mean() > 200
     assert step.image[:, 24:].mean() < 20
 
@@ -256,7 +256,7 @@ def test_events_have_one_form(video):
 
 
 def test_watch_of_a_model_yields_persons(video, savable, tmp_path):
-    with maskkit.watch(savable, video, save=tmp_path / "out.mp4", every=3) as watching:
+    with maskkit.watch(savable, video, save=tmp_path / "out.mp4", frame_step=3) as watching:
         steps = list(watching)
     assert savable.cache == "memory"
     assert not watching.is_live
@@ -269,23 +269,23 @@ def test_watch_of_a_model_yields_persons(video, savable, tmp_path):
         steps[-1].draw()
 
 
-def test_mistakes_say_the_way_out(video, savable, tmp_path, monkeypatch):
-    with pytest.raises(VideoError, match=r"nowhere\.mp4: no such file; want a video file, a camera's number"):
+def test_errors_say_the_way_out(video, savable, tmp_path, monkeypatch):
+    with pytest.raises(VideoError, match=r"nowhere\.mp4: no such file; want a video file, a camera number"):
         maskkit.watch(savable, tmp_path / "nowhere.mp4")
-    with pytest.raises(VideoError, match=r"/dev/video99: this camera cannot be opened .*; is it connected"):
+    with pytest.raises(VideoError, match=r"/dev/video99: this camera cannot be opened .*; check that it is connected"):
         maskkit.watch(savable, "/dev/video99")
     text = tmp_path / "letter.mp4"
     text.write_text("Dear Sir or Madam")
     with pytest.raises(VideoError, match=r"letter\.mp4: is no video that FFmpeg can read"):
         maskkit.watch(savable, text)
-    with pytest.raises(VideoError, match=r"walk\.mp4: is the video itself"):
+    with pytest.raises(VideoError, match=r"walk\.mp4: is the source itself"):
         maskkit.watch(savable, video, save=video)
     with pytest.raises(VideoError, match=r"want a name that ends in \.mp4 or \.mkv"):
         maskkit.watch(savable, video, save=tmp_path / "out.gif")
-    with pytest.raises(ValueError, match="min_frames=0 is too small"):
-        maskkit.watch(savable, video, min_frames=0)
-    with pytest.raises(ValueError, match="every=2: is for files"):
-        maskkit.watch(savable, video, every=2, realtime=True)
+    with pytest.raises(ValueError, match="min_hits=0 is too small"):
+        maskkit.watch(savable, video, min_hits=0)
+    with pytest.raises(ValueError, match="frame_step=2: is for files only"):
+        maskkit.watch(savable, video, frame_step=2, realtime=True)
     monkeypatch.setitem(sys.modules, "trackers", None)
     with pytest.raises(ImportError, match=r"trackers is not installed; install it: pip install 'maskkit\[watch\]'"):
         maskkit.watch(savable, video)
@@ -299,13 +299,13 @@ def test_sound_without_pictures_is_no_video(tmp_path, savable):
         sound.rate = 8000
         for packet in [*stream.encode(sound), *stream.encode()]:
             container.mux(packet)
-    with pytest.raises(VideoError, match=r"speech\.wav: holds no video, only audio"):
+    with pytest.raises(VideoError, match=r"speech\.wav: contains no video, only audio"):
         maskkit.watch(savable, path)
 
 
-def test_whatever_goes_wrong_in_the_reading_thread_is_raised(video):
+def test_exception_in_the_reading_thread_is_raised(video):
     class Clockless:
-        """A stream that has what `decode` needs, and whose rate nobody can tell."""
+        """A stream whose rate cannot be read."""
 
         def __init__(self, stream):
             self.stream = stream
@@ -314,16 +314,16 @@ def test_whatever_goes_wrong_in_the_reading_thread_is_raised(video):
         def average_rate(self):
             raise ZeroDivisionError("no rate")
 
-    place = find_place(video)
-    container, stream = place.open()
-    reader = Live(place, container, Clockless(stream), FrameCounts(), paced=True)
+    source = parse_source(video)
+    container, stream = source.open()
+    reader = LiveReader(source, container, Clockless(stream), FrameCounts(), paced=True)
     with pytest.raises(ZeroDivisionError, match="no rate"):
         list(reader)
     reader.close()
 
 
 @pytest.mark.parametrize("paced", [False, True])
-def test_reading_that_fails_is_told_as_broken(video, paced):
+def test_failed_reading_is_reported_as_broken(video, paced):
     class Broken:
         def demux(self, stream):
             yield from list(container.demux(stream))[:10]
@@ -332,13 +332,17 @@ def test_reading_that_fails_is_told_as_broken(video, paced):
         def close(self):
             container.close()
 
-    place = find_place(video)
-    container, stream = place.open()
+    source = parse_source(video)
+    container, stream = source.open()
     counts = FrameCounts()
-    reader = Live(place, Broken(), stream, counts, paced=True) if paced else Recording(place, Broken(), stream, counts)
+    reader = (
+        LiveReader(source, Broken(), stream, counts, paced=True)
+        if paced
+        else FileReader(source, Broken(), stream, counts)
+    )
     last = list(Watch(Script([]), reader, FaceTracker(1.0), Persons(DecisionRule(), 3)))[-1]
     assert last.events[-1].details["reason"] == "broken: Invalid data found when processing input"
-    assert last.frames.n_read == last.frames.n_handled + last.frames.n_dropped
+    assert last.frames.n_read == last.frames.n_processed + last.frames.n_dropped
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

@@ -1,4 +1,4 @@
-"""Small videos, and predictions that follow a script instead of looking at them."""
+"""Small videos, and scripted predictions for their frames."""
 
 import av
 import numpy as np
@@ -10,7 +10,7 @@ CLASSES = ("with_mask", "without_mask")
 
 
 def write_video(path, n_frames=25, *, size=(96, 64), rate=25, codec="libx264", pictures=None, rotation=None):
-    """A video with a square that moves to the right, or of given pictures."""
+    """Write a video of a square that moves to the right, or of given pictures."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
         stream.width, stream.height = size
@@ -33,21 +33,21 @@ def moving_square(n_frames, size):
 
 
 def read_video(path):
-    """The frames of a video as arrays, and their times."""
+    """Return the frames of a video as arrays, and their times."""
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
     return [frame.to_ndarray(format="rgb24") for frame in frames], [frame.time for frame in frames]
 
 
 def face(box, masked, size=None):
-    """A face that wears a mask with this probability."""
+    """Return a face that wears a mask with this probability."""
     probabilities = dict(zip(CLASSES, (masked, 1 - masked), strict=True))
     label = max(probabilities, key=probabilities.get)
     return FaceResult(box, 1.0, label, probabilities[label], probabilities)
 
 
 class Script:
-    """A `predict_faces` that finds what was written for each frame in turn."""
+    """A `read_photo` that returns the scripted faces of each frame in turn."""
 
     def __init__(self, *frames):
         self.frames = list(frames)
@@ -63,5 +63,5 @@ class Script:
 
 
 def walk(n_frames, masked=0.9, *, y=10, step=2):
-    """A face on its way to the right."""
+    """Return the faces of frames in which one face moves to the right."""
     return [[face((index * step, y, index * step + 20, y + 20), masked)] for index in range(n_frames)]

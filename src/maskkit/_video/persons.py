@@ -1,39 +1,39 @@
-"""Persons: faces followed over frames, each of which counts once."""
+"""Persons: tracked faces that count once each, and the events about them."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from maskkit._model.decision import UNCERTAIN, DecisionRule
 from maskkit._model.results import FaceResult
 from maskkit._video.smoothing import SmoothedDecision
 
-Happening: TypeAlias = tuple[str, dict[str, Any]]
-"""The kind of an event, and what it tells."""
+EventData: TypeAlias = tuple[str, dict[str, Any]]
+"""The kind of an event and its details."""
 
 MINUTE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A face followed over frames.
+    """A face tracked over frames.
 
     Attributes
     ----------
     number : int
-        Counted from 1; who goes and comes back has a new one.
+        Number of the person, counted from 1. A person who comes back gets a new number.
     face : FaceResult
-        As it was seen last, judged by that frame alone.
+        Result of the last frame with this face, not smoothed.
     decision : str or int
-        A class or ``"uncertain"``, from all that was seen of the face lately.
+        Smoothed decision: a class or ``"uncertain"``.
     probability : float or None
-        Mean of the decision's class, or of the most probable one where it is uncertain; None if every look was
-        too small.
+        Smoothed probability of the decision, or of the most probable class if it is uncertain; None if the face
+        was too small in every frame.
     first_s, last_s : float
-        When it was first and last seen, in seconds of the stream.
+        Times of the first and the last frame with this face, in seconds of the stream.
     n_frames : int
-        Frames in which it was found.
+        Number of frames with this face.
     """
 
     number: int
@@ -45,7 +45,7 @@ class Person:
     n_frames: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Give what events tell."""
+        """Return the fields that events contain."""
         return {
             "person": self.number,
             "decision": self.decision,
@@ -58,131 +58,121 @@ class Person:
 
 
 class Persons:
-    """Who is in sight, who was, and what of that is worth telling.
+    """Turns tracks into persons, counts them, and reports events about them.
 
-    Parameters
-    ----------
-    rule : DecisionRule
-    min_frames : int
-        A face found in fewer frames is nobody.
+    A track becomes a person once its face was found in `min_hits` frames; earlier it may be a false detection.
     """
 
-    def __init__(self, rule: DecisionRule, min_frames: int):
+    def __init__(self, rule: DecisionRule, min_hits: int):
         self.rule = rule
-        self.min_frames = min_frames
-        self._followed: dict[int, _Followed] = {}
+        self.min_hits = min_hits
+        self._tracks: dict[int, _Track] = {}
         self._n_persons = 0
-        self._gone: Counter[Any] = Counter()
+        self._left: Counter[Any] = Counter()
         self._minute = 0
         self._minute_decisions: dict[int, Any] = {}
         self._minute_frames = 0
 
-    def see(self, faces: Iterable[FaceResult], tracks: Iterable[int | None], time_s: float) -> list[Happening]:
-        """Take the faces of a frame into account; gives what happened."""
-        happenings: list[Happening] = []
+    def update(self, faces: Iterable[FaceResult], tracks: Iterable[int | None], time_s: float) -> list[EventData]:
+        """Add the faces of a frame to their tracks; return the events."""
         self._minute_frames += 1
-        for face, track in zip(faces, tracks, strict=True):
-            if track is not None:
-                happenings += self._see_one(face, track, time_s)
-        return happenings
+        events: list[EventData] = []
+        for face, number in zip(faces, tracks, strict=True):
+            if number is not None:
+                track = self._tracks.setdefault(number, _Track(SmoothedDecision(self.rule), face, time_s, time_s))
+                events += self._update_track(track, face, time_s)
+        return events
 
-    def keep(self, alive: Iterable[int]) -> list[Happening]:
-        """Let go of all other tracks; gives who left."""
-        gone = [track for track in self._followed if track not in set(alive)]
-        happenings: list[Happening] = []
-        for followed in map(self._followed.pop, gone):
-            if followed.number is not None:
-                self._gone[followed.smoothed.decision] += 1
-                happenings.append(("left", followed.person().to_dict()))
-        return happenings
+    def remove_ended(self, active: Iterable[int]) -> list[EventData]:
+        """Remove the tracks that are not active; return the persons who left."""
+        ended = [number for number in self._tracks if number not in set(active)]
+        events: list[EventData] = []
+        for track in map(self._tracks.pop, ended):
+            if track.number is not None:
+                self._left[track.smoothed.decision] += 1
+                events.append(("left", track.person().to_dict()))
+        return events
 
-    def pass_time(self, time_s: float) -> list[Happening]:
-        """Give the counts of the minutes that are over; call it before what was seen at this time."""
-        happenings: list[Happening] = []
+    def close_minutes(self, time_s: float) -> list[EventData]:
+        """Return the counts of the minutes that have ended; call it before `update` with the same time."""
+        events: list[EventData] = []
         while time_s >= (self._minute + 1) * MINUTE_S:
-            happenings.append(self.close_minute((self._minute + 1) * MINUTE_S))
-        return happenings
+            events.append(self.close_minute((self._minute + 1) * MINUTE_S))
+        return events
 
-    def close_minute(self, end_s: float) -> Happening:
-        """Give the counts of the minute so far, and begin the next."""
-        told = {
+    def close_minute(self, end_s: float) -> EventData:
+        """Return the counts of the current minute, and begin the next."""
+        details = {
             "minute": self._minute,
             "from_s": float(self._minute * MINUTE_S),
             "to_s": round(float(end_s), 3),
             "n_frames": self._minute_frames,
             "n_persons": len(self._minute_decisions),
-            "persons": _as_text(Counter(self._minute_decisions.values())),
+            "persons": _count_by_name(Counter(self._minute_decisions.values())),
         }
         self._minute += 1
         self._minute_decisions, self._minute_frames = {}, 0
-        return "minute", told
+        return "minute", details
 
-    def in_sight(self, time_s: float) -> tuple[Person, ...]:
-        """Give who was seen at this very time."""
+    def visible(self, time_s: float) -> tuple[Person, ...]:
+        """Return the persons whose face was found at this time."""
         return tuple(
-            followed.person()
-            for followed in self._followed.values()
-            if followed.number is not None and followed.last_s == time_s
+            track.person() for track in self._tracks.values() if track.number is not None and track.last_s == time_s
         )
 
     def counts(self) -> dict[Any, int]:
         """Count all persons so far by their last decision, most frequent first."""
-        here = Counter(f.smoothed.decision for f in self._followed.values() if f.number is not None)
-        return dict((self._gone + here).most_common())
+        present = Counter(track.smoothed.decision for track in self._tracks.values() if track.number is not None)
+        return dict((self._left + present).most_common())
 
-    def _see_one(self, face: FaceResult, track: int, time_s: float) -> list[Happening]:
-        followed = self._followed.setdefault(track, _Followed(SmoothedDecision(self.rule), face, time_s))
-        before = followed.smoothed.decision
-        followed.see(face, time_s)
-        happenings: list[Happening] = []
-        if followed.number is None:
-            if followed.n_frames < self.min_frames:
+    def _update_track(self, track: "_Track", face: FaceResult, time_s: float) -> list[EventData]:
+        previous = track.smoothed.decision
+        track.add(face, time_s)
+        events: list[EventData] = []
+        if track.number is None:
+            if track.n_frames < self.min_hits:
                 return []
             self._n_persons += 1
-            followed.number = self._n_persons
-            before = UNCERTAIN
-            happenings.append(("appeared", followed.person().to_dict()))
-        decision = followed.smoothed.decision
-        self._minute_decisions[followed.number] = decision
-        if decision != before:
-            told = followed.person().to_dict()
-            if followed.is_decided:
-                happenings.append(("changed", {**told, "was": before}))
+            track.number = self._n_persons
+            # Decisions before the person counted were not reported, so that the first one is "decided".
+            previous = UNCERTAIN
+            events.append(("appeared", track.person().to_dict()))
+        decision = track.smoothed.decision
+        self._minute_decisions[track.number] = decision
+        if decision != previous:
+            details = track.person().to_dict()
+            if track.is_decided:
+                events.append(("changed", {**details, "previous": previous}))
             else:
-                happenings.append(("decided", told))
-            followed.is_decided = True
-        return happenings
+                events.append(("decided", details))
+            track.is_decided = True
+        return events
 
 
 @dataclass(slots=True)
-class _Followed:
-    """A track, before and after it is somebody."""
+class _Track:
+    """A tracked face, before and after it counts as a person."""
 
     smoothed: SmoothedDecision
     face: FaceResult
     first_s: float
-    last_s: float = field(default=0.0)
+    last_s: float
     n_frames: int = 0
     number: int | None = None
     is_decided: bool = False
 
-    def see(self, face: FaceResult, time_s: float) -> None:
+    def add(self, face: FaceResult, time_s: float) -> None:
         self.face, self.last_s = face, time_s
         self.n_frames += 1
         self.smoothed.add(face.probabilities, face.size_px, time_s)
 
     def person(self) -> Person:
         assert self.number is not None
+        smoothed = self.smoothed
         return Person(
-            self.number,
-            self.face,
-            self.smoothed.decision,
-            self.smoothed.probability,
-            self.first_s,
-            self.last_s,
-            self.n_frames,
+            self.number, self.face, smoothed.decision, smoothed.probability, self.first_s, self.last_s, self.n_frames
         )
 
 
-def _as_text(counts: Mapping[Any, int]) -> dict[str, int]:
+def _count_by_name(counts: Mapping[Any, int]) -> dict[str, int]:
     return {str(label): count for label, count in Counter(counts).most_common()}

@@ -1,41 +1,38 @@
-"""What a user calls a source -> what PyAV opens."""
+"""Video sources: parsing cameras, URLs and files, and opening them with PyAV."""
 
 import os
 import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import av
 
 from maskkit.exceptions import VideoError
 
-VideoSource: TypeAlias = str | int | os.PathLike[str]
-"""Number or path of a camera, a URL, or the path of a video file."""
+# FFmpeg's names of the formats that read cameras.
+_CAMERA_FORMATS = {"darwin": "avfoundation", "win32": "dshow"}
 
-# FFmpeg's names for what reads cameras.
-_CAMERAS = {"darwin": "avfoundation", "win32": "dshow"}
-
-# A stream that says nothing for so long has stopped; the longest usual distance of key frames is 10 s, but packets
-# come all the time. Ours.
+# A stream without any packet for this time has stopped, in seconds. Key frames are usually at most 10 s apart, and
+# other packets come all the time. Ours.
 STALL_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a video comes from.
+class VideoSource:
+    """The source of a video.
 
     Attributes
     ----------
     name : str
-        What it is called in messages and events: without the password that a URL may hold.
+        Name in messages and events, without the password of a URL.
     url : str
         What FFmpeg opens.
     format : str or None
-        FFmpeg's name of the format, where it cannot be told from the content.
+        FFmpeg's name of the format, for cameras.
     options : dict
-        FFmpeg's.
+        FFmpeg input options.
     """
 
     name: str
@@ -45,7 +42,7 @@ class Place:
 
     @property
     def is_camera(self) -> bool:
-        """Whether it is a device of this machine."""
+        """Whether it is a camera of this machine."""
         return self.format is not None
 
     @property
@@ -59,72 +56,64 @@ class Place:
         return not (self.is_camera or self.is_url)
 
     def open(self) -> Any:
-        """Open it; gives PyAV's container and its first stream of pictures.
+        """Return PyAV's container and its first video stream.
 
         Raises
         ------
         VideoError
-            If it does not exist, cannot be read or has no pictures.
+            If the source does not exist, cannot be read or contains no video.
         """
         if self.is_file and not Path(self.url).is_file():
-            raise VideoError(f"{self.name}: no such file; want a video file, a camera's number such as 0, or a URL.")
+            raise VideoError(f"{self.name}: no such file; want a video file, a camera number such as 0, or a URL.")
         try:
             container: Any = av.open(self.url, format=self.format, options=dict(self.options), timeout=STALL_S)
         except (av.error.FFmpegError, OSError, ValueError) as exc:
             raise VideoError(f"{self.name}: {self._explain(exc)}") from exc
         if not container.streams.video:
-            held = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+            types = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
             container.close()
-            raise VideoError(f"{self.name}: holds no video, only {held}.")
+            raise VideoError(f"{self.name}: contains no video, only {types}.")
         stream = container.streams.video[0]
-        # Threads that share out frames hold some back, which what is live cannot wait for.
+        # Decoding several frames in parallel is faster, but delays each frame; live video cannot wait.
         stream.thread_type = "AUTO" if self.is_file else "SLICE"
         return container, stream
 
     def _explain(self, exc: Exception) -> str:
         reason = getattr(exc, "strerror", None) or str(exc)
         if self.is_camera:
-            return f"this camera cannot be opened ({reason}); is it connected, allowed and not in use?"
+            return f"this camera cannot be opened ({reason}); check that it is connected, allowed and not in use."
         if self.is_url:
             return f"cannot be opened ({reason}); check the address, and that this machine reaches it."
         return f"is no video that FFmpeg can read ({reason})."
 
 
-def find_place(source: VideoSource, options: dict[str, str] | None = None) -> Place:
-    """Tell a camera, a URL and a file apart.
-
-    Parameters
-    ----------
-    source : int, str or path
-        A whole number is a camera's; so is a path in ``/dev``.
-    options : dict, optional
-        FFmpeg's options for it.
-    """
+def parse_source(source: str | int | os.PathLike[str], options: dict[str, str] | None = None) -> VideoSource:
+    """Return the source for a camera number, a path in ``/dev``, a URL or the path of a file."""
     text = os.fspath(source) if not isinstance(source, int) else str(source)
-    given = dict(options or {})
+    options = dict(options or {})
     if text.isdecimal() and not Path(text).is_file():
-        return _camera(int(text), given)
+        return _camera(int(text), options)
     if text.startswith("/dev/"):
-        return Place(text, text, "v4l2", given)
+        return VideoSource(text, text, "v4l2", options)
     if text.lower().startswith(("rtsp://", "rtsps://")):
-        # Over UDP, which is FFmpeg's first choice, lost packets smear the pictures.
-        given = {"rtsp_transport": "tcp", **given}
-    return Place(hide_password(text), text, None, given)
+        # FFmpeg's default is UDP, where lost packets smear the frames.
+        options = {"rtsp_transport": "tcp", **options}
+    return VideoSource(hide_password(text), text, None, options)
 
 
 def hide_password(url: str) -> str:
-    """Leave out the user and password of a URL."""
+    """Remove the user and password of a URL."""
     return re.sub(r"://[^/@]*@", "://", url)
 
 
-def _camera(index: int, options: dict[str, str]) -> Place:
-    reader = _CAMERAS.get(sys.platform, "v4l2")
-    if reader == "v4l2":
-        return Place(f"/dev/video{index}", f"/dev/video{index}", reader, options)
-    if reader == "avfoundation":
-        return Place(f"camera {index}", f"{index}:none", reader, options)
-    # Windows knows cameras by name only.
-    names = [device.name for device in av.enumerate_input_devices(reader) if "video" in device.media_types]
+def _camera(index: int, options: dict[str, str]) -> VideoSource:
+    camera_format = _CAMERA_FORMATS.get(sys.platform, "v4l2")
+    if camera_format == "v4l2":
+        return VideoSource(f"/dev/video{index}", f"/dev/video{index}", camera_format, options)
+    if camera_format == "avfoundation":
+        return VideoSource(f"camera {index}", f"{index}:none", camera_format, options)
+    # DirectShow on Windows opens cameras by name only.
+    names = [device.name for device in av.enumerate_input_devices(camera_format) if "video" in device.media_types]
     if index >= len(names):
-        raise VideoError(f"camera {index}: there is {', '.join(names) or 'none'} (counted from 0).")
-    return Place(names[index], f"video={names[index]}", reader, options)
+        raise VideoError(f"camera {index}: not found; the cameras, counted from 0, are: {', '.join(names) or 'none'}.")
+    return VideoSource(names[index], f"video={names[index]}", camera_format, options)

@@ -71,9 +71,9 @@ class WatchDisplay:
             elif event.event == "stream_lost":
                 self._state = f"the stream stopped ({event.details['reason']}); waiting for it to return"
                 self._print(self._state)
-            elif event.event == "stream_back":
+            elif event.event == "stream_restored":
                 self._state = ""
-                self._print(f"the stream is back after {event.details['away_s']:.1f} s")
+                self._print(f"the stream is back after {event.details['outage_s']:.1f} s")
 
     def _print(self, text: str) -> None:
         self._console.print(f"maskkit: {text}", highlight=False, markup=False, soft_wrap=True)
@@ -93,7 +93,7 @@ class WatchDisplay:
         table.add_row("persons", Text(_list(self._persons + Counter(self._decisions.values())) or "none so far"))
         table.add_row(
             "frames",
-            f"{frames.n_handled:,} processed, {frames.n_dropped:,} dropped; {rate:.1f} per second, "
+            f"{frames.n_processed:,} processed, {frames.n_dropped:,} dropped; {rate:.1f} per second, "
             f"lag {step.lag_s:.2f} s",
         )
         table.add_row("", Text(self._state or "press Ctrl-C to stop", style="dim"))

@@ -127,11 +127,11 @@ def watch(
                 save=out,
                 blur=not no_blur,
                 realtime=realtime,
-                every=frame_step,
-                min_frames=min_hits,
-                hold_s=max_lost,
-                give_up_after_s=reconnect_timeout,
-                options=options,
+                frame_step=frame_step,
+                min_hits=min_hits,
+                max_lost_s=max_lost,
+                reconnect_timeout_s=reconnect_timeout,
+                ffmpeg_options=options,
             )
         )
         stack.enter_context(stop_on_signal(watching))
@@ -184,8 +184,8 @@ def _tabulate(end: dict[str, Any], minutes: list[dict[str, Any]]) -> "Iterator[T
 
     failed = f", {end['n_failed']:,} failed" if end["n_failed"] else ""
     frames = (
-        f"{end['n_read']:,} frames read: {end['n_handled']:,} processed, {end['n_dropped']:,} dropped{failed}; "
-        f"maximum lag {end['greatest_lag_s']:.2f} s"
+        f"{end['n_read']:,} frames read: {end['n_processed']:,} processed, {end['n_dropped']:,} dropped{failed}; "
+        f"maximum lag {end['max_lag_s']:.2f} s"
     )
     if len(minutes) > 1:
         decisions = list(dict.fromkeys(decision for minute in minutes for decision in minute["persons"]))
@@ -209,7 +209,7 @@ def _raise_unless_complete(end: dict[str, Any], *, is_live: bool) -> None:
     from maskkit.exceptions import VideoError
 
     reason = end["reason"]
-    if reason == "given_up":
+    if reason == "reconnect_timeout":
         raise VideoError(
             f"{end['source']}: the stream stopped and did not come back; pass a longer --reconnect-timeout."
         )

@@ -1,10 +1,10 @@
-"""What watching yields: frames with who is in them, and events."""
+"""Values that watching a video passes on: frames, changes of the stream, events and steps."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -13,28 +13,74 @@ from maskkit._display.drawing import blur_faces, draw_faces
 from maskkit._images.crop import Box
 from maskkit._images.load import RgbImage
 from maskkit._model.results import PhotoResult
-from maskkit._video.items import FrameCounts
 from maskkit._video.persons import Person
 
 EVENT_VERSION = 1
-"""Of the events' fields: raised when one is taken away or changes its meaning."""
+"""Version of the fields of events: raised when a field is removed or changes its meaning."""
+
+
+class Frame(NamedTuple):
+    """A frame as FFmpeg decoded it, not yet converted to RGB."""
+
+    picture: Any
+    time_s: float
+    utc: datetime
+    due_s: float
+    """Earliest time at which it could be processed, on the clock of `time.monotonic`."""
+
+    def to_rgb(self) -> RgbImage:
+        """Return the upright image as (H, W, 3) uint8."""
+        image = self.picture.to_ndarray(format="rgb24")
+        # Phones store the rotation beside the pixels, in degrees counterclockwise.
+        return np.ascontiguousarray(np.rot90(image, round(self.picture.rotation / 90)))
+
+
+class StreamChange(NamedTuple):
+    """A stream was lost or restored."""
+
+    event: str
+    time_s: float
+    utc: datetime
+    details: dict[str, Any]
+
+
+@dataclass(slots=True)
+class FrameCounts:
+    """Numbers of frames; at the end ``n_read == n_processed + n_dropped + n_failed``.
+
+    Attributes
+    ----------
+    n_read : int
+        Frames that were read.
+    n_processed : int
+        Frames in which faces were searched.
+    n_dropped : int
+        Frames that were skipped, because a newer one was there or because of `frame_step`.
+    n_failed : int
+        Frames that could not be decoded, or on which the detector failed.
+    """
+
+    n_read: int = 0
+    n_processed: int = 0
+    n_dropped: int = 0
+    n_failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
-    """Something worth telling.
+    """An event in a video.
 
     Attributes
     ----------
     event : str
-        ``"appeared"``, ``"decided"``, ``"changed"``, ``"left"``, ``"minute"``, ``"stream_lost"``,
-        ``"stream_back"`` or ``"end"``.
+        Kind of the event: ``"appeared"``, ``"decided"``, ``"changed"``, ``"left"``, ``"minute"``,
+        ``"stream_lost"``, ``"stream_restored"`` or ``"end"``.
     time_s : float
-        Seconds of the stream.
+        Time of the event, in seconds of the stream.
     utc : datetime
-        When that was; for a file, when it was looked at.
+        Time of day of the event; for a file, of its processing.
     details : dict
-        What else there is to tell, by event.
+        Further fields, which depend on the kind.
     """
 
     event: str
@@ -43,7 +89,7 @@ class WatchEvent:
     details: Mapping[str, Any] = field(hash=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything as plain values that JSON can hold."""
+        """Return all fields as plain values for JSON."""
         return {
             "version": EVENT_VERSION,
             "event": self.event,
@@ -53,31 +99,32 @@ class WatchEvent:
         }
 
     def to_json(self) -> str:
-        """Give `to_dict` as one line of JSON."""
+        """Return `to_dict` as one line of JSON."""
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class WatchStep:
-    """A frame that was handled, or events without one.
+    """A processed frame, or events without a frame.
 
     Attributes
     ----------
     time_s : float
-        Seconds of the stream.
+        Time of the frame, in seconds of the stream.
     utc : datetime
+        Time of day of the frame; for a file, of its processing.
     events : tuple of WatchEvent
-        What happened here; mostly nothing.
+        Events of this frame; empty for most frames.
     persons : tuple of Person
-        Who is in this frame.
+        Persons in this frame.
     photo : PhotoResult or None
-        The faces of this frame by themselves; None where there is no frame.
+        Faces of this frame, not smoothed; None without a frame.
     missing : tuple of boxes
-        Where faces ought to be that the detector did not find in this frame.
+        Predicted boxes of tracked faces that were not detected in this frame.
     lag_s : float
-        From when the frame came to when it was done.
+        Time from the arrival of the frame to the end of its processing, in seconds.
     frames : FrameCounts
-        Frames read, handled, dropped and failed so far.
+        Numbers of frames read, processed, dropped and failed so far.
     """
 
     time_s: float
@@ -94,7 +141,7 @@ class WatchStep:
 
     @property
     def image(self) -> RgbImage | None:
-        """The frame, (H, W, 3) uint8, with its faces as they are; None where there is none."""
+        """The frame as (H, W, 3) uint8, faces not blurred; None without a frame."""
         return None if self.photo is None else np.asarray(self.photo.source, dtype=np.uint8)
 
     def draw(self, *, blur: bool = True) -> Image.Image:
@@ -103,7 +150,7 @@ class WatchStep:
         Parameters
         ----------
         blur : bool, default=True
-            Make all faces unrecognisable first, also those that the detector has just lost.
+            Whether to make all faces unrecognizable first, including those that the detector has just lost.
 
         Raises
         ------
@@ -111,7 +158,7 @@ class WatchStep:
             If the step has no frame.
         """
         if self.photo is None:
-            raise ValueError("this step has no frame to draw; look at `photo` first.")
+            raise ValueError("this step has no frame to draw; check that `photo` is not None.")
         picture = Image.fromarray(np.asarray(self.image))
         if blur:
             picture = blur_faces(picture, [*(face.box for face in self.photo), *self._missing_inside(picture.size)])
@@ -121,6 +168,7 @@ class WatchStep:
         return draw_faces(picture, boxes, labels, classes)
 
     def _missing_inside(self, size: tuple[int, int]) -> list[Box]:
+        """Clip the predicted boxes to the image, and drop those outside."""
         width, height = size
         clipped = [(max(0, x0), max(0, y0), min(width, x1), min(height, y1)) for x0, y0, x1, y1 in self.missing]
         return [box for box in clipped if box[0] < box[2] and box[1] < box[3]]

@@ -1,0 +1,246 @@
+"""Frame readers: all frames of a file, or the newest frame of a camera or stream."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import av
+
+from maskkit._video.events import Frame, FrameCounts, StreamChange
+from maskkit._video.sources import VideoSource
+from maskkit.exceptions import VideoError
+
+# Pauses before a lost stream is reopened, in seconds: doubled from the first to the last. Ours: a camera that
+# restarts is back within seconds, and one that is off for a night is tried twice a minute.
+FIRST_PAUSE_S, LAST_PAUSE_S = 0.5, 30.0
+
+# Maximum number of consecutive packets that cannot be decoded. FFmpeg raises one error per packet until the next key
+# frame, which is at most 10 s away at 25 frames per second. Beyond that the stream is broken.
+MAX_ERRORS = 250
+
+# Interval at which a live reader yields None while no frame arrives, in seconds.
+_TICK_S = 1.0
+
+
+def decode(container: Any, stream: Any, counts: FrameCounts) -> Iterator[Any]:
+    """Iterate over the pictures of an open video; packets that cannot be decoded are counted and skipped.
+
+    Raises
+    ------
+    FFmpegError
+        If reading fails, or too many consecutive packets cannot be decoded.
+    """
+    n_errors = 0
+    for packet in container.demux(stream):
+        try:
+            pictures = packet.decode()
+        except av.error.EOFError:
+            return
+        except av.error.FFmpegError:
+            counts.n_read += 1
+            counts.n_failed += 1
+            n_errors += 1
+            if n_errors > MAX_ERRORS:
+                raise
+            continue
+        for picture in pictures:
+            n_errors = 0
+            counts.n_read += 1
+            yield picture
+
+
+class FileReader:
+    """Reads every frame of a file, or every `frame_step`-th."""
+
+    is_live = False
+
+    def __init__(self, source: VideoSource, container: Any, stream: Any, counts: FrameCounts, *, frame_step: int = 1):
+        self.source = source
+        self.container = container
+        self.stream = stream
+        self.counts = counts
+        self.frame_step = frame_step
+        self.end_reason = "ended"
+        self._stopped = False
+
+    def __iter__(self) -> Iterator[Frame]:
+        clock = _StreamClock(self.stream)
+        try:
+            for index, picture in enumerate(decode(self.container, self.stream, self.counts)):
+                time_s = clock.read(picture)
+                if self._stopped:
+                    self.counts.n_dropped += 1
+                    self.end_reason = "stopped"
+                    return
+                if index % self.frame_step:
+                    self.counts.n_dropped += 1
+                    continue
+                yield Frame(picture, time_s, datetime.now(UTC), time.monotonic())
+        except av.error.FFmpegError as exc:
+            self.end_reason = f"broken: {exc.strerror}"
+
+    def stop(self) -> None:
+        """Stop after the current frame."""
+        self._stopped = True
+
+    def elapsed_s(self) -> float:
+        """Not used: a file never waits for frames."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close the file."""
+        self.container.close()
+
+
+class LiveReader:
+    """Reads the newest frame of a camera or stream, however long the last one took to process.
+
+    A thread decodes all frames, because each depends on those before it, and keeps only the newest. A stream that
+    stops is reopened with growing pauses for up to `reconnect_timeout_s` seconds. With `paced` the source is a file
+    that plays once at its own speed. `reopen` replaces ``source.open`` in tests.
+    """
+
+    is_live = True
+
+    def __init__(
+        self,
+        source: VideoSource,
+        container: Any,
+        stream: Any,
+        counts: FrameCounts,
+        *,
+        paced: bool = False,
+        reconnect_timeout_s: float = 600.0,
+        reopen: Callable[[], Any] | None = None,
+    ):
+        self.source = source
+        self.counts = counts
+        self.paced = paced
+        self.reconnect_timeout_s = reconnect_timeout_s
+        self.end_reason = "ended"
+        self._opened = container, stream
+        self._reopen = reopen or source.open
+        self._start_s = time.monotonic()
+        self._failure: Exception | None = None
+        self._items: deque[Frame | StreamChange] = deque()
+        self._changed = threading.Condition()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"maskkit reads {source.name}", daemon=True)
+
+    def __iter__(self) -> Iterator[Frame | StreamChange | None]:
+        """Iterate over frames and changes of the stream, and None while nothing arrives."""
+        self._start_s = time.monotonic()
+        self._thread.start()
+        while True:
+            with self._changed:
+                if not self._items and self._thread.is_alive() and not self._stop.is_set():
+                    self._changed.wait(_TICK_S)
+                item = self._items.popleft() if self._items and not self._stop.is_set() else None
+                # What the thread left behind is still yielded after it has ended, but not after a stop.
+                finished = item is None and (self._stop.is_set() or (not self._thread.is_alive() and not self._items))
+            if finished and self._failure is not None:
+                raise self._failure
+            if finished:
+                return
+            yield item
+
+    def stop(self) -> None:
+        """Stop after the current frame."""
+        self.end_reason = "stopped"
+        self._stop.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End the thread and close the stream; a waiting frame is dropped."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        with self._changed:
+            self.counts.n_dropped += sum(isinstance(item, Frame) for item in self._items)
+            self._items.clear()
+        self._opened[0].close()
+
+    def elapsed_s(self) -> float:
+        """Return the time of the stream: seconds since reading began."""
+        return time.monotonic() - self._start_s
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                error = self._read_to_end()
+                if self.paced and error is not None:
+                    self.end_reason = f"broken: {error}"
+                if self.paced or self._stop.is_set() or not self._reconnect(error or "the stream ended"):
+                    return
+        except Exception as exc:  # raised again in the thread that iterates
+            self._failure = exc
+        finally:
+            with self._changed:
+                self._changed.notify_all()
+
+    def _read_to_end(self) -> str | None:
+        """Read until the stream ends; return the error if reading failed."""
+        container, stream = self._opened
+        clock = _StreamClock(stream)
+        try:
+            for picture in decode(container, stream, self.counts):
+                due_s = self._start_s + clock.read(picture) if self.paced else time.monotonic()
+                stopped = self._stop.wait(max(0.0, due_s - time.monotonic()) if self.paced else 0)
+                self._put(Frame(picture, due_s - self._start_s, datetime.now(UTC), due_s))
+                if stopped:
+                    break
+        except av.error.FFmpegError as exc:
+            return exc.strerror or str(exc)
+        return None
+
+    def _put(self, item: Frame | StreamChange) -> None:
+        """Append an item; a frame replaces a frame that still waits, but changes of the stream are all kept."""
+        with self._changed:
+            if isinstance(item, Frame) and self._items and isinstance(self._items[-1], Frame):
+                self._items.pop()
+                self.counts.n_dropped += 1
+            self._items.append(item)
+            self._changed.notify_all()
+
+    def _reconnect(self, reason: str) -> bool:
+        """Reopen a lost stream; return whether that succeeded in time."""
+        lost_s = self.elapsed_s()
+        self._put(StreamChange("stream_lost", lost_s, datetime.now(UTC), {"reason": reason}))
+        self._opened[0].close()
+        pause_s, n_attempts = FIRST_PAUSE_S, 0
+        while (outage_s := self.elapsed_s() - lost_s) < self.reconnect_timeout_s:
+            if self._stop.wait(min(pause_s, self.reconnect_timeout_s - outage_s)):
+                return False
+            pause_s = min(2 * pause_s, LAST_PAUSE_S)
+            n_attempts += 1
+            try:
+                self._opened = self._reopen()
+            except VideoError:
+                continue
+            restored_s = self.elapsed_s()
+            details = {"outage_s": round(restored_s - lost_s, 3), "n_attempts": n_attempts}
+            self._put(StreamChange("stream_restored", restored_s, datetime.now(UTC), details))
+            return True
+        self.end_reason = "reconnect_timeout"
+        return False
+
+
+class _StreamClock:
+    """Seconds since the first picture, always increasing even where the timestamps of a file jump back."""
+
+    def __init__(self, stream: Any):
+        self._step_s = 1 / float(stream.average_rate or stream.guessed_rate or 25)
+        self._first_s: float | None = None
+        self._last_s = -self._step_s
+
+    def read(self, picture: Any) -> float:
+        next_s = self._last_s + self._step_s
+        if picture.time is not None and self._first_s is None:
+            self._first_s = picture.time
+        time_s = next_s if picture.time is None else picture.time - self._first_s
+        self._last_s = time_s if time_s > self._last_s else next_s
+        return self._last_s

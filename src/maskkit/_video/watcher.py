@@ -1,0 +1,179 @@
+"""The loop of `maskkit.watch`: read a frame, classify and track its faces, report events."""
+
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from maskkit._images.load import RgbImage
+from maskkit._model.results import PhotoResult
+from maskkit._video.events import Frame, StreamChange, WatchEvent, WatchStep
+from maskkit._video.persons import EventData, Persons
+from maskkit.exceptions import ImageError, PluginError
+
+if TYPE_CHECKING:
+    from maskkit._video.readers import FileReader, LiveReader
+    from maskkit._video.tracking import FaceTracker
+    from maskkit._video.writer import VideoWriter
+
+# A frame on which the detector fails is skipped. After this many in a row the detector itself is broken. One second
+# of video.
+MAX_FAILURES = 25
+
+
+class Watch(Iterator[WatchStep]):
+    """A video that is watched, as `maskkit.watch` returns it: an iterator of `WatchStep`.
+
+    The last step has the event ``"end"``. As a context manager it closes the source and the written file, which can
+    be played even if the loop is left early.
+
+    Attributes
+    ----------
+    source : str
+        Name of the source, without the password of a URL.
+    is_live : bool
+        Whether frames are dropped when there is no time for them.
+    """
+
+    def __init__(
+        self,
+        read_photo: Callable[[RgbImage], PhotoResult],
+        reader: "LiveReader | FileReader",
+        tracker: "FaceTracker",
+        persons: Persons,
+        *,
+        writer: "VideoWriter | None" = None,
+        blur: bool = True,
+    ):
+        self.source = reader.source.name
+        self.is_live = reader.is_live
+        self._read_photo = read_photo
+        self._reader = reader
+        self._tracker = tracker
+        self._persons = persons
+        self._writer = writer
+        self._blur = blur
+        self._time_s = -0.001
+        self._max_lag_s = 0.0
+        self._n_failures = 0
+        self._steps = self._run()
+
+    def __next__(self) -> WatchStep:
+        return next(self._steps)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def stop(self) -> None:
+        """Stop after the current frame; the last step contains the totals.
+
+        May be called from another thread or from a signal handler.
+        """
+        self._reader.stop()
+
+    def close(self) -> None:
+        """Close the source and the written file, without a last step."""
+        self._steps.close()
+        self._release()
+
+    def _run(self) -> Generator[WatchStep, None, None]:
+        try:
+            for item in self._reader:
+                if isinstance(item, Frame):
+                    step = self._process(item)
+                elif isinstance(item, StreamChange):
+                    self._advance(item.time_s)
+                    step = self._step(item.utc, [*self._update_without_frame(), (item.event, item.details)])
+                else:  # nothing has arrived for a while, in which persons may have left
+                    self._advance(self._reader.elapsed_s())
+                    events = self._update_without_frame()
+                    step = self._step(datetime.now(UTC), events) if events else None
+                if step is not None:
+                    yield step
+        finally:
+            self._release()
+        yield self._finish()
+
+    def _process(self, frame: Frame) -> WatchStep | None:
+        """Return the step of a frame, or None if the detector fails on it."""
+        time_s = self._advance(frame.time_s)
+        try:
+            photo = self._read_photo(frame.to_rgb())
+        except (ImageError, PluginError):
+            self._reader.counts.n_failed += 1
+            self._n_failures += 1
+            if self._n_failures >= MAX_FAILURES:
+                raise
+            return None
+        self._n_failures = 0
+        # A minute that ended before this frame must not count its persons. Tracks that ended are removed last,
+        # because the tracker may have found them again in this frame.
+        events = self._persons.close_minutes(time_s)
+        tracks = self._tracker.update([face.box for face in photo], time_s)
+        events += self._persons.update(photo, tracks, time_s)
+        events += self._persons.remove_ended(self._tracker.active)
+        self._reader.counts.n_processed += 1
+        step = self._step(frame.utc, events, photo=photo)
+        if self._writer is not None:
+            self._writer.write(step.draw(blur=self._blur), time_s)
+        lag_s = time.monotonic() - frame.due_s
+        self._max_lag_s = max(self._max_lag_s, lag_s)
+        return replace(step, lag_s=lag_s)
+
+    def _update_without_frame(self) -> list[EventData]:
+        """Update minutes and tracks for time in which no frame arrived."""
+        events = self._persons.close_minutes(self._time_s)
+        self._tracker.update([], self._time_s)
+        return events + self._persons.remove_ended(self._tracker.active)
+
+    def _finish(self) -> WatchStep:
+        """Return the last step: all persons leave, and the totals are reported."""
+        self._time_s = max(0.0, self._time_s)
+        events = self._persons.remove_ended(())
+        counts = self._reader.counts
+        if counts.n_read:
+            events.append(self._persons.close_minute(self._time_s))
+        persons = self._persons.counts()
+        totals = {
+            "reason": self._reader.end_reason,
+            "source": self.source,
+            "n_read": counts.n_read,
+            "n_processed": counts.n_processed,
+            "n_dropped": counts.n_dropped,
+            "n_failed": counts.n_failed,
+            "max_lag_s": round(self._max_lag_s, 3),
+            "n_persons": sum(persons.values()),
+            "persons": {str(label): count for label, count in persons.items()},
+        }
+        return self._step(datetime.now(UTC), [*events, ("end", totals)])
+
+    def _step(self, utc: datetime, events: Iterable[EventData], *, photo: PhotoResult | None = None) -> WatchStep:
+        visible: dict[str, Any] = {}
+        if photo is not None:
+            visible = {"persons": self._persons.visible(self._time_s), "missing": tuple(self._tracker.lost_boxes)}
+        return WatchStep(
+            self._time_s,
+            utc,
+            tuple(WatchEvent(kind, self._time_s, utc, details) for kind, details in events),
+            photo=photo,
+            frames=replace(self._reader.counts),
+            **visible,
+        )
+
+    def _advance(self, time_s: float) -> float:
+        """Advance the time by at least a millisecond, because the tracker needs increasing times."""
+        self._time_s = max(time_s, self._time_s + 0.001)
+        return self._time_s
+
+    def _release(self) -> None:
+        self._reader.close()
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            writer.close()
