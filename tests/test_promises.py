@@ -205,7 +205,7 @@ import hashlib, sys
 from maskkit import MaskClassifier
 from maskkit.testing import make_faces
 
-faces, labels = make_faces(24)
+faces, labels = make_faces(12)
 for fine_tune in (False, True):
     model = MaskClassifier("timm:test_resnet", weights=None, image_size=48, fine_tune=fine_tune, epochs=2,
                            detector="whole", random_state=0, device="cpu").fit(faces, labels)

@@ -313,7 +313,7 @@ PLACES = [
 ]
 
 
-@fuzzing(200)
+@fuzzing(80)
 @given(data=st.data())
 def test_fuzz(tmp_path_factory, data):
     """Any value at any place of the settings; any bytes at any place of the weights, rightly signed."""

@@ -84,7 +84,7 @@ def test_flipped_bits(files, kind):
         try_to_load(bytes(data))
 
 
-@fuzzing(300)
+@fuzzing(150)
 @given(data=st.data())
 def test_fuzz(files, data):
     """Any bytes; and parts of files put together anyhow."""
