@@ -10,7 +10,6 @@ pytest.importorskip("av", reason="PyAV is not installed: pip install 'maskkit[wa
 pytest.importorskip("trackers", reason="trackers is not installed: pip install 'maskkit[watch]'")
 
 import maskkit
-from maskkit._video import readers
 from maskkit._video.sources import hide_password, parse_source
 from maskkit.exceptions import VideoError
 from tests.video.videos import write_video
@@ -50,7 +49,7 @@ def stream(tmp_path_factory):
 
 
 def test_lost_stream_is_reopened(stream, savable, monkeypatch, tmp_path):
-    monkeypatch.setattr(readers, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("maskkit._video.readers.FIRST_PAUSE_S", 0.01)
     with (
         serve(stream, 503, stream) as url,
         maskkit.watch(savable, url, save=tmp_path / "out.mkv", reconnect_timeout_s=0.1) as watching,

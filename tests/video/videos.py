@@ -1,8 +1,11 @@
 """Small videos, and scripted predictions for their frames."""
 
+from types import SimpleNamespace
+
 import av
 import numpy as np
 from PIL import Image
+from sklearn.base import BaseEstimator
 
 from maskkit import FaceResult, PhotoResult
 
@@ -60,6 +63,25 @@ class Script:
             raise faces
         height, width = image.shape[:2]
         return PhotoResult(tuple(faces), image, "frame", (width, height), "scripted", "scripted")
+
+
+class ScriptedClassifier(BaseEstimator):
+    """A fitted classifier whose predictor follows a script."""
+
+    def __init__(self, script=None, *, threshold=0.7, min_size_px=0, cache=None):
+        self.script = script
+        self.threshold = threshold
+        self.min_size_px = min_size_px
+        self.cache = cache
+        self.is_fitted_ = True
+
+    def fit(self, X, y):
+        return self
+
+    @property
+    def predictor_(self):
+        rule = SimpleNamespace(threshold=self.threshold, min_size_px=self.min_size_px)
+        return SimpleNamespace(read_photo=self.script, rule=rule)
 
 
 def walk(n_frames, masked=0.9, *, y=10, step=2):

@@ -11,7 +11,9 @@ from PIL import Image
 
 from maskkit.testing import FixedDetector
 from maskkit.web import create_app, make_server
-from maskkit.web._server import bind, url_of
+from maskkit.web._server import bind, is_loopback, url_of
+
+__all__ = ["bind", "is_loopback", "url_of"]
 
 
 def as_png(image):

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from maskkit._model.predictor import FacePredictor
 from maskkit.web._batcher import BATCH_PHOTOS, Batcher, Upload
 from maskkit.web._errors import ApiError
 
@@ -16,13 +15,14 @@ def batches():
 
 @pytest.fixture
 def batcher(gated, batches, monkeypatch):
-    predict_proba = FacePredictor.predict_proba
+    predictor_class = type(gated.predictor_)
+    predict_proba = predictor_class.predict_proba
 
     def record(self, crops, **options):
         batches.append(len(crops))
         return predict_proba(self, crops, **options)
 
-    monkeypatch.setattr(FacePredictor, "predict_proba", record)
+    monkeypatch.setattr(predictor_class, "predict_proba", record)
     batcher = Batcher(gated.predictor_, max_waiting=12, max_wait_s=10, max_px=10_000)
     batcher.start()
     yield batcher
@@ -105,7 +105,7 @@ def test_failure_ends_only_its_batch(batcher, detector, photo, monkeypatch):
         raise MemoryError
 
     with monkeypatch.context() as broken:
-        broken.setattr(FacePredictor, "predict_proba", fail)
+        broken.setattr(type(batcher.predictor), "predict_proba", fail)
         futures = batcher.submit(uploads(photo, "a"))
         assert isinstance(futures[0].exception(60), MemoryError)
     assert names_of(batcher.submit(uploads(photo, "b"))) == ["b"]

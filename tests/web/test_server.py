@@ -11,9 +11,8 @@ import httpx2
 import pytest
 
 from maskkit.web import Limits
-from maskkit.web._server import bind, is_loopback, url_of
 from tests.cli.test_cli import run
-from tests.web.conftest import serving
+from tests.web.conftest import bind, is_loopback, serving, url_of
 
 PNG = {"Content-Type": "image/png"}
 

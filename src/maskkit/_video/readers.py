@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,10 +28,7 @@ _TICK_S = 1.0
 def decode(container: Any, stream: Any, counts: FrameCounts) -> Iterator[Any]:
     """Iterate over the pictures of an open video; packets that cannot be decoded are counted and skipped.
 
-    Raises
-    ------
-    FFmpegError
-        If reading fails, or too many consecutive packets cannot be decoded.
+    Raises `FFmpegError` if reading fails, or too many consecutive packets cannot be decoded.
     """
     n_errors = 0
     for packet in container.demux(stream):
@@ -100,7 +97,7 @@ class LiveReader:
 
     A thread decodes all frames, because each depends on those before it, and keeps only the newest. A stream that
     stops is reopened with growing pauses for up to `reconnect_timeout_s` seconds. With `paced` the source is a file
-    that plays once at its own speed. `reopen` replaces ``source.open`` in tests.
+    that plays once at its own speed.
     """
 
     is_live = True
@@ -114,7 +111,6 @@ class LiveReader:
         *,
         paced: bool = False,
         reconnect_timeout_s: float = 600.0,
-        reopen: Callable[[], Any] | None = None,
     ):
         self.source = source
         self.counts = counts
@@ -122,7 +118,6 @@ class LiveReader:
         self.reconnect_timeout_s = reconnect_timeout_s
         self.end_reason = "ended"
         self._opened = container, stream
-        self._reopen = reopen or source.open
         self._start_s = time.monotonic()
         self._failure: Exception | None = None
         self._items: deque[Frame | StreamChange] = deque()
@@ -218,7 +213,7 @@ class LiveReader:
             pause_s = min(2 * pause_s, LAST_PAUSE_S)
             n_attempts += 1
             try:
-                self._opened = self._reopen()
+                self._opened = self.source.open()
             except VideoError:
                 continue
             restored_s = self.elapsed_s()

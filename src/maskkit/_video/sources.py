@@ -42,27 +42,21 @@ class VideoSource:
 
     @property
     def is_camera(self) -> bool:
-        """Whether it is a camera of this machine."""
+        """True for a camera of this machine."""
         return self.format is not None
 
     @property
     def is_url(self) -> bool:
-        """Whether it comes over a network."""
+        """True for a URL, which may use the network."""
         return "://" in self.url
 
     @property
     def is_file(self) -> bool:
-        """Whether it is a file."""
+        """True for a file."""
         return not (self.is_camera or self.is_url)
 
     def open(self) -> Any:
-        """Return PyAV's container and its first video stream.
-
-        Raises
-        ------
-        VideoError
-            If the source does not exist, cannot be read or contains no video.
-        """
+        """Return PyAV's container and its first video stream, or raise `VideoError`."""
         if self.is_file and not Path(self.url).is_file():
             raise VideoError(f"{self.name}: no such file; want a video file, a camera number such as 0, or a URL.")
         try:

@@ -1,6 +1,8 @@
 """Writing frames to a video file that can be played even if writing is interrupted."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -34,10 +36,8 @@ class VideoWriter:
             raise VideoError(f"{path}: want a name that ends in {' or '.join(_FORMAT_OPTIONS)}.")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         options = {"fflags": "+flush_packets+bitexact", **_FORMAT_OPTIONS[self.path.suffix.lower()]}
-        try:
+        with self._write_errors():
             self._container: Any = av.open(str(self.path), "w", options=options)
-        except (av.error.FFmpegError, OSError) as exc:
-            raise VideoError(f"{path}: cannot be written ({exc.strerror}).") from exc
         self._stream: Any = None
         self._last_ms = -1
 
@@ -58,13 +58,8 @@ class VideoWriter:
             if self._stream is not None:
                 self._encode(None)
         finally:
-            self._close_container()
-
-    def _close_container(self) -> None:
-        try:
-            self._container.close()
-        except (av.error.FFmpegError, OSError) as exc:
-            raise VideoError(f"{self.path}: cannot be written ({exc.strerror}).") from exc
+            with self._write_errors():
+                self._container.close()
         if self._stream is None:
             self.path.unlink(missing_ok=True)
 
@@ -83,8 +78,13 @@ class VideoWriter:
         return stream
 
     def _encode(self, frame: Any) -> None:
-        try:
+        with self._write_errors():
             for packet in self._stream.encode(frame):
                 self._container.mux(packet)
+
+    @contextmanager
+    def _write_errors(self) -> Iterator[None]:
+        try:
+            yield
         except (av.error.FFmpegError, OSError) as exc:
             raise VideoError(f"{self.path}: cannot be written ({exc.strerror}).") from exc

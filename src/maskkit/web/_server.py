@@ -7,10 +7,6 @@ from collections.abc import Callable
 import uvicorn
 from starlette.types import ASGIApp
 
-# Uvicorn has no time-out for the header of a connection's first request. Beyond this number of connections it
-# answers 503, so that connections on which nothing is sent take a bounded amount of memory.
-MAX_CONNECTIONS = 1000
-
 
 def bind(host: str, port: int) -> socket.socket:
     """Return a listening socket; port 0 is any free one. Raises OSError with a way out."""
@@ -48,7 +44,7 @@ def make_server(
     app: ASGIApp,
     *,
     seconds: float,
-    max_connections: int = MAX_CONNECTIONS,
+    max_connections: int = 1000,
     on_start: Callable[[], None] = lambda: None,
 ) -> uvicorn.Server:
     """Build a Uvicorn server, to be run with a socket; it answers requests that have begun before it stops.
@@ -82,6 +78,8 @@ def make_server(
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        # Uvicorn has no time-out for the header of a connection's first request. This limit bounds the memory of
+        # connections on which nothing is sent.
         limit_concurrency=max_connections,
         timeout_graceful_shutdown=round(seconds) + 5,
     )
