@@ -1,4 +1,4 @@
-from ._batch import BatchSummary as BatchSummary, predict_batch as predict_batch
+from ._batch.predict import BatchSummary as BatchSummary, predict_batch as predict_batch
 from ._explain.explain import explain as explain, explain_faces as explain_faces
 from ._explain.explanation import Explanation as Explanation, PhotoExplanation as PhotoExplanation
 from ._export.export import export as export

@@ -1,6 +1,6 @@
-"""Very many photos in restartable parts, here on a Ray cluster of two workers, and without Ray what needs none."""
+"""Batch prediction in parts that can be resumed: on a Ray cluster of two workers, and in this process."""
 
-# ruff: noqa: E402  # what is imported may not be installed
+# ruff: noqa: E402  # libraries may not be installed
 
 import io
 import itertools
@@ -26,14 +26,13 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from maskkit._batch.cluster import cluster, share_cores
-from maskkit._batch.inputs import Place, list_places, read_cells, read_places, write_places
-from maskkit._batch.parts import MANIFEST_FILE, Plan, prepare
-from maskkit._batch.rows import predict_crop_rows, predict_rows
-from maskkit._batch.storage import written_whole
-from maskkit._batch.worker import compute_part
+from maskkit._batch.cluster import cluster, divide_cores
+from maskkit._batch.inputs import InputImage, list_inputs, read_contents, read_inputs, write_inputs
+from maskkit._batch.parts import MANIFEST_FILE, Job, compute_part, prepare
+from maskkit._batch.results import classify_crops, predict_photos
+from maskkit._batch.storage import write_atomically
 
-# Ray and what it imports warn of their own.
+# Ray and the libraries that it imports raise warnings of their own.
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
 )
@@ -41,7 +40,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 @pytest.fixture
 def memory():
-    """fsspec's storage in memory, empty."""
+    """Empty in-memory storage of fsspec."""
     storage = fsspec.filesystem("memory")
     storage.store.clear()
     storage.pseudo_dirs[:] = [""]
@@ -55,7 +54,7 @@ def pngs(faces):
 
 @pytest.fixture
 def folder(pngs, tmp_path):
-    """Ten faces, a file that is no image, and one below."""
+    """Folder of ten faces, a file that is not an image, and a subfolder with a face."""
     place = tmp_path / "photos"
     (place / "more").mkdir(parents=True)
     for index, png in enumerate(pngs[:10]):
@@ -71,15 +70,15 @@ def encode(image):
     return file.getvalue()
 
 
-def places_of(*sources, column=None):
-    return list(list_places(map(str, sources), column, lambda _: None))
+def inputs_of(*sources, column=None):
+    return list(list_inputs(map(str, sources), column, lambda _: None))
 
 
 def run_here(classifier, sources, out, *, crops=False, column=None, output_format="parquet", part_size=4):
-    """Do in this process what workers do; give the numbers of the parts."""
-    plan = Plan(str(out), output_format, crops, column)
-    n_parts = prepare(plan, classifier.predictor_, list(map(str, sources)), part_size)["n_parts"]
-    return [compute_part(plan, classifier.predictor_, part) for part in range(n_parts)]
+    """Compute all parts in this process; return their counts."""
+    job = Job(str(out), output_format, crops, column)
+    n_parts = prepare(job, classifier.predictor_, list(map(str, sources)), part_size)
+    return [compute_part(job, classifier.predictor_, part) for part in range(n_parts)]
 
 
 def read_rows(out):
@@ -87,7 +86,7 @@ def read_rows(out):
 
 
 def assert_same(rows, wanted):
-    """Compare results; images that share other batches may differ in rounding."""
+    """Compare rows; images in batches of other sizes may differ by rounding."""
     assert len(rows) == len(wanted)
     for row, other in zip(rows, wanted, strict=True):
         assert row["probability"] == pytest.approx(other["probability"], abs=0.01)
@@ -100,11 +99,11 @@ def expected_rows(classifier, paths):
     ]
 
 
-def test_a_run_that_failed_goes_on_where_it_was(ray_cluster, savable, pngs, tmp_path):
+def test_failed_run_is_resumed(ray_cluster, savable, pngs, tmp_path):
     table = tmp_path / "photos.parquet"
     pq.write_table(pa.table({"image": [*pngs[:11], b"nothing"]}), table, row_group_size=3, compression="none")
     whole = table.read_bytes()
-    # A disk that fails in the middle: the third row group, which is the third part, is gone.
+    # Damage to the third row group, which is the third part, as by a failing disk.
     start = pq.ParquetFile(table).metadata.row_group(2).column(0).data_page_offset
     table.write_bytes(whole[:start] + bytes(200) + whole[start + 200 :])
     options = {"part_size": 3, "workers": 2}
@@ -129,7 +128,7 @@ def test_a_run_that_failed_goes_on_where_it_was(ray_cluster, savable, pngs, tmp_
     assert_same(read_rows(tmp_path / "out"), read_rows(tmp_path / "other"))
 
 
-def test_results_are_those_of_one_machine(savable, folder, tmp_path):
+def test_results_equal_those_of_predict_photos(savable, folder, tmp_path):
     paths = [*find_images_below(folder), folder / "gone.png"]
     counts = run_here(savable, [folder, folder / "gone.png"], tmp_path / "out")
     assert sum(part["n_images"] for part in counts) == 13
@@ -141,7 +140,7 @@ def test_results_are_those_of_one_machine(savable, folder, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl"])
-def test_storage_elsewhere_gives_the_same(form, memory, savable, folder, tmp_path):
+def test_remote_storage_gives_the_same_results(form, memory, savable, folder, tmp_path):
     memory.put(str(folder), "/photos", recursive=True)
     run_here(savable, [folder], tmp_path / "out")
     run_here(savable, ["memory://photos", "memory://photos/gone.png"], "memory://out", output_format=form)
@@ -162,7 +161,7 @@ def test_storage_elsewhere_gives_the_same(form, memory, savable, folder, tmp_pat
     assert_same([row | without for row in rows], [row | without for row in local])
 
 
-def test_crops_are_judged_as_predict_judges_them(folder, savable, tmp_path):
+def test_crops_are_classified_as_by_predict(folder, savable, tmp_path):
     sure = make_classifier(backbone="timm:test_resnet", image_size=48, detector="whole", threshold=0.9)
     sure.__dict__ |= {name: value for name, value in vars(savable).items() if name.endswith("_")}
     run_here(sure, [folder], tmp_path / "out", crops=True)
@@ -179,17 +178,17 @@ def test_crops_are_judged_as_predict_judges_them(folder, savable, tmp_path):
     assert all(row["left"] is None for row in rows)
 
 
-def test_whole_numbers_stay_labels(faces, tmp_path, folder):
+def test_integer_labels_stay_integers(faces, tmp_path, folder):
     model = make_classifier(backbone="timm:test_resnet", image_size=48, detector="whole")
     model.fit(faces[0], (faces[1] == "with_mask").astype(int) + 4)
     run_here(model, [folder / "0.png", folder / "1.png"], tmp_path / "out")
     assert [(row["label"], row["decision"]) for row in read_rows(tmp_path / "out")] == [(5, "5"), (4, "4")]
 
 
-def test_a_worker_takes_few_images_ahead(savable, pngs):
-    for predict in (predict_rows, predict_crop_rows):
+def test_few_images_are_read_ahead(savable, pngs):
+    for predict in (predict_photos, classify_crops):
         taken = itertools.count()
-        endless = ((Place("table", next(taken)), png) for png in itertools.cycle(pngs))
+        endless = ((InputImage("table", next(taken)), png) for png in itertools.cycle(pngs))
         rows = predict(savable.predictor_, endless)
         assert [row["source"] for of_image in itertools.islice(rows, 3) for row in of_image] == [
             "table#0",
@@ -200,106 +199,110 @@ def test_a_worker_takes_few_images_ahead(savable, pngs):
         assert next(taken) < 400
 
 
-def test_folders_are_listed_alike_everywhere(memory, folder):
+def test_local_and_remote_folders_are_listed_alike(memory, folder):
     memory.put(str(folder), "/photos", recursive=True)
     memory.pipe("/photos/.hidden.png", b"")
     memory.pipe("/photos/10.png", b"")
     (folder / "10.png").touch()
-    here = [place.source for place in places_of(folder)]
+    here = [place.source for place in inputs_of(folder)]
     assert here == list(map(str, find_images_below(folder)))
-    there = [place.source for place in places_of("memory://photos")]
+    there = [place.source for place in inputs_of("memory://photos")]
     assert [name.removeprefix("memory:///photos") for name in there] == [
         name.removeprefix(str(folder)) for name in here
     ]
-    assert [place.source for place in places_of(f"file://{folder}")] == here
+    assert [place.source for place in inputs_of(f"file://{folder}")] == here
 
 
 def test_patterns_are_listed(memory, folder):
     memory.put(str(folder), "/photos", recursive=True)
-    assert [place.source for place in places_of(folder / "[0-2].png")] == [str(folder / f"{n}.png") for n in range(3)]
-    assert [place.source for place in places_of("memory://photos/[0-2].png")] == [
+    assert [place.source for place in inputs_of(folder / "[0-2].png")] == [str(folder / f"{n}.png") for n in range(3)]
+    assert [place.source for place in inputs_of("memory://photos/[0-2].png")] == [
         f"memory:///photos/{n}.png" for n in range(3)
     ]
 
 
 def test_relative_sources_are_found_from_any_folder(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
-    assert places_of("photos/more") == [Place(str(folder / "more" / "last.png"), None)]
+    assert inputs_of("photos/more") == [InputImage(str(folder / "more" / "last.png"), None)]
 
 
-def test_a_table_of_paths(memory, tmp_path):
+def test_table_of_paths(memory, tmp_path):
     table = tmp_path / "table.parquet"
     elsewhere = "memory://photos/b.png"
     pq.write_table(pa.table({"id": ["x"] * 4, "path": ["a.png", elsewhere, None, "/c.png"]}), table)
-    places = places_of(table)
+    places = inputs_of(table)
     assert places == [
-        Place(str(tmp_path / "a.png"), None),
-        Place(elsewhere, None),
-        Place(str(table), 2),
-        Place("/c.png", None),
+        InputImage(str(tmp_path / "a.png"), None),
+        InputImage(elsewhere, None),
+        InputImage(str(table), 2),
+        InputImage("/c.png", None),
     ]
-    assert [content for _, content in read_cells(places, None)] == [None] * 4
+    assert [content for _, content in read_contents(places, None)] == [None] * 4
 
 
-def test_a_table_of_bytes_in_several_files(memory):
+def test_table_of_bytes_in_several_files(memory):
     for name, cells in (("2", [b"c", None]), ("10", [b"e"]), ("1", [b"a", b"b"])):
         with memory.open(f"/table.parquet/{name}.parquet", "wb") as file:
             pq.write_table(pa.table({"content": pa.array(cells, pa.large_binary())}), file, row_group_size=1)
-    places = places_of("memory://table.parquet")
+    places = inputs_of("memory://table.parquet")
     assert [place.name for place in places[:3]] == [
         "memory:///table.parquet/1.parquet#0",
         "memory:///table.parquet/1.parquet#1",
         "memory:///table.parquet/2.parquet#0",
     ]
-    assert [content for _, content in read_cells(places[1:], None)] == [b"b", b"c", None, b"e"]
+    assert [content for _, content in read_contents(places[1:], None)] == [b"b", b"c", None, b"e"]
 
 
 @pytest.mark.parametrize(
-    ("columns", "column", "said"),
+    ("columns", "column", "message"),
     [
-        ({"first": ["a"], "second": ["b"]}, None, "which column holds the images. Name one: first, second"),
-        ({"first": ["a"], "n": [1]}, "n", "has no column 'n' of text or bytes; it has first"),
-        ({"n": [1]}, None, "none fits"),
+        (
+            {"first": ["a"], "second": ["b"]},
+            None,
+            "cannot choose the column .*: first, second",
+        ),
+        ({"first": ["a"], "n": [1]}, "n", "has no column 'n' of text or bytes; it has: first"),
+        ({"n": [1]}, None, "of text or bytes: none"),
     ],
 )
-def test_a_column_that_is_not_clear_is_asked_for(columns, column, said, tmp_path):
+def test_ambiguous_or_missing_column_raises(columns, column, message, tmp_path):
     pq.write_table(pa.table(columns), tmp_path / "table.parquet")
-    with pytest.raises(DataError, match=said):
-        places_of(tmp_path / "table.parquet", column=column)
+    with pytest.raises(DataError, match=message):
+        inputs_of(tmp_path / "table.parquet", column=column)
 
 
-def test_sources_that_are_not_there_are_told(memory, tmp_path):
+def test_missing_sources_raise(memory, tmp_path):
     (tmp_path / "damaged.parquet").write_bytes(b"PAR1 nothing PAR1")
-    for source, said in (
-        (tmp_path / "gone", "holds no images or does not exist"),
-        ("memory://gone", "holds no images or does not exist"),
-        ("memory://gone/*.png", "holds no images or does not exist"),
+    for source, message in (
+        (tmp_path / "gone", "contains no images or does not exist"),
+        ("memory://gone", "contains no images or does not exist"),
+        ("memory://gone/*.png", "contains no images or does not exist"),
         (tmp_path / "*.png", "matches no file"),
         (tmp_path / "gone.parquet", "no such file"),
         (tmp_path / "damaged.parquet", "cannot be read as Parquet"),
         (tmp_path, "holds no images"),
     ):
-        with pytest.raises(DataError, match=said):
-            places_of(source)
+        with pytest.raises(DataError, match=message):
+            inputs_of(source)
 
 
-def test_places_are_kept_part_by_part():
-    places = [Place(f"{index}.png", index if index % 2 else None) for index in range(10)]
+def test_inputs_are_stored_part_by_part():
+    places = [InputImage(f"{index}.png", index if index % 2 else None) for index in range(10)]
     file = io.BytesIO()
-    assert write_places(iter(places), file, 4) == 10
-    assert [read_places(file, part) for part in range(3)] == [places[:4], places[4:8], places[8:]]
+    assert write_inputs(iter(places), file, 4) == 10
+    assert [read_inputs(file, part) for part in range(3)] == [places[:4], places[4:8], places[8:]]
 
 
 def fail_in_the_middle(storage, path):
-    with written_whole(storage, path) as file:
+    with write_atomically(storage, path) as file:
         file.write(b"half of the n")
         raise RuntimeError("power")
 
 
-def test_a_file_is_whole_or_not_there(memory, tmp_path):
+def test_files_are_written_atomically(memory, tmp_path):
     for folder, storage in ((str(tmp_path), fsspec.filesystem("file")), ("/here", memory)):
         storage.makedirs(folder, exist_ok=True)
-        with written_whole(storage, f"{folder}/part") as file:
+        with write_atomically(storage, f"{folder}/part") as file:
             file.write(b"old")
         with pytest.raises(RuntimeError, match="power"):
             fail_in_the_middle(storage, f"{folder}/part")
@@ -309,72 +312,72 @@ def test_a_file_is_whole_or_not_there(memory, tmp_path):
 
 @pytest.fixture
 def earlier(savable, folder, tmp_path):
-    """A folder of an earlier run, finished."""
+    """Folder of a finished run."""
     run_here(savable, [folder], tmp_path / "out")
     return tmp_path / "out"
 
 
-def test_nothing_is_left_to_do(earlier, savable, folder):
-    # What a run that was killed left of a part is none.
+def test_finished_run_computes_nothing(earlier, savable, folder):
+    # The remains of a part from a run that was killed are ignored.
     (earlier / ".part-000001.parquet.1234abcd").write_bytes(b"half")
     summary = maskkit.predict_batch(savable, folder, earlier, part_size=4)
     assert (summary.n_parts, summary.n_parts_before, summary.n_images) == (3, 3, 0)
-    assert str(summary).endswith(f"3 parts, 3 of them were there before: {earlier}")
+    assert str(summary).endswith(f"3 parts (3 from earlier runs): {earlier}")
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
-        ({"part_size": 5}, "the size of parts differs"),
-        ({"crops": True, "output_format": "jsonl"}, "crops, the format differ"),
-        ({"model": {"threshold": 0.7}}, "the model differs"),
-        ({"model": {"detector": "dlib_hog"}}, "the detector differs"),
-        ({"more": True}, "the list of images differs"),
+        ({"part_size": 5}, "different part size"),
+        ({"crops": True, "output_format": "jsonl"}, "different crops, output format"),
+        ({"model": {"threshold": 0.7}}, "different model"),
+        ({"model": {"detector": "dlib_hog"}}, "different detector"),
+        ({"more": True}, "different list of images"),
     ],
 )
-def test_results_of_another_run_are_left_alone(changes, said, earlier, savable, folder, tmp_path):
+def test_results_of_a_different_run_are_kept(changes, message, earlier, savable, folder, tmp_path):
     before = {path.name: path.read_bytes() for path in earlier.iterdir()}
     model = maskkit.MaskClassifier.load(savable.save(tmp_path / "model"), **changes.pop("model", {}))
     if changes.pop("more", False):
         shutil.copy(folder / "0.png", folder / "more" / "new.png")
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         maskkit.predict_batch(model, folder, earlier, **{"part_size": 4, **changes})
     assert {path.name: path.read_bytes() for path in earlier.iterdir()} == before
 
 
-def test_a_saved_model_is_the_same_model(earlier, savable, folder, tmp_path):
+def test_saved_model_is_the_same_model(earlier, savable, folder, tmp_path):
     loaded = maskkit.MaskClassifier.load(savable.save(tmp_path / "model"), device="cpu", batch_size=3)
     assert maskkit.predict_batch(loaded, folder, earlier, part_size=4).n_parts_before == 3
 
 
-def test_a_table_that_was_written_anew_is_another(savable, pngs, tmp_path):
+def test_rewritten_table_is_a_different_input(savable, pngs, tmp_path):
     table = tmp_path / "table.parquet"
     for index, cells in enumerate((pngs[:3], [pngs[1], pngs[0], pngs[3]])):
         pq.write_table(pa.table({"bytes": cells}), table)
         if index:
-            with pytest.raises(DataError, match="the list of images differs"):
+            with pytest.raises(DataError, match="different list of images"):
                 run_here(savable, [table], tmp_path / "out")
         else:
             run_here(savable, [table], tmp_path / "out")
 
 
-def test_a_folder_of_something_else_is_left_alone(savable, folder, tmp_path):
+def test_folder_with_other_files_raises(savable, folder, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").write_text("mine")
-    with pytest.raises(DataError, match=f"holds notes.txt and no {MANIFEST_FILE}"):
+    with pytest.raises(DataError, match=f"contains notes.txt and no {MANIFEST_FILE}"):
         maskkit.predict_batch(savable, folder, tmp_path / "out")
     (tmp_path / "out" / MANIFEST_FILE).write_text("{")
     with pytest.raises(DataError, match="is damaged"):
         maskkit.predict_batch(savable, folder, tmp_path / "out")
 
 
-def test_mistakes_are_told_before_anything_is_done(savable, folder, tmp_path, monkeypatch):
-    for options, said in (
+def test_invalid_arguments_raise_before_anything_is_written(savable, folder, tmp_path, monkeypatch):
+    for options, message in (
         ({"part_size": 0}, "part_size=0"),
         ({"workers": 0}, "workers=0"),
         ({"output_format": "csv"}, "output_format='csv'"),
     ):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             maskkit.predict_batch(savable, folder, tmp_path / "out", **options)
     with pytest.raises(ValueError, match="sources is empty"):
         maskkit.predict_batch(savable, [], tmp_path / "out")
@@ -396,11 +399,11 @@ def test_mistakes_are_told_before_anything_is_done(savable, folder, tmp_path, mo
         ([2, 0], 5, 9, (5, 1)),
     ],
 )
-def test_workers_share_the_cores(n_cores, n_workers, n_parts, wanted):
-    assert share_cores(n_cores, n_workers, n_parts) == wanted
+def test_workers_divide_the_cores(n_cores, n_workers, n_parts, wanted):
+    assert divide_cores(n_cores, n_workers, n_parts) == wanted
 
 
-def test_ray_is_started_without_telemetry_and_stopped(monkeypatch):
+def test_ray_starts_without_telemetry_and_stops(monkeypatch):
     import ray
 
     seen = []
@@ -414,7 +417,7 @@ def test_ray_is_started_without_telemetry_and_stopped(monkeypatch):
     assert (telemetry, given["address"], given["include_dashboard"], end) == ("0", "local", False, "stopped")
 
 
-def test_batches_of_other_sizes_differ_by_rounding_alone(savable, folder, tmp_path):
+def test_other_batch_sizes_differ_by_rounding_only(savable, folder, tmp_path):
     run_here(savable, [folder], tmp_path / "one", part_size=1)
     run_here(savable, [folder], tmp_path / "all", part_size=100)
     one, whole = read_rows(tmp_path / "one"), read_rows(tmp_path / "all")

@@ -1,119 +1,122 @@
-"""Ray: start it or join it, without its telemetry and its chatter, and run workers on it."""
+"""Ray: join or start a cluster, and compute parts in its workers."""
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+import traceback
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from maskkit._batch.parts import Plan
-from maskkit._batch.worker import Worker
+import numpy as np
+from numpy.typing import NDArray
+
+from maskkit._batch.parts import Job, compute_part
+from maskkit._images.prefetch import limit_threads
 from maskkit.exceptions import MaskkitError
 
 if TYPE_CHECKING:
     from maskkit._model.predictor import FacePredictor
 
-# A worker decodes in threads while its network computes; beyond this a second worker gains more.
-_THREADS_A_WORKER = 4
+# A worker decodes in threads while its network computes; with more cores, a second worker gains more.
+_CORES_PER_WORKER = 4
 
 
 @contextmanager
 def cluster(address: str | None) -> Iterator[None]:
     """Join the Ray that runs in this process, else the cluster of an address, else start one on this machine."""
-    # Ray reports its use to its makers unless told not to, before it starts.
+    # Ray sends usage statistics unless this is set before it starts.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Its C++ half writes hints to its own developers on standard error.
+    # The C++ part of Ray writes hints for its developers to standard error.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
+    from ray.data import DataContext
 
-    with _quiet():
-        if ray.is_initialized():
-            yield
-            return
-        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        try:
-            yield
-        finally:
+    # Progress bars and messages of Ray Data are hidden, except errors.
+    context, logger = DataContext.get_current(), logging.getLogger("ray.data")
+    before = context.enable_progress_bars, logger.level
+    context.enable_progress_bars = False
+    logger.setLevel(logging.ERROR)
+    start = not ray.is_initialized()
+    try:
+        if start:
+            ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        yield
+    finally:
+        if start:
             ray.shutdown()
+        context.enable_progress_bars = before[0]
+        logger.setLevel(before[1])
 
 
-def run_workers(
-    plan: Plan, predictor: "FacePredictor", parts: Iterable[int], n_workers: int | None
+def compute_parts(
+    job: Job, predictor: "FacePredictor", parts: Sequence[int], n_workers: int | None
 ) -> Iterator[dict[str, int]]:
-    """Compute parts on the cluster.
-
-    Yields
-    ------
-    counts : dict
-        Of each part when it is written: `part`, `n_images`, `n_faces`, `n_unreadable`.
+    """Compute parts on the cluster; yield the counts of each, as `compute_part` returns them, when it is written.
 
     Raises
     ------
     MaskkitError
-        If a part fails; the parts that are written stay.
+        If a part fails; parts that are written stay.
     """
     import ray
     from ray import cloudpickle
     from ray.data import ActorPoolStrategy
 
-    items = [{"part": part} for part in parts]
-    n_workers, n_threads = share_cores([_n_cores(node) for node in ray.nodes()], n_workers, len(items))
-    model = ray.put(cloudpickle.dumps(predictor))
-    done = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
-        Worker,
-        fn_constructor_args=(plan, model, n_threads),
+    n_cores = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    n_workers, n_threads = divide_cores(n_cores, n_workers, len(parts))
+    results = ray.data.from_items([{"part": part} for part in parts], override_num_blocks=len(parts)).map_batches(
+        _Worker,
+        fn_constructor_args=(job, ray.put(cloudpickle.dumps(predictor)), n_threads),
         batch_size=1,
         num_cpus=n_threads,
         num_gpus=1 if predictor.embedder.settings.device.startswith("cuda") else 0,
-        # Parts wait for a free worker here, not behind a slow one.
+        # Parts wait for a free worker in a common queue, and not behind a slow worker.
         compute=ActorPoolStrategy(size=n_workers, max_tasks_in_flight_per_actor=1),
     )
-    for row in done.iter_rows():
+    for row in results.iter_rows():
         if row["failure"]:
             exc = MaskkitError(
-                f"part {row['part']}: {row['failure']} Finished parts are kept; the same command does the rest."
+                f"part {row['part']}: {row['failure']} Finished parts are kept; run the same command again to resume."
             )
             exc.add_note(row["trace"])
             raise exc
-        yield {name: value for name, value in row.items() if isinstance(value, int)}
+        yield {name: row[name] for name in ("n_images", "n_faces", "n_unreadable")}
 
 
-def share_cores(n_cores: list[int], n_workers: int | None, n_parts: int) -> tuple[int, int]:
-    """Give the number of workers and how many cores each may use, so that they do not fight for them.
+def divide_cores(n_cores: Sequence[int], n_workers: int | None, n_parts: int) -> tuple[int, int]:
+    """Return the number of workers, at most one per part, and the number of cores of each.
 
-    Parameters
-    ----------
-    n_cores : list of int
-        Of each machine.
-    n_workers : int or None
-        By default one for every 4 cores of a machine, at least one.
-    n_parts : int
-        More workers would have nothing to do.
+    `n_cores` is the number of cores of each machine. By default there is one worker per 4 cores of a machine, and
+    at least one.
     """
     sizes = [size for size in n_cores if size > 0] or [1]
     if n_workers is None:
-        n_workers = sum(max(1, size // _THREADS_A_WORKER) for size in sizes)
+        n_workers = sum(max(1, size // _CORES_PER_WORKER) for size in sizes)
     n_workers = min(n_workers, n_parts)
+    # A worker cannot use cores of two machines, so the largest share at which all workers fit is searched.
     shares = range(max(sizes), 0, -1)
     return n_workers, next((share for share in shares if sum(size // share for size in sizes) >= n_workers), 1)
 
 
-def _n_cores(node: dict[str, Any]) -> int:
-    return int(node["Resources"].get("CPU", 0)) if node["Alive"] else 0
+class _Worker:
+    """Actor of Ray Data that computes parts with a predictor of its own."""
 
+    def __init__(self, job: Job, predictor: Any, n_threads: int):
+        import ray
+        from ray import cloudpickle
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out what Ray Data tells of itself, but not its errors."""
-    from ray.data import DataContext
+        # Set first, because networks are compiled for a number of threads when they are loaded.
+        limit_threads(n_threads)
+        self._job = job
+        self._predictor = cloudpickle.loads(ray.get(predictor))
 
-    context = DataContext.get_current()
-    shows_bars, context.enable_progress_bars = context.enable_progress_bars, False
-    logger = logging.getLogger("ray.data")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        context.enable_progress_bars = shows_bars
+    def __call__(self, batch: dict[str, NDArray[np.int64]]) -> dict[str, Any]:
+        """Compute the part of a batch of one."""
+        (part,) = batch["part"].tolist()
+        # Ray would wrap an exception in the text of its own frames, so failures are returned as values.
+        try:
+            counts = compute_part(self._job, self._predictor, part)
+        except Exception as exc:
+            failure = str(exc) if isinstance(exc, MaskkitError) else f"{type(exc).__name__}: {exc}."
+            return {"part": [part], "failure": [" ".join(failure.split())], "trace": [traceback.format_exc()]}
+        return {"part": [part], "failure": [""], "trace": [""], **{name: [count] for name, count in counts.items()}}

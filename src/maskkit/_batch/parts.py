@@ -1,211 +1,166 @@
-"""Results in parts, each whole or absent, and the manifest that says what they are parts of."""
+"""Results in parts, each complete or absent, and the manifest that tells runs apart."""
 
 import hashlib
 import json
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from maskkit._batch.inputs import list_places, write_places
-from maskkit._batch.rows import RESULT_FIELDS, Row
-from maskkit._batch.storage import name_at, open_storage, written_whole
-from maskkit._images.prefetch import in_batches
+from maskkit._batch.inputs import InputImage, list_inputs, read_contents, read_inputs, write_inputs
+from maskkit._batch.results import WRITERS, Row, classify_crops, predict_photos
+from maskkit._batch.storage import full_name, open_storage, write_atomically
 from maskkit.exceptions import DataError
 
 if TYPE_CHECKING:
     from maskkit._model.predictor import FacePredictor
 
-OutputFormat: TypeAlias = Literal["parquet", "jsonl"]
-
 FORMAT_VERSION = 1
-# Readers of Parquet pass over names that begin so: pandas.read_parquet(DIR) gives the results alone.
+# Readers of Parquet skip names with a leading underscore: pandas.read_parquet(FOLDER) reads the results alone.
 MANIFEST_FILE = "_manifest.json"
 INPUT_FILE = "_inputs.parquet"
 
-_ROWS_AT_ONCE = 4096
-
-# What must be the same in every run into a folder, and what an error calls it.
+# Entries of the manifest that must be equal in every run into a folder, and their names in messages.
 _FIXED = {
-    "format_version": "the version of the format",
-    "model_sha256": "the model",
-    "detector": "the detector",
+    "format_version": "format version",
+    "model_sha256": "model",
+    "detector": "detector",
     "crops": "crops",
-    "column": "the column",
-    "part_size": "the size of parts",
-    "output_format": "the format",
-    "inputs_sha256": "the list of images",
+    "column": "column",
+    "part_size": "part size",
+    "output_format": "output format",
+    "inputs_sha256": "list of images",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run into a folder is about, all that a worker is told.
-
-    Attributes
-    ----------
-    out : str
-        The folder: an absolute path or a URL.
-    output_format : {"parquet", "jsonl"}
-    crops : bool
-    column : str or None
-    """
+class Job:
+    """Options of a run that every worker needs; `out` is an absolute path or a URL."""
 
     out: str
-    output_format: OutputFormat
+    output_format: str
     crops: bool
     column: str | None
 
     def __post_init__(self) -> None:
-        if self.output_format not in get_args(OutputFormat):
+        if self.output_format not in WRITERS:
             raise ValueError(f"output_format={self.output_format!r} is unknown; use 'parquet' or 'jsonl'.")
 
-    def place(self, name: str) -> tuple[Any, str]:
-        """Give the file system of a file in the folder, and its path."""
+    def locate(self, name: str) -> tuple[Any, str]:
+        """Return the file system of a file in the folder, and its path."""
         storage, folder = open_storage(self.out)
         return storage, f"{folder}/{name}"
 
-    def part_name(self, part: int) -> str:
-        """Name the file of a part."""
-        return f"part-{part:06}.{self.output_format}"
-
     def finished(self) -> set[int]:
-        """Find the parts that are there."""
+        """Return the numbers of the parts that exist."""
         storage, folder = open_storage(self.out)
-        names = (
-            os.path.basename(entry["name"]) for entry in storage.ls(folder, detail=True) if entry["type"] == "file"
-        )
-        pattern = rf"part-(\d{{6,}})\.{self.output_format}"
-        return {int(match[1]) for name in names if (match := re.fullmatch(pattern, name))}
-
-    def write(self, part: int, rows: Iterable[list[Row]], label_type: pa.DataType) -> None:
-        """Write the rows of a part, photo by photo."""
-        storage, path = self.place(self.part_name(part))
-        with written_whole(storage, path) as file:
-            flat = ({**row, "decision": _text(row["decision"])} for of_photo in rows for row in of_photo)
-            _WRITERS[self.output_format](file, flat, label_type)
+        names = (os.path.basename(path) for path in storage.ls(folder, detail=False))
+        matches = (re.fullmatch(rf"part-(\d{{6,}})\.{self.output_format}", name) for name in names)
+        return {int(match[1]) for match in matches if match}
 
 
-def prepare(plan: Plan, predictor: "FacePredictor", sources: list[str], part_size: int) -> dict[str, Any]:
-    """List the images and write the manifest, or check it against an earlier run's.
+def compute_part(job: Job, predictor: "FacePredictor", part: int) -> dict[str, int]:
+    """Predict the images of a part and write it; return `n_images`, `n_faces` and `n_unreadable`."""
+    storage, path = job.locate(INPUT_FILE)
+    with storage.open(path, "rb") as file:
+        images = read_inputs(file, part)
+    counts = {"n_images": 0, "n_faces": 0, "n_unreadable": 0}
 
-    Returns
-    -------
-    manifest : dict
+    def rows() -> Iterator[Row]:
+        predict = classify_crops if job.crops else predict_photos
+        for rows_of_image in predict(predictor, read_contents(images, job.column)):
+            counts["n_images"] += 1
+            counts["n_unreadable"] += rows_of_image[0]["status"] == "unreadable"
+            for row in rows_of_image:
+                counts["n_faces"] += row["face"] is not None
+                yield {**row, "decision": None if row["decision"] is None else str(row["decision"])}
+
+    label_type = pa.string() if predictor.classes.dtype.kind in "UO" else pa.int64()
+    storage, path = job.locate(f"part-{part:06}.{job.output_format}")
+    with write_atomically(storage, path) as file:
+        WRITERS[job.output_format](file, rows(), label_type)
+    return counts
+
+
+def prepare(job: Job, predictor: "FacePredictor", sources: list[str], part_size: int) -> int:
+    """List the images and write the manifest, or compare it with that of an earlier run; return the number of parts.
 
     Raises
     ------
     DataError
-        If the folder holds something else, or the results of another run.
+        If the folder contains something else, or the results of a different run.
     """
-    storage, path = plan.place(MANIFEST_FILE)
+    storage, path = job.locate(MANIFEST_FILE)
     storage.makedirs(os.path.dirname(path), exist_ok=True)
     earlier = _read_manifest(storage, path)
     if earlier is None:
-        _refuse_strangers(plan)
-    manifest = {
+        _check_folder(job)
+    detector = predictor.detector
+    detector_params = detector.get_params() if hasattr(detector, "get_params") else {}
+    manifest: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "maskkit": version("maskkit"),
         "sources": sources,
         "model": predictor.model_name,
-        **_describe_model(predictor),
-        "crops": plan.crops,
-        "column": plan.column,
+        "model_sha256": predictor.fingerprint(),
+        "detector": f"{predictor.detector_name} {detector_params}",
+        "crops": job.crops,
+        "column": job.column,
         "part_size": part_size,
-        "output_format": plan.output_format,
+        "output_format": job.output_format,
     }
-    # Before the images are listed, which may take an hour.
-    _compare(plan, earlier, manifest)
+    # Compared before the images are listed, which may take an hour.
+    _compare(job, earlier, manifest)
     digest = hashlib.sha256()
-    storage, inputs = plan.place(INPUT_FILE)
 
-    def places() -> Iterator[Any]:
-        for place in list_places(sources, plan.column, digest.update):
-            digest.update(f"{place.name}\n".encode())
-            yield place
+    def images() -> Iterator[InputImage]:
+        for image in list_inputs(sources, job.column, digest.update):
+            digest.update(f"{image.name}\n".encode())
+            yield image
 
     if earlier is None:
-        with written_whole(storage, inputs) as file:
-            n_images = write_places(places(), file, part_size)
+        with write_atomically(*job.locate(INPUT_FILE)) as file:
+            n_images = write_inputs(images(), file, part_size)
     else:
-        n_images = sum(1 for _ in places())
-    manifest |= {
-        "inputs_sha256": digest.hexdigest(),
-        "n_images": n_images,
-        "n_parts": math.ceil(n_images / part_size),
-    }
-    _compare(plan, earlier, manifest)
+        n_images = sum(1 for _ in images())
+    n_parts = math.ceil(n_images / part_size)
+    manifest |= {"inputs_sha256": digest.hexdigest(), "n_images": n_images, "n_parts": n_parts}
+    _compare(job, earlier, manifest)
     if earlier is None:
-        with written_whole(storage, path) as file:
+        with write_atomically(storage, path) as file:
             file.write((json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
-    return manifest
+    return n_parts
 
 
 def _read_manifest(storage: Any, path: str) -> dict[str, Any] | None:
     try:
-        manifest = json.loads(storage.cat_file(path))
+        return dict(json.loads(storage.cat_file(path)))
     except FileNotFoundError:
         return None
-    except ValueError as exc:
-        raise DataError(f"{name_at(storage, path)}: is damaged ({exc}); choose another folder.") from exc
-    return dict(manifest)
+    except (TypeError, ValueError) as exc:
+        raise DataError(f"{full_name(storage, path)}: is damaged ({exc}); choose another folder.") from exc
 
 
-def _compare(plan: Plan, earlier: dict[str, Any] | None, manifest: dict[str, Any]) -> None:
+def _compare(job: Job, earlier: dict[str, Any] | None, manifest: dict[str, Any]) -> None:
     if earlier is None:
         return
-    others = [words for key, words in _FIXED.items() if key in manifest and earlier.get(key) != manifest[key]]
-    if others:
+    differences = [name for key, name in _FIXED.items() if key in manifest and earlier.get(key) != manifest[key]]
+    if differences:
         raise DataError(
-            f"{plan.out}: holds the results of another run; {', '.join(others)} differ{'s' * (len(others) == 1)}. "
-            f"Choose another folder, or what {MANIFEST_FILE} says."
+            f"{job.out}: contains the results of a different run (different {', '.join(differences)}). "
+            f"Choose another folder, or the settings in {MANIFEST_FILE}."
         )
 
 
-def _refuse_strangers(plan: Plan) -> None:
-    storage, folder = open_storage(plan.out)
+def _check_folder(job: Job) -> None:
+    """Refuse a folder with other files than those of a run that was interrupted while it listed the images."""
+    storage, folder = open_storage(job.out)
     names = sorted(os.path.basename(path.rstrip("/")) for path in storage.ls(folder, detail=False))
-    # A run that ended while it listed leaves these.
-    strangers = [name for name in names if name != INPUT_FILE and not name.startswith(f".{INPUT_FILE}.")]
-    if strangers:
-        raise DataError(f"{plan.out}: holds {strangers[0]} and no {MANIFEST_FILE}; choose an empty or a new folder.")
-
-
-def _describe_model(predictor: "FacePredictor") -> dict[str, Any]:
-    """Describe what the results depend on; how the model was trained, and on which machine, does not matter."""
-    detector = predictor.detector
-    params = detector.get_params() if hasattr(detector, "get_params") else {}
-    return {"model_sha256": predictor.fingerprint(), "detector": f"{predictor.detector_name} {params}"}
-
-
-def _text(decision: Any) -> str | None:
-    return None if decision is None else str(decision)
-
-
-def result_schema(label_type: pa.DataType) -> pa.Schema:
-    """Give the columns of the results and their types."""
-    kinds = dict.fromkeys(RESULT_FIELDS, pa.string())
-    kinds |= dict.fromkeys(("face", "left", "top", "right", "bottom"), pa.int64())
-    kinds |= dict.fromkeys(("probability", "detection_score"), pa.float64())
-    return pa.schema(list((kinds | {"label": label_type}).items()))
-
-
-def _write_parquet(file: IO[bytes], rows: Iterable[Row], label_type: pa.DataType) -> None:
-    schema = result_schema(label_type)
-    with pq.ParquetWriter(file, schema) as writer:
-        for batch in in_batches(rows, _ROWS_AT_ONCE):
-            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
-
-
-def _write_jsonl(file: IO[bytes], rows: Iterable[Row], label_type: pa.DataType) -> None:
-    for row in rows:
-        file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
-
-
-_WRITERS = {"parquet": _write_parquet, "jsonl": _write_jsonl}
+    unexpected = [name for name in names if name != INPUT_FILE and not name.startswith(f".{INPUT_FILE}.")]
+    if unexpected:
+        raise DataError(f"{job.out}: contains {unexpected[0]} and no {MANIFEST_FILE}; choose an empty or a new folder.")

@@ -1,4 +1,4 @@
-"""Files on local disks or on any storage that fsspec knows."""
+"""Files on local disks or in any storage that fsspec supports."""
 
 import os
 import re
@@ -12,28 +12,25 @@ from fsspec.implementations.local import LocalFileSystem
 
 
 def is_url(source: str) -> bool:
-    """Tell a URL from a path."""
+    """Return whether a source is a URL and not a path."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.:-]*://", source) is not None
 
 
-def open_storage(place: str) -> tuple[Any, str]:
-    """Give the file system of a path or URL, and the path in it."""
-    # What has been listed is not kept: a hundred million names would not fit.
-    storage, path = fsspec.url_to_fs(place, use_listings_cache=False)
+def open_storage(source: str) -> tuple[Any, str]:
+    """Return the file system of a path or URL, and the path in it."""
+    # Listings are not cached: a hundred million names would not fit in memory.
+    storage, path = fsspec.url_to_fs(source, use_listings_cache=False)
     return storage, path
 
 
-def name_at(storage: Any, path: str) -> str:
-    """Name a path so that it can be found without its file system: a local path as it is, else a URL."""
+def full_name(storage: Any, path: str) -> str:
+    """Return the name of a file with its file system: a local path as it is, otherwise a URL."""
     return path if isinstance(storage, LocalFileSystem) else str(storage.unstrip_protocol(path))
 
 
 @contextmanager
-def written_whole(storage: Any, path: str) -> Iterator[Any]:
-    """Open a file that appears under its name when it is whole, or not at all.
-
-    On a local disk this is a rename, on an object store a copy.
-    """
+def write_atomically(storage: Any, path: str) -> Iterator[Any]:
+    """Open a file that appears under its name complete, or not at all: by a rename, or a copy on object stores."""
     folder, name = os.path.split(path)
     temporary = f"{folder}/.{name}.{uuid4().hex[:8]}"
     try:

@@ -1,0 +1,152 @@
+"""Batch prediction on one machine or a cluster, in parts that a later run resumes."""
+
+import os
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from maskkit._optional import require
+
+if TYPE_CHECKING:
+    from maskkit._model.classifier import MaskClassifier
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSummary:
+    """Summary of a run of `predict_batch`.
+
+    Attributes
+    ----------
+    out : str
+        Folder of the results: an absolute path or a URL.
+    n_parts : int
+        Number of parts in the folder, which is complete.
+    n_parts_before : int
+        Number of parts that earlier runs had finished.
+    n_images, n_faces, n_unreadable : int
+        Number of images, faces and unreadable images of this run.
+    """
+
+    out: str
+    n_parts: int
+    n_parts_before: int
+    n_images: int
+    n_faces: int
+    n_unreadable: int
+
+    def __str__(self) -> str:
+        before = f" ({self.n_parts_before:,} from earlier runs)" if self.n_parts_before else ""
+        return (
+            f"{self.n_images:,} images, {self.n_faces:,} faces, {self.n_unreadable:,} unreadable; "
+            f"{self.n_parts:,} parts{before}: {self.out}"
+        )
+
+
+def predict_batch(
+    classifier: "MaskClassifier",
+    sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    crops: bool = False,
+    column: str | None = None,
+    output_format: Literal["parquet", "jsonl"] = "parquet",
+    part_size: int = 10_000,
+    workers: int | None = None,
+    address: str | None = None,
+    verbose: int = 0,
+) -> BatchSummary:
+    """Detect and classify the faces of very many photos with Ray Data; needs the extra ``ray``.
+
+    Each worker holds a copy of the model and computes one part after another. A part is complete or absent, and
+    a second run into the same folder computes the missing parts.
+
+    Parameters
+    ----------
+    classifier : MaskClassifier
+        Fitted classifier with a `TransferHead`. With ``device="cuda"`` each worker takes a GPU.
+    sources : path, URL, or iterable of these
+        Folders (with their subfolders), patterns, files, and Parquet tables with paths or with the bytes of
+        images. A table is a file, a folder of files or a pattern whose name ends with ``.parquet``. All of them
+        are on local disks or in any storage that fsspec supports. Relative paths in a table start from the
+        folder of the table.
+    out : path or URL
+        Folder of the results: new, empty or that of an earlier run.
+    crops : bool, default=False
+        Whether each image is one face, classified as by `MaskClassifier.predict` without face detection.
+    column : str, optional
+        Column of the tables. By default ``path``, ``image`` or ``bytes``, else the only column of text or bytes.
+    output_format : {"parquet", "jsonl"}, default="parquet"
+        Format of the files ``part-000000.parquet``, ... or ``part-000000.jsonl``, ... (JSON Lines).
+    part_size : int, >= 1, default=10000
+        Number of images per part.
+    workers : int, >= 1, optional
+        Number of workers, which share the cores of the cluster evenly. By default one per 4 cores.
+    address : str, optional
+        Address of a Ray cluster. By default the Ray that runs in this process, else the one that `ray.init`
+        finds, else a cluster on this machine for the duration of the call.
+    verbose : int, default=0
+        If 1, a line per part is written to standard error.
+
+    Returns
+    -------
+    summary : BatchSummary
+        The results are in `out`: one row per face, or one per photo without faces. Columns are ``source``, an
+        absolute path, a URL or TABLE#ROW; ``status``, ``"ok"``, ``"no_face"`` or ``"unreadable"``; ``face``,
+        counted from 0; ``decision``, as text; ``label``, ``probability``, ``detection_score``, ``left``,
+        ``top``, ``right``, ``bottom``; ``error``, the reason why an image is unreadable.
+
+    Raises
+    ------
+    MissingLibraryError
+        If Ray is not installed.
+    DataError
+        If a source contains no image, or `out` contains the results of a different model, options or images.
+    ModelFileError
+        If the classifier has a part that could not be saved.
+    MaskkitError
+        If a part fails for another reason than an image that cannot be read.
+
+    Notes
+    -----
+    Lists of images are compared by name, and tables of bytes by their footers. Changes in the content of files
+    are not detected.
+
+    Examples
+    --------
+    >>> model = MaskClassifier.from_pretrained()  # doctest: +SKIP
+    >>> predict_batch(model, "photos", "faces", workers=2)  # doctest: +SKIP
+    >>> pandas.read_parquet("faces")  # doctest: +SKIP
+    """
+    for library in ("ray", "pyarrow", "fsspec"):
+        require(library, "ray")
+    from sklearn.utils.validation import check_is_fitted
+
+    from maskkit._batch.cluster import cluster, compute_parts
+    from maskkit._batch.parts import Job, prepare
+    from maskkit._batch.storage import is_url
+
+    check_is_fitted(classifier)
+    predictor = classifier.predictor_
+    for name, value in (("part_size", part_size), ("workers", workers)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name}={value!r} is too small; want at least 1.")
+    source_list = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
+    if not source_list:
+        raise ValueError("sources is empty; want at least one folder, pattern, file or table.")
+    folder = os.fspath(out)
+    job = Job(folder if is_url(folder) else os.path.abspath(folder), output_format, crops, column)
+    n_parts = prepare(job, predictor, [os.fspath(source) for source in source_list], part_size)
+    missing = sorted(set(range(n_parts)) - job.finished())
+    totals = {"n_images": 0, "n_faces": 0, "n_unreadable": 0}
+    if missing:
+        start = time.perf_counter()
+        with cluster(address):
+            for n_done, counts in enumerate(compute_parts(job, predictor, missing, workers), 1):
+                totals = {name: total + counts[name] for name, total in totals.items()}
+                if verbose:
+                    rate = totals["n_images"] / (time.perf_counter() - start)
+                    found = f"{counts['n_faces']:,} faces, {counts['n_unreadable']:,} unreadable"
+                    print(f"{n_done:,} of {len(missing):,} parts: {found}; {rate:.1f} images/s", file=sys.stderr)
+    return BatchSummary(job.out, n_parts, n_parts - len(missing), **totals)

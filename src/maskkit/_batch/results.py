@@ -1,0 +1,114 @@
+"""Prediction of the images of a part, and the rows of its results."""
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from maskkit._batch.inputs import InputImage
+from maskkit._batch.storage import is_url, open_storage
+from maskkit._images.load import ImageSource, RgbImage, load_image
+from maskkit._images.prefetch import in_batches, prefetch_map
+from maskkit._model.results import ROW_FIELDS, rows_of
+from maskkit.exceptions import ImageError
+
+if TYPE_CHECKING:
+    from maskkit._model.predictor import FacePredictor
+
+RESULT_FIELDS = (*ROW_FIELDS, "error")
+"""Columns of the results."""
+
+Row = dict[str, Any]
+Contents = Iterable[tuple[InputImage, bytes | None]]
+
+# Requests to remote storage spend most of their time waiting.
+_N_FETCH_THREADS = 16
+_CROPS_PER_BATCH = 64
+_ROWS_PER_WRITE = 4096
+
+
+class _Fetched(NamedTuple):
+    name: str
+    source: ImageSource
+    error: str | None = None
+
+
+def predict_photos(predictor: "FacePredictor", contents: Contents) -> Iterator[list[Row]]:
+    """Detect and classify the faces of photos from `read_contents`; yield the rows of each photo."""
+    fetch_errors: deque[str | None] = deque()
+
+    def photos() -> Iterator[tuple[str, ImageSource]]:
+        for fetched in _prefetch(contents):
+            fetch_errors.append(fetched.error)
+            yield fetched.name, fetched.source
+
+    for photo in predictor.read_named_photos(photos()):
+        error = fetch_errors.popleft() or photo.error
+        yield [{**row, "error": error} for row in rows_of(photo)]
+
+
+def classify_crops(predictor: "FacePredictor", contents: Contents) -> Iterator[list[Row]]:
+    """Classify images of one face each, like `predict_photos`."""
+    loaded = prefetch_map(_load, _prefetch(contents), n_ahead=2 * _CROPS_PER_BATCH)
+    for batch in in_batches(loaded, _CROPS_PER_BATCH):
+        faces = iter(predictor.classify_crops([image for _, image, _ in batch if image is not None]))
+        for name, image, error in batch:
+            row = dict.fromkeys(RESULT_FIELDS) | {"source": name, "status": "unreadable", "error": error}
+            if image is not None:
+                face = next(faces)
+                row |= {"status": "ok", "face": 0, "decision": face.decision, "label": face.label}
+                row["probability"] = face.probability
+            yield [row]
+
+
+def _load(fetched: _Fetched) -> tuple[str, RgbImage | None, str | None]:
+    try:
+        image = None if fetched.error else load_image(fetched.source, name=fetched.name)
+    except ImageError as exc:
+        return fetched.name, None, str(exc)
+    return fetched.name, image, fetched.error
+
+
+def _prefetch(contents: Contents) -> Iterator[_Fetched]:
+    # With two images per thread, a slow request does not stop the others.
+    return prefetch_map(_fetch, contents, n_ahead=2 * _N_FETCH_THREADS, n_workers=_N_FETCH_THREADS)
+
+
+def _fetch(content: tuple[InputImage, bytes | None]) -> _Fetched:
+    """Return an image as a local path or as bytes; no bytes, with the error, if there are none to be read."""
+    image, in_table = content
+    if in_table is not None:
+        return _Fetched(image.name, in_table)
+    if image.row is not None:
+        return _Fetched(image.name, b"", f"{image.name}: the cell is empty.")
+    if not is_url(image.source):
+        return _Fetched(image.name, image.source)
+    try:
+        storage, path = open_storage(image.source)
+        return _Fetched(image.name, storage.cat_file(path))
+    except FileNotFoundError:
+        return _Fetched(image.name, b"", f"{image.name}: no such file; check the path.")
+    except Exception as exc:  # each storage raises errors of its own
+        return _Fetched(image.name, b"", f"{image.name}: cannot be fetched ({exc}).")
+
+
+def _write_parquet(file: IO[bytes], rows: Iterable[Row], label_type: pa.DataType) -> None:
+    types = dict.fromkeys(RESULT_FIELDS, pa.string()) | {"label": label_type}
+    types |= dict.fromkeys(("face", "left", "top", "right", "bottom"), pa.int64())
+    types |= dict.fromkeys(("probability", "detection_score"), pa.float64())
+    schema = pa.schema(list(types.items()))
+    with pq.ParquetWriter(file, schema) as writer:
+        for batch in in_batches(rows, _ROWS_PER_WRITE):
+            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+
+
+def _write_jsonl(file: IO[bytes], rows: Iterable[Row], label_type: pa.DataType) -> None:
+    for row in rows:
+        file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
+
+
+WRITERS: dict[str, Callable[[IO[bytes], Iterable[Row], pa.DataType], None]]
+WRITERS = {"parquet": _write_parquet, "jsonl": _write_jsonl}
