@@ -280,7 +280,7 @@ def test_missing_sources_raise(memory, tmp_path):
         (tmp_path / "*.png", "matches no file"),
         (tmp_path / "gone.parquet", "no such file"),
         (tmp_path / "damaged.parquet", "cannot be read as Parquet"),
-        (tmp_path, "holds no images"),
+        (tmp_path, "contains no images"),
     ):
         with pytest.raises(DataError, match=message):
             inputs_of(source)

@@ -424,7 +424,7 @@ def test_audit_prints_a_table_and_rejects_photos(data, photos, tmp_path, capsys)
     pytest.importorskip("imagehash")
     code, out, _ = run(capsys, "data", "audit", data, "--plots", tmp_path / "audit")
     assert code == 0
-    assert "What tells the class" in out
+    assert "Shortcuts" in out
     assert max(map(len, out.splitlines())) <= 80
     code, _, err = run(capsys, "data", "audit", photos)
     assert code == 2

@@ -37,10 +37,10 @@ def test_it_writes_parts_and_prints_a_summary(ray_cluster, savable, photos, tmp_
 
     code, said, progress = run(capsys, *arguments, "--crops")
     assert (code, progress) == (0, "")
-    assert "3 of them were there before" in said
+    assert "(3 from earlier runs)" in said
     code, _, err = run(capsys, *arguments)
     assert code == 1
-    assert err.startswith(f"maskkit: error: {out}: holds the results of another run; crops differs.")
+    assert err.startswith(f"maskkit: error: {out}: contains the results of a different run (different crops).")
 
 
 def test_usage_is_checked(photos, tmp_path, capsys):

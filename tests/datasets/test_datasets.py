@@ -1,3 +1,5 @@
+"""Loading and describing of face crops and annotated photos."""
+
 import io
 import json
 import pathlib
@@ -9,14 +11,14 @@ from PIL import Image
 from rich.console import Console
 from sklearn.utils import Bunch
 
-from maskkit import datasets
 from maskkit.datasets import AnnotatedPhoto, describe, load_faces, load_photos
 from maskkit.exceptions import DataError, ImageError, SkippedImageWarning
+from tests.helpers import load_image
 
 
-def add_image(path, size=(20, 24), colour="white"):
+def add_image(path, size=(20, 24), color="white"):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, colour).save(path)
+    Image.new("RGB", size, color).save(path)
     return path
 
 
@@ -26,10 +28,10 @@ def add_broken(path):
     return path
 
 
-def make_classes(folder, n_masked=3, n_bare=2):
+def make_classes(folder, n_masked=3, n_unmasked=2):
     for index in range(n_masked):
         add_image(folder / "WithMask" / f"{index}.png")
-    for index in range(n_bare):
+    for index in range(n_unmasked):
         add_image(folder / "WithoutMask" / f"{index}.png", size=(40, 30))
     return folder
 
@@ -68,7 +70,7 @@ def test_splits_are_attributes_in_lower_case(tmp_path):
         assert [path.parent.name for path in split.paths] == split.labels.tolist()
 
 
-def test_any_number_of_splits_and_classes_and_odd_names(tmp_path):
+def test_many_splits_and_classes_and_unusual_names(tmp_path):
     labels = ["with mask 😷", "$x_1$", "[red]", "_d", *map(str, range(20))]
     for split in [f"Fold {index}" for index in range(12)]:
         for label in labels:
@@ -78,7 +80,7 @@ def test_any_number_of_splits_and_classes_and_odd_names(tmp_path):
     assert set(faces["fold 3"].labels) == set(labels)
 
 
-def test_only_images_count_whatever_the_case_of_their_ending(tmp_path):
+def test_only_files_with_image_extensions_are_listed(tmp_path):
     make_classes(tmp_path, 1, 1)
     for name in ("b.JPG", "c.Jpeg", "d.BMP"):
         add_image(tmp_path / "WithMask" / name)
@@ -124,7 +126,7 @@ def test_a_split_does_not_change_the_order_of_another(tmp_path):
     assert load_faces(tmp_path).validation.paths == expected
 
 
-def test_no_global_seed_is_touched(tmp_path):
+def test_global_random_state_is_unchanged(tmp_path):
     make_classes(tmp_path)
     state = np.random.get_state()[1].copy()  # noqa: NPY002
     load_faces(tmp_path)
@@ -134,12 +136,12 @@ def test_no_global_seed_is_touched(tmp_path):
 # Unreadable images
 
 
-def test_raise_opens_nothing(tmp_path):
+def test_on_error_raise_opens_no_file(tmp_path):
     broken = add_broken(make_classes(tmp_path) / "WithMask" / "broken.png")
     assert broken in load_faces(tmp_path).paths
 
 
-def test_skip_leaves_out_with_one_warning(tmp_path):
+def test_on_error_skip_warns_once(tmp_path):
     make_splits(tmp_path)
     broken = [add_broken(tmp_path / split / "WithMask" / "broken.png") for split in ("Train", "Validation")]
     with pytest.warns(SkippedImageWarning, match="2 of 25 images cannot be read") as caught:
@@ -148,17 +150,17 @@ def test_skip_leaves_out_with_one_warning(tmp_path):
     assert "broken.png" in str(caught[0].message)
     assert caught[0].filename == __file__
     assert [path for path, _ in faces.skipped] == broken
-    assert all("cannot be read as an image" in why for _, why in faces.skipped)
+    assert all("cannot be read as an image" in reason for _, reason in faces.skipped)
     assert (len(faces.train.paths), len(faces.train.labels)) == (18, 18)
     assert not set(broken) & {*faces.train.paths, *faces.validation.paths}
 
 
-def test_skip_is_silent_where_all_is_well(tmp_path):
+def test_on_error_skip_is_silent_if_all_images_are_readable(tmp_path):
     make_classes(tmp_path)
     assert load_faces(tmp_path, on_error="skip").paths == load_faces(tmp_path).paths
 
 
-def test_skip_that_empties_a_class_is_an_error(tmp_path):
+def test_on_error_skip_raises_if_a_class_becomes_empty(tmp_path):
     make_classes(tmp_path, 2, 0)
     add_broken(tmp_path / "WithoutMask" / "broken.png")
     with pytest.raises(DataError, match="no image of WithoutMask can be read; want at least one"):
@@ -166,12 +168,12 @@ def test_skip_that_empties_a_class_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("load", [load_faces, load_photos])
-def test_unknown_word_for_on_error(load, tmp_path):
+def test_unknown_on_error_raises(load, tmp_path):
     with pytest.raises(ValueError, match=r"on_error='ignore' is unknown; use 'raise' or 'skip'\."):
         load(tmp_path, on_error="ignore")
 
 
-# Folders that are no data
+# Folders without valid data
 
 
 @pytest.mark.parametrize("load", [load_faces, load_photos])
@@ -183,23 +185,23 @@ def test_missing_folder_and_file(load, tmp_path):
 
 
 def test_empty_folder(tmp_path):
-    with pytest.raises(DataError, match=r"holds no image and no folder; want split and class folders \(Train/"):
+    with pytest.raises(DataError, match=r"contains no images and no folder; want split and class folders \(Train/"):
         load_faces(tmp_path)
 
 
 def test_images_without_class_folders(tmp_path):
     make_classes(tmp_path)
-    with pytest.raises(DataError, match=r"WithMask: holds 3 images and no folder; want split and class folders"):
+    with pytest.raises(DataError, match=r"WithMask: contains 3 images and no folder; want split and class folders"):
         load_faces(tmp_path / "WithMask")
 
 
 def test_one_class_only(tmp_path):
     add_image(tmp_path / "alone" / "WithMask" / "a.png")
-    with pytest.raises(DataError, match=r"alone: holds one class only, WithMask; want .*two or more"):
+    with pytest.raises(DataError, match=r"alone: contains only one class, WithMask; want .*two or more"):
         load_faces(tmp_path / "alone")
     make_splits(tmp_path / "splits")
     add_image(tmp_path / "splits" / "Test" / "WithMask" / "a.png")
-    with pytest.raises(DataError, match="Test: holds one class only, WithMask"):
+    with pytest.raises(DataError, match="Test: contains only one class, WithMask"):
         load_faces(tmp_path / "splits")
 
 
@@ -207,7 +209,7 @@ def test_class_without_image(tmp_path):
     make_classes(tmp_path)
     (tmp_path / "incorrect").mkdir()
     (tmp_path / "incorrect" / "notes.txt").write_text("none yet")
-    with pytest.raises(DataError, match="incorrect: holds no image; want at least one a class"):
+    with pytest.raises(DataError, match="incorrect: contains no image; want at least one per class"):
         load_faces(tmp_path)
 
 
@@ -218,22 +220,22 @@ def test_mixture_of_layouts(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["", "Train"])
-def test_images_beside_folders_belong_to_no_class(tmp_path, place):
+def test_images_beside_folders_raise(tmp_path, place):
     add_image(make_splits(tmp_path) / place / "stray.png")
-    with pytest.raises(DataError, match=r"holds 1 image \(stray.png\) beside folders, so of no class; move"):
+    with pytest.raises(DataError, match=r"contains 1 image \(stray.png\) beside folders, so without a class; move"):
         load_faces(tmp_path)
 
 
-def test_folder_above_the_data_names_the_one_to_pass(tmp_path):
+def test_parent_folder_of_the_data_raises_with_the_folder_to_pass(tmp_path):
     make_splits(tmp_path / "Face Mask Dataset")
-    with pytest.raises(DataError, match=re.escape(f"pass that folder, as {tmp_path / 'Face Mask Dataset'}.")):
+    with pytest.raises(DataError, match=re.escape(f"pass that folder, such as {tmp_path / 'Face Mask Dataset'}.")):
         load_faces(tmp_path)
 
 
-def test_splits_whose_names_clash(tmp_path):
+def test_reserved_split_name_raises(tmp_path):
     make_classes(tmp_path / "Train")
     make_classes(tmp_path / "Splits")
-    with pytest.raises(DataError, match="Splits: the split's name, 'splits' in lower case, is taken; rename"):
+    with pytest.raises(DataError, match="Splits: the split's name in lower case, 'splits', is taken; rename"):
         load_faces(tmp_path)
 
 
@@ -274,14 +276,14 @@ def test_photos_and_their_boxes(tmp_path, beside):
     assert photos[0].labels.shape == (0,)
 
 
-def test_the_folders_of_the_original_pascal_voc(tmp_path):
+def test_folder_names_of_the_original_pascal_voc(tmp_path):
     add_photo(tmp_path, "p", FACES)
     (tmp_path / "annotations").rename(tmp_path / "Annotations")
     (tmp_path / "images").rename(tmp_path / "JPEGImages")
     assert load_photos(tmp_path)[0].path == tmp_path / "JPEGImages" / "p.jpg"
 
 
-def test_image_by_the_annotations_name_then_by_filename(tmp_path):
+def test_image_is_found_by_stem_then_by_filename(tmp_path):
     add_photo(tmp_path, "own", filename="other.jpg")
     add_photo(tmp_path, "other")
     add_photo(tmp_path, "third", filename="C:\\photos\\other.jpg", image=False)
@@ -294,7 +296,7 @@ def test_image_by_the_annotations_name_then_by_filename(tmp_path):
     assert paths == {"other": "other.jpg", "own": "own.jpg", "third": "other.jpg", "twice": "twice.png"}
 
 
-def spoil(text, old, new):
+def corrupt(text, old, new):
     assert old in text
     return text.replace(old, new)
 
@@ -314,15 +316,15 @@ BOMB = (
         (lambda text: '<?xml version="1.0" encoding="klingon"?>' + text, r"p\.xml: is not well-formed XML"),
         (lambda text: BOMB, r"p\.xml: is not well-formed XML"),
         (lambda text: "<html/>", r"p\.xml: begins with <html>; want <annotation>"),
-        (lambda text: spoil(text, "<xmax>30<", "<xmax>10<"), r"p\.xml: .*box \(10.0, 5.0, 10.0, 29.0\) is empty"),
-        (lambda text: spoil(text, "<ymax>29<", "<ymax>2<"), r"p\.xml: .*turned over"),
-        (lambda text: spoil(text, "<ymax>29<", "<ymax>nan<"), r"p\.xml: .*not finite"),
-        (lambda text: spoil(text, "<ymax>29<", "<ymax>ten<"), r"p\.xml: the box .*'ten'.* is not four numbers"),
-        (lambda text: spoil(text, "<ymax>29</ymax>", ""), r"p\.xml: the box .*None.* is not four numbers"),
-        (lambda text: spoil(text, "with_mask", " "), r"p\.xml: an <object> has no <name>"),
+        (lambda text: corrupt(text, "<xmax>30<", "<xmax>10<"), r"p\.xml: .*box \(10.0, 5.0, 10.0, 29.0\) is empty"),
+        (lambda text: corrupt(text, "<ymax>29<", "<ymax>2<"), r"p\.xml: .*swapped edges"),
+        (lambda text: corrupt(text, "<ymax>29<", "<ymax>nan<"), r"p\.xml: .*not finite"),
+        (lambda text: corrupt(text, "<ymax>29<", "<ymax>ten<"), r"p\.xml: the box .*'ten'.* is not four numbers"),
+        (lambda text: corrupt(text, "<ymax>29</ymax>", ""), r"p\.xml: the box .*None.* is not four numbers"),
+        (lambda text: corrupt(text, "with_mask", " "), r"p\.xml: an <object> has no <name>"),
     ],
 )
-def test_unsound_annotation(tmp_path, change, message):
+def test_malformed_annotation_raises(tmp_path, change, message):
     path = add_photo(tmp_path, "p", FACES[:1])
     path.write_text(change(path.read_text()))
     with pytest.raises(DataError, match=message):
@@ -341,11 +343,11 @@ def test_missing_and_ambiguous_image(tmp_path):
 
 def test_folder_without_annotations(tmp_path):
     add_image(tmp_path / "images" / "p.jpg")
-    with pytest.raises(DataError, match=r"holds no annotation \(\*\.xml\); want annotations/"):
+    with pytest.raises(DataError, match=r"contains no annotation \(\*\.xml\); want annotations/"):
         load_photos(tmp_path)
 
 
-def test_skip_leaves_out_photos_with_one_warning(tmp_path):
+def test_on_error_skip_of_photos_warns_once(tmp_path):
     good = add_photo(tmp_path, "good", FACES)
     add_photo(tmp_path, "malformed").write_text("<annotation>")
     add_photo(tmp_path, "lost", image=False)
@@ -358,7 +360,7 @@ def test_skip_leaves_out_photos_with_one_warning(tmp_path):
     assert [photo.path.stem for photo in photos] == [good.stem]
 
 
-def test_photo_checks_and_converts_what_it_is_given():
+def test_annotated_photo_checks_and_converts_its_fields():
     photo = AnnotatedPhoto("p.jpg", [[0, 0, 2, 2]], ["with_mask"])
     assert isinstance(photo.path, pathlib.Path)
     assert photo.boxes_xyxy.dtype == np.float32
@@ -397,13 +399,13 @@ def test_describe_takes_a_split_or_paths_and_labels(tmp_path):
     assert describe((faces.validation.paths, [1, 0, 0, 1, 1])).counts == {"all": {"0": 2, "1": 3}}
 
 
-def test_describe_reads_headers_only_and_lists_the_unreadable(tmp_path):
+def test_describe_reads_headers_only_and_lists_unreadable_files(tmp_path):
     make_classes(tmp_path)
     cut = add_image(tmp_path / "WithMask" / "cut.png", size=(300, 300))
     cut.write_bytes(cut.read_bytes()[:60])
     broken = add_broken(tmp_path / "WithMask" / "broken.png")
     with pytest.raises(ImageError):
-        datasets.load_image(cut)
+        load_image(cut)
     described = describe(load_faces(tmp_path))
     assert described.counts["all"]["WithMask"] == 5
     assert described.to_dict()["unreadable"] == [str(broken)]
@@ -411,7 +413,7 @@ def test_describe_reads_headers_only_and_lists_the_unreadable(tmp_path):
     assert 300 in described.sizes_px["WithMask"]
 
 
-def test_describe_where_no_header_can_be_read(tmp_path):
+def test_describe_without_any_readable_header(tmp_path):
     paths = [add_broken(tmp_path / name) for name in ("a.png", "b.png")]
     described = describe((paths, ["x", "y"]))
     assert described.tables()[1].rows[0][2:] == (None,) * 6
@@ -443,7 +445,7 @@ def test_describe_photos_without_any_face(tmp_path):
     assert described.save_chart(tmp_path / "chart.png").is_file()
 
 
-def test_description_shows_itself(tmp_path):
+def test_description_is_printed_and_converted(tmp_path):
     described = describe(load_faces(make_splits(tmp_path)))
     console = Console(width=80, file=io.StringIO())
     console.print(described)
@@ -458,8 +460,8 @@ def test_description_shows_itself(tmp_path):
     assert described.to_dict()["splits"]
 
 
-def test_describe_refuses_what_is_no_data(tmp_path):
-    with pytest.raises(TypeError, match="faces is of type str; want what load_faces or load_photos give"):
+def test_describe_raises_for_other_data(tmp_path):
+    with pytest.raises(TypeError, match="faces is of type str; want the result of load_faces or load_photos"):
         describe("face-mask-12k")
     with pytest.raises(TypeError, match="faces is of type list"):
         describe([tmp_path])
@@ -467,7 +469,7 @@ def test_describe_refuses_what_is_no_data(tmp_path):
         describe([])
     with pytest.raises(ValueError, match="split 'all' is empty"):
         describe(([], []))
-    with pytest.raises(ValueError, match=r"split 'all': 1 paths and labels of shape \(2,\); want one each"):
+    with pytest.raises(ValueError, match=r"split 'all': 1 paths and labels of shape \(2,\); want one label per path"):
         describe(([tmp_path], ["a", "b"]))
 
 

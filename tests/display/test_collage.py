@@ -160,7 +160,7 @@ def test_numbers_out_of_range(tmp_path, params, message):
 
 
 def test_no_face_to_show(tmp_path):
-    with pytest.raises(ValueError, match="faces holds no face; want at least one"):
+    with pytest.raises(ValueError, match="faces contains no face; want at least one"):
         collage([AnnotatedPhoto(tmp_path / "p.png", [], [])])
     with pytest.raises(TypeError, match="faces is of type int"):
         collage(3)

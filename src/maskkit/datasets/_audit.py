@@ -1,8 +1,7 @@
-"""audit: what is wrong with a data set before anybody trains on it."""
+"""Audits of data sets: duplicates, leakage between splits, label errors and shortcuts."""
 
 import os
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,59 +9,54 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OrdinalEncoder, StandardScaler
-from sklearn.tree import DecisionTreeClassifier
 
 from maskkit._display.collage import compose_tiles
 from maskkit._display.tables import Estimate, Rows, Table, Tabulated
 from maskkit._images.load import load_image, name_source
 from maskkit._images.prefetch import prefetch_map
 from maskkit._model.embedder import FaceEmbedder
-from maskkit.datasets import _copies
-from maskkit.datasets._properties import PROPERTIES, Traits, read_traits
-from maskkit.evaluation._intervals import wilson
+from maskkit._optional import require
+from maskkit.datasets._audit_checks import (
+    N_FOLDS,
+    ImageTraits,
+    find_duplicates,
+    find_label_issues,
+    group_duplicates,
+    measure_image,
+    measure_shortcuts,
+)
+from maskkit.datasets._faces import FaceData, as_photos, as_splits
 
-# What counts as a near copy, from pairs of face-mask-12k looked at by eye (docs/measurements.md): hashes
-# that differ in so few of their 64 bits, or features, whitened, whose cosine is so high. Few images do not
-# span the space that whitening needs; their plain features must be nearly the same.
-NEAR_BITS = 4
-NEAR_COSINE = 0.6
-NEAR_COSINE_OF_FEW = 0.95
-_MAX_COMPONENTS, _MIN_COMPONENTS = 256, 32
-_IMAGES_PER_COMPONENT = 16
-_N_FOLDS = 5
-# Copies are as alike at this size as at the backbone's own 224 px, in a third of the time.
+# Duplicates are as similar at this size as at the backbone's own 224 px, in a third of the time.
 FEATURES_PX = 128
+
+_MAX_DUPLICATES_SHOWN, _MAX_LABEL_ISSUES_SHOWN = 24, 48
 
 
 @dataclass(frozen=True, eq=False)
 class Audit(Tabulated):
-    """What an audit found; nothing was changed or deleted.
+    """Result of an audit.
 
     Attributes
     ----------
     sources : list of images
-        Those that can be read.
+        The images that can be read.
     names, labels, splits : list of str
-        Of each of them.
+        Name, label and split of each of them.
     groups : ndarray of shape (n_images,), int64
-        Equal for images that are copies of each other, directly or through others; what scikit-learn's
-        `GroupKFold` wants. In the order of `names`.
-    copies : ndarray of shape (n_pairs, 2), int64
-        Pairs of indices of near or exact copies, the exact ones included.
+        Group of each image, in the order of `sources`: equal for images that are duplicates, directly or through
+        others. Suits scikit-learn's `GroupKFold`.
+    duplicates : ndarray of shape (n_pairs, 2), int64
+        Pairs of indices of near or exact duplicates.
     n_exact : int
-        Images whose pixels an earlier image has.
-    suspects : tuple of int
-        Images whose label is probably wrong, the surest first.
-    telling : dict of str to Estimate
-        Property -> share of images whose class it tells alone, without looking at the face; ``"all"`` for
-        all of them together.
+        Number of images whose pixels equal those of an earlier image.
+    label_issues : tuple of int
+        Indices of images whose label is probably wrong, most likely errors first.
+    shortcuts : dict of str to Estimate
+        Property -> cross-validated accuracy of predicting the class from this property alone; ``"all"`` for all
+        properties together.
     majority : float
-        Share of the largest class: what guessing reaches.
+        Share of the largest class: the accuracy of always predicting it.
     unreadable : dict of str to str
         Name -> reason.
     """
@@ -72,67 +66,69 @@ class Audit(Tabulated):
     labels: list[str]
     splits: list[str]
     groups: NDArray[np.int64]
-    copies: NDArray[np.int64]
+    duplicates: NDArray[np.int64]
     n_exact: int
-    suspects: tuple[int, ...]
-    telling: dict[str, Estimate]
+    label_issues: tuple[int, ...]
+    shortcuts: dict[str, Estimate]
     majority: float
     unreadable: dict[str, str]
 
     @property
-    def n_across(self) -> int:
-        """Images outside the first split whose group has an image in it: they leak."""
-        first = {group for group, split in zip(self.groups, self.splits, strict=True) if split == self.splits[0]}
-        return sum(
-            split != self.splits[0] and group in first for group, split in zip(self.groups, self.splits, strict=True)
-        )
+    def n_leaked(self) -> int:
+        """Number of images outside the first split that have a duplicate in it."""
+        in_first = np.array(self.splits) == self.splits[0]
+        return int((~in_first & np.isin(self.groups, self.groups[in_first])).sum())
 
     def tables(self) -> tuple[Table, ...]:
-        """Give what was found as tables."""
-        n_groups = len(np.unique(self.groups))
-        conflicts = sum(self.labels[first] != self.labels[second] for first, second in self.copies)
+        """Return the results as tables."""
+        n_conflicts = sum(self.labels[first] != self.labels[second] for first, second in self.duplicates)
         found: Rows = (
             ("images", len(self.names)),
             ("unreadable", len(self.unreadable)),
-            ("exact copies of another", self.n_exact),
-            ("pairs of near copies", len(self.copies)),
-            ("different pictures (groups)", n_groups),
-            ("in the largest group", int(np.bincount(self.groups).max())),
-            (f"outside {self.splits[0]}, with a copy in it", self.n_across),
-            ("pairs of copies with different labels", conflicts),
-            # Both are judged by folds of groups, or not at all.
-            ("suspect labels", len(self.suspects) if self.telling else "not looked for"),
+            ("exact duplicates", self.n_exact),
+            ("pairs of near-duplicates", len(self.duplicates)),
+            ("distinct images (groups)", len(np.unique(self.groups))),
+            ("images in the largest group", int(np.bincount(self.groups).max())),
+            (f"leaked: duplicates of {self.splits[0]} in other splits", self.n_leaked),
+            ("pairs of duplicates with different labels", n_conflicts),
+            # Label issues need the same folds as shortcuts, so both are measured or none.
+            ("label issues", len(self.label_issues) if self.shortcuts else "not measured"),
         )
         counts = Counter(zip(self.splits, self.labels, strict=True))
-        balance: Rows = tuple((split, label, count) for (split, label), count in sorted(counts.items()))
-        telling: Rows = tuple(self.telling.items())
-        suspects: Rows = tuple((self.names[index], self.labels[index]) for index in self.suspects[:10])
-        return (
-            Table("Audit", ("found", "number"), found, "Nothing was changed or deleted."),
-            Table("Classes", ("split", "class", "images"), balance),
+        note = f"Not measured: a class has fewer than {N_FOLDS} groups."
+        if self.shortcuts:
+            note = (
+                f"Always predicting the largest class reaches {self.majority:.3f}. A network may learn properties "
+                "far above it instead of masks."
+            )
+        tables = [
+            Table("Audit", ("result", "number"), found, "Nothing was changed or deleted."),
             Table(
-                "What tells the class without looking at the face",
-                ("property", "accuracy [95 % interval]"),
-                telling,
-                f"Guessing the largest class reaches {self.majority:.3f}. What is far above it may be learnt instead "
-                "of masks."
-                if self.telling
-                else f"Not measured: some class has fewer than {_N_FOLDS} different pictures.",
+                "Classes",
+                ("split", "class", "images"),
+                tuple((split, label, count) for (split, label), count in sorted(counts.items())),
             ),
-            *((Table("Most suspect labels", ("image", "labelled"), suspects),) if suspects else ()),
-        )
+            Table("Shortcuts", ("property", "accuracy [95 % interval]"), tuple(self.shortcuts.items()), note),
+        ]
+        if self.label_issues:
+            rows: Rows = tuple((self.names[index], self.labels[index]) for index in self.label_issues[:10])
+            tables.append(Table("Most likely label errors", ("image", "label"), rows))
+        return tuple(tables)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything as plain values that JSON can hold."""
+        """Return everything as plain values that JSON can hold."""
         return {
             "n_images": len(self.names),
             "n_groups": len(np.unique(self.groups)),
             "n_exact": self.n_exact,
-            "n_across": self.n_across,
+            "n_leaked": self.n_leaked,
             "unreadable": self.unreadable,
-            "copies": [[self.names[first], self.names[second]] for first, second in self.copies],
-            "suspects": [{"image": self.names[index], "label": self.labels[index]} for index in self.suspects],
-            "telling": {name: {"value": e.value, "low": e.low, "high": e.high} for name, e in self.telling.items()},
+            "duplicates": [[self.names[first], self.names[second]] for first, second in self.duplicates],
+            "label_issues": [{"image": self.names[index], "label": self.labels[index]} for index in self.label_issues],
+            "shortcuts": {
+                name: {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+                for name, estimate in self.shortcuts.items()
+            },
             "majority": self.majority,
             "images": [
                 {"image": name, "label": label, "split": split, "group": int(group)}
@@ -141,110 +137,100 @@ class Audit(Tabulated):
         }
 
     def save_pictures(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``copies.png``, pairs of near copies side by side, and ``suspects.png``; gives the folder.
+        """Write ``duplicates.png``, with pairs side by side, and ``label_issues.png``.
 
         Parameters
         ----------
-        folder : path
-            Made if need be.
+        folder : str or Path
+            Path to a folder, which is created if missing. A picture without images is not written.
+
+        Returns
+        -------
+        folder : Path
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        sheets = {"copies": self.copies[_spread(len(self.copies), 24)].ravel().tolist(), "suspects": self.suspects[:48]}
-        classes = sorted(set(self.labels))
-        for name, chosen in sheets.items():
-            if chosen:
-                pictures = [Image.fromarray(load_image(self.sources[index])) for index in chosen]
-                tiles = compose_tiles(pictures, [self.labels[index] for index in chosen], classes, 8, (112, 112))
+        # Pairs spread evenly over all, which are sorted, so that not all come from the first class.
+        n_pairs = len(self.duplicates)
+        shown = np.unique(np.linspace(0, n_pairs - 1, min(n_pairs, _MAX_DUPLICATES_SHOWN)).astype(np.int64))
+        sheets = {
+            "duplicates": self.duplicates[shown].ravel().tolist(),
+            "label_issues": self.label_issues[:_MAX_LABEL_ISSUES_SHOWN],
+        }
+        for name, indices in sheets.items():
+            if indices:
+                pictures = [Image.fromarray(load_image(self.sources[index])) for index in indices]
+                labels = [self.labels[index] for index in indices]
+                tiles = compose_tiles(pictures, labels, sorted(set(self.labels)), 8, (112, 112))
                 tiles.save(folder / f"{name}.png")
         return folder
 
 
-def _spread(n: int, most: int) -> NDArray[np.int64]:
-    """Choose at most so many of n, spread over all."""
-    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64)) if n else np.zeros(0, dtype=np.int64)
+def audit(faces: FaceData, *, random_state: int = 0) -> Audit:
+    """Find near-duplicates, split leakage, label errors and shortcut features.
 
+    No file is changed or deleted. Needs the extra ``audit``.
 
-def audit_faces(sources: Sequence[Any], labels: Sequence[str], splits: Sequence[str], *, random_state: int) -> Audit:
-    """Audit images of one face each; see `maskkit.datasets.audit`."""
-    measured = list(prefetch_map(read_traits, enumerate(sources)))
-    names = [name_source(source, index) for index, source in enumerate(sources)]
-    kept = [index for index, traits in enumerate(measured) if isinstance(traits, Traits)]
-    unreadable = {names[index]: str(traits) for index, traits in enumerate(measured) if isinstance(traits, str)}
-    traits = [one for one in measured if isinstance(one, Traits)]
-    if len(kept) < 2:
-        raise ValueError(f"faces holds {len(kept)} readable images; want two or more.")
-    embedder = FaceEmbedder("efficientnet_lite0", image_size=FEATURES_PX, random_state=random_state)
-    features = embedder.fit_transform([sources[index] for index in kept])
-    kept_labels = np.array([labels[index] for index in kept])
-    copies = _find_copies(traits, features, random_state)
-    groups = _copies.group(copies, len(kept))
-    return Audit(
-        [sources[index] for index in kept],
-        [names[index] for index in kept],
-        kept_labels.tolist(),
-        [splits[index] for index in kept],
-        groups,
-        copies,
-        len(kept) - len({one.digest for one in traits}),
-        _find_suspects(features, kept_labels, groups),
-        _measure_telling(traits, kept_labels, groups, random_state),
-        float(np.unique(kept_labels, return_counts=True)[1].max() / len(kept)),
-        unreadable,
-    )
+    Parameters
+    ----------
+    faces : Bunch or tuple
+        Data from `load_faces`, whole or one split; or (paths, labels).
+    random_state : int, default=0
+        Seed of the models.
 
+    Returns
+    -------
+    audit : Audit
+        Can be printed with rich; `audit.groups` suits `GroupKFold`.
 
-def _find_copies(traits: Sequence[Traits], features: NDArray[np.float32], random_state: int) -> NDArray[np.int64]:
-    hashes, mirrored = (
-        np.array([getattr(one, name) for one in traits], dtype=np.uint64) for name in ("hash", "mirrored")
-    )
-    n_components = min(_MAX_COMPONENTS, len(features) // _IMAGES_PER_COMPONENT)
-    if n_components >= _MIN_COMPONENTS:
-        whitened = PCA(n_components, whiten=True, random_state=random_state).fit_transform(features)
-        alike = _copies.find_near_features(whitened.astype(np.float32), NEAR_COSINE)
-    else:
-        alike = _copies.find_near_features(features, NEAR_COSINE_OF_FEW)
-    return np.unique(np.concatenate([_copies.find_near_hashes(hashes, mirrored, NEAR_BITS), alike]), axis=0)
+    Raises
+    ------
+    MissingLibraryError
+        If the extra ``audit`` is not installed.
+    TypeError, ValueError
+        If `faces` is another kind of data, or has fewer than two images that can be read.
 
+    Notes
+    -----
+    Duplicates are found by perceptual hash, including mirror images, and by whitened features of a frozen
+    EfficientNet-Lite0. Duplicates that are rotated and cropped are found in part: see the measurements.
 
-def _find_suspects(
-    features: NDArray[np.float32], labels: NDArray[np.str_], groups: NDArray[np.int64]
-) -> tuple[int, ...]:
-    """Find labels that a model trained on the other groups surely contradicts.
-
-    Source: Northcutt, Jiang, Chuang: Confident Learning, 2021, J. Artif. Intell. Res. 70; cleanlab.
+    Examples
+    --------
+    >>> found = audit(load_faces("face-mask-12k"))  # doctest: +SKIP
+    >>> cross_val_score(model, paths, labels, cv=GroupKFold(5), groups=found.groups)  # doctest: +SKIP
     """
-    from cleanlab.filter import find_label_issues
-
-    targets = np.unique(labels, return_inverse=True)[1]
-    if not _has_folds(targets, groups):
-        return ()
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.001, max_iter=1000))
-    proba = cross_val_predict(
-        model, features, targets, groups=groups, cv=StratifiedGroupKFold(_N_FOLDS), method="predict_proba"
+    for library in ("imagehash", "cleanlab"):
+        require(library, "audit")
+    if as_photos(faces) is not None:
+        raise TypeError("faces contains annotated photos; want face crops, such as load_faces returns.")
+    rows = [
+        (path, label, split)
+        for split, (paths, labels) in as_splits(faces).items()
+        for path, label in zip(paths, labels.tolist(), strict=True)
+    ]
+    names = [name_source(path, index) for index, (path, _, _) in enumerate(rows)]
+    measured = list(prefetch_map(measure_image, range(len(rows)), [path for path, _, _ in rows]))
+    kept = [index for index, result in enumerate(measured) if isinstance(result, ImageTraits)]
+    traits = [result for result in measured if isinstance(result, ImageTraits)]
+    if len(kept) < 2:
+        raise ValueError(f"faces has {len(kept)} readable images; want two or more.")
+    sources, kept_labels, splits = (list(column) for column in zip(*(rows[index] for index in kept), strict=True))
+    labels = np.array(kept_labels)
+    embedder = FaceEmbedder("efficientnet_lite0", image_size=FEATURES_PX, random_state=random_state)
+    features = embedder.fit_transform(sources)
+    duplicates = find_duplicates(traits, features, random_state)
+    groups = group_duplicates(duplicates, len(kept))
+    return Audit(
+        sources,
+        [names[index] for index in kept],
+        kept_labels,
+        splits,
+        groups,
+        duplicates,
+        len(kept) - len({one.digest for one in traits}),
+        find_label_issues(features, labels, groups),
+        measure_shortcuts(traits, labels, groups, random_state),
+        float(np.unique(labels, return_counts=True)[1].max() / len(kept)),
+        {names[index]: result for index, result in enumerate(measured) if isinstance(result, str)},
     )
-    found = find_label_issues(targets, proba, return_indices_ranked_by="self_confidence", n_jobs=1)
-    return tuple(map(int, found))
-
-
-def _measure_telling(
-    traits: Sequence[Traits], labels: NDArray[np.str_], groups: NDArray[np.int64], random_state: int
-) -> dict[str, Estimate]:
-    """Measure how well each property tells the class of images of other groups."""
-    targets = np.unique(labels, return_inverse=True)[1]
-    if not _has_folds(targets, groups):
-        return {}
-    endings = OrdinalEncoder().fit_transform([[one.ending] for one in traits])
-    table = np.column_stack([[one.values for one in traits], endings])
-    columns = {name: [index] for index, name in enumerate(PROPERTIES)} | {"all": list(range(len(PROPERTIES)))}
-    telling = {}
-    for name, chosen in columns.items():
-        model = DecisionTreeClassifier(max_depth=6, min_samples_leaf=5, random_state=random_state)
-        said = cross_val_predict(model, table[:, chosen], targets, groups=groups, cv=StratifiedGroupKFold(_N_FOLDS))
-        telling[name] = wilson(int((said == targets).sum()), len(targets))
-    return telling
-
-
-def _has_folds(targets: NDArray[np.int64], groups: NDArray[np.int64]) -> bool:
-    """Tell whether every class has a group for each fold."""
-    return min(len(np.unique(groups[targets == target])) for target in np.unique(targets)) >= _N_FOLDS

@@ -1,4 +1,4 @@
-"""What a data set holds: counts, shares and sizes, to read, to show and to draw."""
+"""Descriptions and collages of data sets."""
 
 import copy
 import os
@@ -11,64 +11,67 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from sklearn.utils import check_random_state
 
 from maskkit._display.charts import draw_chart, save_figure
+from maskkit._display.collage import choose_evenly, compose_tiles
+from maskkit._display.drawing import blur_faces
 from maskkit._display.tables import Table, Tabulated
-from maskkit._images.load import name_source
+from maskkit._images.crop import crop_square
+from maskkit._images.load import load_image, name_source
 from maskkit._images.prefetch import prefetch_map
 from maskkit._images.quality import SIZE_BINS
-from maskkit.datasets._voc import AnnotatedPhoto
+from maskkit.datasets._faces import FaceData, as_photos, as_splits
+from maskkit.datasets._photos import AnnotatedPhoto
 
 Sizes = NDArray[np.float64]
-"""Shape (n, 2): shorter and longer side in pixels; NaN where a file has no readable header."""
+"""Shape (n, 2): shorter and longer side in pixels; NaN if the header of a file cannot be read."""
 
-PERCENTILES = {"p5": 5, "median": 50, "p95": 95}
-
-# Longer sides of faces, px: name of the range -> lower end; upper ends are exclusive.
+_PERCENTILES = {"p5": 5, "median": 50, "p95": 95}
+_SIDE_COLUMNS = ("shorter: 5%", "median", "95%", "longer: 5%", "median", "95%")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Description(Tabulated):
-    """What a data set holds; made by `describe`.
+    """Counts and sizes of a data set, as returned by `describe`.
 
     Attributes
     ----------
     counts : dict
-        Split -> class -> number of images, or of faces for photos. Data without splits have the
-        one split ``"all"``.
+        Split -> class -> number of images, or of faces in photos. Data without splits are the split ``"all"``.
     sizes_px : dict
-        Class -> ndarray of the longer sides in pixels, of the images or of the boxes of faces.
-    what : {"images", "faces"}
-        What is counted.
+        Class -> ndarray of the longer sides of the images, or of the boxes of faces, in pixels.
+    unit : {"images", "faces"}
+        Unit of the counts.
     """
 
     counts: Mapping[str, Mapping[str, int]]
     sizes_px: Mapping[str, NDArray[np.float64]]
-    what: str
+    unit: str
     _tables: tuple[Table, ...]
     _figures: dict[str, Any]
 
     def __repr__(self) -> str:
         totals: Counter[str] = Counter()
-        for of_split in self.counts.values():
-            totals.update(of_split)
+        for counts in self.counts.values():
+            totals.update(counts)
         return f"<Description: {', '.join(f'{count:,} {label}' for label, count in totals.items())}>"
 
     def tables(self) -> tuple[Table, ...]:
-        """Give the figures as tables to show."""
+        """Return the counts and sizes as tables."""
         return self._tables
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything as plain values that JSON can hold; lengths are in pixels."""
+        """Return everything as plain values that JSON can hold; lengths are in pixels."""
         return copy.deepcopy(self._figures)
 
     def save_chart(self, path: str | os.PathLike[str]) -> Path:
-        """Draw counts by split and class, and sizes by class, into a file without metadata.
+        """Draw a chart of counts by split and class, and of sizes by class, and save it without metadata.
 
         Parameters
         ----------
         path : str or Path
-            The ending chooses the format: ``.png``, ``.svg`` or ``.pdf``.
+            Path to the file; its extension determines the format: ``.png``, ``.svg`` or ``.pdf``.
 
         Returns
         -------
@@ -77,21 +80,120 @@ class Description(Tabulated):
         Raises
         ------
         ValueError
-            If the ending is another.
+            If the extension is another.
         """
-        return save_figure(draw_chart(self.counts, self.sizes_px, self.what), path)
+        return save_figure(draw_chart(self.counts, self.sizes_px, self.unit), path)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Give a row a class of each split: how many there are, and their share of the split."""
+        """Return one row per split and class, with the count and the share of the split."""
         return [
-            {"split": split, "class": label, self.what: count, "share": count / sum(counts.values())}
+            {"split": split, "class": label, self.unit: count, "share": count / sum(counts.values())}
             for split, counts in self.counts.items()
             for label, count in counts.items()
         ]
 
 
-def describe_faces(splits: Mapping[str, tuple[Sequence[Any], NDArray[Any]]]) -> Description:
-    """Describe images of one face each: split -> (paths, labels)."""
+def describe(faces: FaceData) -> Description:
+    """Count the images or faces of a data set by split and class, and measure their sizes.
+
+    Only the headers of image files are read.
+
+    Parameters
+    ----------
+    faces : Bunch, tuple or sequence of AnnotatedPhoto
+        Data from `load_faces`, whole or one split; a tuple (paths, labels); or data from `load_photos`.
+
+    Returns
+    -------
+    description : Description
+        Can be printed with rich or displayed in a notebook.
+
+    Raises
+    ------
+    TypeError
+        If `faces` is another kind of data.
+    ValueError
+        If it is empty, or paths and labels differ in number.
+
+    Examples
+    --------
+    >>> describe(load_faces("face-mask-12k")).save_chart("classes.png")  # doctest: +SKIP
+    """
+    photos = as_photos(faces)
+    if photos is None:
+        return _describe_faces(as_splits(faces))
+    if not photos:
+        raise ValueError("faces is empty; want at least one photo.")
+    return _describe_photos(photos)
+
+
+def collage(
+    faces: FaceData,
+    *,
+    n_columns: int = 6,
+    n_rows: int = 4,
+    tile_px: int = 112,
+    random_state: Any = 0,
+    blur: bool = False,
+) -> Image.Image:
+    """Draw a random sample of the faces in one picture, each above the name of its class.
+
+    Parameters
+    ----------
+    faces : Bunch, tuple or sequence of AnnotatedPhoto
+        Data as in `describe`. Faces of photos are cropped to the square that the classifier would see.
+    n_columns, n_rows : int, >= 1, default=6 and 4
+        Maximum number of columns and rows. The tiles are grouped by class and divided among the classes as
+        equally as possible; classes beyond the number of tiles are left out.
+    tile_px : int, >= 32, default=112
+        Side of a tile, in pixels.
+    random_state : int, RandomState or None, default=0
+        Seed of the sample.
+    blur : bool, default=False
+        Whether to make the faces unrecognizable.
+
+    Returns
+    -------
+    sheet : PIL.Image.Image
+        RGB, without metadata.
+
+    Raises
+    ------
+    ImageError
+        If an image of the sample cannot be read; the message names it.
+    TypeError
+        If `faces` is another kind of data.
+    ValueError
+        If there is no face, or a number is out of range.
+    """
+    for name, value, minimum in (("n_columns", n_columns, 1), ("n_rows", n_rows, 1), ("tile_px", tile_px, 32)):
+        if value < minimum:
+            raise ValueError(f"{name}={value!r} is too small; want at least {minimum}.")
+    photos = as_photos(faces)
+    if photos is not None:
+        tiles = [(photo.path, box) for photo in photos for box in photo.boxes_xyxy]
+        labels = [label for photo in photos for label in photo.labels.tolist()]
+    else:
+        splits = as_splits(faces).values()
+        tiles = [(path, None) for paths, _ in splits for path in paths]
+        labels = [label for _, split_labels in splits for label in split_labels.tolist()]
+    if not tiles:
+        raise ValueError("faces contains no face; want at least one.")
+    chosen = choose_evenly(labels, n_columns * n_rows, check_random_state(random_state))
+    pictures = [_crop_tile(*tiles[index]) for index in chosen]
+    if blur:
+        pictures = [blur_faces(picture, [(0, 0, *picture.size)]) for picture in pictures]
+    shown = [labels[index] for index in chosen]
+    return compose_tiles(pictures, shown, sorted(set(labels)), n_columns, (tile_px, tile_px))
+
+
+def _crop_tile(path: Any, box: NDArray[np.float32] | None) -> Image.Image:
+    image = load_image(path)
+    return Image.fromarray(image if box is None else crop_square(image, box))
+
+
+def _describe_faces(splits: Mapping[str, tuple[Sequence[Any], NDArray[Any]]]) -> Description:
+    """Describe face crops: split -> (paths, labels)."""
     counts: dict[str, dict[str, int]] = {}
     figures: dict[str, Any] = {}
     unreadable: list[str] = []
@@ -99,7 +201,7 @@ def describe_faces(splits: Mapping[str, tuple[Sequence[Any], NDArray[Any]]]) -> 
     size_rows: list[tuple[str | int | float | None, ...]] = []
     sizes_of: dict[str, list[NDArray[np.float64]]] = {}
     for split, (paths, labels) in splits.items():
-        sizes = read_sizes(paths)
+        sizes = _read_sizes(paths)
         unreadable += _names_without_size(paths, sizes)
         names, numbers = np.unique(labels, return_counts=True)
         counts[split] = dict(zip(map(str, names), numbers.tolist(), strict=True))
@@ -125,14 +227,14 @@ def describe_faces(splits: Mapping[str, tuple[Sequence[Any], NDArray[Any]]]) -> 
     )
 
 
-def describe_photos(photos: Sequence[AnnotatedPhoto]) -> Description:
+def _describe_photos(photos: Sequence[AnnotatedPhoto]) -> Description:
     """Describe photos with the boxes of their faces."""
     labels = np.concatenate([np.empty(0, np.str_), *(photo.labels for photo in photos)])
     boxes = np.concatenate([np.empty((0, 4)), *(photo.boxes_xyxy for photo in photos)])
     sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     per_photo = np.array([len(photo.labels) for photo in photos])
     paths = [photo.path for photo in photos]
-    sizes = read_sizes(paths)
+    sizes = _read_sizes(paths)
     unreadable = _names_without_size(paths, sizes)
     sizes_px = {str(label): sides[labels == label] for label in np.unique(labels)}
     classes: dict[str, dict[str, Any]] = {
@@ -158,7 +260,7 @@ def describe_photos(photos: Sequence[AnnotatedPhoto]) -> Description:
             ),
             Table(
                 "Photos",
-                ("photos", "without a face", "faces a photo: 5%", "median", "95%"),
+                ("photos", "without a face", "faces per photo: 5%", "median", "95%"),
                 ((len(photos), n_empty, *map(_whole, faces_per_photo.values())),),
             ),
             Table("Sides of the photos, px", _SIDE_COLUMNS, (_side_cells(sizes),), _note(unreadable)),
@@ -167,7 +269,7 @@ def describe_photos(photos: Sequence[AnnotatedPhoto]) -> Description:
             "kind": "photos",
             "n_photos": len(photos),
             "n_photos_without_faces": n_empty,
-            "faces_a_photo": faces_per_photo,
+            "faces_per_photo": faces_per_photo,
             **_sides(sizes),
             "n_faces": len(sides),
             "n_faces_by_size_px": everything["n_faces_by_size_px"],
@@ -177,8 +279,8 @@ def describe_photos(photos: Sequence[AnnotatedPhoto]) -> Description:
     )
 
 
-def read_sizes(paths: Sequence[Any]) -> Sizes:
-    """Read shorter and longer side of each file's image from its header; NaN where there is none."""
+def _read_sizes(paths: Sequence[Any]) -> Sizes:
+    """Read the shorter and longer side of each image from its header; NaN if that cannot be read."""
     return np.array(list(prefetch_map(_read_size, paths)), dtype=np.float64).reshape(-1, 2)
 
 
@@ -186,7 +288,7 @@ def _read_size(path: Any) -> tuple[float, float]:
     try:
         with Image.open(path) as picture:
             return min(picture.size), max(picture.size)
-    except Exception:  # Pillow raises nearly anything on a broken file; the description lists it
+    except Exception:  # Pillow raises many kinds of errors on broken files, which the description lists
         return float("nan"), float("nan")
 
 
@@ -198,18 +300,15 @@ def _note(unreadable: list[str]) -> str:
     if not unreadable:
         return ""
     shown = ", ".join(unreadable[:3]) + (", ..." if len(unreadable) > 3 else "")
-    return f"Without the sides of {len(unreadable)} that cannot be read: {shown}."
-
-
-_SIDE_COLUMNS = ("shorter: 5%", "median", "95%", "longer: 5%", "median", "95%")
+    return f"Without {len(unreadable)} that cannot be read: {shown}."
 
 
 def _percentiles(values: NDArray[Any]) -> dict[str, float | None]:
-    """Give the 5th, 50th and 95th percentile, linear between values; None where there is none."""
+    """Return the 5th, 50th and 95th percentile with linear interpolation; None if there is no value."""
     values = values[~np.isnan(values)]
     return {
         name: float(np.percentile(values, percentile)) if values.size else None
-        for name, percentile in PERCENTILES.items()
+        for name, percentile in _PERCENTILES.items()
     }
 
 
@@ -226,6 +325,7 @@ def _whole(value: float | None) -> int | None:
 
 
 def _by_size(sides: NDArray[np.float64]) -> dict[str, int]:
+    """Count faces by the bins of their longer side."""
     edges = [0, *(high for _, high in SIZE_BINS.values())]
     names = (name.removesuffix(" px") for name in SIZE_BINS)
     return dict(zip(names, np.histogram(sides, edges)[0].tolist(), strict=True))
