@@ -1,4 +1,4 @@
-"""Explanations: heat over the places that matter, and a model that stays as it was."""
+"""Explanations of face crops and photos by heat maps."""
 
 import copy
 import pickle
@@ -23,20 +23,20 @@ from tests.conftest import make_classifier
 
 @pytest.fixture(scope="module")
 def shipped():
-    """The shipped model. Do not change it: other tests use it too."""
+    """Bundled model. Do not change it: other tests use it too."""
     return MaskClassifier.from_pretrained()
 
 
 @pytest.fixture(scope="module")
 def portrait(shipped):
-    """One portrait twice, cut to the face: bare and with a painted mask; and where the paint is."""
+    """Crops of a portrait, unmasked and with a painted mask, and the pixels of the paint."""
     picture = astronaut()
     face = shipped.predict_faces(picture)[0]
-    bare, masked = (
+    unmasked, masked = (
         crop_square(image, face.box)
         for image in (picture, paint_mask(picture, face.landmarks, kind="surgical", random_state=5))
     )
-    return bare, masked, (bare != masked).any(axis=2)
+    return unmasked, masked, (unmasked != masked).any(axis=2)
 
 
 def share_below(heat):
@@ -47,8 +47,8 @@ def contrast(heat, painted):
     return heat[painted].mean() - heat[~painted].mean()
 
 
-def randomised(model, seed):
-    """The same network with untrained weights."""
+def with_random_weights(model, seed):
+    """Return a copy of a model with untrained weights."""
     model = copy.deepcopy(model)
     with torch.random.fork_rng(devices=[]):
         torch.random.manual_seed(seed)
@@ -58,7 +58,7 @@ def randomised(model, seed):
     return model
 
 
-def test_heat_lies_on_the_mask(shipped, portrait):
+def test_heat_is_on_the_mask(shipped, portrait):
     _, masked, painted = portrait
     explanation = explain(shipped, masked)
     assert normalize_label(explanation.label) == "withmask"
@@ -66,9 +66,9 @@ def test_heat_lies_on_the_mask(shipped, portrait):
     assert contrast(explanation.heat, painted) > 0.2
 
 
-def test_heat_for_a_bare_face_lies_where_the_mask_would_be(shipped, portrait):
-    bare, _, _ = portrait
-    explanation = explain(shipped, bare)
+def test_heat_of_an_unmasked_face_is_on_its_lower_half(shipped, portrait):
+    unmasked, _, _ = portrait
+    explanation = explain(shipped, unmasked)
     assert normalize_label(explanation.label) == "withoutmask"
     assert share_below(explanation.heat) > 0.6
 
@@ -77,12 +77,12 @@ def test_untrained_networks_give_other_maps(shipped, portrait):
     """A map that does not depend on what was learned explains nothing (Adebayo et al. 2018, arXiv:1810.03292)."""
     _, masked, painted = portrait
     trained = explain(shipped, masked).heat
-    untrained = [explain(randomised(shipped, seed), masked, label="WithMask").heat for seed in range(6)]
+    untrained = [explain(with_random_weights(shipped, seed), masked, label="WithMask").heat for seed in range(6)]
     assert np.mean([contrast(heat, painted) for heat in untrained]) < contrast(trained, painted) / 2
     assert min(np.abs(heat - trained).mean() for heat in untrained) > 0.1
 
 
-def test_explanation_says_what_the_classifier_says(fitted, faces):
+def test_explanation_agrees_with_the_classifier(fitted, faces):
     for image in faces[0][:4]:
         explanation = explain(fitted, image)
         (row,) = fitted.predict_proba([image])
@@ -95,13 +95,13 @@ def test_explanation_says_what_the_classifier_says(fitted, faces):
         assert fitted.embedder_.network_.get_submodule(explanation.layer) is not None
 
 
-def test_another_class_is_explained_on_demand_however_it_is_spelt(fitted, faces):
+def test_another_class_is_explained_regardless_of_spelling(fitted, faces):
     image = faces[0][0]
     predicted, other = explain(fitted, image), explain(fitted, image, label="WithoutMask")
     assert (predicted.label, other.label) == ("with_mask", "without_mask")
     assert other.probability == pytest.approx(1 - predicted.probability)
     assert not np.allclose(predicted.heat, other.heat)
-    with pytest.raises(ValueError, match="label='hat' is no class of this model; use one of 'with_mask', 'without"):
+    with pytest.raises(ValueError, match="label='hat' is not a class of this model; use one of 'with_mask', 'without"):
         explain(fitted, image, label="hat")
 
 
@@ -119,7 +119,7 @@ def test_every_kind_of_backbone_is_explained(backbone, faces):
     assert explain(model, faces[0][0]).heat.shape == (64, 64)
 
 
-def test_model_stays_as_it_was(faces):
+def test_model_is_not_changed(faces):
     model = make_classifier().fit(*faces)
     networks = model.embedder_.network_, model.head_.network_
     model.head_.network_[1].train()
@@ -148,11 +148,11 @@ def test_model_stays_as_it_was(faces):
     np.testing.assert_array_equal(model.predict_proba(faces[0][:3]), proba)
 
 
-def test_what_cannot_be_explained_is_refused(faces):
+def test_unsupported_models_and_images_raise(faces):
     with pytest.raises(NotFittedError):
         explain(make_classifier(), faces[0][0])
     model = make_classifier(head=LogisticRegression()).fit(*faces)
-    with pytest.raises(ValueError, match=r"MaskClassifier has the head LogisticRegression; fit .* with head=None"):
+    with pytest.raises(ValueError, match=r"MaskClassifier has the head LogisticRegression, .* with head=None"):
         explain(model, faces[0][0])
     model = make_classifier(backbone="timm:test_vit", image_size=160).fit(faces[0][:4], faces[1][:4])
     with pytest.raises(ValueError, match="explain needs a convolutional backbone"):
@@ -161,17 +161,17 @@ def test_what_cannot_be_explained_is_refused(faces):
         explain(model, "gone.png")
 
 
-def test_picture_is_grey_where_nothing_speaks_and_bright_where_it_does(fitted, faces, tmp_path):
+def test_picture_is_gray_without_heat_and_colored_with_heat(fitted, faces, tmp_path):
     explanation = explain(fitted, faces[0][0])
     path = explanation.save(tmp_path / "new" / "face.png")
     with Image.open(path) as picture:
         assert picture.size == (224, 224)
         assert not picture.info
         pixels = np.asarray(picture.resize((64, 64))).astype(int)
-    colourfulness = pixels.max(axis=2) - pixels.min(axis=2)
+    saturation = pixels.max(axis=2) - pixels.min(axis=2)
     hot, cold = explanation.heat > 0.8, explanation.heat < 0.02
-    assert colourfulness[hot].mean() > 60
-    assert not cold.any() or colourfulness[cold].mean() < 10
+    assert saturation[hot].mean() > 60
+    assert not cold.any() or saturation[cold].mean() < 10
     assert explanation._repr_png_().startswith(b"\x89PNG")
     assert repr(explanation).startswith("<Explanation: with_mask ")
 
@@ -196,11 +196,11 @@ def test_photo_without_a_face_is_empty_and_cannot_be_drawn(shipped):
     explained = explain_faces(shipped, coffee())
     assert len(explained) == 0
     assert explained._repr_png_() is None
-    with pytest.raises(ValueError, match="no face was found, so there is nothing to draw"):
+    with pytest.raises(ValueError, match="no face was detected, so there is nothing to draw"):
         explained.draw()
 
 
-def test_unreadable_photo_is_named(fitted, tmp_path):
+def test_unreadable_photo_raises(fitted, tmp_path):
     (result,) = fitted.predict_photos([tmp_path / "gone.jpg"])
     for photo in (tmp_path / "gone.jpg", result):
         with pytest.raises(ImageError, match="no such file"):
@@ -212,7 +212,7 @@ def test_explanations_are_pickled(fitted, faces):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(explanation)).heat, explanation.heat)
 
 
-def test_head_in_training_mode_does_not_disturb_the_map(faces):
+def test_training_mode_of_the_head_does_not_change_the_map(faces):
     model = make_classifier().fit(*faces)
     expected = explain(model, faces[0][0]).heat
     assert isinstance(model.head_.network_[0], nn.Dropout)

@@ -1,4 +1,4 @@
-"""Grad-CAM: the layer is found in any convolutional network, the map is the formula's."""
+"""Grad-CAM: the choice of the layer, and the formula of the map."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from maskkit._explain.gradcam import find_map_layer, grad_cam
 
 
 class Functional(nn.Module):
-    """Pools in code, and uses one activation twice."""
+    """A network that pools in `forward` and uses one activation module twice."""
 
     def __init__(self):
         super().__init__()
@@ -29,7 +29,7 @@ def timm_network(name):
     ("network", "size_px", "layer"),
     [
         (lambda: torchvision.models.resnet18(), 64, "layer4"),
-        # At 32 px the fourth stage has a single place.
+        # At 32 px the map of the fourth stage has a single position.
         (lambda: torchvision.models.resnet18(), 32, "layer3"),
         (lambda: timm_network("tf_efficientnet_lite0"), 64, "bn2"),
         (lambda: timm_network("mobilenetv3_small_050"), 64, "blocks"),
@@ -38,7 +38,7 @@ def timm_network(name):
         (Functional, 16, "act"),
     ],
 )
-def test_last_layer_that_tells_places_apart_is_found(network, size_px, layer):
+def test_last_layer_with_a_feature_map_is_found(network, size_px, layer):
     network = network().eval()
     assert find_map_layer(network, size_px) == layer
     assert not any(module._forward_hooks for module in network.modules())
@@ -47,20 +47,20 @@ def test_last_layer_that_tells_places_apart_is_found(network, size_px, layer):
 @pytest.mark.parametrize(
     "network",
     [
-        lambda: timm_network("test_vit"),  # tokens behind the only map, that of the patches
+        lambda: timm_network("test_vit"),  # tokens follow the only map, that of the patches
         lambda: timm.create_model("swin_tiny_patch4_window7_224", num_classes=0, img_size=64),  # (n, h, w, C)
         lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 8)),
         lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
     ],
 )
-def test_network_without_a_last_map_is_refused(network):
+def test_network_without_a_final_feature_map_raises(network):
     network = network().eval()
-    with pytest.raises(ValueError, match=r"has no last map of places .* needs a convolutional backbone"):
+    with pytest.raises(ValueError, match=r"has no final feature map .* needs a convolutional backbone"):
         find_map_layer(network, 64)
     assert not any(module._forward_hooks for module in network.modules())
 
 
-def test_map_is_the_papers():
+def test_map_equals_the_formula_of_the_paper():
     """With mean pooling and one linear layer, Grad-CAM is CAM: the map weighted by the class's weights (section 3)."""
     torch.manual_seed(0)
     backbone = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -76,7 +76,7 @@ def test_map_is_the_papers():
             np.testing.assert_allclose(heat[index], signed.clip(0) / abs(signed).max(), atol=1e-6)
 
 
-def test_class_that_nothing_speaks_for_stays_dark():
+def test_class_without_support_has_an_empty_map():
     backbone = nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     head = nn.Linear(2, 2)
     with torch.no_grad():

@@ -1,3 +1,5 @@
+"""Exports to ONNX and OpenVINO, and their check against the classifier."""
+
 import json
 import subprocess
 import sys
@@ -45,16 +47,17 @@ def compute(folder, pixels):
 
 
 @pytest.mark.parametrize("output_format", ["onnx", "openvino"])
-def test_export_says_what_the_classifier_says(model, crops, tmp_path, output_format):
+def test_export_agrees_with_the_classifier(model, crops, tmp_path, output_format):
     folder = export(model, tmp_path / "exported", output_format=output_format)
     expected = model.predict_proba(crops)
     np.testing.assert_allclose(compute(folder, np.stack(crops)), expected, atol=1e-2)
     np.testing.assert_allclose(compute(folder, np.stack(crops[:1])), expected[:1], atol=1e-2)
 
 
-def test_spec_tells_all_that_a_caller_needs(model, tmp_path):
+def test_spec_documents_input_output_and_parity(model, tmp_path):
     spec = json.loads((export(model, tmp_path / "new" / "exported") / "spec.json").read_text())
     assert spec["input"]["shape"] == ["n", 32, 32, 3]
+    assert spec["input"]["color"] == "RGB"
     assert spec["classes"] == model.classes_.tolist()
     assert (spec["uncertain_below"], spec["min_size_px"]) == (0.6, 9)
     assert spec["parity"]["equal_labels"] == 1
@@ -64,7 +67,7 @@ def test_spec_tells_all_that_a_caller_needs(model, tmp_path):
 
 
 @pytest.mark.parametrize("output_format", ["onnx", "openvino"])
-def test_export_that_is_wrong_is_not_written(model, tmp_path, monkeypatch, output_format):
+def test_wrong_export_is_not_written(model, tmp_path, monkeypatch, output_format):
     append = "maskkit._export.export._WithPreprocessing.forward"
     if output_format == "onnx":
         monkeypatch.setattr(append, lambda self, images: self.network(images.permute(0, 3, 1, 2).float()))
@@ -75,7 +78,7 @@ def test_export_that_is_wrong_is_not_written(model, tmp_path, monkeypatch, outpu
         monkeypatch.setattr(
             module, "convert", lambda network, p: convert(network, type(p)(p.image_size, (0, 0, 0), (1, 1, 1)))
         )
-    with pytest.raises(EngineError, match=r"the export is not the model: .* Nothing was written"):
+    with pytest.raises(EngineError, match=r"the export differs from the model: .* Nothing was written"):
         export(model, tmp_path / "exported", output_format=output_format)
     assert list(tmp_path.iterdir()) == []
     export(model, tmp_path / "exported", output_format=output_format, check=False)
@@ -86,9 +89,9 @@ def test_int8_is_calibrated_on_images_or_taken_from_the_model(tmp_path):
     pytest.importorskip("nncf")
     faces, labels = make_faces(40)
     model = make_classifier(backbone="efficientnet_lite0", image_size=64).fit(faces, labels)
-    with pytest.raises(ValueError, match="int8 has to be calibrated; pass images"):
+    with pytest.raises(ValueError, match="int8 needs calibration; pass images"):
         export(model, tmp_path / "a", output_format="openvino", int8=True)
-    # Three dozen drawn faces are no ground to judge int8 on.
+    # Forty drawn faces are too few to check int8.
     params = {"output_format": "openvino", "int8": True, "check": False}
     folder = export(model, tmp_path / "a", images=faces, **params)
     assert "FakeQuantize" in (folder / "model.xml").read_text()
@@ -102,16 +105,16 @@ def test_int8_is_calibrated_on_images_or_taken_from_the_model(tmp_path):
     ("params", "message"),
     [
         ({"output_format": "tflite"}, "output_format='tflite' is unknown; use 'onnx' or 'openvino'"),
-        ({"output_format": "onnx", "int8": True}, "int8 is written for OpenVINO only"),
+        ({"output_format": "onnx", "int8": True}, "int8 needs OpenVINO"),
     ],
 )
-def test_wrong_parameters_are_refused(model, tmp_path, params, message):
+def test_invalid_parameters_raise(model, tmp_path, params, message):
     with pytest.raises(ValueError, match=message):
         export(model, tmp_path / "exported", **params)
 
 
-def test_other_heads_and_other_folders_are_refused(model, faces, tmp_path):
-    with pytest.raises(ValueError, match="export writes a TransferHead, not LogisticRegression"):
+def test_other_heads_and_other_folders_raise(model, faces, tmp_path):
+    with pytest.raises(ValueError, match="export supports a TransferHead, not LogisticRegression"):
         export(make_classifier(head=LogisticRegression()).fit(*faces), tmp_path / "exported")
     (tmp_path / "mine.txt").write_text("kept")
     with pytest.raises(ModelFileError, match="exists and is no export of maskkit"):
@@ -119,7 +122,7 @@ def test_other_heads_and_other_folders_are_refused(model, faces, tmp_path):
     assert (tmp_path / "mine.txt").read_text() == "kept"
 
 
-def test_command_writes_and_the_example_uses_it_without_maskkit(tmp_path, capsys):
+def test_example_uses_an_export_of_the_command_without_maskkit(tmp_path, capsys):
     pytest.importorskip("onnxruntime")
     faces, _ = make_faces(6, random_state=2)
     paths = [tmp_path / f"{index}.png" for index in range(6)]

@@ -1,4 +1,4 @@
-"""Why a model says what it says: heat maps over faces."""
+"""Explanations of predictions by Grad-CAM."""
 
 import copy
 from typing import TYPE_CHECKING, Any
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 
 def explain(classifier: "MaskClassifier", image: ImageSource, *, label: Any = None) -> Explanation:
-    """Show which places of a face crop speak for a class, by Grad-CAM.
+    """Compute a Grad-CAM heat map of a face crop: the regions that support a class.
 
     Parameters
     ----------
     classifier : MaskClassifier
-        Fitted, with a convolutional backbone and a `TransferHead`; it stays as it is.
+        Fitted classifier with a convolutional backbone and a `TransferHead`. It is not changed.
     image : image
-        One face.
+        Face crop.
     label : str or int, optional
-        The class to explain; by default the most probable.
+        Class to explain; by default the predicted class.
 
     Returns
     -------
@@ -42,15 +42,15 @@ def explain(classifier: "MaskClassifier", image: ImageSource, *, label: Any = No
     Raises
     ------
     ValueError
-        If the head is no `TransferHead`, the backbone keeps no map of places to its end, or `label` is
-        no class.
+        If the head is not a `TransferHead`, the backbone has no final feature map, or `label` is not a class
+        of the classifier.
     ImageError
         If the image cannot be read.
 
     Notes
     -----
-    Source: Selvaraju et al. 2017, ICCV (arXiv:1610.02391), as captum computes it. The map has as many places
-    as the backbone's last map, 5 x 5 for an input of 160 px; `heat` is that, smoothed.
+    Source: Selvaraju et al. 2017, ICCV (arXiv:1610.02391), as computed by captum. The resolution is that of the
+    last feature map of the backbone, 5 x 5 for an input of 160 px; `heat` is interpolated.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def explain(classifier: "MaskClassifier", image: ImageSource, *, label: Any = No
     >>> explanation.label, explanation.heat.shape
     ('with_mask', (64, 64))
     """
-    predictor = _explainable(classifier)
+    predictor = _check_explainable(classifier)
     crop = load_image(image)
     proba = predictor.predict_proba([crop])
     return _explain_crops(predictor, [crop], proba, label)[0]
@@ -71,16 +71,16 @@ def explain(classifier: "MaskClassifier", image: ImageSource, *, label: Any = No
 def explain_faces(
     classifier: "MaskClassifier", photo: ImageSource | PhotoResult, *, label: Any = None
 ) -> PhotoExplanation:
-    """Find the faces of a photo and show which places of each speak for a class, by Grad-CAM.
+    """Detect the faces of a photo and compute a Grad-CAM heat map of each.
 
     Parameters
     ----------
     classifier : MaskClassifier
-        As in `explain`.
+        Classifier as in `explain`.
     photo : image or PhotoResult
-        With any number of faces; or what this classifier's `predict_faces` gave for it.
+        Photo with any number of faces, or the result of `predict_faces` of this classifier.
     label : str or int, optional
-        The class to explain; by default each face's most probable.
+        Class to explain; by default the predicted class of each face.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def explain_faces(
     ImageError
         If the photo cannot be read.
     """
-    predictor = _explainable(classifier)
+    predictor = _check_explainable(classifier)
     if not isinstance(photo, PhotoResult):
         photo = predictor.read_photo(photo)
     image = load_image(photo.source, name=photo.name)
@@ -104,14 +104,14 @@ def explain_faces(
     return PhotoExplanation(photo, _explain_crops(predictor, crops, proba, label))
 
 
-def _explainable(classifier: "MaskClassifier") -> "FacePredictor":
-    """Return the predictor of a classifier whose head has gradients."""
+def _check_explainable(classifier: "MaskClassifier") -> "FacePredictor":
+    """Return the predictor of a classifier; raise ValueError if its head has no gradients."""
     check_is_fitted(classifier)
     head = getattr(classifier, "head_", None)
     if not isinstance(head, TransferHead):
         raise ValueError(
-            f"explain follows gradients through a TransferHead, and {type(classifier).__name__} has the head "
-            f"{type(head).__name__}; fit a MaskClassifier with head=None."
+            f"{type(classifier).__name__} has the head {type(head).__name__}, which has no gradients; explain needs "
+            f"a TransferHead. Fit a MaskClassifier with head=None."
         )
     return classifier.predictor_
 
@@ -123,23 +123,23 @@ def _explain_crops(
     targets = [_index_of(label, classes)] * len(crops) if label is not None else proba.argmax(axis=-1).tolist()
     settings, fitted = predictor.embedder.settings, predictor.embedder.backbone
     device = resolve_device(settings.device)
-    # Copies, so that the networks stay where prediction expects them.
+    # Copies, because prediction expects the networks on their devices and in their modes.
     backbone = fitted.network if device.type == "cpu" else copy.deepcopy(fitted.network).to(device)
     head = copy.deepcopy(predictor.head.network_).to(device).eval()
     preprocess = fitted.preprocess
     layer = find_map_layer(backbone, preprocess.image_size)
-    found: list[Explanation] = []
+    explanations: list[Explanation] = []
     for batch in in_batches(zip(crops, targets, proba, strict=True), settings.batch_size):
         pixels = preprocess.normalize(np.stack([preprocess.load(crop) for crop, _, _ in batch]), device)
         maps = grad_cam(backbone, head, layer, pixels, [target for _, target, _ in batch])
         for (crop, target, row), heat in zip(batch, maps, strict=True):
             heat = resize_heat(heat, (crop.shape[1], crop.shape[0]))
-            found.append(Explanation(crop, heat, classes[target], float(row[target]), layer))
-    return tuple(found)
+            explanations.append(Explanation(crop, heat, classes[target], float(row[target]), layer))
+    return tuple(explanations)
 
 
 def _index_of(label: Any, classes: list[Any]) -> int:
-    meant = match_labels([label], classes)
-    if label not in meant:
-        raise ValueError(f"label={label!r} is no class of this model; use one of {', '.join(map(repr, classes))}.")
-    return classes.index(meant[label])
+    matches = match_labels([label], classes)
+    if label not in matches:
+        raise ValueError(f"label={label!r} is not a class of this model; use one of {', '.join(map(repr, classes))}.")
+    return classes.index(matches[label])

@@ -1,7 +1,7 @@
-"""What explain and explain_faces return: heat maps to read, to draw and to save."""
+"""Results of `explain` and `explain_faces`."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -15,28 +15,28 @@ from maskkit._display.drawing import draw_heat, resize_heat
 from maskkit._images.load import RgbImage
 from maskkit._model.results import PhotoResult
 
-# Smaller faces are drawn this large, in pixels; nobody sees anything in 20.
+# Smaller faces are enlarged to this size in pixels, because details of a face of 20 px cannot be seen.
 _DRAWN_PX = 224
-_TILE_PX, _TILES_A_ROW = 144, 3
+_TILE_PX, _TILES_PER_ROW = 144, 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
-    """Which places of a face speak for a class.
+    """A heat map of the regions of a face that support a class.
 
     Attributes
     ----------
     image : ndarray of shape (H, W, 3), uint8
         The face crop.
     heat : ndarray of shape (H, W), float32
-        How much each place speaks for `label`, range 0 to 1; 1 is the strongest place of the image, be
-        it for or against. All 0 where nothing speaks for it.
+        Support of each pixel for `label`, range 0 to 1, scaled by the strongest support or opposition in the
+        image. All 0 if nothing supports `label`.
     label : str or int
-        The class that is explained.
+        Class that is explained.
     probability : float
-        Of `label`, range 0 to 1.
+        Probability of `label`, range 0 to 1.
     layer : str
-        The layer of the backbone that was looked into.
+        Layer of the backbone whose feature map is used.
     """
 
     image: RgbImage
@@ -46,12 +46,12 @@ class Explanation:
     layer: str
 
     def draw(self) -> Image.Image:
-        """Draw the heat over the face in grey: from none over violet and red to yellow, the strongest.
+        """Draw the heat map over the face in gray; colors go from violet over red to yellow, the strongest.
 
         Returns
         -------
         picture : PIL.Image.Image
-            RGB, without metadata; of the image's size, or larger if the image is small.
+            RGB, without metadata; as large as the image, or larger if the image is small.
         """
         factor = max(1.0, _DRAWN_PX / max(self.heat.shape))
         size = round(factor * self.heat.shape[1]), round(factor * self.heat.shape[0])
@@ -59,7 +59,7 @@ class Explanation:
         return draw_heat(face, resize_heat(self.heat, size))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the drawn face; the file's ending chooses the format. Gives the path."""
+        """Save the drawn face in the format of the file extension; return the path."""
         return _save(self.draw(), path)
 
     def __repr__(self) -> str:
@@ -71,14 +71,14 @@ class Explanation:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PhotoExplanation(Sequence[Explanation]):
-    """Which places of the faces of one photo speak for a class; a sequence of `Explanation`.
+    """Heat maps of the faces of one photo; a sequence of `Explanation`.
 
     Attributes
     ----------
     photo : PhotoResult
-        The faces as `MaskClassifier.predict_faces` gives them.
+        Result of `MaskClassifier.predict_faces`.
     faces : tuple of Explanation
-        One a face, in the same order: largest first.
+        One explanation per face, largest face first.
     """
 
     photo: PhotoResult
@@ -94,11 +94,8 @@ class PhotoExplanation(Sequence[Explanation]):
     def __getitem__(self, index: int | slice) -> Explanation | tuple[Explanation, ...]:
         return self.faces[index]
 
-    def __iter__(self) -> Iterator[Explanation]:
-        return iter(self.faces)
-
     def draw(self) -> Image.Image:
-        """Draw a sheet of the faces, largest first: each as it is and, beside it, with its heat.
+        """Draw a sheet of the faces, largest first, each beside its heat map.
 
         Returns
         -------
@@ -111,18 +108,18 @@ class PhotoExplanation(Sequence[Explanation]):
             If there is no face.
         """
         if not self.faces:
-            raise ValueError(f"{self.photo.name}: no face was found, so there is nothing to draw.")
+            raise ValueError(f"{self.photo.name}: no face was detected, so there is nothing to draw.")
         return compose_tiles(
-            [_pair(face) for face in self.faces],
+            [_draw_pair(face) for face in self.faces],
             [face.label for face in self.faces],
             list(self.photo[0].probabilities),
-            _TILES_A_ROW,
+            _TILES_PER_ROW,
             (2 * _TILE_PX, _TILE_PX),
             captions=[f"{index}  {face.label}  {face.probability:.0%}" for index, face in enumerate(self.faces)],
         )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the sheet; the file's ending chooses the format. Gives the path."""
+        """Save the sheet in the format of the file extension; return the path."""
         return _save(self.draw(), path)
 
     def __repr__(self) -> str:
@@ -132,10 +129,10 @@ class PhotoExplanation(Sequence[Explanation]):
         return self.draw()._repr_png_() if self.faces else None
 
 
-def _pair(face: Explanation) -> Image.Image:
+def _draw_pair(face: Explanation) -> Image.Image:
     pair = Image.new("RGB", (2 * _TILE_PX, _TILE_PX))
-    for place, picture in enumerate((Image.fromarray(face.image), face.draw())):
-        pair.paste(picture.resize((_TILE_PX, _TILE_PX), Image.Resampling.LANCZOS), (place * _TILE_PX, 0))
+    for column, picture in enumerate((Image.fromarray(face.image), face.draw())):
+        pair.paste(picture.resize((_TILE_PX, _TILE_PX), Image.Resampling.LANCZOS), (column * _TILE_PX, 0))
     return pair
 
 

@@ -1,4 +1,4 @@
-"""A trained model as one file that needs no maskkit: ONNX or OpenVINO, preprocessing inside, checked."""
+"""Export of a classifier to an ONNX or OpenVINO file that includes the preprocessing."""
 
 import copy
 import json
@@ -32,13 +32,13 @@ from maskkit.testing import make_faces
 SPEC_FILE = "spec.json"
 INPUT, OUTPUT = "images", "probabilities"
 
-# Of opset 18 and later, all operations here are in; onnxruntime reads it since 1.14 (2023).
+# Contains all operations used here; supported by onnxruntime since 1.14 (2023).
 ONNX_OPSET = 18
 
-# Float formats differ by rounding: probabilities by so much, labels only where two are as close as that.
+# Largest difference of probabilities in float formats, which differ by rounding.
 _FLOAT_TOLERANCE = 1e-3
-# What int8 must keep of the labels to be called the same model.
-_INT8_EQUAL = 0.99
+# Smallest share of equal labels in int8.
+_MIN_INT8_AGREEMENT = 0.99
 
 _N_DRAWN = 64
 
@@ -54,43 +54,49 @@ def export(
     images: Any = None,
     check: bool = True,
 ) -> Path:
-    """Write a fitted classifier of face crops as a file for other programs.
+    """Export a fitted classifier of face crops to a file for other programs.
 
-    The graph takes uint8 RGB images (n, S, S, 3) and gives probabilities (n, n_classes), float32;
-    normalising, backbone, head and softmax are inside. ``spec.json`` beside it says all that a caller
-    has to know: how to cut and resize faces, the classes in order, thresholds, and the parity measured.
+    The graph maps uint8 RGB images (n, S, S, 3) to probabilities (n, n_classes), float32; it includes
+    normalization, backbone, head and softmax. ``spec.json`` beside it documents how to crop and resize faces,
+    the order of the classes, the thresholds and the measured parity.
 
     Parameters
     ----------
     classifier : MaskClassifier
-        With a `TransferHead`.
+        Fitted classifier with a `TransferHead`.
     folder : path
-        Made, or replaced if it is such an export.
+        Path to the folder, which is created, or replaced if it is such an export.
     output_format : {"onnx", "openvino"}, default="onnx"
+        Format of the file.
     int8 : bool, default=False
-        The backbone in int8; OpenVINO only. Calibrated on `images`, unless the model has its int8 already.
+        Whether to quantize the backbone to int8; OpenVINO only. It is calibrated on `images`; without them the
+        int8 backbone of `MaskClassifier.quantize` is used.
     images : sequence of images, optional
-        Face crops like those to come, to calibrate and to check on; by default drawn ones, to check on.
+        Face crops like those to be classified, for calibration and for the check. By default drawn faces are used
+        for the check.
     check : bool, default=True
-        Compare with float32 torch, and write nothing if labels differ: in float formats any that is not
-        a matter of rounding, in int8 more than 1 %.
+        Whether to compare with PyTorch in float32, and write nothing if the export differs: in float formats by
+        more than 0.001 in any probability, in int8 in more than 1 % of the labels.
 
     Returns
     -------
     folder : Path
+        Path to the folder.
 
     Raises
     ------
     ValueError
-        If the head is no TransferHead, or parameters exclude each other.
+        If the head is not a `TransferHead`, or parameters contradict each other.
     EngineError
-        If a package is missing, the network cannot be converted, or the check fails.
+        If the network cannot be converted, or the check fails.
+    MissingLibraryError
+        If a library of the extra ``onnx`` or ``int8`` is not installed.
     ModelFileError
         If the folder is something else, or cannot be written.
     """
     folder = Path(folder)
     predictor = classifier.predictor_
-    _refuse(predictor, folder, output_format, int8=int8, images=images)
+    _check_arguments(predictor, folder, output_format, int8=int8, images=images)
     preprocess = predictor.embedder.backbone.preprocess
     sources = check_images(images) if images is not None else make_faces(_N_DRAWN, random_state=0)[0]
     pixels = np.stack(list(prefetch_map(preprocess.load, sources)))
@@ -101,8 +107,8 @@ def export(
         parity = _compare(network, preprocess, pixels, predict)
         parity["on"] = "given images" if images is not None else "drawn faces"
         if check:
-            _judge(parity, int8=int8)
-        spec = _specify(predictor, new, parity, output_format=output_format, int8=int8)
+            _check_parity(parity, int8=int8)
+        spec = _make_spec(predictor, new, parity, output_format=output_format, int8=int8)
         (new / SPEC_FILE).write_text(json.dumps(spec, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return folder
 
@@ -113,15 +119,17 @@ def _join_networks(predictor: FacePredictor) -> nn.Module:
     return nn.Sequential(*parts, nn.Softmax(dim=1)).eval()
 
 
-def _refuse(predictor: FacePredictor, folder: Path, output_format: str, *, int8: bool, images: Any) -> None:
+def _check_arguments(predictor: FacePredictor, folder: Path, output_format: str, *, int8: bool, images: Any) -> None:
     if output_format not in ("onnx", "openvino"):
         raise ValueError(f"output_format={output_format!r} is unknown; use 'onnx' or 'openvino'.")
     if not isinstance(predictor.head, TransferHead):
-        raise ValueError(f"export writes a TransferHead, not {type(predictor.head).__name__}; train one.")
+        raise ValueError(
+            f"export supports a TransferHead, not {type(predictor.head).__name__}; fit a MaskClassifier with head=None."
+        )
     if int8 and output_format == "onnx":
-        raise ValueError("int8 is written for OpenVINO only; use the format 'openvino'.")
+        raise ValueError("int8 needs OpenVINO; use output_format='openvino'.")
     if int8 and images is None and predictor.embedder.backbone.quantized is None:
-        raise ValueError("int8 has to be calibrated; pass images like those to come.")
+        raise ValueError("int8 needs calibration; pass images like those to be classified.")
     check_writable(
         folder,
         "export",
@@ -131,7 +139,7 @@ def _refuse(predictor: FacePredictor, folder: Path, output_format: str, *, int8:
 
 
 class _WithPreprocessing(nn.Module):
-    """A network of uint8 (n, S, S, 3)."""
+    """A network that takes uint8 images (n, S, S, 3)."""
 
     def __init__(self, network: nn.Module, preprocess: Preprocess):
         super().__init__()
@@ -155,7 +163,7 @@ def _write_onnx(
     size = preprocess.image_size
     file = folder / "model.onnx"
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # about torch's own inner workings
+        warnings.simplefilter("ignore")  # deprecations inside torch itself
         torch.onnx.export(
             _WithPreprocessing(network, preprocess).eval(),
             (torch.zeros(2, size, size, 3, dtype=torch.uint8),),
@@ -177,9 +185,10 @@ def _write_openvino(
 ) -> Callable[[NDArray[np.uint8]], Probabilities]:
     backbone = predictor.embedder.backbone
     if int8:
-        kept = backbone.quantized
-        quantized = kept if pixels is None else quantize(backbone.network, backbone.preprocess, list(pixels))
-        assert quantized is not None  # _refuse saw to it
+        quantized = (
+            backbone.quantized if pixels is None else quantize(backbone.network, backbone.preprocess, list(pixels))
+        )
+        assert quantized is not None  # checked by _check_arguments
         model = _append_head(read_quantized(quantized), predictor.head)
     else:
         model = convert(network, backbone.preprocess)
@@ -188,14 +197,14 @@ def _write_openvino(
     file = folder / "model.xml"
     try:
         openvino.save_model(model, file, compress_to_fp16=False)
-    except RuntimeError as exc:  # all that it says of a full disk
+    except RuntimeError as exc:  # raised if the disk is full
         raise OSError(f"OpenVINO: {exc}") from exc
     compiled = openvino.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda batch: compiled([batch])[0].copy()
 
 
 def _append_head(model: Any, head: TransferHead) -> Any:
-    """Put a head's linear layers and softmax behind a backbone; dropout does nothing in prediction."""
+    """Append the linear layers of a head and softmax to a backbone; dropout has no effect in prediction."""
     ops = openvino.opset13
     values = model.outputs[0].get_node().input_value(0)
     for layer in head.network_:
@@ -211,35 +220,40 @@ def _compare(
     pixels: NDArray[np.uint8],
     predict: Callable[[NDArray[np.uint8]], Probabilities],
 ) -> dict[str, Any]:
-    """Measure how far an export is from float32 torch; in batches of several sizes."""
+    """Compare an export with PyTorch in float32, in batches of several sizes."""
     parts = np.split(pixels, [1, *range(32, len(pixels), 32)]) if len(pixels) > 1 else [pixels]
     with torch.inference_mode():
-        wanted = np.concatenate([network(preprocess.normalize(part, torch.device("cpu"))).numpy() for part in parts])
-    got = np.concatenate([predict(part) for part in parts])
-    first, second = np.sort(wanted, axis=1)[:, ::-1][:, :2].T
-    differs = wanted.argmax(axis=1) != got.argmax(axis=1)
+        expected = np.concatenate([network(preprocess.normalize(part, torch.device("cpu"))).numpy() for part in parts])
+    actual = np.concatenate([predict(part) for part in parts])
+    two_highest = np.partition(expected, -2, axis=1)[:, -2:]
+    margins = two_highest[:, 1] - two_highest[:, 0]
+    differs = expected.argmax(axis=1) != actual.argmax(axis=1)
     return {
         "against": "torch, float32",
         "n_images": len(pixels),
         "equal_labels": float(1 - differs.mean()),
-        "largest_difference": float(np.abs(wanted - got).max()),
-        "largest_margin_of_other_labels": float((first - second)[differs].max(initial=0)),
+        "largest_difference": float(np.abs(expected - actual).max()),
+        "largest_margin_of_other_labels": float(margins[differs].max(initial=0)),
     }
 
 
-def _judge(parity: dict[str, Any], *, int8: bool) -> None:
-    """Raise EngineError if an export is not the same model."""
-    equal, off = parity["equal_labels"], parity["largest_difference"]
-    is_same = equal >= _INT8_EQUAL if int8 else off <= _FLOAT_TOLERANCE
-    if not is_same:
-        wanted = f"labels are to be at least {_INT8_EQUAL:.0%}" if int8 else f"that is to be {_FLOAT_TOLERANCE} at most"
+def _check_parity(parity: dict[str, Any], *, int8: bool) -> None:
+    """Raise EngineError if an export differs from its model by more than the tolerance."""
+    agreement, difference = parity["equal_labels"], parity["largest_difference"]
+    if agreement < _MIN_INT8_AGREEMENT if int8 else difference > _FLOAT_TOLERANCE:
+        limit = (
+            f"at least {_MIN_INT8_AGREEMENT:.0%} equal labels"
+            if int8
+            else f"a difference of {_FLOAT_TOLERANCE} at most"
+        )
         raise EngineError(
-            f"the export is not the model: {equal:.2%} of {parity['n_images']} labels are equal, probabilities differ "
-            f"by up to {off:.4f}; {wanted}. Nothing was written; check=False writes it nevertheless."
+            f"the export differs from the model: {agreement:.2%} of {parity['n_images']} labels are equal, "
+            f"probabilities differ by up to {difference:.4f}; want {limit}. Nothing was written; pass check=False "
+            f"to write it nevertheless."
         )
 
 
-def _specify(
+def _make_spec(
     predictor: FacePredictor, folder: Path, parity: dict[str, Any], *, output_format: str, int8: bool
 ) -> dict[str, Any]:
     size = predictor.embedder.backbone.preprocess.image_size
@@ -252,8 +266,8 @@ def _specify(
             "name": INPUT,
             "shape": ["n", size, size, 3],
             "dtype": "uint8",
-            "colour": "RGB",
-            "crop": f"square around a face's box, {MARGIN} times its longer side",
+            "color": "RGB",
+            "crop": f"square around the box of a face, {MARGIN} times its longer side",
             "resize": f"the whole crop to {size} x {size} px, bilinear with antialiasing (Pillow's BILINEAR)",
         },
         "output": {"name": OUTPUT, "shape": ["n", len(predictor.classes)], "dtype": "float32"},
