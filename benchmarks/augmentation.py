@@ -1,8 +1,8 @@
-"""What each part of the training images' changes brings: the table of docs/measurements.md.
+"""Effect of each part of the augmentation: the table of docs/measurements.md.
 
 python benchmarks/augmentation.py face-mask-12k face-mask-photos [N_CROPS]
 
-The photos are dealt out in halves, one to choose by and one to report on; neither is trained on.
+The photos are split into halves, one for selection and one for the report; neither is used for training.
 """
 
 import sys
@@ -21,15 +21,15 @@ from maskkit.augment._camera import augment_face
 from maskkit.datasets import AnnotatedPhoto, load_faces, load_photos
 
 VARIANTS: dict[str, Any] = {
-    "as they are": None,
-    "moved, relit, blurred, shrunk, compressed": augment_face,
-    "the same, and painted: the default": "auto",
+    "none": None,
+    "geometry, light, blur, downscaling, JPEG": augment_face,
+    "the same and painted masks (default)": "auto",
 }
-SMALLEST_PX = (0, 16, 32)
+MIN_SIZES_PX = (0, 16, 32)
 
 
-def cut_faces(photos: Sequence[AnnotatedPhoto]) -> tuple[list[RgbImage], NDArray[Any], NDArray[np.float64]]:
-    """Cut out the annotated faces with and without mask; give them, which are masked, and their longer sides."""
+def crop_faces(photos: Sequence[AnnotatedPhoto]) -> tuple[list[RgbImage], NDArray[Any], NDArray[np.float64]]:
+    """Crop the annotated faces with and without mask; return the crops, whether they are masked, and their sizes."""
     crops, masked, sides = [], [], []
     for photo in photos:
         image = load_image(photo.path)
@@ -42,13 +42,13 @@ def cut_faces(photos: Sequence[AnnotatedPhoto]) -> tuple[list[RgbImage], NDArray
 
 
 def main(faces: str, photos: str, n_crops: str = "2500") -> None:
-    """Train once for each variant and print its row."""
+    """Train one model per variant and print its results."""
     data, annotated = load_faces(faces), load_photos(photos)
     chosen = np.random.default_rng(0).permutation(len(data.train.paths))[: int(n_crops)]
     half = set(np.random.default_rng(7).permutation(len(annotated))[: len(annotated) // 2].tolist())
     parts = {
-        "choose": cut_faces([photo for index, photo in enumerate(annotated) if index in half]),
-        "report": cut_faces([photo for index, photo in enumerate(annotated) if index not in half]),
+        "selection": crop_faces([photo for index, photo in enumerate(annotated) if index in half]),
+        "report": crop_faces([photo for index, photo in enumerate(annotated) if index not in half]),
     }
     for name, augment in VARIANTS.items():
         model = MaskClassifier(
@@ -66,7 +66,7 @@ def main(faces: str, photos: str, n_crops: str = "2500") -> None:
         for part, (crops, masked, sides) in parts.items():
             proba = model.predict_proba(crops)[:, column]
             recalls = [
-                balanced_accuracy_score(masked[sides >= px], proba[sides >= px] > 0.5).item() for px in SMALLEST_PX
+                balanced_accuracy_score(masked[sides >= px], proba[sides >= px] > 0.5).item() for px in MIN_SIZES_PX
             ]
             print(f"  {part}: {[round(value, 3) for value in recalls]} AUC {roc_auc_score(masked, proba):.3f}")
 

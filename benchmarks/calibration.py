@@ -1,4 +1,4 @@
-"""How often the intervals of calibration errors hold the truth, counted on simulated classifiers.
+"""Coverage of the intervals of calibration errors, measured with simulated classifiers.
 
 Usage: python benchmarks/calibration.py [N_SIMULATIONS]
 """
@@ -13,22 +13,25 @@ N_RESAMPLES = 200
 
 
 def simulate(n_faces, shortfall, rng):
-    """Confidences, and answers that are right as often as these say, less a share of what is above one half."""
+    """Return random confidences, and whether each prediction is correct.
+
+    The accuracy is below the confidence by `shortfall` times the excess of the confidence over one half.
+    """
     confidence = 0.5 + 0.5 * rng.beta(4, 1, n_faces)
     return confidence, rng.random(n_faces) < confidence - shortfall * (confidence - 0.5)
 
 
 def main():
-    """Print means and coverages."""
+    """Print mean estimates and coverages."""
     n_simulations = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     rng = np.random.default_rng(0)
     # The mean of a beta(4, 1) variable is 4/5, so a shortfall of 0.2 is 0.2 * 0.5 * 4/5 = 0.08 on average.
-    for truth, shortfall in ((0.0, 0.0), (0.08, 0.2)):
+    for true_error, shortfall in ((0.0, 0.0), (0.08, 0.2)):
         for n_faces in (400, 2000):
-            values, held = [], []
+            values, covered = [], []
             for _ in range(n_simulations):
-                confidence, is_right = simulate(n_faces, shortfall, rng)
-                error, squares = expected_error(confidence, is_right), squared_errors(confidence, is_right)
+                confidence, is_correct = simulate(n_faces, shortfall, rng)
+                error, squares = expected_error(confidence, is_correct), squared_errors(confidence, is_correct)
                 drawn = [np.bincount(rng.integers(0, n_faces, n_faces), minlength=n_faces) for _ in range(N_RESAMPLES)]
                 samples, once = np.array([error(weights) for weights in drawn]), np.ones(n_faces)
                 squared_samples = np.array([squares(weights)[1] for weights in drawn])
@@ -37,13 +40,13 @@ def main():
                 low, high = np.percentile(samples, [2.5, 97.5])
                 values.append([expected.value, debiased.value])
                 intervals = ((low, high), (expected.low, expected.high), (debiased.low, debiased.high))
-                held.append([low <= truth <= high for low, high in intervals])
-            (ece, rms), (percentile, basic, root) = np.mean(values, axis=0), np.mean(held, axis=0)
+                covered.append([low <= true_error <= high for low, high in intervals])
+            (ece, rms), (percentile, basic, root) = np.mean(values, axis=0), np.mean(covered, axis=0)
             print(
-                f"off by {truth}, {n_faces} faces: ECE {ece:.4f}, debiased {rms:.4f}; truth held by the interval: ",
+                f"true error {true_error}, {n_faces} faces: ECE {ece:.4f}, debiased {rms:.4f}; coverage: ",
                 end="",
             )
-            print(f"percentile {percentile:.2f}, basic {basic:.2f}, of the debiased {root:.2f}")
+            print(f"percentile {percentile:.2f}, basic {basic:.2f}, debiased {root:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""How many faces each detector finds: python benchmarks/detectors.py PHOTOS [N_PHOTOS_OF_DLIB_CNN].
+"""Recall and precision of each detector: python benchmarks/detectors.py PHOTOS [N_PHOTOS_OF_DLIB_CNN].
 
-PHOTOS is a folder with Pascal VOC annotations. Detectors that cannot be loaded are named and left out.
+PHOTOS is a folder with Pascal VOC annotations. Detectors that cannot be loaded are reported and left out.
 """
 
 import sys

@@ -1,11 +1,10 @@
-"""Load maskkit serve over loopback: requests a second, latencies, and what ten times the load does.
+"""Load test of maskkit serve over loopback: throughput, latency, and behavior under overload.
 
     python benchmarks/serve_load.py
 
-starts a server of its own with the shipped model and sends it a portrait again and again: one request at a time, to
-learn what one takes; then at half of what that allows, in a steady beat, whatever comes back; then at ten times that
-beat. It ends by itself, after three phases of `--seconds`, and prints what came of it as JSON. Server and clients
-share the machine's cores.
+starts a server with the bundled model and sends it a portrait repeatedly in three phases of `--seconds`: one request
+at a time; then at half of that rate, regardless of the responses; then at ten times the second rate. It prints the
+results as JSON. Server and clients share the cores of the machine.
 """
 
 import argparse
@@ -25,20 +24,20 @@ from skimage.data import astronaut
 
 
 def encode_portrait() -> bytes:
-    """Give what is sent: 512 x 512 px, one face."""
+    """Return the photo that is sent: 512 x 512 px, one face."""
     file = io.BytesIO()
     Image.fromarray(astronaut()).save(file, "JPEG", quality=90)
     return file.getvalue()
 
 
 def resident_mb(process_id: int) -> float:
-    """Tell the memory that a process holds; Linux only."""
+    """Return the resident memory of a process; Linux only."""
     with open(f"/proc/{process_id}/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def describe(statuses: list[int], latencies_ms: list[float], sending_s: float, seconds: float) -> dict[str, object]:
-    """Sum a phase up; latencies are those of answered requests, and the last one ends the phase."""
+    """Summarize a phase; latencies are those of successful requests."""
     counts = Counter(statuses)
     p50, p99 = np.percentile(latencies_ms, [50, 99]) if latencies_ms else (float("nan"), float("nan"))
     return {
@@ -51,8 +50,10 @@ def describe(statuses: list[int], latencies_ms: list[float], sending_s: float, s
     }
 
 
-async def ask(client: httpx2.AsyncClient, photo: bytes, statuses: list[int], latencies_ms: list[float]) -> None:
-    """Send one request; 0 stands for a connection that failed."""
+async def send_request(
+    client: httpx2.AsyncClient, photo: bytes, statuses: list[int], latencies_ms: list[float]
+) -> None:
+    """Send one request and record its status (0 if the connection fails) and latency."""
     start = time.perf_counter()
     try:
         response = await client.post("v1/faces", content=photo, headers={"Content-Type": "image/jpeg"})
@@ -64,32 +65,34 @@ async def ask(client: httpx2.AsyncClient, photo: bytes, statuses: list[int], lat
         latencies_ms.append((time.perf_counter() - start) * 1000)
 
 
-async def one_at_a_time(client: httpx2.AsyncClient, photo: bytes, seconds: float) -> dict[str, object]:
-    """Send the next request when the last one is answered."""
+async def send_one_at_a_time(client: httpx2.AsyncClient, photo: bytes, seconds: float) -> dict[str, object]:
+    """Send each request after the response to the one before."""
     statuses: list[int] = []
     latencies_ms: list[float] = []
     start = time.perf_counter()
     while time.perf_counter() - start < seconds:
-        await ask(client, photo, statuses, latencies_ms)
+        await send_request(client, photo, statuses, latencies_ms)
     seconds = time.perf_counter() - start
     return describe(statuses, latencies_ms, seconds, seconds)
 
 
-async def at_a_beat(client: httpx2.AsyncClient, photo: bytes, per_second: float, seconds: float) -> dict[str, object]:
-    """Send a request at each beat, whether or not the ones before are answered."""
+async def send_at_rate(
+    client: httpx2.AsyncClient, photo: bytes, per_second: float, seconds: float
+) -> dict[str, object]:
+    """Send requests at a constant rate, regardless of the responses."""
     statuses: list[int] = []
     latencies_ms: list[float] = []
     start = time.perf_counter()
     async with asyncio.TaskGroup() as group:
-        for beat in range(max(1, round(per_second * seconds))):
-            await asyncio.sleep(max(0.0, start + beat / per_second - time.perf_counter()))
-            group.create_task(ask(client, photo, statuses, latencies_ms))
+        for index in range(max(1, round(per_second * seconds))):
+            await asyncio.sleep(max(0.0, start + index / per_second - time.perf_counter()))
+            group.create_task(send_request(client, photo, statuses, latencies_ms))
         sending_s = time.perf_counter() - start
     return describe(statuses, latencies_ms, sending_s, time.perf_counter() - start)
 
 
 async def load(url: str, process_id: int, seconds: float) -> dict[str, object]:
-    """Run the three phases."""
+    """Run the three phases; return the results."""
     photo = encode_portrait()
     limits = httpx2.Limits(max_connections=400, max_keepalive_connections=400)
     async with httpx2.AsyncClient(base_url=url, timeout=60, limits=limits, trust_env=False) as client:
@@ -99,25 +102,25 @@ async def load(url: str, process_id: int, seconds: float) -> dict[str, object]:
             "load_before": os.getloadavg(),
         }
         memory = {"start": resident_mb(process_id)}
-        alone = await one_at_a_time(client, photo, seconds)
-        per_second = float(str(alone["answered_per_second"])) / 2
-        results["one_at_a_time"] = alone
-        results["half_of_that"] = await at_a_beat(client, photo, per_second, seconds)
-        memory["after half"] = resident_mb(process_id)
-        results["ten_times_as_much"] = await at_a_beat(client, photo, 10 * per_second, seconds)
-        memory["after ten times"] = resident_mb(process_id)
-        results["resident_mb"] = {when: round(amount) for when, amount in memory.items()}
+        sequential = await send_one_at_a_time(client, photo, seconds)
+        per_second = float(str(sequential["answered_per_second"])) / 2
+        results["one_at_a_time"] = sequential
+        results["half_rate"] = await send_at_rate(client, photo, per_second, seconds)
+        memory["after_half_rate"] = resident_mb(process_id)
+        results["ten_times_half_rate"] = await send_at_rate(client, photo, 10 * per_second, seconds)
+        memory["after_ten_times_half_rate"] = resident_mb(process_id)
+        results["resident_mb"] = {phase: round(amount_mb) for phase, amount_mb in memory.items()}
         metrics = (await client.get("metrics")).text.splitlines()
         sums = {name: float(value) for name, _, value in (line.rpartition(" ") for line in metrics if line[0] != "#")}
-        results["photos_a_batch"] = round(sums["maskkit_batch_photos_sum"] / sums["maskkit_batch_photos_count"], 2)
+        results["photos_per_batch"] = round(sums["maskkit_batch_photos_sum"] / sums["maskkit_batch_photos_count"], 2)
         results["load_after"] = os.getloadavg()
     return results
 
 
 def main() -> None:
-    """Start a server, load it, stop it."""
+    """Start a server, run the load test and stop the server."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=20, help="of each phase (default: 20)")
+    parser.add_argument("--seconds", type=float, default=20, help="duration of each phase (default: 20)")
     seconds = parser.parse_args().seconds
     serve = [sys.executable, "-c", "from maskkit.cli import main; main()", "serve", "--port", "0"]
     with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server:

@@ -1,4 +1,4 @@
-"""Figures of a model on the photos that the recipe of maskkit-lite0 holds out, and on Validation of 12k.
+"""Evaluate a model on the photos that the training of maskkit-lite0 holds out, and on Validation of 12k.
 
 python benchmarks/shipped_model.py face-mask-12k face-mask-photos [MODEL]
 """
@@ -13,7 +13,7 @@ from maskkit.datasets import load_faces, load_photos
 
 
 def main(faces: str, photos: str, model: str = "maskkit-lite0") -> None:
-    """Print the comparison of crops, then the photos with the detector."""
+    """Print the evaluation of crops, then that of photos with the detector."""
     load = MaskClassifier.load if "/" in model else MaskClassifier.from_pretrained
     classifier = load(model)
     validation = load_faces(faces).validation

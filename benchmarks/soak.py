@@ -1,9 +1,9 @@
-"""Read photos for hours, one in a hundred broken; see whether anything is lost or memory grows.
+"""Soak test: predict photos for hours, one in a hundred broken, and check for lost results and memory growth.
 
     python benchmarks/soak.py face-mask-photos 30
 
-takes a folder of photos and minutes; it prints a line a minute and what came of it as JSON, and exits 1 if a
-result is missing, out of order, or wrongly without an error.
+takes a folder of photos and a duration in minutes. It prints a line per minute and the results as JSON, and exits with
+1 if a result is missing, out of order, or has a wrong status.
 """
 
 import gc
@@ -18,11 +18,12 @@ from pathlib import Path
 
 from maskkit import MaskClassifier
 
-ONE_IN = 100
+# One in this many photos is broken.
+BROKEN_INTERVAL = 100
 
 
 def make_broken(photo: Path, folder: Path) -> list[Path]:
-    """Write what people's folders hold besides photos."""
+    """Write broken files of several kinds; return their paths and that of a missing file."""
     data = photo.read_bytes()
     contents = {
         "half.jpg": data[: len(data) // 2],
@@ -38,17 +39,17 @@ def make_broken(photo: Path, folder: Path) -> list[Path]:
 
 
 def resident_mb() -> float:
-    """Tell the memory that this process holds; Linux only."""
+    """Return the resident memory of this process; Linux only."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def main(folder: str, minutes: float) -> int:
-    """Run; give the exit code."""
+    """Run the test; return the exit code."""
     photos = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
     rng = random.Random(0)
     model = MaskClassifier.from_pretrained()
-    given: list[tuple[str, bool]] = []
+    expected: list[tuple[str, bool]] = []
     counts = {"photos": 0, "broken": 0, "faces": 0, "named_errors": 0, "lost": 0, "wrong": 0}
     memory: list[float] = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -57,28 +58,28 @@ def main(folder: str, minutes: float) -> int:
 
         def stream() -> Iterator[Path]:
             while time.monotonic() < end:
-                is_broken = rng.randrange(ONE_IN) == 0
+                is_broken = rng.randrange(BROKEN_INTERVAL) == 0
                 path = rng.choice(broken if is_broken else photos)
-                given.append((str(path), is_broken))
+                expected.append((str(path), is_broken))
                 yield path
 
-        look = time.monotonic()
+        next_report = time.monotonic()
         for result in model.predict_photos(stream(), on_error="report"):
-            path, is_broken = given.pop(0)
+            path, is_broken = expected.pop(0)
             counts["photos"] += 1
             counts["broken"] += is_broken
             counts["faces"] += len(result)
             counts["named_errors"] += result.error is not None and path in result.error
             counts["wrong"] += str(result.source) != path or is_broken != (result.error is not None)
-            if time.monotonic() > look:
+            if time.monotonic() > next_report:
                 gc.collect()
                 memory.append(round(resident_mb(), 1))
                 print(f"{counts['photos']:>8,} photos  {memory[-1]:8.1f} MB", flush=True)
-                look += 60
-        counts["lost"] = len(given)
-    # The first minutes fill caches: those of the allocators, of compiled shapes, of features.
+                next_report += 60
+        counts["lost"] = len(expected)
+    # The first minutes fill the caches of allocators, compiled shapes and features.
     settled = memory[len(memory) // 3 :] or [resident_mb()]
-    print(json.dumps({**counts, "minutes": minutes, "mb_a_third_in": settled[0], "mb_at_the_end": settled[-1]}))
+    print(json.dumps({**counts, "minutes": minutes, "mb_after_a_third": settled[0], "mb_at_the_end": settled[-1]}))
     return 1 if counts["lost"] or counts["wrong"] or counts["named_errors"] != counts["broken"] else 0
 
 

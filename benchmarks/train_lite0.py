@@ -1,4 +1,4 @@
-"""Train maskkit-lite0, the model that ships, from public data.
+"""Train maskkit-lite0, the bundled model, from public data.
 
 python -m benchmarks.train_lite0 face-mask-12k face-mask-photos --out maskkit-lite0
 """
@@ -16,25 +16,26 @@ from maskkit._labels import INCORRECT, UNMASKED, match_labels, meaning_of
 from maskkit._model.classifier import MaskClassifier
 from maskkit.datasets import AnnotatedPhoto, load_faces, load_photos
 
-# Photos are dealt out in tens, in natural order of their names, so that everybody holds out the same ones:
-# two of ten to report on, one to calibrate with, the rest to train on.
+# Photos are split in tens, in natural order of their names, so that everybody holds out the same photos:
+# two of ten for the report, one for calibration, the rest for training.
 _REPORT, _CALIBRATE = (4, 9), (3,)
 
-# Rarer classes are shown more often, each time cut in another way.
+# Rare classes are repeated, each time with another crop margin.
 _REPEATS = {UNMASKED: 3, INCORRECT: 8}
-# A detector's box is never quite the annotator's; and some pictures show more than a face.
-_MARGINS, _WIDE_MARGINS, _WIDE_SHARE = (1.0, 1.4), (1.4, 3.0), 0.25
+# Random margins, because boxes of detectors differ from annotated ones; wide ones, because some images show more
+# than a face.
+_MARGINS, _WIDE_MARGINS, _WIDE_FRACTION = (1.0, 1.4), (1.4, 3.0), 0.25
 
-# Of the answers given on the photos kept for calibrating, so many are to be right.
+# Target precision of the decisions that are not "uncertain" on the calibration photos.
 _PRECISION = 0.97
-# Annotators themselves disagree on smaller faces.
+# Annotators disagree on smaller faces.
 _MIN_SIZE_PX = 8
 
 
 def split_photos(
     photos: Sequence[AnnotatedPhoto],
 ) -> tuple[list[AnnotatedPhoto], list[AnnotatedPhoto], list[AnnotatedPhoto]]:
-    """Deal photos out: to train on, to calibrate with, to report on."""
+    """Split photos for training, calibration and the report."""
     report = [photo for index, photo in enumerate(photos) if index % 10 in _REPORT]
     calibrate = [photo for index, photo in enumerate(photos) if index % 10 in _CALIBRATE]
     train = [photo for index, photo in enumerate(photos) if index % 10 not in (*_REPORT, *_CALIBRATE)]
@@ -52,33 +53,33 @@ def train_lite0(
     checkpoint: str | os.PathLike[str] | None = None,
     verbose: int = 0,
 ) -> MaskClassifier:
-    """Train, calibrate and set up ``maskkit-lite0``.
+    """Train and calibrate ``maskkit-lite0``, and choose its threshold.
 
     Parameters
     ----------
     faces : sequence of images
-        Crops, one face each.
+        Face crops.
     labels : sequence of str
-        Theirs; called as in the photos where they mean the same.
+        Label of each crop; labels with the meaning of a label of the photos are renamed to it.
     photos : sequence of AnnotatedPhoto
-        All of them, in natural order; a fifth is not looked at.
+        All photos, in natural order; a fifth is held out for the report.
     epochs : int, default=5
     device : str, default="auto"
     seed : int, default=0
     checkpoint : path, optional
-        As in MaskClassifier.
+        Checkpoint folder, as in `MaskClassifier`.
     verbose : int, default=0
 
     Returns
     -------
     classifier : MaskClassifier
-        Of three classes, with `threshold` and `min_size_px`.
+        Classifier of three classes, with `threshold` and `min_size_px`.
     """
     train, calibrate, _ = split_photos(photos)
     rng = np.random.default_rng(seed)
     names = sorted({str(label) for photo in photos for label in photo.labels})
-    meant = match_labels(labels, names)
-    cut_faces, cut_labels = _cut(train, rng)
+    matches = match_labels(labels, names)
+    photo_faces, photo_labels = _crop_faces(train, rng)
     classifier = MaskClassifier(
         "efficientnet_lite0",
         fine_tune=True,
@@ -92,16 +93,16 @@ def train_lite0(
         random_state=seed,
         verbose=verbose,
     )
-    classifier.fit([*faces, *cut_faces], [*(meant.get(label, label) for label in labels), *cut_labels])
+    classifier.fit([*faces, *photo_faces], [*(matches.get(label, label) for label in labels), *photo_labels])
     held_out = [(load_image(photo.path), photo) for photo in calibrate]
     crops = [crop_square(image, box) for image, photo in held_out for box in photo.boxes_xyxy]
-    truths = [str(label) for _, photo in held_out for label in photo.labels]
-    classifier.calibrate(crops, truths)
-    threshold = classifier.choose_threshold(crops, truths, precision=_PRECISION)
+    true_labels = [str(label) for _, photo in held_out for label in photo.labels]
+    classifier.calibrate(crops, true_labels)
+    threshold = classifier.choose_threshold(crops, true_labels, precision=_PRECISION)
     return classifier.set_params(threshold=threshold, precision="auto")
 
 
-def _cut(photos: Sequence[AnnotatedPhoto], rng: np.random.Generator) -> tuple[list[RgbImage], list[str]]:
+def _crop_faces(photos: Sequence[AnnotatedPhoto], rng: np.random.Generator) -> tuple[list[RgbImage], list[str]]:
     crops: list[RgbImage] = []
     labels: list[str] = []
     for photo in photos:
@@ -114,20 +115,20 @@ def _cut(photos: Sequence[AnnotatedPhoto], rng: np.random.Generator) -> tuple[li
 
 
 def _draw_margin(rng: np.random.Generator) -> float:
-    low, high = _WIDE_MARGINS if rng.random() < _WIDE_SHARE else _MARGINS
+    low, high = _WIDE_MARGINS if rng.random() < _WIDE_FRACTION else _MARGINS
     return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
 def main() -> None:
-    """Train on a folder of face crops and one of annotated photos, and save the model in half precision."""
+    """Train on folders of face crops and annotated photos, and save the model in half precision."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("faces", help="folder of face crops, with a Train split")
     parser.add_argument("photos", help="folder of photos with VOC annotations")
-    parser.add_argument("--out", required=True, help="folder that the model is written to")
+    parser.add_argument("--out", required=True, help="folder to write the model to")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--checkpoint", help="folder that keeps the state after each epoch")
+    parser.add_argument("--checkpoint", help="folder for the state after each epoch")
     arguments = parser.parse_args()
     train = load_faces(arguments.faces, random_state=arguments.seed).train
     model = train_lite0(

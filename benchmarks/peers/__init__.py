@@ -1,11 +1,4 @@
-"""How fast maskkit is beside what a user would write instead: every figure a ratio taken in one run.
+"""Speed of maskkit compared with plain PyTorch, skorch and ONNX Runtime, as ratios measured in one run.
 
-`measure` runs the rows named and yields the results as they grow; the command is `maskkit benchmark`.
+The command is ``python -m benchmarks.peers``; `benchmarks.peers.rows.measure` yields the results after each row.
 """
-
-from benchmarks.peers.results import Benchmark, Parity, Row
-from benchmarks.peers.rows import PHOTO_ROWS, ROWS, measure
-from benchmarks.peers.subjects import FULL, QUICK, Sizes
-from benchmarks.peers.timing import Spread
-
-__all__ = ["measure", "ROWS", "PHOTO_ROWS", "FULL", "QUICK", "Benchmark", "Parity", "Row", "Sizes", "Spread"]

@@ -21,7 +21,7 @@ from maskkit.cli._options import (
     print_results,
 )
 
-MEASURE_GROUP = "What to measure"
+MEASURE_GROUP = "Measurement"
 
 
 def benchmark(
@@ -34,7 +34,7 @@ def benchmark(
         str | None,
         typer.Option(
             metavar="ROW,ROW",
-            help="Of fit, finetune, accuracy, crossval, predict, photos, memory, scaling, parity. By default all; "
+            help="Rows: fit, finetune, accuracy, crossval, predict, photos, memory, scaling, parity. By default all; "
             "accuracy and photos need PHOTOS.",
             rich_help_panel=MEASURE_GROUP,
         ),
@@ -43,14 +43,14 @@ def benchmark(
         bool,
         typer.Option(
             "--quick",
-            help="Take few images, for a first look: its figures say little.",
+            help="Use few images, for a quick test; the ratios are not meaningful.",
             rich_help_panel=MEASURE_GROUP,
         ),
     ] = False,
     rounds: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Turns of each side; 3, or 1 with --quick.", rich_help_panel=MEASURE_GROUP
+            min=1, metavar="N", help="Number of rounds. By default 3, or 1 with --quick.", rich_help_panel=MEASURE_GROUP
         ),
     ] = None,
     split: TrainSplitOption = None,
@@ -59,7 +59,7 @@ def benchmark(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="resnet50 and efficientnet_lite0, or others. Repeatable.",
+            help="Backbone; repeatable. By default resnet50 and efficientnet_lite0.",
             autocompletion=complete_backbone,
             rich_help_panel=MODEL_GROUP,
         ),
@@ -68,7 +68,7 @@ def benchmark(
         str,
         typer.Option(
             metavar="WEIGHTS",
-            help="What backbones start from: imagenet, or none (random), which is as fast.",
+            help="Initial weights of the backbones: imagenet, or none (random), which is equally fast.",
             autocompletion=lambda: ["imagenet", "none"],
             rich_help_panel=MODEL_GROUP,
         ),
@@ -77,15 +77,15 @@ def benchmark(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write everything to this JSON file, from the first row on.",
+            help="JSON file for the results, updated after each row.",
             rich_help_panel=OUTPUT_GROUP,
         ),
     ] = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Measure speed beside what one would write without maskkit.
+    """Compare speed with plain PyTorch, skorch and ONNX Runtime.
 
-    It takes an hour if not --quick. Every figure is a ratio taken in one run, on this machine.
+    Takes an hour without --quick. Every result is a ratio measured in one run on this machine.
 
     Example: python -m benchmarks.peers faces --quick
 
@@ -93,19 +93,20 @@ def benchmark(
     """
     from dataclasses import replace
 
-    from benchmarks.peers import FULL, PHOTO_ROWS, QUICK, ROWS, measure
+    from benchmarks.peers.rows import PHOTO_ROWS, ROWS, measure
+    from benchmarks.peers.subjects import FULL, QUICK
     from maskkit.datasets import load_faces, load_photos
     from maskkit.exceptions import DataError
 
-    wanted = None if rows is None else [row.strip() for row in rows.split(",")]
-    if unknown := [row for row in wanted or () if row not in ROWS]:
-        raise typer.BadParameter(f"{', '.join(map(repr, unknown))}; there is {', '.join(ROWS)}", param_hint="--rows")
-    if photos is None and (lost := [row for row in wanted or () if row in PHOTO_ROWS]):
-        raise typer.BadParameter(f"{', '.join(lost)} needs PHOTOS too", param_hint="--rows")
+    chosen = None if rows is None else [row.strip() for row in rows.split(",")]
+    if unknown := [row for row in chosen or () if row not in ROWS]:
+        raise typer.BadParameter(f"{', '.join(map(repr, unknown))}; choose from {', '.join(ROWS)}", param_hint="--rows")
+    if photos is None and (excluded := [row for row in chosen or () if row in PHOTO_ROWS]):
+        raise typer.BadParameter(f"{', '.join(excluded)} needs PHOTOS", param_hint="--rows")
     if weights not in ("imagenet", "none"):
         raise typer.BadParameter(f"{weights!r}; want imagenet or none", param_hint="--weights")
     if contains_photos(faces):
-        raise DataError(f"{faces}: holds annotated photos; want face crops first, and photos after them.")
+        raise DataError(f"{faces}: contains annotated photos; pass face crops first, and photos after them.")
     crops = choose_split(load_faces(faces), split, default="train")
     sizes = QUICK if quick else FULL
     results = measure(
@@ -113,11 +114,11 @@ def benchmark(
         crops.paths,
         crops.labels,
         () if photos is None else load_photos(photos),
-        rows=wanted,
+        rows=chosen,
         backbones=backbone or ("resnet50", "efficientnet_lite0"),
         weights=None if weights == "none" else weights,
         sizes=sizes if rounds is None else replace(sizes, n_rounds=rounds),
-        say=lambda text: typer.echo(text, err=True),
+        report=lambda text: typer.echo(text, err=True),
     )
     for result in results:
         if json is not None:
@@ -128,14 +129,14 @@ def benchmark(
     print_results(output, table=result, document=document, rows=document["rows"] or document["parity"])
 
 
-def _write(found: object, path: Path) -> None:
+def _write(document: object, path: Path) -> None:
     import json
 
-    path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the benchmark: exit 1 and one line for a user's mistake, 2 for bad usage."""
+    """Run the benchmark; exit with 1 and a message for an expected error, 2 for wrong usage."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command()(benchmark)
     run_command(app, arguments, prog_name="python -m benchmarks.peers")

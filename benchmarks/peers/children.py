@@ -1,4 +1,4 @@
-"""Work in a process of its own: nothing is warm, and its peak of memory is its own."""
+"""Functions in new processes: without warm caches, and with a peak memory of their own."""
 
 import sys
 from collections.abc import Callable
@@ -11,39 +11,38 @@ Result = TypeVar("Result")
 
 
 def run_fresh(function: Callable[..., Result], *arguments: Any) -> Result:
-    """Call a module's function in a new interpreter.
+    """Call a function of a module in a new process.
 
     Raises
     ------
     RuntimeError
-        If it ends without an answer; what it raised stands on standard error.
+        If it raises; the traceback is on standard error.
     """
     context = get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    # No pool: its workers would wait for work for ever if this process were killed.
-    child = context.Process(target=_answer, args=(sender, function, arguments), daemon=True)
+    # Not a pool, whose workers would wait for work forever if this process were killed.
+    child = context.Process(target=_send_result, args=(sender, function, arguments), daemon=True)
     child.start()
     sender.close()
     try:
-        answer: Result = receiver.recv()
+        result: Result = receiver.recv()
     except EOFError:
-        raise RuntimeError(f"{function.__name__} failed in a process of its own; see above.") from None
+        raise RuntimeError(f"{function.__name__} failed in a new process; see the traceback above.") from None
     finally:
         child.join()
         receiver.close()
-    return answer
+    return result
 
 
-def _answer(sender: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _send_result(sender: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     sender.send(function(*arguments))
     sender.close()
 
 
 def peak_bytes() -> int:
-    """Tell the most memory that this process has held at once.
+    """Return the peak resident memory of this process.
 
-    Linux hands `ru_maxrss` of the process that started this one down to it; what the kernel says of
-    this program alone stands in /proc.
+    On Linux it is read from /proc, because `ru_maxrss` is inherited from the parent process.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -51,5 +50,5 @@ def peak_bytes() -> int:
         return int(peak.split()[1]) * 1024
     import resource  # not on Windows
 
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    peak_size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak_size if sys.platform == "darwin" else peak_size * 1024

@@ -1,4 +1,4 @@
-"""The row of `cross_val_score`: five folds beside one fit."""
+"""The row of `cross_val_score`: five folds compared with one fit."""
 
 import time
 from typing import Any
@@ -19,17 +19,17 @@ _WARM_UP = 16
 
 
 def measure_cross_validation(subjects: Subjects) -> list[Row]:
-    """Measure each network with a frozen backbone, with and without augmented views."""
+    """Measure each network with a frozen backbone, with and without augmented copies."""
     faces = subjects.faces[: subjects.sizes.n_train]
     rows = []
     for network in subjects.networks:
         for name, params in FROZEN.items():
             timed = []
             for number in range(subjects.sizes.n_rounds):
-                subjects.say(
+                subjects.report(
                     f"cross_val_score, {network.name}, {name}, round {number + 1} of {subjects.sizes.n_rounds}"
                 )
-                # What an earlier round left in this process's memory must not help.
+                # A new process, because caches of an earlier round would speed this one up.
                 timed.append(run_fresh(_fit_and_cross_validate, network, params, faces))
             once, folds = zip(*timed, strict=True)
             work = f"cross_val_score(cv={N_FOLDS}), {name.partition(', ')[2]}, {network.name}"
@@ -39,7 +39,7 @@ def measure_cross_validation(subjects: Subjects) -> list[Row]:
 
 
 def _fit_and_cross_validate(network: Network, params: dict[str, Any], faces: Faces) -> tuple[float, float]:
-    """Give the seconds of one fit and of all folds, from a user's first call on."""
+    """Return the seconds of one fit and of cross-validation in a process without caches."""
     few = faces[:_WARM_UP]
     new_classifier(network, **params).fit(few.paths, few.labels)
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Rows of growth: memory and time as images become more."""
+"""Rows of memory and time as the number of images grows."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ _DOUBLING_GOAL = Goal(2.0, is_floor=False)
 
 
 def measure_memory(subjects: Subjects) -> list[Row]:
-    """Compare the peaks of two processes, one of which predicts ten times as many."""
+    """Compare the peak memory of two processes, one of which predicts ten times as many images."""
     few, many = subjects.sizes.n_memory
     folder = subjects.save_model()
     paths = subjects.faces.paths[:few]
@@ -27,10 +27,10 @@ def measure_memory(subjects: Subjects) -> list[Row]:
     for number in range(subjects.sizes.n_rounds):
         peaks = {}
         for n_images in (few, many):
-            subjects.say(f"memory, round {number + 1} of {subjects.sizes.n_rounds}: {n_images:,} predictions")
+            subjects.report(f"memory, round {number + 1} of {subjects.sizes.n_rounds}: {n_images:,} predictions")
             peaks[n_images] = run_fresh(_peak_of_predicting, folder, repeat_to(paths, n_images))
         ratios.append(peaks[many] / peaks[few])
-    note = f"The last peaks: {peaks[few] / 1e6:,.0f} and {peaks[many] / 1e6:,.0f} MB."
+    note = f"Peaks of the last round: {peaks[few] / 1e6:,.0f} and {peaks[many] / 1e6:,.0f} MB."
     work = f"peak memory of {many:,} predictions"
     return [Row("memory", work, f"of {few:,}", Spread.of(ratios), _MEMORY_GOAL, many, note=note)]
 
@@ -53,9 +53,9 @@ def measure_scaling(subjects: Subjects) -> list[Row]:
     for name, work in (("predict", predict), (f"fit, frozen, {network.name}", fit)):
         work(subjects.sizes.n_growing[0])
         turns = take_turns(
-            {f"{n_images:,} images": _do(work, n_images) for n_images in subjects.sizes.n_growing},
+            {f"{n_images:,} images": _run_with(work, n_images) for n_images in subjects.sizes.n_growing},
             subjects.sizes.n_rounds,
-            say=subjects.say,
+            report=subjects.report,
             title=f"scaling, {name}",
         )
         for (less, more), n_images in zip(pairwise(turns), subjects.sizes.n_growing[1:], strict=True):
@@ -66,12 +66,12 @@ def measure_scaling(subjects: Subjects) -> list[Row]:
     return rows
 
 
-def _do(work: Callable[[int], None], n_images: int) -> Callable[[int], None]:
+def _run_with(work: Callable[[int], None], n_images: int) -> Callable[[int], None]:
     return lambda _: work(n_images)
 
 
 def repeat_to(items: Sequence[Any], n_items: int) -> list[Any]:
-    """Repeat items in order until there are so many."""
+    """Repeat items in order up to a number of items."""
     return list(islice(cycle(items), n_items))
 
 

@@ -1,4 +1,4 @@
-"""What it was measured on."""
+"""Description of the machine."""
 
 import os
 import platform
@@ -18,14 +18,14 @@ _INSTRUCTIONS = ("avx2", "avx512_f", "avx512_vnni", "avx512_bf16", "amx_int8", "
 
 def describe_machine() -> dict[str, Any]:
     """Describe processor, memory, load and versions as plain values that JSON can hold."""
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.10 or so
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # new in torch 2.10
     return {
         "processor": _processor(),
         "n_cores": os.cpu_count(),
         "n_torch_threads": torch.get_num_threads(),
         "instructions": [name for name in _INSTRUCTIONS if capabilities.get(name)],
         "system": platform.platform(),
-        # Other work on the machine spoils figures; whoever reads them should see it.
+        # Other programs distort the results, so readers need the load.
         "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "versions": {"python": platform.python_version()}
         | {name: version for name in _LIBRARIES if (version := installed_version(name)) is not None},

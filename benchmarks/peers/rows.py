@@ -1,4 +1,4 @@
-"""Which rows there are, what each needs, and the run through them."""
+"""The rows of the benchmark, and the function that measures them."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -16,13 +16,13 @@ from benchmarks.peers.parity import measure_parity
 from benchmarks.peers.photos import measure_photos
 from benchmarks.peers.prediction import measure_prediction
 from benchmarks.peers.results import Benchmark, Row
-from benchmarks.peers.subjects import FULL, Faces, Sizes, Subjects, cut_photo_faces, find_networks, mix_classes
+from benchmarks.peers.subjects import FULL, Faces, Sizes, Subjects, crop_photo_faces, find_networks, mix_classes
 from benchmarks.peers.training import measure_training
 from maskkit._model.classifier import MaskClassifier
 from maskkit.backbones._base import Weights
 from maskkit.datasets import AnnotatedPhoto
 
-# Row -> libraries of its peer. The first three share one training of the peer.
+# Row -> libraries that its peer needs. The first three share one training of the peer.
 _PEERS: dict[str, tuple[str, ...]] = {
     "fit": ("skorch",),
     "finetune": ("skorch",),
@@ -57,31 +57,31 @@ def measure(
     backbones: Sequence[str] = ("resnet50", "efficientnet_lite0"),
     weights: Weights = "imagenet",
     sizes: Sizes = FULL,
-    say: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Benchmark]:
-    """Measure rows one after the other.
+    """Measure rows one after another.
 
     Parameters
     ----------
     model : MaskClassifier
-        Fitted, with a `TransferHead`; used by the rows about photos, memory, scaling and parity.
+        Fitted classifier with a `TransferHead`; used by the rows photos, memory, scaling and parity.
     paths : sequence of Path
-        Images of one face each; rows that need more repeat them.
+        Face crops; rows that need more images repeat them.
     labels : ndarray of shape (n_faces,)
     photos : sequence of AnnotatedPhoto
-        With labels that mean the same.
+        Photos whose labels have the same meanings.
     rows : sequence of str, optional
-        Of `ROWS`; by default all that the data allow.
+        Names from `ROWS`; by default all that the data allow.
     backbones : sequence of str
     weights : None or {"imagenet"}
     sizes : Sizes
-    say : callable
-        Is told what is being done.
+    report : callable
+        Called with a progress message before each step.
 
     Yields
     ------
     benchmark : Benchmark
-        First without rows, then after each row all that there is; the last is complete.
+        Results so far: first without rows, then after each row; the last is complete.
 
     Raises
     ------
@@ -94,16 +94,16 @@ def measure(
     networks, notes = find_networks(backbones, weights)
     machine = describe_machine()
     if (machine["load_average"] or 0) > _MAX_LOAD:
-        # Threads that wait for each other are slowed most, and not every side has as many.
-        notes.append("The machine was busy when this began: do not trust the ratios.")
+        # Other programs slow the sides differently, because the sides use different numbers of threads.
+        notes.append("The machine was busy at the start; the ratios are not reliable.")
     result = Benchmark(machine, asdict(sizes), notes=tuple(notes))
     yield result
     with tempfile.TemporaryDirectory(prefix="maskkit-") as folder:
         faces = mix_classes(Faces(list(paths), labels))
-        taken = list(photos)[: sizes.n_photos]
-        is_judged = bool(taken) and not {"accuracy", "parity"}.isdisjoint(chosen)
-        cut = cut_photo_faces(taken, labels, Path(folder) / "faces") if is_judged else None
-        subjects = Subjects(faces, taken, cut, networks, model, sizes, Path(folder), say)
+        used_photos = list(photos)[: sizes.n_photos]
+        needs_crops = bool(used_photos) and not {"accuracy", "parity"}.isdisjoint(chosen)
+        photo_faces = crop_photo_faces(used_photos, labels, Path(folder) / "faces") if needs_crops else None
+        subjects = Subjects(faces, used_photos, photo_faces, networks, model, sizes, Path(folder), report)
         if training := [row for row in chosen if row in _TRAINING]:
             result = replace(result, rows=tuple(measure_training(subjects, training)))
             yield result
@@ -120,13 +120,13 @@ def _choose(rows: Sequence[str] | None, *, has_photos: bool) -> list[str]:
         chosen = [row for row in ROWS if has_photos or row not in PHOTO_ROWS]
     else:
         if unknown := [row for row in rows if row not in ROWS]:
-            raise ValueError(f"there is no row {', '.join(map(repr, unknown))}; there are {', '.join(ROWS)}.")
+            raise ValueError(f"unknown rows: {', '.join(map(repr, unknown))}; choose from {', '.join(ROWS)}.")
         chosen = [row for row in ROWS if row in rows]
-    if (wanting := [row for row in chosen if row in PHOTO_ROWS]) and not has_photos:
-        raise ValueError(f"{', '.join(wanting)} needs annotated photos, and there are none; pass them too.")
+    if (excluded := [row for row in chosen if row in PHOTO_ROWS]) and not has_photos:
+        raise ValueError(f"{', '.join(excluded)} needs annotated photos; pass photos.")
     missing = sorted({library for row in chosen for library in _PEERS[row] if find_spec(library) is None})
     if missing:
         raise ImportError(
-            f"the peers of benchmark need {', '.join(missing)}; install them: pip install 'maskkit[benchmark]'"
+            f"the peers of the benchmark need {', '.join(missing)}; install them: pip install 'maskkit[benchmark]'"
         )
     return chosen

@@ -1,4 +1,4 @@
-"""What is measured: images, networks, a model, and how much of each."""
+"""Images, networks and sizes of the measurements."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,22 +21,22 @@ from maskkit.exceptions import WeightsError
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is measured.
+    """Numbers of images, epochs and rounds.
 
     Parameters
     ----------
     n_train : int
-        Faces of each training.
+        Number of faces per training.
     n_predict : int
-        Faces of each prediction from disk; fewer if there are no more.
+        Maximum number of faces per prediction from disk.
     n_photos : int or None
-        Photos; None takes all.
+        Number of photos; None for all.
     n_memory : tuple of 2 int
-        Predictions whose peaks of memory are compared.
+        Numbers of predictions whose peak memory is compared.
     n_growing : tuple of int
-        Numbers of images, each twice the last.
+        Numbers of images, each twice the one before.
     epochs_tried : tuple of int
-        Lengths of training tried until the peer's accuracy is reached.
+        Numbers of epochs that are tried until the peer's accuracy is reached.
     n_rounds : int
     """
 
@@ -55,7 +55,7 @@ QUICK = Sizes(16, 32, 6, (64, 256), (16, 32, 64), (1, 2), 1)
 
 @dataclass(frozen=True, slots=True)
 class Faces:
-    """Files of one face each.
+    """Files of face crops with their labels.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Faces:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A backbone by name, and what both sides fill it with."""
+    """A backbone, its name and its initial weights."""
 
     name: str
     backbone: Backbone
@@ -84,7 +84,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Subjects:
-    """Everything that rows are measured on.
+    """Data and models that the rows are measured on.
 
     Parameters
     ----------
@@ -92,15 +92,15 @@ class Subjects:
     photos : list of AnnotatedPhoto
         May be empty.
     photo_faces : Faces or None
-        Cut from the photos, those with labels that `faces` has.
+        Crops from the photos, of the classes in `faces`.
     networks : tuple of Network
     model : MaskClassifier
-        Fitted; of the rows that are about no network in particular.
+        Fitted classifier, for rows that do not train a network.
     sizes : Sizes
     folder : Path
-        For files that are needed on the way.
-    say : callable
-        Is told what is being done.
+        Folder for temporary files.
+    report : callable
+        Called with a progress message before each step.
     """
 
     faces: Faces
@@ -110,48 +110,48 @@ class Subjects:
     model: MaskClassifier
     sizes: Sizes
     folder: Path
-    say: Callable[[str], None]
+    report: Callable[[str], None]
 
     def save_model(self) -> Path:
-        """Write the model where other processes can load it."""
+        """Save the model, so that other processes can load it; return its folder."""
         return self.model.save(self.folder / "model")
 
 
 def find_networks(names: Sequence[str], weights: Weights) -> tuple[tuple[Network, ...], list[str]]:
-    """Find backbones; ImageNet weights that cannot be had become random ones on both sides.
+    """Find backbones; if ImageNet weights cannot be loaded, both sides use random ones.
 
     Returns
     -------
     networks : tuple of Network
     notes : list of str
-        Which have random weights for that reason.
+        Messages about backbones with random weights for that reason.
     """
     networks, notes = [], []
     for name in names:
-        backbone, filled = _plugins.resolve("backbones", name), weights
+        backbone, used_weights = _plugins.resolve("backbones", name), weights
         try:
             build_network(backbone, weights)
         except WeightsError:
             if weights != "imagenet":
                 raise
-            filled = None
-            notes.append(f"{name}: its ImageNet weights cannot be had here; both sides start from random ones.")
-        networks.append(Network(name, backbone, filled))
+            used_weights = None
+            notes.append(f"{name}: ImageNet weights cannot be loaded here; both sides start from random weights.")
+        networks.append(Network(name, backbone, used_weights))
     return tuple(networks), notes
 
 
 def mix_classes(faces: Faces) -> Faces:
-    """Order faces so that the first of them hold every class alike, however few are taken."""
-    places = np.empty(len(faces), dtype=np.int64)
+    """Order faces so that the classes alternate, and any number of first faces is balanced."""
+    ranks = np.empty(len(faces), dtype=np.int64)
     for label in np.unique(faces.labels):
         of_class = faces.labels == label
-        places[of_class] = np.arange(of_class.sum())
-    order = places.argsort(kind="stable")
+        ranks[of_class] = np.arange(of_class.sum())
+    order = ranks.argsort(kind="stable")
     return Faces([faces.paths[index] for index in order], faces.labels[order])
 
 
-def cut_photo_faces(photos: Sequence[AnnotatedPhoto], labels: NDArray[Any], folder: Path) -> Faces:
-    """Cut annotated faces out into files; those whose label is no class among `labels` are left out."""
+def crop_photo_faces(photos: Sequence[AnnotatedPhoto], labels: NDArray[Any], folder: Path) -> Faces:
+    """Crop annotated faces into files; faces of other classes than those of `labels` are left out."""
     classes = np.unique(labels).tolist()
     paths: list[Path] = []
     kept: list[Any] = []
@@ -167,5 +167,5 @@ def cut_photo_faces(photos: Sequence[AnnotatedPhoto], labels: NDArray[Any], fold
 
 
 def new_classifier(network: Network, **params: Any) -> MaskClassifier:
-    """Make an unfitted classifier that remembers nothing of an earlier round."""
+    """Return an unfitted classifier without a feature cache, which would keep features of earlier rounds."""
     return MaskClassifier(network.backbone, **{"cache": None, "weights": network.weights, "random_state": 0} | params)

@@ -1,4 +1,4 @@
-"""The peers in torch: what a user would write without maskkit, after the tutorials of torch and skorch."""
+"""Peers in torch: training and prediction without maskkit, as in the tutorials of torch and skorch."""
 
 import copy
 from collections.abc import Sequence
@@ -17,20 +17,20 @@ from benchmarks.peers.subjects import Network
 from maskkit.backbones._base import Backbone
 from maskkit.engines._devices import seeded
 
-# The recipe of the notebook that maskkit began as.
+# Settings of the notebook from which maskkit originated.
 N_EPOCHS, BATCH_SIZE, HIDDEN_UNITS, DROPOUT = 2, 16, 300, 0.2
-LEARNING_RATE = 1e-3  # what torch's Adam has by default
+LEARNING_RATE = 1e-3  # default of torch's Adam
 PREDICT_BATCH_SIZE = 32
 
 
 class FaceFiles(Dataset[tuple[torch.Tensor, int]]):
-    """Images read and resized one by one.
+    """Data set of image files.
 
     Parameters
     ----------
     paths : sequence of Path
     backbone : Backbone
-        Says size, mean and standard deviation.
+        Source of the image size, mean and standard deviation.
     targets : sequence of int, optional
     """
 
@@ -51,7 +51,7 @@ class FaceFiles(Dataset[tuple[torch.Tensor, int]]):
 
 
 def train_in_skorch(network: Network, paths: Sequence[Path], labels: NDArray[Any], seed: int) -> nn.Module:
-    """Train every layer by the notebook's recipe: float32, contiguous, Adam; gives logits (n, n_classes)."""
+    """Train every layer with the settings of the notebook (float32, contiguous, Adam); return the network to logits."""
     from skorch import NeuralNetClassifier
 
     classes, targets = np.unique(labels, return_inverse=True)
@@ -80,12 +80,12 @@ def train_in_skorch(network: Network, paths: Sequence[Path], labels: NDArray[Any
 
 
 def plain_copy(network: nn.Module) -> nn.Module:
-    """Copy a network as a beginner has it: float32, contiguous."""
+    """Copy a network in float32 and contiguous memory format, without optimizations."""
     return copy.deepcopy(network).cpu().float().to(memory_format=torch.contiguous_format).eval()
 
 
 def compute_in_torch(network: nn.Module, paths: Sequence[Path], backbone: Backbone) -> NDArray[np.float32]:
-    """Give what a network says of files, (n_files, n_outputs), by a loop over a DataLoader."""
+    """Compute the outputs of a network, (n_files, n_outputs), with a loop over a DataLoader."""
     network.eval()
     outputs = []
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Rows of training: a frozen backbone, every layer, and the time until the peer's accuracy."""
+"""Rows of training: a frozen backbone, every layer, and the time to the peer's accuracy."""
 
 import math
 import time
@@ -24,19 +24,19 @@ FROZEN: dict[str, dict[str, Any]] = {
 }
 FINE_TUNED = "fit, every layer"
 
-# How many times faster than the peer.
+# Goals: how many times faster than the peer, and the share of the peer's time to its accuracy.
 _FROZEN_GOALS = {"resnet50": (25, 10), "efficientnet_lite0": (30, 12)}
 _FINE_TUNED_GOAL, _ACCURACY_GOAL = 2.5, 0.2
 
 
 def measure_training(subjects: Subjects, families: Sequence[str]) -> list[Row]:
-    """Measure ``"fit"``, ``"finetune"`` and ``"accuracy"``, whose peer is one and the same training."""
+    """Measure ``"fit"``, ``"finetune"`` and ``"accuracy"``, which share one training of the peer."""
     rows: list[Row] = []
     for network in subjects.networks:
-        # Random weights learn nothing in two epochs that could be reached.
-        wanted = [family for family in families if family != "accuracy" or network.weights is not None]
-        if wanted:
-            rows += _measure_network(subjects, network, wanted)
+        # From random weights, two epochs of the peer reach no accuracy worth comparing.
+        measured = [family for family in families if family != "accuracy" or network.weights is not None]
+        if measured:
+            rows += _measure_network(subjects, network, measured)
     return rows
 
 
@@ -51,14 +51,14 @@ def _measure_network(subjects: Subjects, network: Network, families: Sequence[st
         works[FINE_TUNED] = _fit(
             network, faces, fine_tune=True, image_size=network.backbone.image_size, epochs=N_EPOCHS
         )
-    turns = take_turns(works, subjects.sizes.n_rounds, say=subjects.say, title=network.name)
+    turns = take_turns(works, subjects.sizes.n_rounds, report=subjects.report, title=network.name)
     peer = turns[PEER]
     rows = []
     for name, limit in zip(FROZEN, _FROZEN_GOALS.get(network.name, (None, None)), strict=True):
         if name in turns:
             rows.append(_row("fit", f"{name}, {network.name}", turns[name], peer, len(faces), _floor(limit)))
     if FINE_TUNED in turns:
-        # Each counts the images it trained on: maskkit leaves the last batch of an epoch out if it is not full.
+        # Speed is images per second: maskkit drops the last batch of an epoch if it is not full.
         share = _share_of_full_batches(len(faces))
         goal = _floor(_FINE_TUNED_GOAL if network.name in _FROZEN_GOALS else None)
         name = f"{FINE_TUNED}, {network.backbone.image_size} px, {network.name}"
@@ -97,23 +97,25 @@ def _row(
 
 
 def _measure_accuracy(subjects: Subjects, network: Network, faces: Faces, peer: Sequence[Timed]) -> list[Row]:
-    judged = subjects.photo_faces
-    if judged is None:
+    test_faces = subjects.photo_faces
+    if test_faces is None:
         return []
     shares: list[float] = []
-    took: list[float] = []
+    durations: list[float] = []
     notes: list[str] = []
     for number, turn in enumerate(peer):
-        subjects.say(f"{network.name}: accuracy of the peer of round {number + 1} on {len(judged):,} faces of photos")
-        wanted = judge_peer(turn.value, network, faces.labels, judged)
-        seconds, reached, n_epochs = _train_until(subjects, network, faces, judged, wanted, number)
-        took.append(seconds)
+        subjects.report(
+            f"{network.name}: accuracy of the peer of round {number + 1} on {len(test_faces):,} faces of photos"
+        )
+        target = score_peer(turn.value, network, faces.labels, test_faces)
+        seconds, reached, n_epochs = _train_until(subjects, network, faces, test_faces, target, number)
+        durations.append(seconds)
         shares.append(seconds / turn.seconds)
-        verdict = "reached" if math.isfinite(seconds) else "not reached"
-        notes.append(f"{wanted:.3f} {verdict} with {reached:.3f} by {n_epochs} epochs")
+        outcome = "reached" if math.isfinite(seconds) else "not reached"
+        notes.append(f"{target:.3f} {outcome} with {reached:.3f} in {n_epochs} epochs")
     goal = Goal(_ACCURACY_GOAL, is_floor=False)
     work = f"time to the peer's accuracy on photos, {network.name}"
-    seconds = float(np.median(took))
+    seconds = float(np.median(durations))
     note = f"Balanced accuracy by round: {'; '.join(notes)}."
     return [
         Row(
@@ -131,23 +133,26 @@ def _measure_accuracy(subjects: Subjects, network: Network, faces: Faces, peer: 
 
 
 def _train_until(
-    subjects: Subjects, network: Network, faces: Faces, judged: Faces, wanted: float, seed: int
+    subjects: Subjects, network: Network, faces: Faces, test_faces: Faces, target: float, seed: int
 ) -> tuple[float, float, int]:
-    """Train anew for ever more epochs until an accuracy is reached; gives that training's seconds alone."""
+    """Train from the start with more and more epochs until an accuracy is reached.
+
+    Return the seconds of the last training (infinite if it is not reached), the accuracy and the number of epochs.
+    """
     best, n_epochs = 0.0, 0
     for n_epochs in subjects.sizes.epochs_tried:
-        subjects.say(f"{network.name}: every layer for {n_epochs} epochs, {wanted:.3f} wanted")
+        subjects.report(f"{network.name}: every layer for {n_epochs} epochs, target {target:.3f}")
         classifier = new_classifier(network, fine_tune=True, epochs=n_epochs, random_state=seed)
         start = time.perf_counter()
         classifier.fit(faces.paths, faces.labels)
         seconds = time.perf_counter() - start
-        best = max(best, float(balanced_accuracy_score(judged.labels, classifier.predict(judged.paths))))
-        if best >= wanted:
+        best = max(best, float(balanced_accuracy_score(test_faces.labels, classifier.predict(test_faces.paths))))
+        if best >= target:
             return seconds, best, n_epochs
     return math.inf, best, n_epochs
 
 
-def judge_peer(module: nn.Module, network: Network, labels: NDArray[Any], judged: Faces) -> float:
-    """Give the balanced accuracy of what `train_in_skorch` trained."""
-    logits = compute_in_torch(module, judged.paths, network.backbone)
-    return float(balanced_accuracy_score(judged.labels, np.unique(labels)[logits.argmax(axis=1)]))
+def score_peer(module: nn.Module, network: Network, labels: NDArray[Any], test_faces: Faces) -> float:
+    """Return the balanced accuracy of a network from `train_in_skorch`."""
+    logits = compute_in_torch(module, test_faces.paths, network.backbone)
+    return float(balanced_accuracy_score(test_faces.labels, np.unique(labels)[logits.argmax(axis=1)]))

@@ -1,4 +1,4 @@
-"""The benchmark's command: what it prints and writes. No figure is judged: speed is no test's business."""
+"""Output and files of the benchmark command; speed is not tested."""
 
 import json
 
@@ -33,7 +33,7 @@ def faces_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def photos_folder(tmp_path_factory):
-    """Photos of one face each; the first is of a class that faces do not have."""
+    """Photos of one face each; the first has a class that the face crops do not have."""
     folder = tmp_path_factory.mktemp("photos")
     images, labels = make_faces(6)
     for index, (image, label) in enumerate(zip(images, ["mask_weared_incorrect", *labels[1:]], strict=True)):
@@ -90,11 +90,11 @@ def test_rows_of_photos(faces_folder, photos_folder, model, capsys):
     found = json.loads(out)
     assert [row["n_images"] for row in found["rows"]] == [6, 6]
     assert all(row["ratio"] > 0 and row["n_rounds"] == 2 for row in found["rows"])
-    # The face without a class among those of FACES is left out.
+    # The face whose class is not in FACES is left out.
     assert {parity["n_images"] for parity in found["parity"]} >= {37}
 
 
-def test_a_missing_peer_is_named_with_its_extra(faces_folder, model, monkeypatch, capsys):
+def test_missing_library_of_a_peer_raises_with_the_extra(faces_folder, model, monkeypatch, capsys):
     monkeypatch.setattr("benchmarks.peers.rows.find_spec", lambda name: None)
     code, _, err = run(capsys, faces_folder, *quick(model, "fit"))
     assert code == 1
@@ -102,26 +102,26 @@ def test_a_missing_peer_is_named_with_its_extra(faces_folder, model, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
-        (("--rows", "fit,beauty"), "'beauty'; there is fit, finetune"),
-        (("--rows", "accuracy"), "accuracy needs PHOTOS too"),
+        (("--rows", "fit,beauty"), "'beauty'; choose from fit, finetune"),
+        (("--rows", "accuracy"), "accuracy needs PHOTOS"),
         (("--weights", "mine.pth"), "want imagenet or none"),
     ],
 )
-def test_bad_usage_is_named(options, said, faces_folder, capsys):
+def test_wrong_usage_is_reported(options, message, faces_folder, capsys):
     code, _, err = run(capsys, faces_folder, *options)
     assert code == 2
-    assert said in " ".join(err.replace("\u2502", " ").split())
+    assert message in " ".join(err.replace("\u2502", " ").split())
 
 
-def test_photos_are_not_taken_for_faces(photos_folder, capsys):
+def test_photos_in_place_of_faces_are_rejected(photos_folder, capsys):
     code, _, err = run(capsys, photos_folder)
     assert code == 1
-    assert "want face crops first" in err
+    assert "pass face crops first" in err
 
 
-def test_the_json_file_can_be_written_before_the_hour_begins(faces_folder, model, tmp_path, capsys):
+def test_json_file_is_checked_before_the_measurement(faces_folder, model, tmp_path, capsys):
     code, _, err = run(capsys, faces_folder, *quick(model, "predict"), "--json", tmp_path / "gone" / "b.json")
     assert code == 1
     assert "No such file or directory" in err
