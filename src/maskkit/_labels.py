@@ -70,10 +70,7 @@ def index_labels(y: ArrayLike, classes: Sequence[Any]) -> NDArray[np.int64]:
     The index of an incorrectly worn mask is -1 if the classifier has no class for it, because no
     prediction would be correct. Any other label without a class is probably a mistake.
 
-    Raises
-    ------
-    ValueError
-        If another label matches none of the classes, or one matches two.
+    Raises ValueError if another label matches none of the classes, or one matches two.
     """
     labels = column_or_1d(y).tolist()
     matches = match_labels(labels, classes)

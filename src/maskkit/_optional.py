@@ -10,11 +10,8 @@ from maskkit.exceptions import MissingLibraryError
 def require(module: str, extra: str) -> ModuleType:
     """Import an optional library that the extra of maskkit installs.
 
-    Raises
-    ------
-    MissingLibraryError
-        If the library is not installed. A module that the library itself fails to import raises
-        ModuleNotFoundError as usual.
+    Raises MissingLibraryError if the library is not installed. A module that the library itself fails to import raises
+    ModuleNotFoundError as usual.
     """
     try:
         return import_module(module)

@@ -32,6 +32,8 @@ def names(group: Group) -> list[str]:
 def load(group: Group, spec: str, **params: Any) -> Any:
     """Return an instance of a plugin.
 
+    Raises PluginError if the name is unknown or declared twice, or the plugin fails to load.
+
     Parameters
     ----------
     group : {"backbones", "detectors", "reporters"}
@@ -40,11 +42,6 @@ def load(group: Group, spec: str, **params: Any) -> Any:
         ``"timm:mobilenetv3_small_100"`` or ``"json:report.json"``.
     **params : object
         Further constructor parameters.
-
-    Raises
-    ------
-    PluginError
-        If the name is unknown or declared twice, or the plugin fails to load.
     """
     name, _, argument = spec.partition(":")
     factory = load_class(group, name)

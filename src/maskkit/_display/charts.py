@@ -34,10 +34,6 @@ def draw_chart(counts: Mapping[str, Mapping[str, int]], sizes_px: Mapping[str, N
         Class -> longer sides in pixels.
     what : str
         Unit of the counts: ``"images"`` or ``"faces"``.
-
-    Returns
-    -------
-    figure : matplotlib.figure.Figure
     """
     from matplotlib.figure import Figure
 
@@ -60,10 +56,7 @@ def draw_chart(counts: Mapping[str, Mapping[str, int]], sizes_px: Mapping[str, N
 def save_figure(figure: "Figure", path: str | os.PathLike[str]) -> Path:
     """Save a figure as PNG, SVG or PDF, according to the file extension, without metadata; return the path.
 
-    Raises
-    ------
-    ValueError
-        If the extension is unknown.
+    Raises ValueError if the extension is unknown.
     """
     path = Path(path)
     form = path.suffix.lower().removeprefix(".")

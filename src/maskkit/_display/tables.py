@@ -119,10 +119,6 @@ def to_rich(table: Table) -> "RichTable | Group":
     If it is wider than 80 columns, headings wrap and intervals are placed below their values. If that is not enough, it
     is split into blocks that repeat the first column.
 
-    Parameters
-    ----------
-    table : Table
-
     Returns
     -------
     renderable : rich.table.Table or rich.console.Group

@@ -39,10 +39,7 @@ def write_folder(folder: Path) -> Iterator[Path]:
     and perhaps a hidden folder beside it. (Linux exchanges two folders in one step. Elsewhere there is
     a moment between two renames in which neither has the name.)
 
-    Raises
-    ------
-    ModelFileError
-        If it cannot be written.
+    Raises ModelFileError if it cannot be written.
     """
     folder = folder.absolute()
     try:
@@ -67,10 +64,7 @@ def check_writable(folder: Path, kind: str, *, is_ours: Callable[[Path], bool], 
     `kind` names the folder in messages, such as ``"model"``; `is_ours` returns whether a folder that is
     not empty is of this kind; `files` are the names that such a folder may hold.
 
-    Raises
-    ------
-    ModelFileError
-        If the folder is something else, or cannot be made.
+    Raises ModelFileError if the folder is something else, or cannot be made.
     """
     if folder.is_file() or (folder.exists() and any(folder.iterdir()) and not is_ours(folder)):
         raise ModelFileError(f"{folder}: exists and is no {kind} of maskkit; choose another name.")

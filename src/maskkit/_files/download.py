@@ -21,11 +21,8 @@ def download(url: str, sha256: str, *, hint: str) -> Path:
     Copies are kept in the folder of `torch.hub` (environment variable ``TORCH_HOME``), so that what torchvision
     has downloaded is not downloaded again. ``MASKKIT_OFFLINE=1`` forbids the network.
 
-    Raises
-    ------
-    WeightsError
-        If the file cannot be downloaded; the message holds the address, the folder, the reason and `hint`,
-        which says what to do without a network.
+    Raises WeightsError if the file cannot be downloaded; the message holds the address, the folder, the reason and
+    `hint`, which says what to do without a network.
     """
     folder = Path(torch.hub.get_dir(), "checkpoints")
     path = folder / Path(urlsplit(url).path).name

@@ -30,7 +30,6 @@ class ModelConfig:
 
     Attributes
     ----------
-    classes : list of str or int
     backbone, detector : dict
         ``{"spec": ..., "params": {...}}``.
     head : dict
@@ -66,10 +65,7 @@ def write_model(
     With `half`, float32 is stored as float16: half the size, three significant digits. `card` is the model
     card in Markdown, `int8` the backbone in OpenVINO's format.
 
-    Raises
-    ------
-    ModelFileError
-        If the folder exists and is no model, or cannot be written.
+    Raises ModelFileError if the folder exists and is no model, or cannot be written.
     """
     folder = Path(folder).resolve()
     check_target(folder)
@@ -122,10 +118,7 @@ def read_model(
 ) -> tuple[ModelConfig, dict[str, torch.Tensor], tuple[bytes, bytes] | None]:
     """Read and verify a model folder: description, weights in float32, and the backbone in int8 if saved.
 
-    Raises
-    ------
-    ModelFileError
-        If a file is missing, damaged, changed, or of an unknown version.
+    Raises ModelFileError if a file is missing, damaged, changed, or of an unknown version.
     """
     folder = Path(folder)
     document = _read_document(folder / CONFIG_FILE)

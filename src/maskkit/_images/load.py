@@ -38,6 +38,8 @@ def load_image(
 ) -> RgbImage:
     """Load one image.
 
+    Raises ImageError if the image cannot be read; the message names it.
+
     Parameters
     ----------
     source : str, Path, bytes, binary file, PIL image or ndarray
@@ -57,11 +59,6 @@ def load_image(
     -------
     image : ndarray of shape (H, W, 3), uint8
         RGB, range 0 to 255.
-
-    Raises
-    ------
-    ImageError
-        If the image cannot be read; the message names it.
     """
     name = name or name_source(source)
     if isinstance(source, np.ndarray):
@@ -115,12 +112,7 @@ def read_content(source: ImageSource, *, name: str | None = None) -> tuple[bytes
 def check_images(X: Any) -> list[Any]:
     """Check that X is a collection of images, not a single one, and return it as a list.
 
-    Raises
-    ------
-    TypeError
-        If X is a single image or not iterable.
-    ValueError
-        If X is empty.
+    Raises TypeError if X is a single image or not iterable; ValueError if X is empty.
     """
     sources = list(iterate_images(X))
     if not sources:

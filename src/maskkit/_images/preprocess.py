@@ -43,10 +43,7 @@ class Preprocess:
     def decode(self, source: ImageSource, *, name: str | None = None) -> RgbImage:
         """Load an image, (H, W, 3) uint8; one far larger than the network needs may be scaled down.
 
-        Raises
-        ------
-        ImageError
-            If the image cannot be read.
+        Raises ImageError if the image cannot be read.
         """
         return load_image(source, name=name, min_px=_DRAFT_SCALE * self.image_size)
 

@@ -35,11 +35,10 @@ from maskkit.detectors._base import Detector
 class MaskClassifier(ClassifierMixin, BaseEstimator):
     """Classify face images as masked or unmasked, or into any other classes.
 
-    A scikit-learn classifier of images. A backbone pretrained on ImageNet computes features, and a head that is
-    trained on your images maps them to class probabilities. With 1,000 images or more, the backbone is trained,
-    too, which makes a model accurate on other data; with fewer, it stays frozen. `fit`, `predict`,
-    `predict_proba` and `score` take crops of one face each; `predict_faces` and `predict_photos` take photos and
-    detect the faces first.
+    A scikit-learn classifier of images. A backbone pretrained on ImageNet computes features, and a head that is trained
+    on your images maps them to class probabilities. With 1,000 images or more, the backbone is trained, too, which
+    makes a model accurate on other data; with fewer, it stays frozen. `fit`, `predict`, `predict_proba` and `score`
+    take crops of one face each; `predict_faces` and `predict_photos` take photos and detect the faces first.
 
     Parameters
     ----------

@@ -52,8 +52,7 @@ def fit_temperature(proba: ArrayLike, targets: ArrayLike) -> float:
 
     Notes
     -----
-    Source: Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, 2017,
-    arXiv:1706.04599, section 4.2.
+    Source: Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, 2017, arXiv:1706.04599, section 4.2.
     """
     logits = np.log(np.clip(np.asarray(proba, dtype=np.float64), 1e-12, None))
     rows = np.arange(len(logits))
@@ -68,6 +67,8 @@ def choose_threshold(
     proba: ArrayLike, correct: ArrayLike, *, precision: float | None = None, uncertain_cost: float | None = None
 ) -> float:
     """Choose the probability below which the decision is "uncertain", from faces with known classes.
+
+    Raises ValueError if both or neither is passed, or no threshold reaches the precision.
 
     Parameters
     ----------
@@ -85,11 +86,6 @@ def choose_threshold(
     -------
     threshold : float
         0 if no face needs to be uncertain.
-
-    Raises
-    ------
-    ValueError
-        If both or neither is passed, or no threshold reaches the precision.
     """
     if (precision is None) == (uncertain_cost is None):
         raise ValueError("choose_threshold takes either precision or uncertain_cost.")

@@ -43,10 +43,7 @@ class FeatureCache(Protocol):
 def open_cache(cache: str | os.PathLike[str] | None) -> FeatureCache | None:
     """Return the cache for the parameter `cache`, shared by the whole process.
 
-    Raises
-    ------
-    ValueError
-        If `cache` is neither a path, ``"memory"`` nor None, or the path cannot be a cache.
+    Raises ValueError if `cache` is neither a path, ``"memory"`` nor None, or the path cannot be a cache.
     """
     if cache is None:
         return None
@@ -90,15 +87,12 @@ class FileCache:
     Each entry has a checksum, and damaged entries count as missing. A damaged file is renamed to ``NAME.broken``, and a
     new one is started.
 
+    Raises ValueError if the path is a folder, a file of another kind, or cannot be written.
+
     Parameters
     ----------
     path : path
         File on a local disk, because SQLite's locks do not work on network drives.
-
-    Raises
-    ------
-    ValueError
-        If the path is a folder, a file of another kind, or cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str]):

@@ -30,8 +30,7 @@ class FeatureBatch:
     ----------
     features : ndarray of shape (n, n_features), float32
     recompute : callable or None
-        Takes row numbers and returns the features of these rows, computed in float32; None if `features`
-        are final.
+        Takes row numbers and returns the features of these rows, computed in float32; None if `features` are final.
     """
 
     features: NDArray[np.float32]
@@ -44,10 +43,8 @@ class FeatureExtractor:
 
     Attributes
     ----------
-    backbone : FittedBackbone
     face_finder : FaceFinder or None
         Crops pictures of more than a face to the face; None uses every image whole.
-    settings : ComputeSettings
     """
 
     backbone: FittedBackbone

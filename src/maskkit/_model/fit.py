@@ -77,10 +77,7 @@ class FitPlan:
 def plan_fit(params: Mapping[str, Any], y: NDArray[Any], sample_weight: Any) -> FitPlan:
     """Decide what a fit does, and check that parameters and labels allow it.
 
-    Raises
-    ------
-    ValueError
-        If parameters exclude each other, or labels or weights are invalid.
+    Raises ValueError if parameters exclude each other, or labels or weights are invalid.
     """
     given = dict(params)
     every_layer = _trains_every_layer(given, len(y))
@@ -117,12 +114,8 @@ def fit_every_layer(plan: FitPlan, embedder: FaceEmbedder, sources: Sequence[Ima
 
     AdamW with a one-cycle schedule and label smoothing. The processes of ``accelerate launch`` share each batch.
 
-    Raises
-    ------
-    ValueError
-        If a batch has fewer images than there are processes, or these were given different data or parameters.
-    ModelFileError
-        If the checkpoint belongs to another fit, is damaged, or cannot be written.
+    Raises ValueError if a batch has fewer images than there are processes, or these were given different data or
+    parameters; ModelFileError if the checkpoint belongs to another fit, is damaged, or cannot be written.
     """
     training = _FineTuning(plan, embedder, sources)
     training.run()

@@ -41,10 +41,8 @@ class FittedBackbone:
 
     Parameters
     ----------
-    backbone : Backbone
     network : torch.nn.Module
         Maps float32 (n, 3, image_size, image_size) to (n, n_features).
-    preprocess : Preprocess
     quantized : Quantized, optional
         The network in int8.
     """
@@ -106,10 +104,7 @@ class FittedBackbone:
     def quantize(self, images: Sequence[RgbImage]) -> None:
         """Quantize the network to int8, with activation ranges calibrated on resized images.
 
-        Raises
-        ------
-        EngineError
-            If NNCF is not installed or the network cannot be converted.
+        Raises EngineError if NNCF is not installed or the network cannot be converted.
         """
         self.quantized = quantize(self.network, self.preprocess, list(images))
         self._engines.clear()
@@ -125,10 +120,7 @@ class FittedBackbone:
 def check_features(features: Any, backbone: Backbone, n_images: int) -> None:
     """Check the features computed by a backbone's network.
 
-    Raises
-    ------
-    PluginError
-        If they are no array or tensor, have the wrong shape, or are not finite.
+    Raises PluginError if they are no array or tensor, have the wrong shape, or are not finite.
     """
     name = type(backbone).__name__
     shape = tuple(getattr(features, "shape", ()))
@@ -146,10 +138,7 @@ def check_features(features: Any, backbone: Backbone, n_images: int) -> None:
 def check_network(network: nn.Module, backbone: Backbone, image_size: int) -> None:
     """Run a network on two black images and check its features.
 
-    Raises
-    ------
-    PluginError
-        If it fails or its output is not valid.
+    Raises PluginError if it fails or its output is not valid.
     """
     device = next((parameter.device for parameter in network.parameters()), None)
     with plugin_errors("backbones", backbone, "its network"), torch.inference_mode():

@@ -27,10 +27,7 @@ _NUMBERS: dict[str, tuple[type, float, float, str]] = {
 def check_params(estimator: Any) -> None:
     """Check the types and ranges of parameters before any image is read; None stands for a default.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If a parameter has a wrong type or is out of range; the message names it.
+    Raises TypeError, ValueError if a parameter has a wrong type or is out of range; the message names it.
     """
     params = estimator.get_params(deep=False)
     for name, (kind, minimum, maximum, boundaries) in _NUMBERS.items():

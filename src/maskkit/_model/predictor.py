@@ -38,7 +38,6 @@ class FacePredictor:
 
     Attributes
     ----------
-    detector : Detector
     embedder : FeatureExtractor
         Computes the features of face crops.
     head : object
@@ -62,6 +61,8 @@ class FacePredictor:
     def predict_proba(self, images: Iterable[ImageSource], *, are_crops: bool = False) -> NDArray[np.float64]:
         """Predict class probabilities; faces with a low margin are recomputed in float32.
 
+        Raises ValueError if there is no image.
+
         Parameters
         ----------
         images : iterable of images
@@ -72,11 +73,6 @@ class FacePredictor:
         Returns
         -------
         proba : ndarray of shape (n_images, n_classes), float64
-
-        Raises
-        ------
-        ValueError
-            If there is no image.
         """
         batches = []
         for batch in self.embedder.extract(images, are_crops=are_crops):
@@ -101,12 +97,7 @@ class FacePredictor:
     def read_photo(self, photo: ImageSource) -> PhotoResult:
         """Detect and classify the faces of one photo.
 
-        Raises
-        ------
-        ImageError
-            If the photo cannot be read.
-        PluginError
-            If the detector fails.
+        Raises ImageError if the photo cannot be read; PluginError if the detector fails.
         """
         detected = self._detect(_load(name_source(photo), photo))
         if detected.photo.error is not None:
@@ -146,10 +137,7 @@ class FacePredictor:
     def fingerprint(self) -> str:
         """Return a content hash of everything that predictions depend on, except the detector and the machine.
 
-        Raises
-        ------
-        ModelFileError
-            If the head is not a `TransferHead`, whose weights can be hashed.
+        Raises ModelFileError if the head is not a `TransferHead`, whose weights can be hashed.
         """
         network = getattr(self.head, "network_", None)
         if network is None:

@@ -79,10 +79,7 @@ def save_model(
 ) -> Path:
     """Write a predictor, the parameters of its classifier and the record of its training to a folder.
 
-    Raises
-    ------
-    ModelFileError
-        If the folder is not a saved model, or a part cannot be stored in a file.
+    Raises ModelFileError if the folder is not a saved model, or a part cannot be stored in a file.
     """
     backbone, head = predictor.embedder.backbone, predictor.head
     if not isinstance(head, TransferHead):
@@ -116,9 +113,10 @@ def load_model(
 ) -> tuple[Estimator, LoadedModel]:
     """Read a saved model.
 
+    Raises ModelFileError if a file is missing or damaged; ValueError if an override does not concern prediction.
+
     Parameters
     ----------
-    folder : path
     estimator_class : type
         Class of the estimator that takes the saved parameters.
     overrides : dict of str to object
@@ -128,14 +126,6 @@ def load_model(
     -------
     estimator : estimator_class
         Unfitted, with the parameters.
-    loaded : LoadedModel
-
-    Raises
-    ------
-    ModelFileError
-        If a file is missing or damaged.
-    ValueError
-        If an override does not concern prediction.
     """
     unknown = sorted(set(overrides) - set(_PREDICTION_PARAMETERS))
     if unknown:

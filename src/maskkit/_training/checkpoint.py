@@ -57,15 +57,12 @@ class Checkpoint:
     def load(self, parts: Mapping[str, Stateful], device: torch.device) -> dict[str, Any] | None:
         """Restore the state of each part; return the rest of what was saved.
 
+        Raises ModelFileError if the checkpoint belongs to another training or is damaged.
+
         Returns
         -------
         rest : dict or None
             None if there is no checkpoint.
-
-        Raises
-        ------
-        ModelFileError
-            If the checkpoint belongs to another training or is damaged.
         """
         saved = _read(self.file)
         if saved is None:
@@ -88,10 +85,7 @@ class Checkpoint:
     def save(self, parts: Mapping[str, Stateful], device: torch.device, **rest: Any) -> None:
         """Save the state of the parts, of the random number generators, and further values.
 
-        Raises
-        ------
-        ModelFileError
-            If it cannot be written.
+        Raises ModelFileError if it cannot be written.
         """
         if not self.is_writer:
             return

@@ -85,10 +85,7 @@ class World:
     def check_equal(self, description: dict[str, Any]) -> None:
         """Check that all processes hold equal descriptions of the training.
 
-        Raises
-        ------
-        ValueError
-            If they do not; in every process, so that none waits for the others.
+        Raises ValueError if they do not; in every process, so that none waits for the others.
         """
         if self.size == 1:
             return
@@ -106,10 +103,7 @@ class World:
 def find_world() -> World:
     """Join the processes that ``accelerate launch``, ``torchrun`` or ``mpirun`` started.
 
-    Raises
-    ------
-    RuntimeError
-        If there are several, and accelerate does not find them.
+    Raises RuntimeError if there are several, and accelerate does not find them.
     """
     # The environment tells at once, so that a single process does not wait for an import.
     n_launched = max(int(os.environ.get(name, 1)) for name in _WORLD_SIZE_VARIABLES)

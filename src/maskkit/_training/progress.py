@@ -13,7 +13,6 @@ class TrainingProgress:
 
     Parameters
     ----------
-    n_epochs : int
     n_items : int
         Number of items per epoch.
     n_epochs_done : int

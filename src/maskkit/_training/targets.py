@@ -39,11 +39,8 @@ class Targets:
     def encode(cls, y: NDArray[Any], class_weight: Any, sample_weight: ArrayLike | None) -> Self:
         """Encode labels and weights.
 
-        Raises
-        ------
-        ValueError
-            If the labels are not classes or all the same, a weight is negative or not finite, fewer than two classes
-            have a positive weight, or the number of weights differs from that of labels.
+        Raises ValueError if the labels are not classes or all the same, a weight is negative or not finite, fewer than
+        two classes have a positive weight, or the number of weights differs from that of labels.
         """
         classes, indices = _encode_labels(y)
         given = None if sample_weight is None else np.asarray(sample_weight)
@@ -60,10 +57,7 @@ class Targets:
 def check_labels(y: ArrayLike) -> NDArray[Any]:
     """Return labels as an array of shape (n_samples,).
 
-    Raises
-    ------
-    ValueError
-        If one is missing, they mix str with another type, or they are not one-dimensional.
+    Raises ValueError if one is missing, they mix str with another type, or they are not one-dimensional.
     """
     labels = np.asarray(y, dtype=object).tolist() if np.ndim(np.asarray(y, dtype=object)) == 1 else []
     for row, label in enumerate(labels):

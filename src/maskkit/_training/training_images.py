@@ -22,17 +22,12 @@ class TrainingImages:
 
     Parameters
     ----------
-    sources : sequence of n_images images
     targets : ndarray of shape (n_images,), int64
         Class indices.
-    preprocess : Preprocess
     face_finder : FaceFinder
         Finds the face of pictures that show more than a face, and landmarks for painting.
     find_face : bool
         Whether to crop such pictures to the face.
-    augment : callable, optional
-    painter : Painter, optional
-    seed : int
     """
 
     def __init__(

@@ -63,12 +63,8 @@ class Backbone(Protocol):
 def build_network(backbone: Backbone, weights: Weights) -> nn.Module:
     """Build the network of a backbone.
 
-    Raises
-    ------
-    WeightsError
-        If the weights cannot be found, downloaded or read, or do not fit the network.
-    PluginError
-        If it fails otherwise, or does not return a network.
+    Raises WeightsError if the weights cannot be found, downloaded or read, or do not fit the network; PluginError if it
+    fails otherwise, or does not return a network.
     """
     with plugin_errors("backbones", backbone, "build()"):
         network = backbone.build(weights)
@@ -85,10 +81,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> StateDict:
     Nothing in the file is executed: ``torch.load`` runs with ``weights_only=True``. The wrappers of common
     training scripts are removed: ``{"state_dict": ...}``, ``{"model": ...}`` and the prefix ``module.``.
 
-    Raises
-    ------
-    WeightsError
-        If the file is missing or holds no state dict.
+    Raises WeightsError if the file is missing or holds no state dict.
     """
     file = Path(path)
     if not file.is_file():
@@ -116,10 +109,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> StateDict:
 def load_backbone_weights(network: nn.Module, state: StateDict, *, drop: str | Sequence[str], source: str) -> nn.Module:
     """Load a state dict into a network without a classifier, ignoring the keys of the modules in `drop`.
 
-    Raises
-    ------
-    WeightsError
-        If keys or shapes differ; the message names `source` and the first three.
+    Raises WeightsError if keys or shapes differ; the message names `source` and the first three.
     """
     dropped = tuple(f"{name}." for name in ([drop] if isinstance(drop, str) else drop))
     state = {key: value for key, value in state.items() if not key.startswith(dropped)}

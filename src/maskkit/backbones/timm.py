@@ -27,9 +27,8 @@ class TimmBackbone(BaseEstimator):
 
     Notes
     -----
-    `weights` may be ``"imagenet"`` (timm downloads its default pretrained weights from the Hugging
-    Face hub; their training data and license differ by model), the path of a state dict in timm's
-    format, or None.
+    `weights` may be ``"imagenet"`` (timm downloads its default pretrained weights from the Hugging Face hub; their
+    training data and license differ by model), the path of a state dict in timm's format, or None.
     """
 
     def __init__(self, name: str):

@@ -59,6 +59,9 @@ class Detector(Protocol):
 def check_faces(faces: Any, detector: str, image: RgbImage) -> Faces:
     """Check the faces that a detector returned, and convert them to float32.
 
+    Raises PluginError if attributes are missing, shapes disagree, values are not finite, or a box is empty or outside
+    the image.
+
     Parameters
     ----------
     faces : Faces
@@ -67,11 +70,6 @@ def check_faces(faces: Any, detector: str, image: RgbImage) -> Faces:
         Name of the detector in errors.
     image : ndarray of shape (H, W, 3), uint8
         The image in which they were detected.
-
-    Raises
-    ------
-    PluginError
-        If attributes are missing, shapes disagree, values are not finite, or a box is empty or outside the image.
     """
     try:
         boxes = np.asarray(faces.boxes_xyxy, dtype=np.float32)
@@ -126,13 +124,11 @@ def resize_long_side(image: RgbImage, long_side_px: int) -> tuple[RgbImage, NDAr
     Parameters
     ----------
     image : ndarray of shape (H, W, 3), uint8
-    long_side_px : int, >= 32
 
     Returns
     -------
     resized : ndarray of shape (new_H, new_W, 3), uint8
-        Interpolation is bicubic, which found 1 % more faces than bilinear on real photos, most of them
-        enlarged.
+        Interpolation is bicubic, which found 1 % more faces than bilinear on real photos, most of them enlarged.
     scale_xy : ndarray of shape (2,), float32
         Pixels of `resized` per pixel of `image` along x and y. Divide detected points by it.
     """

@@ -58,10 +58,7 @@ def check_weights_file(weights: str | os.PathLike[str]) -> str:
 def find_packaged_file(package: str, file: str, *, hint: str) -> str:
     """Find a file inside an installed package without importing the package.
 
-    Raises
-    ------
-    WeightsError
-        If the file is not installed; the message ends in `hint`, how to install the package.
+    Raises WeightsError if the file is not installed; the message ends in `hint`, how to install the package.
     """
     spec = find_spec(package)
     folders = spec.submodule_search_locations if spec is not None else None

@@ -173,7 +173,6 @@ def _decode(
         Offset from the middle of the cell to the center of the face, in cells, y and x.
     points : ndarray of shape (1, 10, rows, columns)
         y and x of five landmarks, relative to the top left corner of the box, in units of its sides.
-    threshold : float
 
     Returns
     -------

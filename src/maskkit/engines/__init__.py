@@ -65,10 +65,7 @@ def make_engine(
 ) -> Engine:
     """Return an engine for a network; `fingerprint` is the hash of network and preprocessing.
 
-    Raises
-    ------
-    EngineError
-        If ``engine="openvino"`` cannot run the network, or int8 has not been calibrated.
+    Raises EngineError if ``engine="openvino"`` cannot run the network, or int8 has not been calibrated.
     """
     use_one_thread_after_fork()
     chosen = resolve_device(device)

@@ -97,10 +97,6 @@ def compile_model(
         Properties of OpenVINO's device.
     check : callable, optional
         Called with a newly compiled model; raises if it must not be used.
-
-    Returns
-    -------
-    compiled : openvino.CompiledModel
     """
     use_one_thread_after_fork()
     if (n_threads := thread_limit()) is not None:

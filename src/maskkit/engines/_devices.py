@@ -16,10 +16,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 def resolve_device(device: str) -> torch.device:
     """Return the device of a parameter `device`: ``"auto"`` (CUDA, else MPS, else CPU) or a torch device.
 
-    Raises
-    ------
-    ValueError
-        If the name is unknown, or the device is not available.
+    Raises ValueError if the name is unknown, or the device is not available.
     """
     if device == "auto":
         if torch.cuda.is_available():
@@ -45,10 +42,7 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     ``"auto"`` is bfloat16 where the hardware supports it (CUDA from compute capability 8.0, CPUs with
     AVX-512 BF16 or AMX), else float32.
 
-    Raises
-    ------
-    ValueError
-        If the name is unknown, or float16 is requested on a CPU.
+    Raises ValueError if the name is unknown, or float16 is requested on a CPU.
     """
     if precision == "auto":
         return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32

@@ -33,10 +33,7 @@ Quantized = tuple[bytes, bytes]
 class OpenVINOEngine:
     """Runs a network compiled for this processor; with `quantized`, in int8.
 
-    Raises
-    ------
-    EngineError
-        If the network cannot be converted.
+    Raises EngineError if the network cannot be converted.
     """
 
     def __init__(
@@ -67,10 +64,7 @@ class OpenVINOEngine:
 def convert(network: nn.Module, preprocess: Preprocess) -> Any:
     """Convert a network to an ``openvino.Model`` of uint8 (n, S, S, 3) that includes preprocessing.
 
-    Raises
-    ------
-    EngineError
-        If it cannot be traced or has operations that OpenVINO lacks.
+    Raises EngineError if it cannot be traced or has operations that OpenVINO lacks.
     """
     network = network.cpu().eval()
     size = preprocess.image_size
@@ -101,12 +95,7 @@ def quantize(network: nn.Module, preprocess: Preprocess, pixels: Sequence[NDArra
     Weights are quantized symmetrically; the ranges of activations are calibrated on `pixels`, a few
     hundred images of shape (S, S, 3) like those to be predicted.
 
-    Raises
-    ------
-    EngineError
-        If the network cannot be converted.
-    MissingLibraryError
-        If NNCF is not installed.
+    Raises EngineError if the network cannot be converted; MissingLibraryError if NNCF is not installed.
     """
     nncf = import_untracked("nncf", extra="int8")
     logging.getLogger("nncf").setLevel(logging.ERROR)

@@ -221,10 +221,8 @@ class Measurement:
     true : ndarray of shape (n_faces,), int64
         Class indices.
     proba : ndarray of shape (n_faces, n_classes), float64
-    classes : sequence
     columns : sequence of Column
         Groups of the faces.
-    resampling : Resampling
     """
 
     def __init__(

@@ -22,10 +22,7 @@ from maskkit._labels import index_labels
 def list_classes(classifier: Any) -> list[Any]:
     """Return the classes of a fitted classifier, in its order.
 
-    Raises
-    ------
-    NotFittedError
-        If it has no `classes_`.
+    Raises NotFittedError if it has no `classes_`.
     """
     if not hasattr(classifier, "classes_"):
         raise NotFittedError(f"{type(classifier).__name__} has no classes_; want a fitted classifier. Call fit first.")
@@ -60,8 +57,6 @@ class FaceSet:
 
     Parameters
     ----------
-    sources : list of images
-    labels : list
     names : list of str
         File name, or form and position of the source.
     faces : list of int or None
@@ -102,12 +97,8 @@ def is_comparison(X: Any) -> bool:
 def read_face_set(X: Any, y: Any = None) -> FaceSet:
     """Return the faces of a data set; photos are cropped at their boxes as for the classifier.
 
-    Raises
-    ------
-    ImageError
-        If a photo cannot be read.
-    TypeError, ValueError
-        If it is not a data set, is empty, or images and labels differ in number.
+    Raises ImageError if a photo cannot be read; TypeError, ValueError if it is not a data set, is empty, or images and
+    labels differ in number.
     """
     if y is None:
         if _holds_photos(X):
@@ -125,20 +116,16 @@ def select_known(
 ) -> tuple[FaceSet, NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
     """Select the faces whose label is a class of the classifier.
 
+    Raises ValueError if none is left, or a label is neither a class nor an incorrectly worn mask.
+
     Returns
     -------
-    kept : FaceSet
     true : ndarray of shape (n_kept,), int64
         Index of the class.
     rows : ndarray of shape (n_kept,), int64
         Indices of the selected faces.
     left_out : dict of str to int
         Label -> number of faces.
-
-    Raises
-    ------
-    ValueError
-        If none is left, or a label is neither a class nor an incorrectly worn mask.
     """
     true = index_labels(faces.labels, classes)
     rows = np.flatnonzero(true >= 0)

@@ -54,10 +54,9 @@ def resample(n: int, n_resamples: int, rng: np.random.Generator) -> Iterable[Int
 def difference(first: Estimate, second: Estimate) -> Estimate:
     """Estimate the difference of two metrics of independent samples.
 
-    The interval is computed from theirs: Newcombe 1998, "Interval estimation for the difference between
-    independent proportions", Statistics in Medicine 17, 873-890, method 10; for metrics other than
-    proportions Zou and Donner 2008, "Construction of confidence limits about effect measures", Statistics
-    in Medicine 27, 1693-1702.
+    The interval is computed from theirs: Newcombe 1998, "Interval estimation for the difference between independent
+    proportions", Statistics in Medicine 17, 873-890, method 10; for metrics other than proportions Zou and Donner 2008,
+    "Construction of confidence limits about effect measures", Statistics in Medicine 27, 1693-1702.
     """
     value = first.value - second.value
     low = value - np.hypot(first.value - first.low, second.high - second.value)
@@ -84,16 +83,13 @@ def mean_share(shares: Iterable[Estimate]) -> Estimate:
 class Resampling:
     """A bootstrap over faces, or over photos with all their faces.
 
-    The faces of one photo are similar. Treating them as independent makes intervals too narrow; drawing whole
-    photos does not. Source: Field and Welsh 2007, "Bootstrapping clustered data",
-    J. R. Statist. Soc. B 69, 369-390.
+    The faces of one photo are similar. Treating them as independent makes intervals too narrow; drawing whole photos
+    does not. Source: Field and Welsh 2007, "Bootstrapping clustered data", J. R. Statist. Soc. B 69, 369-390.
 
     Parameters
     ----------
     units : ndarray of shape (n_faces,), int64
         Index of the unit that each face is drawn with, the face itself or its photo; from 0 without gaps.
-    by_photo : bool
-    n_resamples, seed : int
     """
 
     units: Ints

@@ -130,8 +130,7 @@ def precision_recall(is_correct: NDArray[np.bool_], weights: NDArray[Any], n_tru
 def average_precision(is_correct: NDArray[np.bool_], weights: NDArray[Any], n_true: float) -> float:
     """Compute the area under the curve of `precision_recall`; NaN without annotated faces.
 
-    All points of the curve are used, as in PASCAL VOC since 2010 (Everingham et al. 2015, IJCV 111,
-    98-136).
+    All points of the curve are used, as in PASCAL VOC since 2010 (Everingham et al. 2015, IJCV 111, 98-136).
     """
     if n_true == 0:
         return np.nan

@@ -38,7 +38,6 @@ class Corruption:
 
     Attributes
     ----------
-    name : str
     unit : str
         Meaning of the levels.
     levels : tuple of float

@@ -82,10 +82,7 @@ def measure_columns(faces: FaceSet) -> list[Column]:
 def check_columns(given: Mapping[str, Any], n_faces: int) -> list[Column]:
     """Group faces by columns of the user.
 
-    Raises
-    ------
-    ValueError
-        If a column has another length, too many groups or a reserved name.
+    Raises ValueError if a column has another length, too many groups or a reserved name.
     """
     return [_check_column(name, values, n_faces) for name, values in given.items()]
 

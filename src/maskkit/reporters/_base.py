@@ -43,10 +43,7 @@ class Reporter(Protocol):
 def resolve_reporters(reporters: str | Reporter | Iterable[str | Reporter]) -> list[Reporter]:
     """Return reporters that are passed as names or instances, one or several.
 
-    Raises
-    ------
-    PluginError
-        If a name is unknown or its plugin cannot be loaded.
+    Raises PluginError if a name is unknown or its plugin cannot be loaded.
     """
     given = [reporters] if isinstance(reporters, str) or hasattr(reporters, "report") else list(reporters)
     return [_plugins.resolve("reporters", reporter) for reporter in given]
@@ -55,15 +52,12 @@ def resolve_reporters(reporters: str | Reporter | Iterable[str | Reporter]) -> l
 def report_to(reporters: Iterable[Reporter], evaluation: Report) -> list[Path]:
     """Pass an evaluation to reporters, to each of them even if others fail.
 
+    Raises PluginError if some fail, after all have been called; its attribute `evaluation` is the evaluation.
+
     Returns
     -------
     written : list of Path
         Files and folders that were written.
-
-    Raises
-    ------
-    PluginError
-        If some fail, after all have been called; its attribute `evaluation` is the evaluation.
     """
     written: list[Path] = []
     failed: list[PluginError] = []
