@@ -142,9 +142,11 @@ def collage(
     ----------
     faces : Bunch, tuple or sequence of AnnotatedPhoto
         Data as in `describe`. Faces of photos are cropped to the square that the classifier would see.
-    n_columns, n_rows : int, >= 1, default=6 and 4
-        Maximum number of columns and rows. The tiles are grouped by class and divided among the classes as
-        equally as possible; classes beyond the number of tiles are left out.
+    n_columns : int, >= 1, default=6
+        Maximum number of columns. The tiles are grouped by class and divided among the classes as equally as
+        possible; classes beyond the number of tiles are left out.
+    n_rows : int, >= 1, default=4
+        Maximum number of rows.
     tile_px : int, >= 32, default=112
         Side of a tile, in pixels.
     random_state : int, RandomState or None, default=0
