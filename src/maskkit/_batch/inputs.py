@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from maskkit._batch.storage import full_name, is_url, open_storage
+from maskkit._images.listing import find_images_of, has_image_ending, is_visible, natural_key
 from maskkit._images.prefetch import in_batches
-from maskkit.datasets._folders import find_images_of, has_image_ending, is_visible, natural_key
 from maskkit.exceptions import DataError
 
 INPUT_SCHEMA = pa.schema([("source", pa.string()), ("row", pa.int64())])

@@ -130,7 +130,7 @@ def choose_split(faces: Any, requested: str | None, *, default: str | None = Non
 
 def find_images(sources: Iterable[str]) -> list[Path]:
     """List the images in files, folders (with their subfolders) and patterns, in order."""
-    from maskkit.datasets._folders import find_images_of
+    from maskkit._images.listing import find_images_of
     from maskkit.exceptions import DataError
 
     found: list[Path] = []

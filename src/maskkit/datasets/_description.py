@@ -196,34 +196,36 @@ def _crop_tile(path: Any, box: NDArray[np.float32] | None) -> Image.Image:
 
 def _describe_faces(splits: Mapping[str, tuple[Sequence[Any], NDArray[Any]]]) -> Description:
     """Describe face crops: split -> (paths, labels)."""
-    counts: dict[str, dict[str, int]] = {}
     figures: dict[str, Any] = {}
     unreadable: list[str] = []
-    count_rows: list[tuple[str | int | float | None, ...]] = []
-    size_rows: list[tuple[str | int | float | None, ...]] = []
-    sizes_of: dict[str, list[NDArray[np.float64]]] = {}
+    sizes_px: dict[str, list[NDArray[np.float64]]] = {}
     for split, (paths, labels) in splits.items():
         sizes = _read_sizes(paths)
         unreadable += _names_without_size(paths, sizes)
-        names, numbers = np.unique(labels, return_counts=True)
-        counts[split] = dict(zip(map(str, names), numbers.tolist(), strict=True))
         figures[split] = {"n_images": len(paths), **_sides(sizes), "classes": {}}
-        for label, number in counts[split].items():
-            of_class = sizes[labels == label]
-            sizes_of.setdefault(label, []).append(of_class[~np.isnan(of_class[:, 1]), 1])
-            share = number / len(paths)
-            figures[split]["classes"][label] = {"n_images": number, "share": share, **_sides(of_class)}
-            count_rows.append((split, label, number, share))
-            size_rows.append((split, label, *_side_cells(of_class)))
-        count_rows.append((split, "all", len(paths), 1.0))
-        size_rows.append((split, "all", *_side_cells(sizes)))
+        for label in np.unique(labels).tolist():
+            class_sizes = sizes[labels == label]
+            sizes_px.setdefault(label, []).append(class_sizes[~np.isnan(class_sizes[:, 1]), 1])
+            share = len(class_sizes) / len(paths)
+            entry = {"n_images": len(class_sizes), "share": share, **_sides(class_sizes)}
+            figures[split]["classes"][label] = entry
+    entries = [
+        (split, label, entry)
+        for split, figure in figures.items()
+        for label, entry in [*figure["classes"].items(), ("all", figure | {"share": 1.0})]
+    ]
+    count_rows = tuple((split, label, entry["n_images"], entry["share"]) for split, label, entry in entries)
+    size_rows = tuple((split, label, *_side_cells(entry)) for split, label, entry in entries)
     return Description(
-        counts,
-        {label: np.concatenate(parts) for label, parts in sorted(sizes_of.items())},
+        {
+            split: {label: entry["n_images"] for label, entry in figure["classes"].items()}
+            for split, figure in figures.items()
+        },
+        {label: np.concatenate(parts) for label, parts in sorted(sizes_px.items())},
         "images",
         (
-            Table("Images by split and class", ("split", "class", "images", "share of split"), tuple(count_rows)),
-            Table("Sides of the images, px", ("split", "class", *_SIDE_COLUMNS), tuple(size_rows), _note(unreadable)),
+            Table("Images by split and class", ("split", "class", "images", "share of split"), count_rows),
+            Table("Sides of the images, px", ("split", "class", *_SIDE_COLUMNS), size_rows, _note(unreadable)),
         ),
         {"kind": "faces", "splits": figures, "unreadable": unreadable},
     )
@@ -240,44 +242,44 @@ def _describe_photos(photos: Sequence[AnnotatedPhoto]) -> Description:
     unreadable = _names_without_size(paths, sizes)
     sizes_px = {str(label): sides[labels == label] for label in np.unique(labels)}
     classes: dict[str, dict[str, Any]] = {
-        label: {"n_faces": len(of_class), "share": len(of_class) / len(sides), "n_faces_by_size_px": _by_size(of_class)}
-        for label, of_class in sizes_px.items()
+        label: {
+            "n_faces": len(class_sides),
+            "share": len(class_sides) / len(sides),
+            "n_faces_by_size_px": _count_by_size(class_sides),
+        }
+        for label, class_sides in sizes_px.items()
     }
-    everything: dict[str, Any] = {"n_faces": len(sides), "share": 1.0, "n_faces_by_size_px": _by_size(sides)}
-    faces_per_photo = _percentiles(per_photo)
-    n_empty = int((per_photo == 0).sum())
+    figures: dict[str, Any] = {
+        "kind": "photos",
+        "n_photos": len(photos),
+        "n_photos_without_faces": int((per_photo == 0).sum()),
+        "faces_per_photo": _percentiles(per_photo),
+        **_sides(sizes),
+        "n_faces": len(sides),
+        "n_faces_by_size_px": _count_by_size(sides),
+        "classes": classes,
+        "unreadable": unreadable,
+    }
+    face_rows = tuple(
+        (label, entry["n_faces"], entry["share"], *entry["n_faces_by_size_px"].values())
+        for label, entry in [*classes.items(), ("all", figures | {"share": 1.0})]
+    )
+    photo_row = (len(photos), figures["n_photos_without_faces"], *map(_whole, figures["faces_per_photo"].values()))
     return Description(
-        {"all": {label: len(of_class) for label, of_class in sizes_px.items()}},
+        {"all": {label: len(class_sides) for label, class_sides in sizes_px.items()}},
         sizes_px,
         "faces",
         (
             Table(
                 "Faces by class and size, px",
-                ("class", "faces", "share", *(name.removesuffix(" px") for name in SIZE_BINS)),
-                tuple(
-                    (label, row["n_faces"], row["share"], *row["n_faces_by_size_px"].values())
-                    for label, row in [*classes.items(), ("all", everything)]
-                ),
+                ("class", "faces", "share", *figures["n_faces_by_size_px"]),
+                face_rows,
                 "The size of a face is the longer side of its box.",
             ),
-            Table(
-                "Photos",
-                ("photos", "without a face", "faces per photo: 5%", "median", "95%"),
-                ((len(photos), n_empty, *map(_whole, faces_per_photo.values())),),
-            ),
-            Table("Sides of the photos, px", _SIDE_COLUMNS, (_side_cells(sizes),), _note(unreadable)),
+            Table("Photos", ("photos", "without a face", "faces per photo: 5%", "median", "95%"), (photo_row,)),
+            Table("Sides of the photos, px", _SIDE_COLUMNS, (_side_cells(figures),), _note(unreadable)),
         ),
-        {
-            "kind": "photos",
-            "n_photos": len(photos),
-            "n_photos_without_faces": n_empty,
-            "faces_per_photo": faces_per_photo,
-            **_sides(sizes),
-            "n_faces": len(sides),
-            "n_faces_by_size_px": everything["n_faces_by_size_px"],
-            "classes": classes,
-            "unreadable": unreadable,
-        },
+        figures,
     )
 
 
@@ -318,15 +320,16 @@ def _sides(sizes: Sizes) -> dict[str, dict[str, float | None]]:
     return {"shorter_side_px": _percentiles(sizes[:, 0]), "longer_side_px": _percentiles(sizes[:, 1])}
 
 
-def _side_cells(sizes: Sizes) -> tuple[int | None, ...]:
-    return tuple(_whole(value) for side in _sides(sizes).values() for value in side.values())
+def _side_cells(entry: Mapping[str, Any]) -> tuple[int | None, ...]:
+    sides = (entry["shorter_side_px"], entry["longer_side_px"])
+    return tuple(_whole(value) for side in sides for value in side.values())
 
 
 def _whole(value: float | None) -> int | None:
     return None if value is None else round(value)
 
 
-def _by_size(sides: NDArray[np.float64]) -> dict[str, int]:
+def _count_by_size(sides: NDArray[np.float64]) -> dict[str, int]:
     """Count faces by the bins of their longer side."""
     edges = [0, *(high for _, high in SIZE_BINS.values())]
     names = (name.removesuffix(" px") for name in SIZE_BINS)

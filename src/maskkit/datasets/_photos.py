@@ -10,15 +10,8 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from maskkit.datasets._folders import (
-    check_folder,
-    check_on_error,
-    find_unreadable,
-    list_folders,
-    list_images,
-    natural_key,
-    warn_of_skipped,
-)
+from maskkit._images.listing import list_folders, list_images, natural_key
+from maskkit.datasets._folders import check_folder, check_on_error, find_unreadable, warn_of_skipped
 from maskkit.exceptions import DataError
 
 _LAYOUTS = "want annotations/*.xml beside images/, or *.xml beside the images (Pascal VOC)"
