@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -12,18 +11,17 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from maskkit import _plugins
-from maskkit._files.pretrained import find_pretrained
 from maskkit._images.load import ImageSource, check_images, check_not_single, iterate_images
 from maskkit._images.preprocess import Augment
-from maskkit._labels import index_labels
-from maskkit._model import saving
-from maskkit._model.decision import DecisionRule, choose_threshold, fit_temperature
+from maskkit._model.calibration import CalibrationMixin
+from maskkit._model.decision import DecisionRule
 from maskkit._model.embedder import make_embedder
 from maskkit._model.features import FeatureExtractor
 from maskkit._model.fit import fit_every_layer, fit_head, plan_fit
 from maskkit._model.fitted_backbone import ComputeSettings
 from maskkit._model.head import TransferHead
 from maskkit._model.params import check_params
+from maskkit._model.persistence import PersistenceMixin
 from maskkit._model.predictor import FacePredictor
 from maskkit._model.results import PhotoResult
 from maskkit._training.history import History
@@ -32,7 +30,7 @@ from maskkit.backbones._base import Backbone, Weights
 from maskkit.detectors._base import Detector
 
 
-class MaskClassifier(ClassifierMixin, BaseEstimator):
+class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEstimator):
     """Classify face images as masked or unmasked, or into any other classes.
 
     A scikit-learn classifier of images. A backbone pretrained on ImageNet computes features, and a head that is trained
@@ -327,178 +325,11 @@ class MaskClassifier(ClassifierMixin, BaseEstimator):
         check_not_single(photos)
         return predictor.read_photos(photos, on_error=on_error)
 
-    def calibrate(self, X: Any, y: ArrayLike) -> Self:
-        """Calibrate probabilities by temperature scaling.
-
-        Divides the logits by a temperature between 0.2 and 5 (Guo et al. 2017, arXiv:1706.04599), so that nine in ten
-        predictions with a probability of 0.9 are correct on faces like these. Labels do not change, except for faces
-        whose margin falls below that of a recomputation in float32.
-
-        Parameters
-        ----------
-        X : sequence of images
-            Some hundred images of one face each, held out from training.
-        y : array-like of shape (n_images,)
-            Labels.
-
-        Returns
-        -------
-        self : MaskClassifier
-
-        Raises
-        ------
-        ValueError
-            If the head is not a `TransferHead`, or a label is unknown.
-        """
-        check_is_fitted(self)
-        if not isinstance(self.head_, TransferHead):
-            raise ValueError(
-                f"calibrate works on a TransferHead, not {type(self.head_).__name__}; "
-                f"use scikit-learn's CalibratedClassifierCV as the head instead."
-            )
-        proba, targets = self._predict_known(X, y)
-        self.head_._scale_logits(1 / fit_temperature(proba, targets))
-        return self
-
-    def quantize(self, X: Any) -> Self:
-        """Quantize the backbone to int8, for ``precision="int8"``; `save` stores the result.
-
-        Post-training quantization by NNCF is faster and less accurate; ``nox -s bench`` measures both. `fit` quantizes
-        by itself if `precision` is ``"int8"``.
-
-        Parameters
-        ----------
-        X : sequence of images
-            Images like those to be predicted. At most 300 of them, evenly spaced, calibrate the activation ranges.
-
-        Returns
-        -------
-        self : MaskClassifier
-
-        Raises
-        ------
-        EngineError
-            If NNCF is not installed, or OpenVINO cannot run the network.
-        """
-        check_is_fitted(self)
-        self.embedder_.quantize(X)
-        return self
-
-    def choose_threshold(
-        self, X: Any, y: ArrayLike, *, precision: float | None = None, uncertain_cost: float | None = None
-    ) -> float:
-        """Choose the decision threshold that reaches a target precision, or minimum cost, on held-out faces.
-
-        Parameters
-        ----------
-        X : sequence of images
-            Images of one face each, held out from training.
-        y : array-like of shape (n_images,)
-            Labels.
-        precision : float, range 0 to 1
-            Target fraction of correct decisions among those that are not ``"uncertain"``.
-        uncertain_cost : float, range 0 to 1
-            Cost of an uncertain decision, where a wrong one costs 1. Pass this or `precision`.
-
-        Returns
-        -------
-        threshold : float
-            Value for the parameter of that name: ``clf.set_params(threshold=...)``.
-
-        Raises
-        ------
-        ValueError
-            If no threshold reaches the precision.
-        """
-        proba, targets = self._predict_known(X, y)
-        correct = proba.argmax(axis=1) == targets
-        return choose_threshold(proba.max(axis=1), correct, precision=precision, uncertain_cost=uncertain_cost)
-
-    def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> Path:
-        """Save the fitted model as a folder of safetensors and JSON with a model card.
-
-        Parameters
-        ----------
-        folder : path
-            Created, or replaced if it is a saved model.
-        half : bool, default=False
-            Whether to store weights as float16.
-
-        Returns
-        -------
-        folder : Path
-
-        Raises
-        ------
-        ModelFileError
-            If the folder is not a saved model, or the head is not a `TransferHead` (only pickle could store any
-            scikit-learn classifier, and pickles run code).
-        """
-        predictor = self.predictor_
-        record = saving.TrainingRecord(self.class_counts_, list(self.history_), self.fine_tuned_)
-        return saving.save_model(folder, predictor, self.get_params(deep=False), record, half=half)
-
-    @classmethod
-    def load(cls, folder: str | os.PathLike[str], **params: Any) -> Self:
-        """Load a model that `save` wrote.
-
-        Parameters
-        ----------
-        folder : path
-            Folder of the model.
-        **params : object
-            Constructor parameters that concern prediction, such as `detector` or `device`, to replace those saved.
-
-        Returns
-        -------
-        classifier : MaskClassifier
-
-        Raises
-        ------
-        ModelFileError
-            If a file is missing or damaged.
-        ValueError
-            If a parameter does not concern prediction.
-        """
-        classifier, loaded = saving.load_model(folder, cls, params)
-        classifier.detector_ = loaded.detector
-        classifier.embedder_ = make_embedder(classifier.get_params(deep=False))._set_backbone(loaded.backbone)
-        classifier.head_ = loaded.head
-        classifier.classes_ = loaded.head.classes_
-        classifier.class_counts_ = loaded.record.class_counts
-        classifier.fine_tuned_ = loaded.record.fine_tuned
-        classifier.history_ = History(loaded.record.history)
-        classifier.model_name_ = Path(folder).resolve().name
-        return classifier
-
-    @classmethod
-    def from_pretrained(cls, name: str = "maskkit-lite0", **params: Any) -> Self:
-        """Load a model that ships with the package, without using a network.
-
-        Parameters
-        ----------
-        name : str, default="maskkit-lite0"
-            Name of the model.
-        **params : object
-            Constructor parameters, as in `load`.
-
-        Returns
-        -------
-        classifier : MaskClassifier
-        """
-        return cls.load(find_pretrained(name), **params)
-
     def set_params(self, **params: Any) -> Self:
         """Set parameters. ``head__hidden_units=50`` also works on ``head=None``, which means ``TransferHead()``."""
         if params.get("head", self.head) is None and any(name.startswith("head__") for name in params):
             params = {**params, "head": TransferHead()}
         return super().set_params(**params)
-
-    def _predict_known(self, X: Any, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return probabilities and class indices of the faces whose label is a class of the classifier."""
-        check_is_fitted(self)
-        targets = index_labels(y, self.classes_.tolist())
-        return self.predict_proba(X)[targets >= 0], targets[targets >= 0]
 
     def _feature_extractor(self) -> FeatureExtractor:
         """Return the extractor for the current parameters: the one seam, which tests may replace."""

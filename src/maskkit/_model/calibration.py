@@ -1,0 +1,115 @@
+"""The part of MaskClassifier that adjusts a fitted classifier to further images."""
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from maskkit._labels import index_labels
+from maskkit._model.decision import choose_threshold, fit_temperature
+from maskkit._model.embedder import FaceEmbedder
+from maskkit._model.head import TransferHead
+
+
+class CalibrationMixin:
+    """Methods that adjust probabilities, decision threshold and int8 ranges without training."""
+
+    classes_: NDArray[Any]
+    embedder_: FaceEmbedder
+    head_: Any
+    predict_proba: Callable[[Any], NDArray[np.float64]]
+
+    def calibrate(self, X: Any, y: ArrayLike) -> Self:
+        """Calibrate probabilities by temperature scaling.
+
+        Divides the logits by a temperature between 0.2 and 5 (Guo et al. 2017, arXiv:1706.04599), so that nine in ten
+        predictions with a probability of 0.9 are correct on faces like these. Labels do not change, except for faces
+        whose margin falls below that of a recomputation in float32.
+
+        Parameters
+        ----------
+        X : sequence of images
+            Some hundred images of one face each, held out from training.
+        y : array-like of shape (n_images,)
+            Labels.
+
+        Returns
+        -------
+        self : MaskClassifier
+
+        Raises
+        ------
+        ValueError
+            If the head is not a `TransferHead`, or a label is unknown.
+        """
+        check_is_fitted(self)
+        if not isinstance(self.head_, TransferHead):
+            raise ValueError(
+                f"calibrate works on a TransferHead, not {type(self.head_).__name__}; "
+                f"use scikit-learn's CalibratedClassifierCV as the head instead."
+            )
+        proba, targets = self._predict_known(X, y)
+        self.head_._scale_logits(1 / fit_temperature(proba, targets))
+        return self
+
+    def quantize(self, X: Any) -> Self:
+        """Quantize the backbone to int8, for ``precision="int8"``; `save` stores the result.
+
+        Post-training quantization by NNCF is faster and less accurate; ``nox -s bench`` measures both. `fit` quantizes
+        by itself if `precision` is ``"int8"``.
+
+        Parameters
+        ----------
+        X : sequence of images
+            Images like those to be predicted. At most 300 of them, evenly spaced, calibrate the activation ranges.
+
+        Returns
+        -------
+        self : MaskClassifier
+
+        Raises
+        ------
+        EngineError
+            If NNCF is not installed, or OpenVINO cannot run the network.
+        """
+        check_is_fitted(self)
+        self.embedder_.quantize(X)
+        return self
+
+    def choose_threshold(
+        self, X: Any, y: ArrayLike, *, precision: float | None = None, uncertain_cost: float | None = None
+    ) -> float:
+        """Choose the decision threshold that reaches a target precision, or minimum cost, on held-out faces.
+
+        Parameters
+        ----------
+        X : sequence of images
+            Images of one face each, held out from training.
+        y : array-like of shape (n_images,)
+            Labels.
+        precision : float, range 0 to 1
+            Target fraction of correct decisions among those that are not ``"uncertain"``.
+        uncertain_cost : float, range 0 to 1
+            Cost of an uncertain decision, where a wrong one costs 1. Pass this or `precision`.
+
+        Returns
+        -------
+        threshold : float
+            Value for the parameter of that name: ``clf.set_params(threshold=...)``.
+
+        Raises
+        ------
+        ValueError
+            If no threshold reaches the precision.
+        """
+        proba, targets = self._predict_known(X, y)
+        correct = proba.argmax(axis=1) == targets
+        return choose_threshold(proba.max(axis=1), correct, precision=precision, uncertain_cost=uncertain_cost)
+
+    def _predict_known(self, X: Any, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return probabilities and class indices of the faces whose label is a class of the classifier."""
+        check_is_fitted(self)
+        targets = index_labels(y, self.classes_.tolist())
+        return self.predict_proba(X)[targets >= 0], targets[targets >= 0]

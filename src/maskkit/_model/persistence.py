@@ -1,0 +1,90 @@
+"""The part of MaskClassifier that saves and loads it."""
+
+import os
+from pathlib import Path
+from typing import Any, Self
+
+from sklearn.base import BaseEstimator
+
+from maskkit._files.pretrained import find_pretrained
+from maskkit._model import saving
+from maskkit._model.embedder import make_embedder
+from maskkit._training.history import History
+
+
+class PersistenceMixin(BaseEstimator):
+    """Methods that write a fitted classifier to a folder and read it back."""
+
+    def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> Path:
+        """Save the fitted model as a folder of safetensors and JSON with a model card.
+
+        Parameters
+        ----------
+        folder : path
+            Created, or replaced if it is a saved model.
+        half : bool, default=False
+            Whether to store weights as float16.
+
+        Returns
+        -------
+        folder : Path
+
+        Raises
+        ------
+        ModelFileError
+            If the folder is not a saved model, or the head is not a `TransferHead` (only pickle could store any
+            scikit-learn classifier, and pickles run code).
+        """
+        predictor = self.predictor_
+        record = saving.TrainingRecord(self.class_counts_, list(self.history_), self.fine_tuned_)
+        return saving.save_model(folder, predictor, self.get_params(deep=False), record, half=half)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], **params: Any) -> Self:
+        """Load a model that `save` wrote.
+
+        Parameters
+        ----------
+        folder : path
+            Folder of the model.
+        **params : object
+            Constructor parameters that concern prediction, such as `detector` or `device`, to replace those saved.
+
+        Returns
+        -------
+        classifier : MaskClassifier
+
+        Raises
+        ------
+        ModelFileError
+            If a file is missing or damaged.
+        ValueError
+            If a parameter does not concern prediction.
+        """
+        classifier, loaded = saving.load_model(folder, cls, params)
+        classifier.detector_ = loaded.detector
+        classifier.embedder_ = make_embedder(classifier.get_params(deep=False))._set_backbone(loaded.backbone)
+        classifier.head_ = loaded.head
+        classifier.classes_ = loaded.head.classes_
+        classifier.class_counts_ = loaded.record.class_counts
+        classifier.fine_tuned_ = loaded.record.fine_tuned
+        classifier.history_ = History(loaded.record.history)
+        classifier.model_name_ = Path(folder).resolve().name
+        return classifier
+
+    @classmethod
+    def from_pretrained(cls, name: str = "maskkit-lite0", **params: Any) -> Self:
+        """Load a model that ships with the package, without using a network.
+
+        Parameters
+        ----------
+        name : str, default="maskkit-lite0"
+            Name of the model.
+        **params : object
+            Constructor parameters, as in `load`.
+
+        Returns
+        -------
+        classifier : MaskClassifier
+        """
+        return cls.load(find_pretrained(name), **params)
