@@ -84,8 +84,8 @@ class Trainer:
     network : torch.nn.Module
         Returns logits (n, n_classes).
     optimizer : torch.optim.Optimizer
-        Its learning rates are the maxima of the one-cycle schedule (Smith and Topin 2019, arXiv:1708.07120): they rise
-        during the first 30 % of the steps, then fall to nearly zero.
+        Optimizer whose learning rates are the maxima of the one-cycle schedule (Smith and Topin 2019,
+        arXiv:1708.07120): they rise during the first 30 % of the steps, then fall to nearly zero.
     world : World, optional
         The processes that train together. Each starts with the same weights and keeps the same.
     checkpoint : Checkpoint, optional

@@ -68,7 +68,7 @@ class TimmBackbone(BaseEstimator):
 
     @property
     def weights_info(self) -> str:
-        """Where the pretrained weights come from."""
+        """Source of the pretrained weights."""
         return f"timm {self.name}, Hugging Face hub {self._config.hf_hub_id or 'none'}"
 
     def build(self, weights: Weights) -> nn.Module:

@@ -26,7 +26,7 @@ class Format(StrEnum):
 
 
 class OnError(StrEnum):
-    """What to do with images that cannot be read."""
+    """Policies for images that cannot be read."""
 
     RAISE = "raise"
     SKIP = "skip"

@@ -12,9 +12,9 @@ from maskkit.reporters._base import Report
 class PlotsReporter(BaseEstimator):
     """Writes the figures of an evaluation as PNG files without metadata.
 
-    Of crops: ``confusion_matrix``, ``roc``, ``reliability``, ``risk_coverage``, ``slices``,
-    ``worst_mistakes``. Of several data sets: ``comparison``, and those of each.
-    Of photos: ``by_size``, ``precision_recall``. Of robustness: ``robustness``.
+    An evaluation of crops has the figures ``confusion_matrix``, ``roc``, ``reliability``, ``risk_coverage``,
+    ``slices`` and ``worst_mistakes``; one of photos ``by_size`` and ``precision_recall``; one of robustness
+    ``robustness``; a comparison of data sets ``comparison`` and the figures of each data set.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket; port 0 is any free one. Raises OSError with a way out."""
+    """Return a listening socket; port 0 is any free one. Raises OSError with a hint."""
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as exc:
