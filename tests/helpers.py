@@ -5,7 +5,6 @@ from pathlib import Path
 
 from maskkit._images.load import load_image
 from maskkit._images.preprocess import Preprocess
-from maskkit._labels import color_of
 from maskkit._plugins import load as load_plugin
 from maskkit._training.distributed import World
 from maskkit._training.progress import TrainingProgress
@@ -17,7 +16,6 @@ __all__ = [
     "Preprocess",
     "TrainingProgress",
     "World",
-    "color_of",
     "find_centerface_weights",
     "forget_packaged_files",
     "load_image",

@@ -1,7 +1,6 @@
 """Spellings of one word agree, and classes keep their colours."""
 
-from maskkit._labels import BLUE, VERMILION, normalize_label
-from tests.helpers import color_of
+from maskkit._labels import BLUE, VERMILION, color_of, normalize_label
 
 
 def test_spelling_ignores_case_and_punctuation():

@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 
 import maskkit
-from maskkit._model.results import rows_of
 from maskkit.datasets import find_images_below
 from maskkit.exceptions import DataError, MaskkitError
 from tests.conftest import make_classifier
@@ -94,9 +93,18 @@ def assert_same(rows, wanted):
 
 
 def expected_rows(classifier, paths):
-    return [
-        {**row, "error": photo.error} for photo in classifier.predict_photos(map(str, paths)) for row in rows_of(photo)
+    return [row for photo in classifier.predict_photos(map(str, paths)) for row in rows_of(photo)]
+
+
+def rows_of(photo):
+    """Return one row per face of a photo, or one with the status alone."""
+    row = {"source": photo.name, "status": photo.status, "error": photo.error}
+    columns = ("face", "decision", "label", "probability", "detection_score", "left", "top", "right", "bottom")
+    values = [
+        (index, face.decision, face.label, face.probability, face.detection_score, *face.box)
+        for index, face in enumerate(photo)
     ]
+    return [row | dict(zip(columns, of_face, strict=True)) for of_face in values] or [row | dict.fromkeys(columns)]
 
 
 def test_failed_run_is_resumed(ray_cluster, savable, pngs, tmp_path):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from maskkit import FaceEmbedder
-from maskkit.detectors._locate import MIN_PICTURE_PX
 from maskkit.testing import FixedDetector, TinyBackbone, make_faces
 from tests.helpers import FaceFinder
 
@@ -27,7 +26,7 @@ def test_the_largest_small_face_is_found():
     [
         (PERSON, []),
         (PERSON, [(10, 10, 190, 200)]),  # fills most of the picture: a crop
-        (PERSON[: MIN_PICTURE_PX - 1, : MIN_PICTURE_PX - 1], [(10, 10, 20, 20)]),
+        (PERSON[:95, :95], [(10, 10, 20, 20)]),  # below 96 px, nothing is looked for
     ],
 )
 def test_other_pictures_are_taken_whole(image, boxes):

@@ -9,7 +9,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from maskkit._display.tables import Estimate, Table, format_cell, to_html, to_rich
+from maskkit._display.tables import Estimate, Table, format_cell, format_percent, to_html, to_rich
 
 ESTIMATE = Estimate(0.978, 0.971, 0.984, n=2500)
 NOTHING = Estimate(float("nan"), 0.0, 1.0, n=0)
@@ -39,6 +39,10 @@ def show(table, width=80):
 )
 def test_format_cell(cell, text):
     assert format_cell(cell) == text
+
+
+def test_nearly_sure_is_not_called_sure():
+    assert [format_percent(value) for value in (0.5, 0.994, 0.996, 1.0)] == ["50%", "99%", ">99%", "100%"]
 
 
 def test_numbers_go_right_and_words_left():

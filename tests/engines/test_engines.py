@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from maskkit import FaceEmbedder, MaskClassifier
-from maskkit._model.fitted_backbone import ComputeSettings
 from maskkit.engines import _compile
 from maskkit.exceptions import EngineError
 from maskkit.testing import TinyBackbone
@@ -111,9 +110,9 @@ class ReducedPrecision:
 def test_what_is_close_is_judged_on_exact_features(faces, monkeypatch):
     model = make_classifier(precision="float32", cache=None).fit(*faces)
     exact = model.predict_proba(faces[0])
+    engine = model.embedder_.engine_
     model.set_params(precision="auto")
     fitted = model.embedder_._fitted
-    engine = fitted.engine(ComputeSettings(precision="float32"))
     scale = float(np.abs(engine.compute(np.zeros((1, 32, 32, 3), np.uint8))).mean())
     off = ReducedPrecision(engine, 0.1 * scale)
     choose = fitted.engine

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from maskkit import MaskClassifier, explain, explain_faces
-from maskkit._images.crop import crop_square
 from maskkit.augment import paint_mask
 from maskkit.exceptions import ImageError
 from maskkit.testing import FixedDetector
@@ -27,13 +27,15 @@ def shipped():
 
 
 @pytest.fixture(scope="module")
-def portrait(shipped):
+def portrait(shipped, tmp_path_factory):
     """Crops of a portrait, unmasked and with a painted mask, and the pixels of the paint."""
     picture = astronaut()
-    face = shipped.predict_faces(picture)[0]
+    photo = shipped.predict_faces(picture)
+    painted = replace(photo, source=paint_mask(picture, photo[0].landmarks, kind="surgical", random_state=5))
+    folder = tmp_path_factory.mktemp("crops")
     unmasked, masked = (
-        crop_square(image, face.box)
-        for image in (picture, paint_mask(picture, face.landmarks, kind="surgical", random_state=5))
+        np.asarray(Image.open(result.save_crops(folder, stem=stem)[0]))
+        for stem, result in (("unmasked", photo), ("masked", painted))
     )
     return unmasked, masked, (unmasked != masked).any(axis=2)
 

@@ -91,10 +91,8 @@ def _validation_loss(head, X, y):
     from sklearn.metrics import log_loss
     from sklearn.utils import check_random_state
 
-    from maskkit._training.targets import split_rows
-
     seed = int(check_random_state(head.random_state).randint(2**31 - 1))
-    _, held_out = split_rows(y, head.validation_fraction, seed)
+    _, held_out = train_test_split(np.arange(len(y)), test_size=head.validation_fraction, stratify=y, random_state=seed)
     return log_loss(y[held_out], head.predict_proba(X[held_out]))
 
 

@@ -13,14 +13,15 @@ from PIL import Image
 from rich.console import Console
 
 from maskkit import FaceResult, PhotoResult
-from maskkit._model.results import ROW_FIELDS, rows_of
 from maskkit.exceptions import ImageError
-from tests.helpers import load_image
+from tests.cli.conftest import run
 
 FACES = (
     FaceResult((10, 20, 70, 90), 0.9, "with_mask", 0.8, {"with_mask": 0.8, "without_mask": 0.2}),
     FaceResult((100, 10, 130, 40), 0.7, "without_mask", 0.6, {"with_mask": 0.4, "without_mask": 0.6}, ((1.0, 2.0),)),
 )
+COLUMNS = ["source", "status", "face", "decision", "label", "probability", "detection_score"]
+COLUMNS += ["left", "top", "right", "bottom"]
 PIXELS = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
 
 
@@ -63,7 +64,7 @@ def test_json_holds_everything_but_the_picture():
 def test_dataframe_has_a_row_a_face():
     pytest.importorskip("pandas")
     table = make_photo().to_dataframe()
-    assert list(table.columns) == list(ROW_FIELDS)
+    assert list(table.columns) == COLUMNS
     assert table["label"].tolist() == ["with_mask", "without_mask"]
     nobody = make_photo(()).to_dataframe()
     assert nobody["status"].tolist() == ["no_face"]
@@ -76,13 +77,16 @@ def test_missing_pandas_gives_the_line_to_type(monkeypatch):
         make_photo().to_dataframe()
 
 
-def test_rows_can_be_written_as_csv(tmp_path):
-    with (tmp_path / "faces.csv").open("w") as file:
-        writer = csv.DictWriter(file, ROW_FIELDS)
-        writer.writerows(rows_of(make_photo()))
-    assert (tmp_path / "faces.csv").read_text().splitlines()[
-        0
-    ] == "street.jpg,ok,0,with_mask,with_mask,0.8,0.9,10,20,70,90"
+def test_rows_can_be_written_as_csv(savable, faces, tmp_path, capsys):
+    Image.fromarray(faces[0][0]).save(tmp_path / "street.png")
+    model = savable.save(tmp_path / "model")
+    code, out, _ = run(capsys, "predict", tmp_path / "street.png", "--model", model, "--format", "csv")
+    (face,) = savable.predict_faces(tmp_path / "street.png")
+    header, row = csv.reader(io.StringIO(out))
+    assert (code, header) == (0, COLUMNS)
+    assert row[:5] == [str(tmp_path / "street.png"), "ok", "0", "with_mask", "with_mask"]
+    assert [float(number) for number in row[5:7]] == pytest.approx([face.probability, 1.0])
+    assert row[7:] == ["0", "0", "64", "64"]
 
 
 def test_drawing_marks_the_boxes_and_leaves_the_photo_alone():
@@ -128,7 +132,8 @@ def test_crops_are_named_by_photo_place_and_label(tmp_path):
         photo.save_crops(tmp_path)
     paths = make_photo().save_crops(tmp_path / "crops")
     assert [path.name for path in paths] == ["photo-0-with_mask.png", "photo-1-without_mask.png"]
-    assert load_image(paths[0]).shape == (80, 80, 3)  # 1.15 times 70
+    with Image.open(paths[0]) as crop:
+        assert (crop.size, crop.mode) == ((80, 80), "RGB")  # 1.15 times 70
 
 
 def show(photo):

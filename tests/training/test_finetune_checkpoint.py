@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 
+import maskkit
 from maskkit import TransferHead
-from maskkit._training.checkpoint import CHECKPOINT_FILE, VERSIONS
 from maskkit.exceptions import ModelFileError
 from maskkit.testing import make_faces
 from tests.conftest import make_classifier
 from tests.helpers import TrainingProgress
 from tests.training.fine_tuning import fit, make_model, tensors_of
+
+CHECKPOINT_FILE = "checkpoint.pt"
 
 
 class InterruptionError(Exception):
@@ -135,8 +137,11 @@ def test_checkpoint_of_other_images_is_refused(interrupted):
         model.fit(images, labels, sample_weight=np.linspace(0.5, 2, len(labels)))
 
 
-def test_checkpoint_of_another_version_is_refused(interrupted, monkeypatch):
-    monkeypatch.setitem(VERSIONS, "version of maskkit", "9.9")
+def test_checkpoint_of_another_version_is_refused(interrupted):
+    saved = torch.load(interrupted / CHECKPOINT_FILE, weights_only=True)
+    assert saved["purpose"]["version of maskkit"] == maskkit.__version__
+    saved["purpose"]["version of maskkit"] = "9.9"
+    torch.save(saved, interrupted / CHECKPOINT_FILE)
     with pytest.raises(ModelFileError, match=r"other version of maskkit\); repeat that fit"):
         fit(checkpoint=interrupted)
 
