@@ -5,7 +5,6 @@ from pathlib import Path
 
 from maskkit._images.load import load_image
 from maskkit._images.preprocess import Preprocess
-from maskkit._plugins import load as load_plugin
 from maskkit._training.distributed import World
 from maskkit._training.progress import TrainingProgress
 from maskkit.detectors._locate import FaceFinder
@@ -19,7 +18,6 @@ __all__ = [
     "find_centerface_weights",
     "forget_packaged_files",
     "load_image",
-    "load_plugin",
 ]
 
 

@@ -116,16 +116,16 @@ import numpy as np
 from maskkit import evaluate
 from maskkit.testing import check_detector, check_reporter, make_faces
 from tests.conftest import make_classifier
-from maskkit._plugins import load
+from maskkit_example_plugin import MarkdownReporter
 
 faces, labels = make_faces(12)
 model = make_classifier(detector="thirds").fit(faces, labels)
 assert [face.box for face in model.predict_faces(np.zeros((90, 300, 3), np.uint8))] == [(100, 30, 200, 60)]
-check_detector(load("detectors", "thirds"))
+check_detector(model.detector_)
 report = {str(tmp_path / "report.md")!r}
 evaluate(model, faces, labels, reporters=f"markdown:{{report}}")
-check_reporter(load("reporters", f"markdown:{{report}}"))
 print(open(report).read())
+check_reporter(MarkdownReporter(report))
 """
     done = subprocess.run(
         [sys.executable, "-c", script],

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 
 from maskkit import evaluate_robustness
-from maskkit.evaluation._robustness import CORRUPTIONS
 from maskkit.reporters import ConsoleReporter, JsonReporter, PlotsReporter
 from maskkit.testing import make_faces
 from tests.evaluation.test_comparison import photo
 from tests.evaluation.test_evaluation import CLASSES, one_hot, render
 
-BY_NAME = {corruption.name: corruption for corruption in CORRUPTIONS}
 FACE = make_faces(1)[0][0]
 
 
@@ -35,40 +33,63 @@ def robustness():
     return evaluate_robustness(Light(), images, ["with_mask"] * 30 + ["without_mask"] * 10, n_resamples=50)
 
 
-def change(name, level, image=FACE):
-    before = image.copy()
-    changed = BY_NAME[name].apply(image, level)
+class Recorder:
+    """A classifier that keeps the images that it is given."""
+
+    classes_ = np.array(CLASSES)
+
+    def __init__(self):
+        self.images = []
+
+    def predict_proba(self, X):
+        self.images += X
+        return one_hot([0] * len(X))
+
+
+def corrupt(image):
+    """Return the corrupted copies of an image that the classifier is given, by corruption and level."""
+    before, recorder = image.copy(), Recorder()
+    result = evaluate_robustness(recorder, [image, image], CLASSES, n_resamples=10)
     np.testing.assert_array_equal(image, before)
-    assert changed.dtype == np.uint8
-    return changed
+    unchanged, *changed = recorder.images[::2]
+    np.testing.assert_array_equal(unchanged, image)
+    assert {copy.dtype for copy in changed} == {np.dtype(np.uint8)}
+    assert len(changed) == sum(map(len, result.curves.values()))
+    copies = iter(changed)
+    return {name: {level: next(copies) for level in curve} for name, curve in result.curves.items()}
 
 
-def test_size_shrinks_the_longer_side_and_enlarges_nothing():
-    assert change("size", 16).shape == (16, 16, 3)
-    assert change("size", 8, FACE[:32]).shape == (4, 8, 3)
-    np.testing.assert_array_equal(change("size", 96), FACE)
+@pytest.fixture(scope="module")
+def corrupted():
+    return corrupt(FACE)
 
 
-def test_blur_takes_detail_from_large_and_small_faces_alike():
+def test_size_shrinks_the_longer_side_and_enlarges_nothing(corrupted):
+    assert corrupted["size"][16].shape == (16, 16, 3)
+    assert corrupt(FACE[:32])["size"][8].shape == (4, 8, 3)
+    np.testing.assert_array_equal(corrupted["size"][96], FACE)
+
+
+def test_blur_takes_detail_from_large_and_small_faces_alike(corrupted):
     def roughness(image):
         return np.abs(np.diff(image.astype(float), axis=1)).mean()
 
-    steps = [roughness(change("blur", level)) for level in BY_NAME["blur"].levels]
+    steps = [roughness(image) for image in corrupted["blur"].values()]
     assert all(np.diff([roughness(FACE), *steps]) < 0)
     large = np.repeat(np.repeat(FACE, 4, axis=0), 4, axis=1)
-    shrunk = change("blur", 8, large)[2::4, 2::4].astype(int)
-    assert np.abs(shrunk - change("blur", 8)).mean() < 3
+    shrunk = corrupt(large)["blur"][8][2::4, 2::4].astype(int)
+    assert np.abs(shrunk - corrupted["blur"][8]).mean() < 3
 
 
-def test_jpeg_loses_more_the_lower_the_quality():
-    losses = [np.abs(change("jpeg", level).astype(int) - FACE).mean() for level in BY_NAME["jpeg"].levels]
+def test_jpeg_loses_more_the_lower_the_quality(corrupted):
+    losses = [np.abs(image.astype(int) - FACE).mean() for image in corrupted["jpeg"].values()]
     assert 0 < losses[0] < losses[3] < losses[-1]
 
 
-def test_a_stop_halves_the_light():
+def test_a_stop_halves_the_light(corrupted):
     # sRGB 188 is half of the light of 255 (0.5029), to the nearest level.
-    assert change("darkness", 1, np.full((4, 4, 3), 255, np.uint8))[0, 0].tolist() == [188, 188, 188]
-    means = [change("darkness", level).mean() for level in BY_NAME["darkness"].levels]
+    assert corrupt(np.full((4, 4, 3), 255, np.uint8))["darkness"][1][0, 0].tolist() == [188, 188, 188]
+    means = [image.mean() for image in corrupted["darkness"].values()]
     assert all(np.diff([FACE.mean(), *means]) < 0)
 
 
@@ -76,7 +97,7 @@ def test_only_what_breaks_the_classifier_costs_accuracy(robustness):
     metrics = robustness.metrics()
     assert metrics["accuracy"].value == 1
     for name in ("size", "blur", "jpeg"):
-        assert all(metrics[f"accuracy/{name}/{level:g}"].value == 1 for level in BY_NAME[name].levels)
+        assert all(metrics[f"accuracy/{name}/{level:g}"].value == 1 for level in robustness.curves[name])
     # 200 in sRGB is 0.578 of the light; at 64 it is 0.051, 3.5 stops less.
     assert metrics["accuracy/darkness/3"].value == 1
     assert metrics["accuracy/darkness/4"].value == pytest.approx(0.25)
@@ -107,7 +128,7 @@ def test_many_faces_are_drawn_from_and_photos_are_cut(tmp_path):
     photos.append(photo(tmp_path / "odd.png", (np.zeros((20, 20, 3), np.uint8), "mask_weared_incorrect")))
     result = evaluate_robustness(model, photos, max_faces=10, n_resamples=10)
     assert (result.n_faces, result.n_photos, result.left_out) == (10, 4, {"mask_weared_incorrect": 1})
-    assert model.n_judged == 10 * (1 + sum(len(corruption.levels) for corruption in CORRUPTIONS))
+    assert model.n_judged == 10 * (1 + sum(map(len, result.curves.values()))) == 10 * 30
     assert "Left out" in render(result)
     with pytest.raises(ValueError, match="max_faces == 0"):
         evaluate_robustness(model, photos, max_faces=0)

@@ -9,8 +9,9 @@ import pytest
 pytest.importorskip("av", reason="PyAV is not installed: pip install 'maskkit[watch]'")
 pytest.importorskip("trackers", reason="trackers is not installed: pip install 'maskkit[watch]'")
 
+import av
+
 import maskkit
-from maskkit._video.sources import hide_password, parse_source
 from maskkit.exceptions import VideoError
 from tests.video.videos import write_video
 
@@ -81,16 +82,36 @@ def test_missing_stream_is_an_error(savable):
         maskkit.watch(savable, url)
 
 
-def test_passwords_are_hidden():
-    video = parse_source("rtsp://admin:secret@192.0.2.1/stream")
-    assert video.name == "rtsp://192.0.2.1/stream"
-    assert "secret" in video.url
-    assert hide_password("http://host/@home") == "http://host/@home"
+@pytest.fixture
+def refuse(savable, monkeypatch):
+    """Let PyAV open nothing; return a function that watches a source, and returns what was opened and the error."""
+    opened = []
+
+    def record(url, **settings):
+        opened.append((url, settings["format"], settings["options"]))
+        raise OSError("refused")
+
+    monkeypatch.setattr(av, "open", record)
+
+    def watch(source, **settings):
+        with pytest.raises(VideoError) as error:
+            maskkit.watch(savable, source, **settings)
+        return *opened.pop(), str(error.value)
+
+    return watch
 
 
-def test_rtsp_uses_tcp_by_default():
-    assert parse_source("rtsp://192.0.2.1/").options == {"rtsp_transport": "tcp"}
-    assert parse_source("rtsp://192.0.2.1/", {"rtsp_transport": "udp"}).options == {"rtsp_transport": "udp"}
+def test_passwords_are_hidden(refuse):
+    url, _, _, error = refuse("rtsp://admin:secret@192.0.2.1/stream")
+    assert error.startswith("rtsp://192.0.2.1/stream: cannot be opened")
+    assert "secret" in url
+    assert "secret" not in error
+    assert refuse("http://host/@home")[-1].startswith("http://host/@home: cannot be opened")
+
+
+def test_rtsp_uses_tcp_by_default(refuse):
+    assert refuse("rtsp://192.0.2.1/")[2] == {"rtsp_transport": "tcp"}
+    assert refuse("rtsp://192.0.2.1/", ffmpeg_options={"rtsp_transport": "udp"})[2] == {"rtsp_transport": "udp"}
 
 
 @pytest.mark.parametrize(
@@ -102,13 +123,13 @@ def test_rtsp_uses_tcp_by_default():
         ("darwin", "1", "1:none", "avfoundation"),
     ],
 )
-def test_numbers_are_cameras(monkeypatch, platform, source, url, reader):
+def test_numbers_are_cameras(refuse, monkeypatch, platform, source, url, reader):
     monkeypatch.setattr("sys.platform", platform)
-    video = parse_source(source)
-    assert (video.url, video.format, video.is_camera) == (url, reader, True)
+    assert refuse(source)[:2] == (url, reader)
+    assert "this camera cannot be opened" in refuse(source)[-1]
 
 
-def test_file_named_by_a_number_is_a_file(tmp_path, monkeypatch):
+def test_file_named_by_a_number_is_a_file(refuse, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "7").touch()
-    assert parse_source("7").is_file
+    assert refuse("7") == ("7", None, {}, "7: is no video that FFmpeg can read (refused).")
