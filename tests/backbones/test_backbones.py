@@ -157,10 +157,7 @@ class _Hostile:
 
 
 def test_timm_name_reaches_the_network(faces):
-    network = FaceEmbedder("timm:test_resnet", weights=None, image_size=48).fit(faces[0][:1]).network_
-    wanted = timm.create_model("test_resnet", num_classes=0)
-    assert {name: value.shape for name, value in network.state_dict().items()} == {
-        name: value.shape for name, value in wanted.state_dict().items()
-    }
+    embedder = FaceEmbedder("timm:test_resnet", weights=None).fit(faces[0][:1])
+    assert embedder.backbone_.name == "test_resnet"
     with pytest.raises(PluginError, match=r"'timm:resnet5O' is unknown to timm"):
         TimmBackbone("resnet5O").build(None)

@@ -7,7 +7,6 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from maskkit._images.load import check_images, name_source
 from maskkit.exceptions import ImageError
 from tests.helpers import Preprocess, load_image
 
@@ -148,24 +147,27 @@ def test_truncated_file_and_folder_are_named(picture, tmp_path):
 @pytest.mark.parametrize(
     "one", ["face.jpg", b"bytes", Image.new("RGB", (2, 2)), np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint8)]
 )
-def test_one_image_for_many_is_refused(one):
+def test_one_image_for_many_is_refused(fitted, one):
     with pytest.raises(TypeError, match=r"X is one image .* want a list of images"):
-        check_images(one)
+        fitted.predict(one)
 
 
-def test_collections_of_images_are_listed():
-    assert check_images(np.array(["a.png", "b.png"])) == ["a.png", "b.png"]
-    assert len(check_images(np.zeros((3, 4, 4, 3), np.uint8))) == 3
+def test_collections_of_images_are_listed(fitted, face_paths):
+    paths = list(map(str, face_paths[0][:2]))
+    np.testing.assert_array_equal(fitted.predict_proba(np.array(paths)), fitted.predict_proba(paths))
+    assert len(fitted.predict(np.zeros((3, 4, 4, 3), np.uint8))) == 3
     with pytest.raises(ValueError, match="X is empty"):
-        check_images([])
+        fitted.predict([])
     with pytest.raises(TypeError, match="int; want a list"):
-        check_images(3)
+        fitted.predict(3)
 
 
-def test_names_say_where_an_image_came_from():
-    assert name_source("street.jpg", 3) == "street.jpg"
-    assert name_source(np.zeros((2, 2), np.uint8), 3) == "image 3 (array of shape (2, 2) and dtype uint8)"
-    assert name_source(io.BytesIO()) == "file BytesIO"
+def test_names_say_where_an_image_came_from(fitted):
+    gray = np.zeros((2, 2), np.uint8)
+    names = [photo.name for photo in fitted.predict_photos([gray, gray, gray, gray, "street.jpg"])]
+    assert names[3:] == ["image 3 (array of shape (2, 2) and dtype uint8)", "street.jpg"]
+    with pytest.raises(ImageError, match=r"^file BytesIO: cannot be read"):
+        fitted.predict_faces(io.BytesIO())
 
 
 def test_a_far_larger_jpeg_is_decoded_smaller_and_looks_the_same():

@@ -2,6 +2,7 @@
 
 import copy
 import io
+import socket
 import threading
 from contextlib import contextmanager
 
@@ -11,9 +12,6 @@ from PIL import Image
 
 from maskkit.testing import FixedDetector
 from maskkit.web import create_app, make_server
-from maskkit.web._server import bind, is_loopback, url_of
-
-__all__ = ["bind", "is_loopback", "url_of"]
 
 
 def as_png(image):
@@ -76,9 +74,9 @@ class Live:
 
     def __init__(self, classifier, *, max_connections=1000, **options):
         self.app = create_app(classifier, **options)
-        self.listening = bind("127.0.0.1", 0)
-        self.url = url_of(self.listening)
+        self.listening = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.address = self.listening.getsockname()
+        self.url = f"http://127.0.0.1:{self.address[1]}/"
         started = threading.Event()
         self.server = make_server(self.app, seconds=30, max_connections=max_connections, on_start=started.set)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listening]})

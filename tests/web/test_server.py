@@ -1,5 +1,6 @@
 """The listening server: shutdown, slow clients, full queue, and the command `maskkit serve`."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 from maskkit.web import Limits
 from tests.cli.test_cli import run
-from tests.web.conftest import bind, is_loopback, serving, url_of
+from tests.web.conftest import serving
 
 PNG = {"Content-Type": "image/png"}
 
@@ -119,25 +120,44 @@ def test_refused_large_upload_receives_the_error(fitted):
         assert (response.status_code, response.json()["error"]["code"]) == (413, "too_large")
 
 
-def test_addresses():
-    with bind("127.0.0.1", 0) as listening:
-        port = listening.getsockname()[1]
-        assert is_loopback(listening)
-        assert url_of(listening) == f"http://127.0.0.1:{port}/"
-        with pytest.raises(OSError, match=rf"cannot listen on 127.0.0.1:{port} \(address already in use\); choose"):
-            bind("127.0.0.1", port)
-    with bind("0.0.0.0", 0) as listening:
-        assert not is_loopback(listening)
-        assert url_of(listening).startswith("http://127.0.0.1:")
-    with pytest.raises(OSError, match=r"--host nowhere\.invalid is not an address of this machine"):
-        bind("nowhere.invalid", 0)
+@pytest.fixture
+def listen(savable, tmp_path, capsys, monkeypatch):
+    """Return a function that starts the command, and returns its port, output and warnings; it ends at once."""
+    model = savable.save(tmp_path / "model")
+    ports = []
+
+    async def start(self, sockets=None):
+        ports.extend(listening.getsockname()[1] for listening in sockets)
+
+    monkeypatch.setattr("uvicorn.Server.startup", start)
+    monkeypatch.setattr("uvicorn.Server.run", lambda self, sockets: asyncio.run(self.startup(sockets)))
+
+    def listen(host):
+        code, out, err = run(capsys, "serve", "--model", model, "--host", host, "--port", 0)
+        assert code == 0
+        return ports.pop(), out, err
+
+    return listen
+
+
+def test_addresses(listen, capsys):
+    port, out, err = listen("127.0.0.1")
+    assert out == f"listening on http://127.0.0.1:{port}/ (press Ctrl-C to stop)\n"
+    assert "anyone who can reach this address" not in err
+    port, out, err = listen("0.0.0.0")
+    assert out.startswith(f"listening on http://127.0.0.1:{port}/ ")
+    assert "anyone who can reach this address can use the server" in err
+    code, _, err = run(capsys, "serve", "--host", "nowhere.invalid", "--port", 0)
+    assert code == 1
+    assert err.startswith("maskkit: error: --host nowhere.invalid is not an address of this machine")
 
 
 def test_port_in_use_is_a_one_line_error(capsys):
-    with bind("127.0.0.1", 0) as listening:
-        code, out, err = run(capsys, "serve", "--port", listening.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        code, out, err = run(capsys, "serve", "--port", port)
     assert (code, out) == (1, "")
-    assert err.startswith("maskkit: error: cannot listen on 127.0.0.1:")
+    assert err.startswith(f"maskkit: error: cannot listen on 127.0.0.1:{port} (address already in use); ")
     assert err.endswith("choose another --port, or 0 for any.\n")
 
 
