@@ -4,8 +4,8 @@ import html
 import math
 import re
 import textwrap
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,8 +15,32 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 
+def to_plain(value: Any) -> Any:
+    """Convert a value to what JSON can hold: arrays become lists, keys become text, NaN becomes None."""
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if hasattr(value, "tolist"):
+        return to_plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """Base class of dataclasses that are converted to plain values."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values that JSON can hold; NaN becomes None."""
+        return {field.name: to_plain(getattr(self, field.name)) for field in fields(self)}
+
+
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Record):
     """A metric with its 95 % interval.
 
     Parameters
@@ -33,11 +57,6 @@ class Estimate:
     low: float
     high: float
     n: int
-
-    def to_dict(self) -> dict[str, float | int | None]:
-        """Return the estimate as JSON values; NaN becomes None."""
-        values = {"value": self.value, "low": self.low, "high": self.high}
-        return {name: None if math.isnan(value) else value for name, value in values.items()} | {"n": self.n}
 
 
 Cell: TypeAlias = str | int | float | Estimate | None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskkit._display.tables import Estimate
+from maskkit._display.tables import Estimate, Record
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -125,7 +125,7 @@ def estimate_debiased(raw: float, debiased: float, samples: Floats, n: int) -> E
 
 
 @dataclass(frozen=True, eq=False)
-class Reliability:
+class Reliability(Record):
     """Accuracy against confidence, in 15 bins of equal width.
 
     Attributes
@@ -138,16 +138,9 @@ class Reliability:
     confidence: Floats
     accuracy: tuple[Estimate, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the bins as plain values."""
-        return {
-            "confidence": [None if np.isnan(value) else float(value) for value in self.confidence],
-            "accuracy": [estimate.to_dict() for estimate in self.accuracy],
-        }
-
 
 @dataclass(frozen=True, eq=False)
-class RiskCoverage:
+class RiskCoverage(Record):
     """Error rate among the classified faces against their fraction, the most confident first.
 
     Attributes
@@ -160,7 +153,3 @@ class RiskCoverage:
     risk: Floats
     low: Floats
     high: Floats
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the curve as plain values."""
-        return {name: getattr(self, name).tolist() for name in ("coverage", "risk", "low", "high")}

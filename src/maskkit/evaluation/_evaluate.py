@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from maskkit._display.tables import Estimate, Rows, Table, Tabulated
+from maskkit._display.tables import Estimate, Rows, Table, Tabulated, to_plain
 from maskkit.evaluation._evaluation import MEANINGS, Evaluation, Measurement, Mistake
 from maskkit.evaluation._inputs import (
     FaceSet,
@@ -121,16 +121,8 @@ class Comparison(Tabulated):
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold."""
-        return {
-            "kind": "comparison",
-            "reference": self.reference,
-            "drops": {
-                name: {figure: estimate.to_dict() for figure, estimate in drop.items()}
-                for name, drop in self.drops().items()
-            },
-            "metrics": {name: estimate.to_dict() for name, estimate in self.metrics().items()},
-            "data_sets": {name: evaluation.to_dict() for name, evaluation in self.evaluations.items()},
-        }
+        values = {"reference": self.reference, "drops": self.drops(), "metrics": self.metrics()}
+        return {"kind": "comparison"} | to_plain(values | {"data_sets": self.evaluations})
 
     def figures(self) -> dict[str, "Figure"]:
         """Draw the data sets side by side, and the plots of each, as matplotlib figures by name."""

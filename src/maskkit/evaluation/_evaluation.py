@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
-from maskkit._display.tables import Estimate, Rows, Table, Tabulated
+from maskkit._display.tables import Estimate, Record, Rows, Table, Tabulated, to_plain
 from maskkit._images.load import ImageSource, RgbImage, load_image
 from maskkit.evaluation import _calibration
 from maskkit.evaluation._calibration import Reliability, RiskCoverage
@@ -84,7 +84,7 @@ class Mistake:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation(Tabulated):
+class Evaluation(Tabulated, Record):
     """Evaluation of a classifier on labeled faces.
 
     Attributes
@@ -175,25 +175,10 @@ class Evaluation(Tabulated):
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold."""
-        worst = self.worst_group
-        return {
-            "kind": "faces",
-            "classes": list(self.classes),
-            "n_faces": self.n_faces,
-            "left_out": dict(self.left_out),
-            "n_photos": self.n_photos,
-            "confusion": self.confusion.tolist(),
-            "metrics": {name: estimate.to_dict() for name, estimate in self.estimates.items()},
-            "groups": [group.to_dict() for group in self.groups],
-            "worst_group": None if worst is None else worst.to_dict(),
-            "roc": {
-                str(label): {"false_positive_rate": rates[0].tolist(), "true_positive_rate": rates[1].tolist()}
-                for label, rates in self.roc.items()
-            },
-            "reliability": self.reliability.to_dict(),
-            "risk_coverage": self.risk_coverage.to_dict(),
-            "mistakes": [mistake.to_dict() for mistake in self.mistakes],
-        }
+        values = super().to_dict()
+        curves = {label: {"false_positive_rate": x, "true_positive_rate": y} for label, (x, y) in self.roc.items()}
+        values |= to_plain({"worst_group": self.worst_group, "roc": curves})
+        return {"kind": "faces", "metrics": values.pop("estimates")} | values
 
     def figures(self) -> dict[str, "Figure"]:
         """Draw confusion, ROC, reliability, risk-coverage, slices and mistakes, as matplotlib figures by name."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskkit._display.tables import Estimate, Rows, Table, Tabulated
+from maskkit._display.tables import Estimate, Record, Rows, Table, Tabulated, to_plain
 from maskkit._images.quality import SIZE_BINS
 from maskkit._labels import match_labels
 from maskkit.evaluation._inputs import check_resamples, list_classes
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class PhotoEvaluation(Tabulated):
+class PhotoEvaluation(Tabulated, Record):
     """Evaluation of a classifier and its detector on annotated photos.
 
     A face is detected if a detection overlaps it with an IoU of at least 0.4, one to one. End to end, a missed face is
@@ -103,19 +103,11 @@ class PhotoEvaluation(Tabulated):
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold."""
-        return {
-            "kind": "photos",
-            "classes": list(self.classes),
-            "n_photos": self.n_photos,
-            "n_faces": self.n_faces,
-            "n_unknown": self.n_unknown,
-            "confusion": self.confusion.tolist(),
-            "metrics": {name: estimate.to_dict() for name, estimate in self.estimates.items()},
-            "curves": {
-                str(label): {"recall": recall.tolist(), "precision": precision.tolist()}
-                for label, (recall, precision) in self.curves.items()
-            },
+        values = super().to_dict()
+        curves = {
+            label: {"recall": recall, "precision": precision} for label, (recall, precision) in self.curves.items()
         }
+        return {"kind": "photos", "metrics": values.pop("estimates")} | values | {"curves": to_plain(curves)}
 
     def figures(self) -> dict[str, "Figure"]:
         """Draw end-to-end recall by face size, and precision-recall curves, as matplotlib figures by name."""

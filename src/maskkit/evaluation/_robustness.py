@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageFilter
 from sklearn.utils import check_scalar
 
-from maskkit._display.tables import Estimate, Rows, Table, Tabulated
+from maskkit._display.tables import Estimate, Record, Rows, Table, Tabulated, to_plain
 from maskkit._images.load import RgbImage, compress_jpeg, load_image
 from maskkit._images.prefetch import in_batches, prefetch_map
 from maskkit.evaluation._inputs import (
@@ -100,7 +100,7 @@ Figures = Mapping[str, Estimate]
 
 
 @dataclass(frozen=True, eq=False)
-class Robustness(Tabulated):
+class Robustness(Tabulated, Record):
     """Evaluation of a classifier on the same faces at graded severities of corruption.
 
     Attributes
@@ -169,23 +169,12 @@ class Robustness(Tabulated):
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold."""
-
-        def plain_figures(figures: Figures) -> dict[str, Any]:
-            return {name: estimate.to_dict() for name, estimate in figures.items()}
-
-        return {
-            "kind": "robustness",
-            "classes": list(self.classes),
-            "n_faces": self.n_faces,
-            "n_photos": self.n_photos,
-            "left_out": dict(self.left_out),
-            "unchanged": plain_figures(self.unchanged),
-            "breaks_at": self.breaks_at(),
-            "curves": {
-                name: [{"level": level} | plain_figures(figures) for level, figures in curve.items()]
-                for name, curve in self.curves.items()
-            },
+        curves = {
+            name: [{"level": level, **figures} for level, figures in curve.items()]
+            for name, curve in self.curves.items()
         }
+        values = {"kind": "robustness", "breaks_at": self.breaks_at()} | super().to_dict()
+        return values | {"curves": to_plain(curves)}
 
     def figures(self) -> dict[str, "Figure"]:
         """Draw accuracy and the recall of each class against each corruption, as a matplotlib figure by name."""

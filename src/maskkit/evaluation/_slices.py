@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskkit._display.tables import Estimate, Table
+from maskkit._display.tables import Estimate, Record, Table
 from maskkit._images.load import load_image
 from maskkit._images.prefetch import prefetch_map
 from maskkit._images.quality import SIZE_BINS, measure_brightness_and_sharpness
@@ -21,7 +21,7 @@ _BUILT_IN = ("size", "brightness", "sharpness")
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Group(Record):
     """A group of faces with a common property.
 
     Attributes
@@ -45,11 +45,6 @@ class Group:
     def is_small(self) -> bool:
         """Whether the group has too few faces for a reliable figure."""
         return self.n_faces < MIN_GROUP_FACES
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values."""
-        estimates = {"accuracy": self.accuracy.to_dict(), "recall": self.recall.to_dict()}
-        return {"slice": self.slice, "name": self.name, "n_faces": self.n_faces} | estimates
 
 
 @dataclass(frozen=True, eq=False)
