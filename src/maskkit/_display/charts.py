@@ -45,12 +45,14 @@ def draw_chart(counts: Mapping[str, Mapping[str, int]], sizes_px: Mapping[str, N
     _draw_sizes(sizes, sizes_px, what)
     # The leading space is needed because matplotlib hides legend entries with a leading underscore.
     handles = [container.patches[0] for container in bars.containers]
-    legend = figure.legend(
-        handles, [f" {label}" for label in classes], loc="outside upper center", ncols=4, frameon=False
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    add_legend(figure, handles, [f" {label}" for label in classes], loc="outside upper center", ncols=4)
     return figure
+
+
+def add_legend(chart: "Axes | Figure", *entries: Any, **options: Any) -> None:
+    """Add a legend without a frame; its texts are not interpreted as math."""
+    for text in chart.legend(*entries, frameon=False, **options).get_texts():
+        text.set_parse_math(False)
 
 
 def save_figure(figure: "Figure", path: str | os.PathLike[str]) -> Path:

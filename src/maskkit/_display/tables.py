@@ -247,7 +247,7 @@ def _build_table(table: Table, *, narrow: bool) -> "RichTable":
     rows = [[_format(cell, narrow) for cell in row] for row in table.rows]
     for index, (column, is_number) in enumerate(zip(table.columns, _are_numbers(table), strict=True)):
         # Numbers are never broken. Text wraps between words, and within words longer than LONGEST_WORD.
-        heading = _fold(column, LONGEST_HEADING) if narrow and is_number else column
+        heading = fold_text(column, LONGEST_HEADING) if narrow and is_number else column
         texts = [row[index] for row in rows]
         pieces = [piece for text in texts for piece in (text.split("\n") if is_number else text.split())]
         headings = heading.split("\n") if narrow and is_number else heading.split()
@@ -272,7 +272,7 @@ class _Folder(textwrap.TextWrapper):
     wordsep_re = re.compile(r"([^_]*_+)")
 
 
-def _fold(text: str, width: int) -> str:
+def fold_text(text: str, width: int) -> str:
     """Wrap a text at spaces, and words that are longer than a line at underscores."""
     words = (_Folder(width).wrap(word) if len(word) > width else [word] for word in text.split())
     return "\n".join(textwrap.wrap(" ".join(chain.from_iterable(words)), width, break_on_hyphens=False))
@@ -282,4 +282,4 @@ def _format(cell: Cell, narrow: bool) -> str:
     text = format_cell(cell)
     if narrow and isinstance(cell, Estimate):
         return text.replace(" [", "\n[")
-    return _fold(text, LONGEST_WORD) if narrow and isinstance(cell, str) else text
+    return fold_text(text, LONGEST_WORD) if narrow and isinstance(cell, str) else text
