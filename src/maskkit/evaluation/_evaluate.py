@@ -3,10 +3,9 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from maskkit._display.tables import Estimate, Rows, Table, Tabulated, to_plain
@@ -21,7 +20,7 @@ from maskkit.evaluation._inputs import (
     select_known,
 )
 from maskkit.evaluation._intervals import Resampling, difference
-from maskkit.evaluation._slices import check_columns, make_table, measure_columns
+from maskkit.evaluation._slices import check_column, make_table, measure_columns
 from maskkit.reporters._base import Reporter, report_to, resolve_reporters
 
 if TYPE_CHECKING:
@@ -252,13 +251,13 @@ def _evaluate_one(
     classifier: Any, faces: FaceSet, slices: Mapping[str, Any], *, n_resamples: int, random_state: int
 ) -> Evaluation:
     classes = list_classes(classifier)
-    columns = check_columns(slices, len(faces))
+    columns = [check_column(name, values, len(faces)) for name, values in slices.items()]
     faces, true, rows, left_out = select_known(faces, classes)
     proba = check_proba(classifier.predict_proba(faces.sources), len(faces), classes)
-    columns = [*measure_columns(faces), *(column.select(rows) for column in columns)]
-    resampling = Resampling.of(len(faces), faces.photos, n_resamples, random_state)
-    measured = Measurement(true, proba, classes, columns, resampling)
-    groups = measured.groups()
+    columns = [*measure_columns(faces), *(replace(column, index=column.index[rows]) for column in columns)]
+    resampling = Resampling(len(faces), faces.photos, n_resamples, random_state)
+    measured = Measurement(true, proba, classes, resampling)
+    groups = measured.groups(columns)
     by_group = {
         f"{name}/{group.slice}/{group.name}": getattr(group, name)
         for group in groups
@@ -269,7 +268,7 @@ def _evaluate_one(
         tuple(classes),
         len(faces),
         left_out,
-        None if faces.photos is None else len(np.unique(faces.photos)),
+        resampling.n_photos,
         measured.confusion,
         measured.estimate() | by_group,
         groups,

@@ -14,7 +14,7 @@ from maskkit._images.load import ImageSource, RgbImage, load_image
 from maskkit.evaluation import _calibration
 from maskkit.evaluation._calibration import Reliability, RiskCoverage
 from maskkit.evaluation._inputs import describe_left_out
-from maskkit.evaluation._intervals import Resampling, accuracy_of, bootstrapped, count_cells, mean_share
+from maskkit.evaluation._intervals import Resampling, bootstrapped, mean_share
 from maskkit.evaluation._metrics import class_scores, macro, roc_auc
 from maskkit.evaluation._slices import Column, Group, find_worst, make_table
 
@@ -206,97 +206,72 @@ class Measurement:
     true : ndarray of shape (n_faces,), int64
         Class indices.
     proba : ndarray of shape (n_faces, n_classes), float64
-    columns : sequence of Column
-        Groups of the faces.
     """
 
-    def __init__(
-        self, true: Ints, proba: Floats, classes: Sequence[Any], columns: Sequence[Column], resampling: Resampling
-    ):
+    def __init__(self, true: Ints, proba: Floats, classes: Sequence[Any], resampling: Resampling):
         self.true, self.proba, self.classes, self.resampling = true, proba, list(classes), resampling
         self.predicted = proba.argmax(axis=1)
         self.is_correct = self.predicted == true
         self.confidence = proba.max(axis=1)
-        everything = Column("", ("",), np.zeros(len(true), dtype=np.int64))
-        bins = _calibration.bin_equally_wide(self.confidence)
-        by_bin = Column("confidence", ("",) * _calibration.N_BINS, bins)
-        self._columns = [everything, by_bin, *columns]
-        self._areas = self._prepare_areas()
+        # With two classes, both curves have the same area.
+        indices = range(1, 2) if len(classes) == 2 else range(len(classes))
+        self._areas = [roc_auc(true == index, proba[:, index]) for index in indices]
         self._expected = _calibration.expected_error(self.confidence, self.is_correct)
         self._squared = _calibration.squared_errors(self.confidence, self.is_correct)
         self._losses = _calibration.brier_losses(proba, true)
         self._curve = _calibration.risk_coverage(self.confidence, self.is_correct)
-        self.confusions, self._values = self._compute(np.ones(len(true)))
+        self.confusion = self._count(np.ones(len(true))).astype(np.int64)
+        self._values = self._compute(np.ones(len(true)))
         drawn = [self._compute(weights) for weights in resampling.weights()]
-        # One array of shape (n_resamples, n_groups, n_classes, n_classes) per column.
-        self._confusion_samples = [
-            np.stack(of_column) for of_column in zip(*(counts for counts, _ in drawn), strict=True)
-        ]
-        self._samples = np.array([values for _, values in drawn])
-
-    @property
-    def confusion(self) -> Ints:
-        """Confusion matrix: rows are true classes, columns are predicted classes."""
-        return self.confusions[0][0].astype(np.int64)
+        self._samples = {name: np.array([values[name] for values in drawn]) for name in self._values}
 
     def estimate(self) -> dict[str, Estimate]:
         """Return the metrics of all faces by name."""
-        n_faces = len(self.true)
-        samples = self._confusion_samples[0][:, 0]
-        everyone = np.ones(n_faces, dtype=bool)
-        estimates = {"accuracy": self.resampling.share(self.is_correct, everyone, accuracy_of(samples))}
-        values = dict(zip(("precision", "recall", "f1"), class_scores(self.confusions[0][0]), strict=True))
-        by_class = dict(zip(("precision", "recall", "f1"), class_scores(samples), strict=True))
-        for name in ("precision", "f1"):
-            estimates[name] = bootstrapped(float(macro(values[name])), macro(by_class[name]), n_faces)
-        auc, expected, raw, debiased, brier, area = self._values[:6]
-        drawn = self._samples.T
-        estimates["auc"] = bootstrapped(auc, drawn[0], n_faces)
-        estimates["ece"] = _calibration.estimate_error(expected, drawn[1], n_faces)
-        estimates["rms_calibration_error"] = _calibration.estimate_debiased(raw, debiased, drawn[3], n_faces)
-        estimates["brier"] = bootstrapped(brier, drawn[4], n_faces)
-        estimates["aurc"] = bootstrapped(area, drawn[5], n_faces)
+        n_faces, values, samples = len(self.true), self._values, self._samples
+        members = {"accuracy": np.ones(n_faces, dtype=bool)}
         for index, label in enumerate(self.classes):
-            counted = {"precision": self.predicted == index, "recall": self.true == index}
-            for name, counts in counted.items():
-                share = self.resampling.share(self.is_correct, counts, by_class[name][:, index])
-                estimates[f"{name}/{label}"] = share
-            n = int(counted["recall"].sum())
-            estimates[f"f1/{label}"] = bootstrapped(float(values["f1"][index]), by_class["f1"][:, index], n)
+            members |= {f"precision/{label}": self.predicted == index, f"recall/{label}": self.true == index}
+        estimates = self.resampling.shares(self.is_correct, members)
+        for index, label in enumerate(self.classes):
+            f1, n = float(values["f1_by_class"][index]), estimates[f"recall/{label}"].n
+            estimates[f"f1/{label}"] = bootstrapped(f1, samples["f1_by_class"][:, index], n)
         estimates["recall"] = mean_share(estimates[f"recall/{label}"] for label in self.classes)
+        for name in ("precision", "f1", "auc", "brier", "aurc"):
+            estimates[name] = bootstrapped(float(values[name]), samples[name], n_faces)
+        estimates["ece"] = _calibration.estimate_error(values["ece"], samples["ece"], n_faces)
+        estimates["rms_calibration_error"] = _calibration.estimate_debiased(
+            values["squared_error"], values["debiased_error"], samples["debiased_error"], n_faces
+        )
         return estimates
 
-    def groups(self) -> tuple[Group, ...]:
+    def groups(self, columns: Sequence[Column]) -> tuple[Group, ...]:
         """Return the groups that contain faces."""
-        groups = []
-        for place, column in enumerate(self._columns[2:], start=2):
-            recalls = class_scores(self._confusion_samples[place])[1]
-            for index, name in enumerate(column.groups):
-                n_faces = int(self.confusions[place][index].sum())
-                if n_faces:
-                    samples = recalls[:, index]
-                    of_group = column.index == index
-                    recall = mean_share(
-                        self.resampling.share(self.is_correct, of_group & (self.true == of_class), samples[:, of_class])
-                        for of_class in range(len(self.classes))
-                    )
-                    groups.append(Group(column.name, name, n_faces, self._accuracy(place, index), recall))
-        return tuple(groups)
+        indices = range(len(self.classes))
+        members: dict[tuple[str, str, int | None], NDArray[np.bool_]] = {}
+        for column in columns:
+            for place in np.unique(column.index):
+                group = column.index == place
+                key = (column.name, column.groups[place])
+                members |= {(*key, None): group} | {(*key, index): group & (self.true == index) for index in indices}
+        shares = self.resampling.shares(self.is_correct, members)
+        return tuple(
+            Group(slice_, name, accuracy.n, accuracy, mean_share(shares[slice_, name, index] for index in indices))
+            for (slice_, name, of_class), accuracy in shares.items()
+            if of_class is None
+        )
 
     def reliability(self) -> Reliability:
         """Return accuracy against confidence, in bins."""
-        confidence = self.confidence
-        bins = self._columns[1].index
-        n_bins = _calibration.N_BINS
-        n = np.bincount(bins, minlength=n_bins)
+        bins, n_bins = _calibration.bin_equally_wide(self.confidence), _calibration.N_BINS
+        accuracy = self.resampling.shares(self.is_correct, {index: bins == index for index in range(n_bins)})
         with np.errstate(invalid="ignore"):
-            means = np.bincount(bins, confidence, n_bins) / n
-        return Reliability(means, tuple(self._accuracy(1, index) for index in range(n_bins)))
+            means = np.bincount(bins, self.confidence, n_bins) / np.bincount(bins, minlength=n_bins)
+        return Reliability(means, tuple(accuracy.values()))
 
     def risk_coverage(self) -> RiskCoverage:
         """Return the error rate against the fraction of faces that are classified."""
-        low, high = np.percentile(self._samples[:, 6:], [2.5, 97.5], axis=0)
-        return RiskCoverage(_calibration.COVERAGE, self._values[6:], low, high)
+        low, high = np.percentile(self._samples["risk"], [2.5, 97.5], axis=0)
+        return RiskCoverage(_calibration.COVERAGE, self._values["risk"], low, high)
 
     def roc(self) -> dict[Any, tuple[Floats, Floats]]:
         """Return the ROC curve of each class that some, but not all, faces have."""
@@ -311,23 +286,26 @@ class Measurement:
         wrong = np.flatnonzero(~self.is_correct)
         return wrong[np.argsort(-self.confidence[wrong], kind="stable")]
 
-    def _accuracy(self, place: int, index: int) -> Estimate:
-        samples = accuracy_of(self._confusion_samples[place][:, index])
-        return self.resampling.share(self.is_correct, self._columns[place].index == index, samples)
-
-    def _compute(self, weights: NDArray[Any]) -> tuple[list[Floats], Floats]:
-        """Return the confusion matrices of each column, and the other metrics as one array."""
+    def _count(self, weights: NDArray[Any]) -> Floats:
+        """Return the confusion matrix: rows are true classes, columns are predicted classes."""
         n_classes = len(self.classes)
-        confusions = [
-            count_cells(self.true, self.predicted, column.index, (len(column.groups), n_classes), weights)
-            for column in self._columns
-        ]
-        auc = float(macro(np.array([area(weights) for area in self._areas], dtype=np.float64)))
-        brier = float(np.dot(weights, self._losses) / weights.sum())
-        area, risks = self._curve(weights)
-        return confusions, np.array([auc, self._expected(weights), *self._squared(weights), brier, area, *risks])
+        cells = self.true * n_classes + self.predicted
+        return np.bincount(cells, weights, n_classes**2).astype(np.float64).reshape(n_classes, n_classes)
 
-    def _prepare_areas(self) -> list[Any]:
-        # With two classes, both curves have the same area.
-        indices = range(1, 2) if len(self.classes) == 2 else range(len(self.classes))
-        return [roc_auc(self.true == index, self.proba[:, index]) for index in indices]
+    def _compute(self, weights: NDArray[Any]) -> dict[str, Any]:
+        """Return the bootstrapped metrics of faces that are drawn `weights` times."""
+        precision, _, f1 = class_scores(self._count(weights))
+        squared_error, debiased_error = self._squared(weights)
+        area, risk = self._curve(weights)
+        return {
+            "precision": macro(precision),
+            "f1": macro(f1),
+            "f1_by_class": f1,
+            "auc": macro(np.array([curve_area(weights) for curve_area in self._areas])),
+            "ece": self._expected(weights),
+            "squared_error": squared_error,
+            "debiased_error": debiased_error,
+            "brier": np.dot(weights, self._losses) / weights.sum(),
+            "aurc": area,
+            "risk": risk,
+        }

@@ -22,8 +22,7 @@ from maskkit.evaluation._inputs import (
     read_face_set,
     select_known,
 )
-from maskkit.evaluation._intervals import Resampling, accuracy_of, count_cells, mean_share
-from maskkit.evaluation._metrics import class_scores
+from maskkit.evaluation._intervals import Resampling, mean_share
 from maskkit.reporters._base import Reporter, report_to, resolve_reporters
 
 if TYPE_CHECKING:
@@ -240,7 +239,7 @@ def evaluate_robustness(
     if max_faces is not None and len(faces) > max_faces:
         drawn = np.sort(np.random.default_rng(random_state).choice(len(faces), max_faces, replace=False))
         faces, true = faces.select(drawn), true[drawn]
-    resampling = Resampling.of(len(faces), faces.photos, n_resamples, random_state)
+    resampling = Resampling(len(faces), faces.photos, n_resamples, random_state)
 
     def measure(corruption: Corruption | None = None, level: float = 0) -> Figures:
         predicted = _predict(classifier, faces, corruption, level, classes)
@@ -249,7 +248,7 @@ def evaluate_robustness(
     robustness = Robustness(
         tuple(classes),
         len(faces),
-        None if faces.photos is None else len(np.unique(faces.photos)),
+        resampling.n_photos,
         left_out,
         measure(),
         {
@@ -280,14 +279,6 @@ def _predict(
 def _estimate(
     true: NDArray[np.int64], predicted: NDArray[np.int64], classes: list[Any], resampling: Resampling
 ) -> dict[str, Estimate]:
-    everyone = np.zeros_like(true)
-    shape = (1, len(classes))
-    samples = np.array([count_cells(true, predicted, everyone, shape, weights)[0] for weights in resampling.weights()])
-    recalls = class_scores(samples)[1]
-    correct = predicted == true
-    by_class = {
-        f"recall/{label}": resampling.share(correct, true == index, recalls[:, index])
-        for index, label in enumerate(classes)
-    }
-    accuracy = resampling.share(correct, everyone == 0, accuracy_of(samples))
-    return {"accuracy": accuracy, "recall": mean_share(by_class.values())} | by_class
+    by_class = {f"recall/{label}": true == index for index, label in enumerate(classes)}
+    shares = resampling.shares(predicted == true, {"accuracy": np.ones(len(true), dtype=bool)} | by_class)
+    return {"accuracy": shares["accuracy"], "recall": mean_share(shares[name] for name in by_class)} | shares

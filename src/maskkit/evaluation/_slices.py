@@ -1,6 +1,6 @@
 """Accuracy of groups of faces: by size, brightness, sharpness, and columns of the user."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,10 +55,6 @@ class Column:
     groups: tuple[str, ...]
     index: NDArray[np.int64]
 
-    def select(self, rows: NDArray[np.int64]) -> "Column":
-        """Return the column of some faces."""
-        return Column(self.name, self.groups, self.index[rows])
-
 
 def measure_columns(faces: FaceSet) -> list[Column]:
     """Group faces by longer side, brightness and sharpness; raise ImageError if one cannot be read."""
@@ -72,14 +68,6 @@ def measure_columns(faces: FaceSet) -> list[Column]:
         Column("brightness", ("dark <85", "85-170", "bright 170+"), np.digitize(brightness, [85, 170])),
         Column("sharpness", ("blurred third", "middle third", "sharp third"), np.digitize(sharpness, thirds)),
     ]
-
-
-def check_columns(given: Mapping[str, Any], n_faces: int) -> list[Column]:
-    """Group faces by columns of the user.
-
-    Raises ValueError if a column has another length, too many groups or a reserved name.
-    """
-    return [_check_column(name, values, n_faces) for name, values in given.items()]
 
 
 def find_worst(groups: Sequence[Group], overall: float) -> Group | None:
@@ -109,7 +97,11 @@ def _measure(source: Any, name: str) -> tuple[float, float, float]:
     return max(image.shape[:2]), *measure_brightness_and_sharpness(image)
 
 
-def _check_column(name: str, values: Any, n_faces: int) -> Column:
+def check_column(name: str, values: Any, n_faces: int) -> Column:
+    """Group faces by a column of the user.
+
+    Raises ValueError if it has another length, too many groups or a reserved name.
+    """
     if name in _BUILT_IN:
         raise ValueError(f"slices[{name!r}] is a built-in slice; rename the column.")
     column = np.array([str(value) for value in values], dtype=np.str_)
