@@ -5,21 +5,18 @@ from typing import Annotated
 
 import typer
 
+from maskkit import _plugins
 from maskkit.cli import run_command
-from maskkit.cli._complete import complete_backbone
+from maskkit.cli._inputs import choose_split, contains_photos, load_model
 from maskkit.cli._options import (
     DEFAULT_MODEL,
     MODEL_GROUP,
     OUTPUT_GROUP,
-    Format,
     FormatOption,
     ModelOption,
     TrainSplitOption,
-    choose_split,
-    contains_photos,
-    load_model,
-    print_results,
 )
+from maskkit.cli._outputs import print_results
 
 MEASURE_GROUP = "Measurement"
 
@@ -60,7 +57,7 @@ def benchmark(
         typer.Option(
             metavar="NAME",
             help="Backbone; repeatable. By default resnet50 and efficientnet_lite0.",
-            autocompletion=complete_backbone,
+            autocompletion=lambda: _plugins.names("backbones"),
             rich_help_panel=MODEL_GROUP,
         ),
     ] = None,
@@ -81,7 +78,7 @@ def benchmark(
             rich_help_panel=OUTPUT_GROUP,
         ),
     ] = None,
-    output: FormatOption = Format.TABLE,
+    output: FormatOption = "table",
 ) -> None:
     """Compare speed with plain PyTorch, skorch and ONNX Runtime.
 

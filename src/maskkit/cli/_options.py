@@ -1,38 +1,21 @@
-"""Options, data loading and printing that several commands share."""
+"""Arguments and options that several commands share, with their shell completion. Nothing heavy is imported here."""
 
-import csv
-import json
-import sys
-from collections.abc import Iterable
-from enum import StrEnum
+import glob
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
-from maskkit.cli._complete import complete_detector, complete_device, complete_model, complete_split
+from maskkit import _plugins
+from maskkit._files.pretrained import list_pretrained
 
-if TYPE_CHECKING:
-    from maskkit import MaskClassifier
-
-
-class Format(StrEnum):
-    """Output formats."""
-
-    TABLE = "table"
-    JSON = "json"
-    JSONL = "jsonl"
-    CSV = "csv"
-
-
-class OnError(StrEnum):
-    """Policies for images that cannot be read."""
-
-    RAISE = "raise"
-    SKIP = "skip"
-
+Format: TypeAlias = Literal["table", "json", "jsonl", "csv"]
+OnError: TypeAlias = Literal["raise", "skip"]
 
 DEFAULT_MODEL = "maskkit-lite0"
+
+# Only torch, which is slow to import, knows which devices are present, so that completion offers all kinds.
+DEVICES = ["auto", "cpu", "cuda", "mps"]
 
 # Titles of the option groups in --help.
 DATA_GROUP, MODEL_GROUP, OUTPUT_GROUP = "Data", "Model", "Output"
@@ -48,6 +31,41 @@ def flag(name: str, text: str, panel: str | None = None, *names: str, **settings
     return option("", text, panel, name, *names, **settings)
 
 
+def out_option(metavar: str, text: str, **settings: Any) -> Any:
+    """Return the typer option --out."""
+    return option(metavar, text, OUTPUT_GROUP, "--out", "-o", **settings)
+
+
+def check_folder(param: typer.CallbackParam, path: Path | None) -> Path | None:
+    """Raise BadParameter, before anything is computed, if an output folder is a file."""
+    if path is not None and path.exists() and not path.is_dir():
+        message = f"{path}: is a file; pass a folder, which is created if missing"
+        raise typer.BadParameter(message, param_hint=param.opts[0])
+    return path
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """List the bundled models and the model folders that begin with the incomplete word."""
+    folders = (Path(folder) for folder in sorted(glob.glob(f"{glob.escape(incomplete)}*/")))
+    return list_pretrained() + [str(folder) for folder in folders if (folder / "maskkit.json").is_file()]
+
+
+def complete_split(ctx: typer.Context) -> list[str]:
+    """List the splits of DATA: its folders that contain folders."""
+    # The command line is still incomplete, so its words are in ctx.args and not in the parameters.
+    folder = next((Path(word) for word in ctx.args if Path(word).is_dir()), Path())
+    splits = sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("."))
+    return [path.name for path in splits if any(inner.is_dir() for inner in path.glob("*"))]
+
+
+def complete_detector() -> list[str]:
+    """List the installed detectors."""
+    return _plugins.names("detectors")
+
+
+PhotosArgument = Annotated[
+    list[str], typer.Argument(help="Photos: files, folders or quoted patterns.", metavar="SOURCE")
+]
 ModelOption = Annotated[
     str,
     option(
@@ -69,7 +87,7 @@ DetectorOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[
-    str, option("NAME", "Device: auto, cpu, cuda, cuda:1 or mps.", MODEL_GROUP, autocompletion=complete_device)
+    str, option("NAME", "Device: auto, cpu, cuda, cuda:1 or mps.", MODEL_GROUP, autocompletion=lambda: DEVICES)
 ]
 FormatOption = Annotated[
     Format, option("FORMAT", "Output format: table, json, jsonl or csv.", OUTPUT_GROUP, "--format", "-f")
@@ -78,6 +96,7 @@ OnErrorOption = Annotated[
     OnError,
     option("raise|skip", "What to do with images that cannot be read: stop, or skip them with a warning.", DATA_GROUP),
 ]
+CropsOption = Annotated[bool, flag("--crops", "Treat each image as one face; detect none.", DATA_GROUP)]
 SplitOption = Annotated[
     str | None,
     option(
@@ -90,150 +109,6 @@ SplitOption = Annotated[
 TrainSplitOption = Annotated[
     str | None, option("NAME", "Split of DATA to use. By default Train.", DATA_GROUP, autocompletion=complete_split)
 ]
-PlotsOption = Annotated[Path | None, option("DIR", "Write plots to this folder.", OUTPUT_GROUP)]
+PlotsOption = Annotated[Path | None, option("DIR", "Write plots to this folder.", OUTPUT_GROUP, callback=check_folder)]
+PictureOption = Annotated[Path, out_option("FILE", "Picture to write.")]
 QuietOption = Annotated[bool, flag("--quiet", "Show no progress.", OUTPUT_GROUP, "-q")]
-
-
-def load_model(model: str, **params: Any) -> "MaskClassifier":
-    """Load a model by folder or by name. A folder takes precedence."""
-    from maskkit import MaskClassifier
-
-    given = {name: value for name, value in params.items() if value is not None}
-    # A path that does not exist is still a path: the error then names the folder, not a bundled model.
-    if Path(model).exists() or "/" in model:
-        return MaskClassifier.load(model, **given)
-    return MaskClassifier.from_pretrained(model, **given)
-
-
-def contains_photos(folder: Path) -> bool:
-    """Check whether a folder contains photos with Pascal VOC annotations rather than face crops."""
-    return any(
-        path.suffix.lower() == ".xml" or (path.name.lower() == "annotations" and path.is_dir())
-        for path in folder.glob("*")
-    )
-
-
-def choose_split(faces: Any, requested: str | None, *, default: str | None = None) -> Any:
-    """Return the requested split of `load_faces` (in any case), else the default, else the only one."""
-    from maskkit.exceptions import DataError
-
-    splits = faces.splits
-    name = (requested or "").lower() or (default if default in splits else None)
-    if name is None and len(splits) == 1:
-        name = next(iter(splits))
-    if name is None:
-        raise typer.BadParameter(f"DATA has {', '.join(splits)}; choose one of them", param_hint="--split")
-    if name not in splits:
-        raise DataError(f"--split {requested}: no such split; DATA has {', '.join(splits)}.")
-    return splits[name]
-
-
-def find_images(sources: Iterable[str]) -> list[Path]:
-    """List the images in files, folders (with their subfolders) and patterns, in order."""
-    from maskkit._images.listing import find_images_of
-    from maskkit.exceptions import DataError
-
-    found: list[Path] = []
-    for source in sources:
-        if source == "-":
-            raise DataError("-: standard input is not supported; save the image as a file and pass its path.")
-        if "://" in source:
-            raise DataError(f"{source}: is a URL, and this command uses no network; download it and pass the file.")
-        found += find_images_of(source)
-    return found
-
-
-def load_data(folder: Path, *, on_error: Any = "raise") -> Any:
-    """Load annotated photos, or face crops by split, whichever a folder contains."""
-    from maskkit import datasets
-    from maskkit.exceptions import DataError
-
-    if contains_photos(folder):
-        return datasets.load_photos(folder, on_error=on_error)
-    try:
-        return datasets.load_faces(folder, on_error=on_error)
-    except DataError as exc:
-        # A folder of images alone was probably meant as photos, so add what photos need.
-        if folder.is_dir() and not any(path.is_dir() for path in folder.iterdir()):
-            raise DataError(f"{exc} Photos need a Pascal VOC annotation each (*.xml).") from exc
-        raise
-
-
-def check_no_split(split: str | None) -> None:
-    """Raise BadParameter if a split is requested of annotated photos."""
-    if split is not None:
-        raise typer.BadParameter("DATA contains annotated photos, which have no splits", param_hint="--split")
-
-
-def check_output_folder(path: Path | None, option: str) -> None:
-    """Raise BadParameter, before anything is computed, if an output folder is a file."""
-    if path is not None and path.exists() and not path.is_dir():
-        raise typer.BadParameter(f"{path}: is a file; pass a folder, which is created if missing", param_hint=option)
-
-
-def check_picture_format(path: Path) -> None:
-    """Raise BadParameter if pictures cannot be written in the format of the file's extension."""
-    from PIL import Image
-
-    extensions = Image.registered_extensions()
-    if extensions.get(path.suffix.lower()) not in Image.SAVE:
-        raise typer.BadParameter(f"{path}: unknown picture format; use .png or .jpg", param_hint="--out")
-
-
-def unique_stem(source: str, used: set[str]) -> str:
-    """Return the stem of the source file, numbered if another photo has used it."""
-    stem, number = Path(source).stem, 2
-    while stem in used:
-        stem, number = f"{Path(source).stem}-{number}", number + 1
-    used.add(stem)
-    return stem
-
-
-def print_written(path: object) -> None:
-    """Print the path of a file or folder that was written, on standard error."""
-    typer.echo(f"written: {path}", err=True)
-
-
-def print_results(output: Format, *, table: Any, document: Any, rows: Iterable[dict[str, Any]]) -> None:
-    """Print a result in the requested format.
-
-    Parameters
-    ----------
-    output : Format
-    table : rich renderable
-        The result for people.
-    document : object
-        The whole result, serializable as JSON.
-    rows : iterable of dict
-        The result as at least one row. All rows have the same keys.
-    """
-    if output is Format.TABLE:
-        import rich
-
-        rich.print(table)
-    elif output is Format.JSON:
-        print_json(document)
-    elif output is Format.JSONL:
-        print_jsonl(rows)
-    else:
-        rows = list(rows)
-        print_csv(rows, rows[0])
-
-
-def print_json(value: Any) -> None:
-    """Print a value as indented JSON."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def print_jsonl(rows: Iterable[dict[str, Any]]) -> None:
-    """Print rows as JSON Lines, each as soon as it is computed."""
-    for row in rows:
-        print(json.dumps(row, ensure_ascii=False), flush=True)
-
-
-def print_csv(rows: Iterable[dict[str, Any]], fields: Iterable[str]) -> None:
-    """Print rows as CSV with a header, each as soon as it is computed."""
-    writer = csv.DictWriter(sys.stdout, list(fields), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(row)

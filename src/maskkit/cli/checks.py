@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from maskkit.cli._options import Format, FormatOption, print_results
+from maskkit.cli._options import FormatOption
+from maskkit.cli._outputs import print_results
 
 _LIBRARIES = (
     *("maskkit", "torch", "torchvision", "timm", "openvino"),
@@ -10,7 +11,7 @@ _LIBRARIES = (
 )
 
 
-def checks(output: FormatOption = Format.TABLE) -> None:
+def checks(output: FormatOption = "table") -> None:
     """Show versions, devices, models and plugins.
 
     For a plugin that cannot be loaded it shows the reason and what to install.

@@ -5,24 +5,18 @@ from typing import Annotated
 
 import typer
 
+from maskkit.cli._inputs import check_no_split, choose_split, contains_photos, load_data
 from maskkit.cli._options import (
     DATA_GROUP,
     OUTPUT_GROUP,
-    Format,
     FormatOption,
+    PictureOption,
     PlotsOption,
     TrainSplitOption,
-    check_no_split,
-    check_output_folder,
-    check_picture_format,
-    choose_split,
-    contains_photos,
     flag,
-    load_data,
     option,
-    print_results,
-    print_written,
 )
+from maskkit.cli._outputs import check_picture_format, print_results, print_written
 
 app = typer.Typer(help="Inspect data before training.", no_args_is_help=True, rich_markup_mode="rich")
 
@@ -33,14 +27,13 @@ SeedOption = Annotated[int, option("N", "Random seed.", DATA_GROUP)]
 
 
 @app.command()
-def info(data: DataArgument, plots: PlotsOption = None, output: FormatOption = Format.TABLE) -> None:
+def info(data: DataArgument, plots: PlotsOption = None, output: FormatOption = "table") -> None:
     """Count images per class and split, and show their sizes.
 
     Example: maskkit data info faces --plots plots
     """
     from maskkit.datasets import describe
 
-    check_output_folder(plots, "--plots")
     description = describe(load_data(data))
     print_results(output, table=description, document=description.to_dict(), rows=description.rows())
     if plots is not None:
@@ -52,7 +45,7 @@ def audit(
     data: Annotated[Path, typer.Argument(help="Folder of face crops.", metavar="DATA")],
     seed: SeedOption = 0,
     plots: PlotsOption = None,
-    output: FormatOption = Format.TABLE,
+    output: FormatOption = "table",
 ) -> None:
     """Find duplicates, leakage between splits and label errors.
 
@@ -65,7 +58,6 @@ def audit(
     """
     from maskkit import datasets
 
-    check_output_folder(plots, "--plots")
     if contains_photos(data):
         raise typer.BadParameter("contains annotated photos; audit needs face crops", param_hint="DATA")
     # In file order, so that the same data give the same report.
@@ -81,7 +73,7 @@ def collage(
     data: DataArgument,
     split: TrainSplitOption = None,
     seed: SeedOption = 0,
-    out: Annotated[Path, option("FILE", "Picture to write.", OUTPUT_GROUP, "--out", "-o")] = Path("collage.png"),
+    out: PictureOption = Path("collage.png"),
     columns: Annotated[int, option("N", "Number of columns.", OUTPUT_GROUP, min=1)] = 6,
     rows: Annotated[int, option("N", "Number of rows.", OUTPUT_GROUP, min=1)] = 4,
     blur: Annotated[bool, flag("--blur", "Blur the faces.", OUTPUT_GROUP)] = False,

@@ -1,15 +1,13 @@
 """maskkit demo."""
 
 from pathlib import Path
-from typing import Annotated
 
-from maskkit.cli._options import DEFAULT_MODEL, OUTPUT_GROUP, ModelOption, check_picture_format, load_model, option
+from maskkit.cli._inputs import load_model
+from maskkit.cli._options import DEFAULT_MODEL, ModelOption, PictureOption
+from maskkit.cli._outputs import check_picture_format
 
 
-def demo(
-    model: ModelOption = DEFAULT_MODEL,
-    out: Annotated[Path, option("FILE", "Picture to write.", OUTPUT_GROUP, "--out", "-o")] = Path("maskkit-demo.png"),
-) -> None:
+def demo(model: ModelOption = DEFAULT_MODEL, out: PictureOption = Path("maskkit-demo.png")) -> None:
     """Classify two sample faces; needs no data and no network.
 
     The photo shows a portrait twice, the second time with a mask painted on.

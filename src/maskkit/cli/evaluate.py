@@ -5,31 +5,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maskkit.cli._complete import complete_reporter
+from maskkit import _plugins
+from maskkit.cli._inputs import check_no_split, choose_split, contains_photos, load_data, load_model
 from maskkit.cli._options import (
     DATA_GROUP,
     DEFAULT_MODEL,
     OUTPUT_GROUP,
     DetectorOption,
     DeviceOption,
-    Format,
     FormatOption,
     ModelOption,
-    OnError,
     OnErrorOption,
     PlotsOption,
     SplitOption,
-    check_no_split,
-    check_output_folder,
-    choose_split,
-    contains_photos,
     flag,
-    load_data,
-    load_model,
     option,
-    print_results,
-    print_written,
+    out_option,
 )
+from maskkit.cli._outputs import print_results, print_written
 
 if TYPE_CHECKING:
     from maskkit.reporters import Report
@@ -45,13 +38,11 @@ def evaluate(
     robustness: Annotated[
         bool, flag("--robustness", "Evaluate robustness to downscaling, blur, JPEG and low light.", DATA_GROUP)
     ] = False,
-    on_error: OnErrorOption = OnError.RAISE,
+    on_error: OnErrorOption = "raise",
     model: ModelOption = DEFAULT_MODEL,
     detector: DetectorOption = None,
     device: DeviceOption = "auto",
-    out: Annotated[
-        Path | None, option("FILE", "Write the full results to this JSON file.", OUTPUT_GROUP, "--out", "-o")
-    ] = None,
+    out: Annotated[Path | None, out_option("FILE", "Write the full results to this JSON file.")] = None,
     plots: PlotsOption = None,
     report: Annotated[
         list[str] | None,
@@ -59,14 +50,14 @@ def evaluate(
             "NAME",
             "Additional reporter, NAME or NAME:ARGUMENT, such as mlflow. Repeatable.",
             OUTPUT_GROUP,
-            autocompletion=complete_reporter,
+            autocompletion=lambda: _plugins.names("reporters"),
         ),
     ] = None,
     fail_under: Annotated[
         list[str] | None,
         option("METRIC=MIN", "Exit with code 1 if a metric is lower, as in accuracy=0.98. Repeatable.", OUTPUT_GROUP),
     ] = None,
-    output: FormatOption = Format.TABLE,
+    output: FormatOption = "table",
 ) -> None:
     """Evaluate a model on labeled face crops or annotated photos.
 
@@ -79,18 +70,16 @@ def evaluate(
     Example: maskkit evaluate photos --fail-under end_to_end_recall=0.8
     """
     from maskkit import evaluation
-    from maskkit._plugins import resolve
     from maskkit.reporters._base import report_to
 
     # Mistakes in the command line are found before anything is computed.
-    check_output_folder(plots, "--plots")
     limits = [_parse_limit(text) for text in fail_under or ()]
     specs = [f"json:{out}"] * (out is not None) + [f"plots:{plots}"] * (plots is not None) + (report or [])
-    reporters = [resolve("reporters", spec) for spec in specs]
+    reporters = [_plugins.resolve("reporters", spec) for spec in specs]
     detects = len(data) == 1 and contains_photos(data[0]) and not (crops or robustness)
     if detector is not None and not detects:
         raise typer.BadParameter("no face is detected in face crops and annotated faces", param_hint="--detector")
-    data_sets = _load_data_sets(data, split, on_error.value, crops=crops, robustness=robustness)
+    data_sets = _load_data_sets(data, split, on_error, crops=crops, robustness=robustness)
     classifier = load_model(model, detector=detector, device=device)
     result: Report
     if detects:

@@ -1,27 +1,20 @@
 """maskkit export."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from maskkit.cli._options import DEFAULT_MODEL, OUTPUT_GROUP, ModelOption, find_images, flag, load_model, option
+from maskkit.cli._inputs import find_images, load_model
+from maskkit.cli._options import DEFAULT_MODEL, OUTPUT_GROUP, ModelOption, flag, option, out_option
 
 CHECK_GROUP = "Check"
 
 
-class ExportFormat(StrEnum):
-    """Formats of an exported model."""
-
-    ONNX = "onnx"
-    OPENVINO = "openvino"
-
-
 def export(
-    out: Annotated[Path, option("DIR", "Folder to write to.", OUTPUT_GROUP, "--out", "-o")],
+    out: Annotated[Path, out_option("DIR", "Folder to write to.")],
     model: ModelOption = DEFAULT_MODEL,
     output_format: Annotated[
-        ExportFormat, option("FORMAT", "onnx or openvino.", OUTPUT_GROUP, "--format", "-f")
-    ] = ExportFormat.ONNX,
+        Literal["onnx", "openvino"], option("FORMAT", "onnx or openvino.", OUTPUT_GROUP, "--format", "-f")
+    ] = "onnx",
     int8: Annotated[
         bool, flag("--int8", "Quantize to int8, calibrated on --images; OpenVINO only.", OUTPUT_GROUP)
     ] = False,
@@ -52,7 +45,7 @@ def export(
     from maskkit._export.export import SPEC_FILE, export as write
 
     sources = None if images is None else find_images([str(images)])
-    folder = write(load_model(model), out, output_format=output_format.value, int8=int8, images=sources, check=check)
+    folder = write(load_model(model), out, output_format=output_format, int8=int8, images=sources, check=check)
     parity = json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))["parity"]
     print(
         f"{parity['equal_labels']:.2%} of {parity['n_images']:,} labels equal those of float32 torch ({parity['on']})"

@@ -1,46 +1,42 @@
 """maskkit predict."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from maskkit.cli._inputs import find_images, load_model
 from maskkit.cli._options import (
     DEFAULT_MODEL,
     OUTPUT_GROUP,
     DetectorOption,
     DeviceOption,
-    Format,
     FormatOption,
     ModelOption,
-    check_output_folder,
-    find_images,
+    PhotosArgument,
+    check_folder,
     flag,
-    load_model,
     option,
-    print_csv,
-    print_json,
-    print_written,
-    unique_stem,
+    out_option,
 )
-
-if TYPE_CHECKING:
-    from maskkit import PhotoResult
+from maskkit.cli._outputs import print_each, print_written, unique_stem
 
 
 def predict(
-    sources: Annotated[list[str], typer.Argument(help="Photos: files, folders or quoted patterns.", metavar="SOURCE")],
+    sources: PhotosArgument,
     model: ModelOption = DEFAULT_MODEL,
     detector: DetectorOption = None,
     device: DeviceOption = "auto",
     out: Annotated[
         Path | None,
-        option("DIR", "Write photos with the results drawn on them to this folder.", OUTPUT_GROUP, "--out", "-o"),
+        out_option("DIR", "Write photos with the results drawn on them to this folder.", callback=check_folder),
     ] = None,
     blur: Annotated[bool, flag("--blur", "Blur the faces in the photos of --out.", OUTPUT_GROUP)] = False,
-    save_crops: Annotated[Path | None, option("DIR", "Write the face crops to this folder.", OUTPUT_GROUP)] = None,
-    output: FormatOption = Format.TABLE,
+    save_crops: Annotated[
+        Path | None, option("DIR", "Write the face crops to this folder.", OUTPUT_GROUP, callback=check_folder)
+    ] = None,
+    output: FormatOption = "table",
 ) -> None:
     """Detect faces in photos and classify each.
 
@@ -51,10 +47,13 @@ def predict(
 
     Example: maskkit predict photos/ --format csv > faces.csv
     """
+    import rich
+
+    from maskkit import PhotoResult
+    from maskkit._model.results import ROW_FIELDS, rows_of
+
     if blur and out is None:
         raise typer.BadParameter("is for the photos that --out writes", param_hint="--blur")
-    check_output_folder(out, "--out")
-    check_output_folder(save_crops, "--save-crops")
     paths = find_images(sources)
     classifier = load_model(model, detector=detector, device=device)
     originals = {path.resolve() for path in paths}
@@ -62,7 +61,7 @@ def predict(
     stems: set[str] = set()
 
     # A generator, so that each result is printed as soon as its photo is done.
-    def photos() -> Iterator["PhotoResult"]:
+    def photos() -> Iterator[PhotoResult]:
         nonlocal n_unreadable
         for photo in classifier.predict_photos(paths):
             if photo.error is not None:
@@ -83,26 +82,9 @@ def predict(
                     photo.save_crops(save_crops, stem=stem)
             yield photo
 
-    _print(photos(), output)
+    print_each(output, photos(), show=rich.print, to_document=PhotoResult.to_dict, to_rows=rows_of, fields=ROW_FIELDS)
     for folder in (out, save_crops):
         if folder is not None and folder.is_dir():
             print_written(folder)
     if n_unreadable:
         raise ValueError(f"{n_unreadable} of {len(paths)} photos could not be read")
-
-
-def _print(photos: Iterable["PhotoResult"], output: Format) -> None:
-    from maskkit._model.results import ROW_FIELDS, rows_of
-
-    if output is Format.JSON:
-        print_json([photo.to_dict() for photo in photos])
-    elif output is Format.JSONL:
-        for photo in photos:
-            print(photo.to_json(), flush=True)
-    elif output is Format.CSV:
-        print_csv((row for photo in photos for row in rows_of(photo)), ROW_FIELDS)
-    else:
-        import rich
-
-        for photo in photos:
-            rich.print(photo)

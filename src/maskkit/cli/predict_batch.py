@@ -1,31 +1,24 @@
 """maskkit predict-batch."""
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from maskkit.cli._inputs import load_model
 from maskkit.cli._options import (
     DATA_GROUP,
     DEFAULT_MODEL,
     OUTPUT_GROUP,
+    CropsOption,
     DetectorOption,
     DeviceOption,
     ModelOption,
     QuietOption,
-    flag,
-    load_model,
     option,
+    out_option,
 )
 
 CLUSTER_GROUP = "Cluster"
-
-
-class BatchFormat(StrEnum):
-    """File formats of the results."""
-
-    PARQUET = "parquet"
-    JSONL = "jsonl"
 
 
 def predict_batch(
@@ -33,8 +26,8 @@ def predict_batch(
         list[str],
         typer.Argument(help="Folders, files, quoted patterns or Parquet tables; paths or URLs.", metavar="SOURCE"),
     ],
-    out: Annotated[str, option("DIR", "Folder or URL to write to.", OUTPUT_GROUP, "--out", "-o")],
-    crops: Annotated[bool, flag("--crops", "Treat each image as one face; detect none.", DATA_GROUP)] = False,
+    out: Annotated[str, out_option("DIR", "Folder or URL to write to.")],
+    crops: CropsOption = False,
     column: Annotated[
         str | None, option("NAME", "Column of a Parquet table with the paths or the bytes of the images.", DATA_GROUP)
     ] = None,
@@ -42,8 +35,9 @@ def predict_batch(
     detector: DetectorOption = None,
     device: DeviceOption = "auto",
     output: Annotated[
-        BatchFormat, option("FORMAT", "File format: parquet or jsonl.", OUTPUT_GROUP, "--format", "-f")
-    ] = BatchFormat.PARQUET,
+        Literal["parquet", "jsonl"],
+        option("FORMAT", "File format: parquet or jsonl.", OUTPUT_GROUP, "--format", "-f"),
+    ] = "parquet",
     part_size: Annotated[int, option("N", "Number of images per file.", OUTPUT_GROUP, min=1)] = 10_000,
     quiet: QuietOption = False,
     workers: Annotated[
@@ -82,7 +76,7 @@ def predict_batch(
         out,
         crops=crops,
         column=column,
-        output_format=output.value,
+        output_format=output,
         part_size=part_size,
         workers=workers,
         address=address,

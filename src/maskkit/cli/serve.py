@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from maskkit.cli._options import DEFAULT_MODEL, DetectorOption, DeviceOption, ModelOption, load_model, option
+from maskkit.cli._inputs import load_model
+from maskkit.cli._options import DEFAULT_MODEL, DetectorOption, DeviceOption, ModelOption, option
 
 NETWORK_GROUP, LIMITS_GROUP = "Network", "Limits"
 

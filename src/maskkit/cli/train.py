@@ -5,22 +5,22 @@ from typing import Annotated
 
 import typer
 
-from maskkit.cli._complete import complete_backbone, complete_detector, complete_device
+from maskkit import _plugins
+from maskkit.cli._inputs import choose_split, contains_photos
 from maskkit.cli._options import (
+    DEVICES,
     MODEL_GROUP,
     OUTPUT_GROUP,
-    OnError,
     OnErrorOption,
     PlotsOption,
     QuietOption,
     TrainSplitOption,
-    check_output_folder,
-    choose_split,
-    contains_photos,
+    complete_detector,
     flag,
     option,
-    print_written,
+    out_option,
 )
+from maskkit.cli._outputs import print_written
 
 LAYERS_GROUP, TRAINING_GROUP = "Layers", "Training"
 
@@ -29,16 +29,16 @@ def train(
     data: Annotated[
         Path, typer.Argument(help="Folder with one subfolder per class, or per split and class.", metavar="DATA")
     ],
-    out: Annotated[Path, option("DIR", "Folder to write the model to.", OUTPUT_GROUP, "--out", "-o")],
+    out: Annotated[Path, out_option("DIR", "Folder to write the model to.")],
     split: TrainSplitOption = None,
-    on_error: OnErrorOption = OnError.RAISE,
+    on_error: OnErrorOption = "raise",
     backbone: Annotated[
         str,
         option(
             "NAME",
             "Backbone: resnet50, efficientnet_lite0, timm:NAME or a plugin.",
             MODEL_GROUP,
-            autocompletion=complete_backbone,
+            autocompletion=lambda: _plugins.names("backbones"),
         ),
     ] = "resnet50",
     weights: Annotated[
@@ -96,7 +96,7 @@ def train(
         int, option("N", "Random seed of image order, initial weights and augmentation.", TRAINING_GROUP)
     ] = 0,
     device: Annotated[
-        str, option("NAME", "Device: auto, cpu, cuda, cuda:1 or mps.", TRAINING_GROUP, autocompletion=complete_device)
+        str, option("NAME", "Device: auto, cpu, cuda, cuda:1 or mps.", TRAINING_GROUP, autocompletion=lambda: DEVICES)
     ] = "auto",
     precision: Annotated[
         str,
@@ -135,12 +135,11 @@ def train(
 
     # Mistakes in the command line are found before training starts.
     check_target(out)
-    check_output_folder(plots, "--plots")
     if out.exists() and not overwrite:
         raise ModelFileError(f"{out}: already exists; choose another name or add --overwrite.")
     if contains_photos(data):
         raise DataError(f"{data}: contains annotated photos; pass a folder of face crops with one subfolder per class.")
-    faces = choose_split(load_faces(data, on_error=on_error.value, random_state=seed), split, default="train")
+    faces = choose_split(load_faces(data, on_error=on_error, random_state=seed), split, default="train")
     classifier = MaskClassifier(
         backbone,
         weights=None if weights == "none" else weights,

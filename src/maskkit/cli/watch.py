@@ -4,12 +4,12 @@ import signal
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO, TypeAlias
 
 import typer
 
+from maskkit.cli._inputs import load_model
 from maskkit.cli._options import (
     DEFAULT_MODEL,
     MODEL_GROUP,
@@ -19,11 +19,10 @@ from maskkit.cli._options import (
     ModelOption,
     QuietOption,
     flag,
-    load_model,
     option,
-    print_json,
-    print_written,
+    out_option,
 )
+from maskkit.cli._outputs import print_json, print_written
 
 if TYPE_CHECKING:
     from maskkit import MaskClassifier, Watch
@@ -34,13 +33,7 @@ _MINUTES_SHOWN = 20
 
 VIDEO_GROUP, TRACKING_GROUP = "Video", "Tracking"
 
-
-class Format(StrEnum):
-    """Output formats of watch."""
-
-    TABLE = "table"
-    JSON = "json"
-    JSONL = "jsonl"
+Format: TypeAlias = Literal["table", "json", "jsonl"]
 
 
 def watch(
@@ -79,13 +72,7 @@ def watch(
     ] = 2.0,
     out: Annotated[
         Path | None,
-        option(
-            "FILE",
-            "Write the annotated video to this .mp4 or .mkv file. Faces are blurred unless --no-blur.",
-            OUTPUT_GROUP,
-            "--out",
-            "-o",
-        ),
+        out_option("FILE", "Write the annotated video to this .mp4 or .mkv file. Faces are blurred unless --no-blur."),
     ] = None,
     no_blur: Annotated[bool, flag("--no-blur", "Do not blur faces in the video of --out.", OUTPUT_GROUP)] = False,
     events: Annotated[
@@ -101,7 +88,7 @@ def watch(
             "--format",
             "-f",
         ),
-    ] = Format.TABLE,
+    ] = "table",
 ) -> None:
     """Track faces in a video and count masked and unmasked persons.
 
@@ -135,7 +122,7 @@ def watch(
             )
         )
         stack.enter_context(stop_on_signal(watching))
-        end, minutes = _follow(watching, log, printing=output is Format.JSONL, quiet=quiet)
+        end, minutes = _follow(watching, log, printing=output == "jsonl", quiet=quiet)
     _print_end(end, minutes, output)
     for path in (out, events):
         if path is not None and path.exists():
@@ -168,9 +155,9 @@ def _follow(
 
 
 def _print_end(end: dict[str, Any], minutes: list[dict[str, Any]], output: Format) -> None:
-    if output is Format.JSON:
+    if output == "json":
         print_json({**end, "minutes": minutes})
-    elif output is Format.TABLE:
+    elif output == "table":
         import rich
 
         from maskkit._display.tables import to_rich

@@ -1,0 +1,81 @@
+"""Models and data of the command line: loading a model, listing images, and reading data sets by split."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from maskkit import MaskClassifier
+
+
+def load_model(model: str, **params: Any) -> "MaskClassifier":
+    """Load a model by folder or by name. A folder takes precedence."""
+    from maskkit import MaskClassifier
+
+    given = {name: value for name, value in params.items() if value is not None}
+    # A path that does not exist is still a path: the error then names the folder, not a bundled model.
+    if Path(model).exists() or "/" in model:
+        return MaskClassifier.load(model, **given)
+    return MaskClassifier.from_pretrained(model, **given)
+
+
+def contains_photos(folder: Path) -> bool:
+    """Check whether a folder contains photos with Pascal VOC annotations rather than face crops."""
+    return any(
+        path.suffix.lower() == ".xml" or (path.name.lower() == "annotations" and path.is_dir())
+        for path in folder.glob("*")
+    )
+
+
+def choose_split(faces: Any, requested: str | None, *, default: str | None = None) -> Any:
+    """Return the requested split of `load_faces` (in any case), else the default, else the only one."""
+    from maskkit.exceptions import DataError
+
+    splits = faces.splits
+    name = (requested or "").lower() or (default if default in splits else None)
+    if name is None and len(splits) == 1:
+        name = next(iter(splits))
+    if name is None:
+        raise typer.BadParameter(f"DATA has {', '.join(splits)}; choose one of them", param_hint="--split")
+    if name not in splits:
+        raise DataError(f"--split {requested}: no such split; DATA has {', '.join(splits)}.")
+    return splits[name]
+
+
+def find_images(sources: Iterable[str]) -> list[Path]:
+    """List the images in files, folders (with their subfolders) and patterns, in order."""
+    from maskkit._images.listing import find_images_of
+    from maskkit.exceptions import DataError
+
+    found: list[Path] = []
+    for source in sources:
+        if source == "-":
+            raise DataError("-: standard input is not supported; save the image as a file and pass its path.")
+        if "://" in source:
+            raise DataError(f"{source}: is a URL, and this command uses no network; download it and pass the file.")
+        found += find_images_of(source)
+    return found
+
+
+def load_data(folder: Path, *, on_error: Any = "raise") -> Any:
+    """Load annotated photos, or face crops by split, whichever a folder contains."""
+    from maskkit import datasets
+    from maskkit.exceptions import DataError
+
+    if contains_photos(folder):
+        return datasets.load_photos(folder, on_error=on_error)
+    try:
+        return datasets.load_faces(folder, on_error=on_error)
+    except DataError as exc:
+        # A folder of images alone was probably meant as photos, so add what photos need.
+        if folder.is_dir() and not any(path.is_dir() for path in folder.iterdir()):
+            raise DataError(f"{exc} Photos need a Pascal VOC annotation each (*.xml).") from exc
+        raise
+
+
+def check_no_split(split: str | None) -> None:
+    """Raise BadParameter if a split is requested of annotated photos."""
+    if split is not None:
+        raise typer.BadParameter("DATA contains annotated photos, which have no splits", param_hint="--split")
