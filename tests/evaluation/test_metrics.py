@@ -101,10 +101,10 @@ def test_auc_agrees_with_scikit_learn_also_with_ties_and_weights():
     truths = rng.random(500) < 0.3
     scores = np.round(rng.random(500) + 0.4 * truths, 1)
     area = roc_auc(truths, scores)
-    assert area(None) == pytest.approx(roc_auc_score(truths, scores))
+    assert area(np.ones(len(scores))) == pytest.approx(roc_auc_score(truths, scores))
     counts = rng.integers(0, 4, 500)
     assert area(counts) == pytest.approx(roc_auc_score(truths, scores, sample_weight=counts))
-    assert np.isnan(roc_auc(np.ones(3, dtype=bool), np.arange(3.0))(None))
+    assert np.isnan(roc_auc(np.ones(3, dtype=bool), np.arange(3.0))(np.ones(3)))
 
 
 def test_overlaps_of_known_boxes_decide_matches():

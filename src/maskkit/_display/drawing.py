@@ -44,10 +44,13 @@ def draw_faces(
                 break
         n_shortened += text == number or tag not in taken
     if n_shortened:
-        counts = Counter(label for label, _ in labels)
-        _add_legend(
-            draw, [(f"{counts[label]} {label}", color_of(label, classes)) for label in counts], font, picture.size
-        )
+        # The legend has one tag per class, in the lower left corner.
+        bottom = picture.height
+        for label, count in reversed(Counter(label for label, _ in labels).items()):
+            width, height = _measure(draw, f"{count} {label}", font)
+            bottom -= height
+            tag = (0, bottom, width, bottom + height)
+            _draw_tag(draw, tag, f"{count} {label}", color_of(label, classes), font)
     return picture
 
 
@@ -96,15 +99,6 @@ def _place_tag(draw: ImageDraw.ImageDraw, box: Box, text: str, font: Font, size:
 
 def _overlap(first: Box, second: Box) -> bool:
     return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] and second[1] < first[3]
-
-
-def _add_legend(draw: ImageDraw.ImageDraw, entries: list[tuple[str, str]], font: Font, size: tuple[int, int]) -> None:
-    """Draw one tag per class in the lower left corner."""
-    bottom = size[1]
-    for text, color in reversed(entries):
-        width, height = _measure(draw, text, font)
-        bottom -= height
-        _draw_tag(draw, (0, bottom, width, bottom + height), text, color, font)
 
 
 def _draw_tag(draw: ImageDraw.ImageDraw, tag: Box, text: str, color: str, font: Font) -> None:

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskkit._display.tables import Estimate, Record
+from maskkit.evaluation._metrics import Bools, Floats
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Weights = NDArray[Any]
 
 # As in Guo et al. 2017.

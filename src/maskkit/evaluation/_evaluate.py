@@ -1,8 +1,7 @@
 """Evaluation on labeled faces, of one data set or of several side by side."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
@@ -14,7 +13,6 @@ from maskkit.evaluation._inputs import (
     FaceSet,
     check_proba,
     check_resamples,
-    is_comparison,
     list_classes,
     read_face_set,
     select_known,
@@ -217,7 +215,8 @@ def evaluate(
     resolved = resolve_reporters(reporters)
     options = {"n_resamples": n_resamples, "random_state": random_state}
     slices = slices or {}
-    if not is_comparison(X):
+    # A Bunch is a dict, too, but is a single data set.
+    if not isinstance(X, Mapping) or "labels" in X or "splits" in X:
         evaluation = _evaluate_one(classifier, read_face_set(X, y), slices, **options)
         report_to(resolved, evaluation)
         return evaluation
@@ -228,23 +227,17 @@ def evaluate(
         raise ValueError(f"slices for {unknown[0]!r}, which is not a data set; X has {', '.join(map(repr, X))}.")
     evaluations = {}
     for name, data in X.items():
-        with _errors_name(name):
+        try:
             faces = read_face_set(data)
             evaluations[str(name)] = _evaluate_one(classifier, faces, slices.get(name, {}), **options)
+        except (TypeError, ValueError) as exc:
+            # Errors of other types, which are about files, name the file already.
+            if type(exc) not in (TypeError, ValueError):
+                raise
+            raise type(exc)(f"data set {name!r}: {exc}") from exc
     comparison = Comparison(evaluations)
     report_to(resolved, comparison)
     return comparison
-
-
-@contextmanager
-def _errors_name(name: Any) -> Iterator[None]:
-    """Prefix errors with the name of the data set; errors about files name the file already."""
-    try:
-        yield
-    except (TypeError, ValueError) as exc:
-        if type(exc) not in (TypeError, ValueError):
-            raise
-        raise type(exc)(f"data set {name!r}: {exc}") from exc
 
 
 def _evaluate_one(

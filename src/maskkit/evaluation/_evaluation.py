@@ -15,7 +15,7 @@ from maskkit.evaluation import _calibration
 from maskkit.evaluation._calibration import Reliability, RiskCoverage
 from maskkit.evaluation._inputs import describe_left_out
 from maskkit.evaluation._intervals import Resampling, bootstrapped, mean_share
-from maskkit.evaluation._metrics import class_scores, macro, roc_auc
+from maskkit.evaluation._metrics import Floats, Ints, class_scores, macro, roc_auc
 from maskkit.evaluation._slices import Column, Group, find_worst, make_table
 
 if TYPE_CHECKING:
@@ -140,17 +140,12 @@ class Evaluation(Tabulated, Record):
     def tables(self) -> tuple[Table, ...]:
         """Return tables of metrics, classes, slices, the confusion matrix and the most confident mistakes."""
         overall: Rows = tuple((meaning, self.estimates[name]) for name, meaning in MEANINGS.items())
+        scores = ("precision", "recall", "f1")
         by_class: Rows = tuple(
-            (
-                str(label),
-                int(count),
-                *(self.estimates[f"{name}/{label}"] for name in ("precision", "recall", "f1")),
-            )
+            (str(label), int(count), *(self.estimates[f"{score}/{label}"] for score in scores))
             for label, count in zip(self.classes, self.confusion.sum(axis=1), strict=True)
         )
-        confusion: Rows = tuple(
-            (str(label), *map(int, row)) for label, row in zip(self.classes, self.confusion, strict=True)
-        )
+        confusion: Rows = tuple((str(label), *row) for label, row in zip(self.classes, self.confusion, strict=True))
         worst: Rows = tuple(
             (mistake.place, str(mistake.true_label), str(mistake.predicted_label), mistake.probability)
             for mistake in self.mistakes[:N_MISTAKES_SHOWN]
@@ -192,10 +187,6 @@ class Evaluation(Tabulated, Record):
         drawn["slices"] = _plots.draw_groups(self.groups, self.estimates["accuracy"])
         drawn["worst_mistakes"] = _plots.draw_mistakes(self.mistakes)
         return drawn
-
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class Measurement:

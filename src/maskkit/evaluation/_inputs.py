@@ -79,19 +79,12 @@ class FaceSet:
 
     def select(self, rows: NDArray[Any]) -> "FaceSet":
         """Return the faces of some rows."""
-        return FaceSet(
-            [self.sources[row] for row in rows],
-            [self.labels[row] for row in rows],
-            [self.names[row] for row in rows],
-            [self.faces[row] for row in rows],
-            None if self.photos is None else self.photos[rows],
-            None if self.sides_px is None else self.sides_px[rows],
+        sources, labels, names, faces = (
+            [column[row] for row in rows] for column in (self.sources, self.labels, self.names, self.faces)
         )
-
-
-def is_comparison(X: Any) -> bool:
-    """Return whether X is a dict of data sets; a Bunch is a dict, too, but is a single data set."""
-    return isinstance(X, Mapping) and "labels" not in X and "splits" not in X
+        photos = None if self.photos is None else self.photos[rows]
+        sides_px = None if self.sides_px is None else self.sides_px[rows]
+        return FaceSet(sources, labels, names, faces, photos, sides_px)
 
 
 def read_face_set(X: Any, y: Any = None) -> FaceSet:
@@ -101,7 +94,7 @@ def read_face_set(X: Any, y: Any = None) -> FaceSet:
     labels differ in number.
     """
     if y is None:
-        if _holds_photos(X):
+        if isinstance(X, Sequence) and len(X) > 0 and all(hasattr(photo, "boxes_xyxy") for photo in X):
             return _crop_faces(X)
         X, y = _split_data(X)
     sources = check_images(X)
@@ -148,10 +141,6 @@ def _split_data(X: Any) -> tuple[Any, Any]:
     if isinstance(X, Sequence) and not isinstance(X, (str, bytes)):
         raise ValueError(f"X is a {type(X).__name__} without y; {WANTED}.")
     raise TypeError(f"X is of type {type(X).__name__}; {WANTED}.")
-
-
-def _holds_photos(X: Any) -> bool:
-    return isinstance(X, Sequence) and len(X) > 0 and all(hasattr(photo, "boxes_xyxy") for photo in X)
 
 
 def _crop_faces(photos: Sequence[Any]) -> FaceSet:

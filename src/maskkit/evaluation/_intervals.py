@@ -5,16 +5,13 @@ from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from maskkit._display.tables import Estimate
 from maskkit._images.prefetch import in_batches
+from maskkit.evaluation._metrics import Bools, Floats, Ints
 
 Key = TypeVar("Key")
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 # Number of bootstrap samples that are multiplied at once: fast, and small enough for 100,000 faces.
 _N_AT_ONCE = 64

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torchvision.ops import box_iou
 
+Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -40,7 +41,7 @@ def macro(by_class: Floats) -> Floats:
         return total / known.sum(axis=-1)
 
 
-def roc_auc(is_positive: NDArray[np.bool_], scores: Floats) -> Callable[[Ints | None], float]:
+def roc_auc(is_positive: NDArray[np.bool_], scores: Floats) -> Callable[[NDArray[Any]], float]:
     """Return a function that computes the area under the ROC curve of bootstrap samples.
 
     The area is the fraction of pairs of a positive and a negative in which the positive has the higher score;
@@ -54,14 +55,12 @@ def roc_auc(is_positive: NDArray[np.bool_], scores: Floats) -> Callable[[Ints | 
     Returns
     -------
     area : callable
-        Takes the number of times each case counts, (n,), or None for once each. Returns the area, or NaN without
-        positives or negatives.
+        Takes the number of times each case counts, (n,). Returns the area, or NaN without positives or negatives.
     """
     _, group = np.unique(scores, return_inverse=True)
     n_groups = int(group.max()) + 1 if group.size else 0
 
-    def area(counts: Ints | None) -> float:
-        weights = np.ones(len(scores)) if counts is None else counts
+    def area(weights: NDArray[Any]) -> float:
         positives = np.bincount(group, weights * is_positive, n_groups)
         negatives = np.bincount(group, weights * ~is_positive, n_groups)
         n_pairs = positives.sum() * negatives.sum()

@@ -10,7 +10,7 @@ from maskkit._display.tables import Estimate
 from maskkit._images.quality import SIZE_BINS
 from maskkit._model.results import PhotoResult
 from maskkit.evaluation._intervals import bootstrapped, resample, wilson
-from maskkit.evaluation._metrics import average_precision, class_scores, macro, match_boxes, precision_recall
+from maskkit.evaluation._metrics import Ints, average_precision, class_scores, macro, match_boxes, precision_recall
 from maskkit.exceptions import ImageError
 
 # Minimum IoU at which a face counts as detected. Faces are small, and annotators draw boxes loosely.
@@ -18,7 +18,6 @@ MATCH_IOU = 0.4
 # The overlap of "AP50", as in PASCAL VOC.
 AP_IOU = 0.5
 
-Ints = NDArray[np.int64]
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 # Whether each detection is correct, sorted by decreasing score; its photo; and the number of faces of each photo.
 Ranking = tuple[NDArray[np.bool_], Ints, Ints]
@@ -73,11 +72,6 @@ class PhotoCounts:
     def n_faces(self) -> int:
         """Number of annotated faces."""
         return sum(map(len, self.faces))
-
-    @property
-    def n_unknown(self) -> int:
-        """Number of annotated faces of classes that the classifier does not have."""
-        return self.n_faces - int(self.confusion[:-1].sum())
 
     def add(self, photo: Annotated, result: PhotoResult) -> None:
         """Add the result of one photo."""

@@ -65,37 +65,25 @@ class PhotoEvaluation(Tabulated, Record):
         )
         if self.n_unknown:
             note += f" Faces of other classes, counted for detection only: {self.n_unknown:,}."
+
+        def select(group: Any, *names: str) -> tuple[Estimate, ...]:
+            return tuple(self.estimates[f"{name}/{group}"] for name in names)
+
         by_class: Rows = tuple(
-            (
-                str(label),
-                *(self.estimates[f"{name}/{label}"] for name in ("detection_recall", "end_to_end_recall", "ap50")),
-            )
-            for label in self.classes
+            (str(label), *select(label, "detection_recall", "end_to_end_recall", "ap50")) for label in self.classes
         )
-        proportions = ("detection_recall", "end_to_end_recall", "accuracy_on_detected")
-        by_size: Rows = tuple(
-            (
-                size,
-                self.estimates[f"detection_recall/{size}"].n,
-                *(self.estimates[f"{name}/{size}"] for name in proportions),
-            )
-            for size in SIZE_BINS
-        )
-        rows = (*map(str, self.classes), "no face")
-        confusion = tuple(
-            (
-                row,
-                *(None if row == "no face" and column == len(self.classes) else int(count) for column, count in cells),
-            )
-            for row, cells in zip(rows, map(enumerate, self.confusion), strict=True)
-        )
+        proportions = [
+            (size, select(size, "detection_recall", "end_to_end_recall", "accuracy_on_detected")) for size in SIZE_BINS
+        ]
+        by_size: Rows = tuple((size, estimates[0].n, *estimates) for size, estimates in proportions)
+        counts = self.confusion.tolist()
+        # A missed face without a face does not exist.
+        counts[-1][-1] = None
+        names = (*map(str, self.classes), "no face")
+        confusion = tuple((name, *row) for name, row in zip(names, counts, strict=True))
+        title = f"{self.n_photos:,} photos, {self.n_faces:,} faces"
         return (
-            Table(
-                f"{self.n_photos:,} photos, {self.n_faces:,} faces",
-                ("metric", "value [95 % interval]"),
-                overall,
-                note,
-            ),
+            Table(title, ("metric", "value [95 % interval]"), overall, note),
             Table("By class", ("class", "detection recall", "end-to-end recall", "AP@0.5"), by_class),
             Table("By face size", ("longer side", "faces", "detected", "end-to-end", "accuracy on detected"), by_size),
             Table("Confusion: rows are true classes", ("true", *map(str, self.classes), "missed"), confusion),
@@ -193,7 +181,7 @@ def evaluate_photos(
         tuple(classes),
         len(photos),
         counts.n_faces,
-        counts.n_unknown,
+        counts.n_faces - int(counts.confusion[:-1].sum()),
         counts.confusion,
         counts.estimate(n_resamples, np.random.default_rng(random_state)),
         counts.curves(),

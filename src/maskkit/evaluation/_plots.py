@@ -14,6 +14,7 @@ from maskkit._display.charts import add_legend
 from maskkit._display.tables import Estimate, fold_text, format_cell
 from maskkit._labels import BLUE, VERMILION, color_of
 from maskkit.evaluation._calibration import N_BINS, Reliability, RiskCoverage
+from maskkit.evaluation._photo_counts import Curve
 from maskkit.evaluation._robustness import CORRUPTIONS
 from maskkit.evaluation._slices import Group, mark
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 N_MISTAKES = 12
 _GRAY = "#999999"
-Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def draw_confusion(confusion: NDArray[np.int64], classes: Sequence[Any]) -> Figure:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -240,11 +241,7 @@ def evaluate_robustness(
         drawn = np.sort(np.random.default_rng(random_state).choice(len(faces), max_faces, replace=False))
         faces, true = faces.select(drawn), true[drawn]
     resampling = Resampling(len(faces), faces.photos, n_resamples, random_state)
-
-    def measure(corruption: Corruption | None = None, level: float = 0) -> Figures:
-        predicted = _predict(classifier, faces, corruption, level, classes)
-        return _estimate(true, predicted, classes, resampling)
-
+    measure = partial(_measure, classifier, faces, true, classes, resampling)
     robustness = Robustness(
         tuple(classes),
         len(faces),
@@ -260,25 +257,27 @@ def evaluate_robustness(
     return robustness
 
 
-def _predict(
-    classifier: Any, faces: FaceSet, corruption: Corruption | None, level: float, classes: list[Any]
-) -> NDArray[np.int64]:
-    """Predict the class of each corrupted face."""
+def _measure(
+    classifier: Any,
+    faces: FaceSet,
+    true: NDArray[np.int64],
+    classes: list[Any],
+    resampling: Resampling,
+    corruption: Corruption | None = None,
+    level: float = 0,
+) -> Figures:
+    """Estimate accuracy and recalls on faces corrupted to a level."""
 
-    def make(named: tuple[Any, str]) -> Any:
-        image = load_image(named[0], name=named[1])
+    def make(source: Any, name: str) -> RgbImage:
+        image = load_image(source, name=name)
         return image if corruption is None else corruption.apply(image, level)
 
-    predicted = []
-    for batch in in_batches(zip(faces.sources, faces.names, strict=True), _BATCH):
-        proba = classifier.predict_proba(list(prefetch_map(make, batch)))
-        predicted.append(check_proba(proba, len(batch), classes).argmax(axis=1))
-    return np.concatenate(predicted)
-
-
-def _estimate(
-    true: NDArray[np.int64], predicted: NDArray[np.int64], classes: list[Any], resampling: Resampling
-) -> dict[str, Estimate]:
+    is_correct = []
+    for rows in in_batches(range(len(faces)), _BATCH):
+        batch = faces.select(np.array(rows))
+        proba = classifier.predict_proba(list(prefetch_map(make, batch.sources, batch.names)))
+        is_correct.append(check_proba(proba, len(batch), classes).argmax(axis=1) == true[rows])
     by_class = {f"recall/{label}": true == index for index, label in enumerate(classes)}
-    shares = resampling.shares(predicted == true, {"accuracy": np.ones(len(true), dtype=bool)} | by_class)
+    everyone = {"accuracy": np.ones(len(true), dtype=bool)}
+    shares = resampling.shares(np.concatenate(is_correct), everyone | by_class)
     return {"accuracy": shares["accuracy"], "recall": mean_share(shares[name] for name in by_class)} | shares
