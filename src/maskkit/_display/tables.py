@@ -192,6 +192,14 @@ def to_html(table: Table) -> str:
     return "\n".join([*lines, "</table>"])
 
 
+def stack_tables(tables: Iterable[Table]) -> "Group":
+    """Convert tables for a terminal, with an empty line after each note."""
+    from rich.console import Group
+
+    parts = [[to_rich(table), ""] if table.note else [to_rich(table)] for table in tables]
+    return Group(*chain.from_iterable(parts))
+
+
 class Tabulated:
     """Mixin that shows the tables of an object on terminals, by rich, and in notebooks, as HTML."""
 
@@ -202,12 +210,7 @@ class Tabulated:
         raise NotImplementedError("subclasses return their tables")
 
     def __rich__(self) -> "Group":
-        from rich.console import Group
-
-        parts: list[Any] = []
-        for table in self.tables():
-            parts += [to_rich(table), ""] if table.note else [to_rich(table)]
-        return Group(*parts)
+        return stack_tables(self.tables())
 
     def _repr_html_(self) -> str:
         return "\n".join(map(to_html, self.tables()))

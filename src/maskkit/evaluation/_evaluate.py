@@ -256,7 +256,10 @@ def _evaluate_one(
         for group in groups
         for name in ("accuracy", "recall")
     }
-    predicted, most_confident_first = measured.predicted, measured.list_mistakes()
+    rows = measured.list_mistakes()
+    wrong, labels = faces.select(rows), [classes[index] for index in measured.predicted[rows]]
+    true_labels, confidence = [classes[index] for index in true[rows]], measured.confidence[rows].tolist()
+    mistakes = map(Mistake, wrong.sources, wrong.names, true_labels, labels, confidence, wrong.faces)
     return Evaluation(
         tuple(classes),
         len(faces),
@@ -268,15 +271,5 @@ def _evaluate_one(
         measured.roc(),
         measured.reliability(),
         measured.risk_coverage(),
-        tuple(
-            Mistake(
-                faces.sources[index],
-                faces.names[index],
-                classes[true[index]],
-                classes[predicted[index]],
-                float(proba[index, predicted[index]]),
-                faces.faces[index],
-            )
-            for index in most_confident_first
-        ),
+        tuple(mistakes),
     )

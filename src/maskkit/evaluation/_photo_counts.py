@@ -125,15 +125,8 @@ class PhotoCounts:
             ]
             confusion = np.tensordot(counts, confusions, 1)
             _, recall_on_detected, f1_on_detected = class_scores(confusion[:-1, :-1])
-            return np.array(
-                [
-                    *precisions,
-                    macro(np.array(precisions[1:])),
-                    macro(class_scores(confusion)[2][:-1]),
-                    macro(f1_on_detected),
-                    macro(recall_on_detected),
-                ]
-            )
+            averaged = [np.array(precisions[1:]), class_scores(confusion)[2][:-1], f1_on_detected, recall_on_detected]
+            return np.array([*precisions, *map(macro, averaged)])
 
         n_by_class = self.confusion[:-1].sum(axis=1).tolist()
         n_found = int(self.confusion[:-1, :-1].sum())

@@ -3,7 +3,7 @@
 import rich
 from sklearn.base import BaseEstimator
 
-from maskkit._display.tables import to_rich
+from maskkit._display.tables import stack_tables
 from maskkit.reporters._base import Report
 
 
@@ -12,7 +12,4 @@ class ConsoleReporter(BaseEstimator):
 
     def report(self, evaluation: Report) -> None:
         """Print the tables."""
-        for table in evaluation.tables():
-            rich.print(to_rich(table))
-            if table.note:
-                rich.print()
+        rich.print(stack_tables(evaluation.tables()))
