@@ -20,6 +20,7 @@ from maskkit._model.embedder import FaceEmbedder
 from maskkit._model.features import FeatureExtractor
 from maskkit._model.fitted_backbone import check_network
 from maskkit._model.head import TransferHead
+from maskkit._training.allocator import keep_freed_memory
 from maskkit._training.checkpoint import VERSIONS, Checkpoint, digest_images, find_seed
 from maskkit._training.depthwise import FastDepthwise
 from maskkit._training.distributed import World, find_world
@@ -188,7 +189,7 @@ class _FineTuning:
         is_slow = self.device.type == "cpu" and self.precision == torch.bfloat16
         layers = FastDepthwise if is_slow else nullcontext
         trainer = Trainer(network, optimizer, options, world=self.world, checkpoint=checkpoint, layers=layers)
-        with seeded(self.plan.seed, self.device):
+        with seeded(self.plan.seed, self.device), keep_freed_memory():
             self.head.history_ = trainer.fit(self._make_batches())
         if checkpoint is not None:
             checkpoint.remove()
