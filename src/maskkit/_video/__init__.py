@@ -115,12 +115,13 @@ def watch(
     counts = FrameCounts()
     # A URL with a known duration is a recording, and is read like a file.
     is_live = video.is_camera or (video.is_url and not container.duration)
-    if frame_step > 1 and (is_live or realtime):
-        container.close()
-        raise ValueError(f"frame_step={frame_step}: is for files only; cameras and realtime drop frames themselves.")
     try:
+        if frame_step > 1 and (is_live or realtime):
+            raise ValueError(
+                f"frame_step={frame_step}: is for files only; cameras and realtime drop frames themselves."
+            )
         writer = None if save is None else VideoWriter(save)
-    except VideoError:
+    except (ValueError, VideoError):
         container.close()
         raise
     # Each crop is seen once, so that a feature cache would never be used, and one on disk would store faces.

@@ -35,15 +35,6 @@ class Frame(NamedTuple):
         return np.ascontiguousarray(np.rot90(image, round(self.picture.rotation / 90)))
 
 
-class StreamChange(NamedTuple):
-    """A stream was lost or restored."""
-
-    event: str
-    time_s: float
-    utc: datetime
-    details: dict[str, Any]
-
-
 @dataclass(slots=True)
 class FrameCounts:
     """Numbers of frames; at the end ``n_read == n_processed + n_dropped + n_failed``.

@@ -1,7 +1,7 @@
 """Persons: tracked faces that count once each, and the events about them."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -120,10 +120,10 @@ class Persons:
             track.person() for track in self._tracks.values() if track.number is not None and track.last_s == time_s
         )
 
-    def counts(self) -> dict[Any, int]:
+    def counts(self) -> dict[str, int]:
         """Count all persons so far by their last decision, most frequent first."""
         present = Counter(track.smoothed.decision for track in self._tracks.values() if track.number is not None)
-        return dict((self._left + present).most_common())
+        return _count_by_name(self._left + present)
 
     def _update_track(self, track: "_Track", face: FaceResult, time_s: float) -> list[EventData]:
         previous = track.smoothed.decision
@@ -174,5 +174,5 @@ class _Track:
         )
 
 
-def _count_by_name(counts: Mapping[Any, int]) -> dict[str, int]:
-    return {str(label): count for label, count in Counter(counts).most_common()}
+def _count_by_name(counts: Counter[Any]) -> dict[str, int]:
+    return {str(label): count for label, count in counts.most_common()}

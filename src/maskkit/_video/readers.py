@@ -9,7 +9,7 @@ from typing import Any
 
 import av
 
-from maskkit._video.events import Frame, FrameCounts, StreamChange
+from maskkit._video.events import Frame, FrameCounts, WatchEvent
 from maskkit._video.sources import VideoSource
 from maskkit.exceptions import VideoError
 
@@ -21,7 +21,7 @@ FIRST_PAUSE_S, LAST_PAUSE_S = 0.5, 30.0
 # frame, which is at most 10 s away at 25 frames per second. Beyond that the stream is broken.
 MAX_ERRORS = 250
 
-# Interval at which a live reader yields None while no frame arrives, in seconds.
+# Interval at which a live reader yields the time while no frame arrives, in seconds.
 _TICK_S = 1.0
 
 
@@ -83,10 +83,6 @@ class FileReader:
         """Stop after the current frame."""
         self._stopped = True
 
-    def elapsed_s(self) -> float:
-        """Not used: a file never waits for frames."""
-        raise NotImplementedError
-
     def close(self) -> None:
         """Close the file."""
         self.container.close()
@@ -120,13 +116,13 @@ class LiveReader:
         self._opened = container, stream
         self._start_s = time.monotonic()
         self._failure: Exception | None = None
-        self._items: deque[Frame | StreamChange] = deque()
+        self._items: deque[Frame | WatchEvent] = deque()
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"maskkit reads {source.name}", daemon=True)
 
-    def __iter__(self) -> Iterator[Frame | StreamChange | None]:
-        """Iterate over frames and changes of the stream, and None while nothing arrives."""
+    def __iter__(self) -> Iterator[Frame | WatchEvent | float]:
+        """Iterate over frames and changes of the stream; while nothing arrives, over the time of the stream."""
         self._start_s = time.monotonic()
         self._thread.start()
         while True:
@@ -140,7 +136,7 @@ class LiveReader:
                 raise self._failure
             if finished:
                 return
-            yield item
+            yield self.elapsed_s() if item is None else item
 
     def stop(self) -> None:
         """Stop after the current frame."""
@@ -192,7 +188,7 @@ class LiveReader:
             return exc.strerror or str(exc)
         return None
 
-    def _put(self, item: Frame | StreamChange) -> None:
+    def _put(self, item: Frame | WatchEvent) -> None:
         """Append an item; a frame replaces a frame that still waits, but changes of the stream are all kept."""
         with self._changed:
             if isinstance(item, Frame) and self._items and isinstance(self._items[-1], Frame):
@@ -204,7 +200,7 @@ class LiveReader:
     def _reconnect(self, reason: str) -> bool:
         """Reopen a lost stream; return whether that succeeded in time."""
         lost_s = self.elapsed_s()
-        self._put(StreamChange("stream_lost", lost_s, datetime.now(UTC), {"reason": reason}))
+        self._put(WatchEvent("stream_lost", lost_s, datetime.now(UTC), {"reason": reason}))
         self._opened[0].close()
         pause_s, n_attempts = FIRST_PAUSE_S, 0
         while (outage_s := self.elapsed_s() - lost_s) < self.reconnect_timeout_s:
@@ -218,7 +214,7 @@ class LiveReader:
                 continue
             restored_s = self.elapsed_s()
             details = {"outage_s": round(restored_s - lost_s, 3), "n_attempts": n_attempts}
-            self._put(StreamChange("stream_restored", restored_s, datetime.now(UTC), details))
+            self._put(WatchEvent("stream_restored", restored_s, datetime.now(UTC), details))
             return True
         self.end_reason = "reconnect_timeout"
         return False

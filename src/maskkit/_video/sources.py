@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +23,14 @@ STALL_S = 10.0
 class VideoSource:
     """The source of a video.
 
-    Attributes
-    ----------
-    name : str
-        Name in messages and events, without the password of a URL.
-    url : str
-        What FFmpeg opens.
-    format : str or None
-        FFmpeg's name of the format, for cameras.
-    options : dict
-        FFmpeg input options.
+    `name` is used in messages and events, and has no password; FFmpeg opens `url`. Cameras have a `format`, FFmpeg's
+    name of the format that reads them.
     """
 
     name: str
     url: str
-    format: str | None = None
-    options: dict[str, str] = field(default_factory=dict)
+    format: str | None
+    options: dict[str, str]
 
     @property
     def is_camera(self) -> bool:
@@ -81,10 +73,9 @@ class VideoSource:
         return f"is no video that FFmpeg can read ({reason})."
 
 
-def parse_source(source: str | int | os.PathLike[str], options: dict[str, str] | None = None) -> VideoSource:
+def parse_source(source: str | int | os.PathLike[str], options: dict[str, str]) -> VideoSource:
     """Return the source for a camera number, a path in ``/dev``, a URL or the path of a file."""
     text = os.fspath(source) if not isinstance(source, int) else str(source)
-    options = dict(options or {})
     if text.isdecimal() and not Path(text).is_file():
         return _camera(int(text), options)
     if text.startswith("/dev/"):

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from maskkit._images.load import RgbImage
 from maskkit._model.results import PhotoResult
-from maskkit._video.events import Frame, StreamChange, WatchEvent, WatchStep
+from maskkit._video.events import Frame, WatchEvent, WatchStep
 from maskkit._video.persons import EventData, Persons
 from maskkit.exceptions import ImageError, PluginError
 
@@ -88,11 +88,11 @@ class Watch(Iterator[WatchStep]):
             for item in self._reader:
                 if isinstance(item, Frame):
                     step = self._process(item)
-                elif isinstance(item, StreamChange):
+                elif isinstance(item, WatchEvent):
                     self._advance(item.time_s)
                     step = self._step(item.utc, [*self._update_without_frame(), (item.event, item.details)])
                 else:  # nothing has arrived for a while, in which persons may have left
-                    self._advance(self._reader.elapsed_s())
+                    self._advance(item)
                     events = self._update_without_frame()
                     step = self._step(datetime.now(UTC), events) if events else None
                 if step is not None:
@@ -144,13 +144,10 @@ class Watch(Iterator[WatchStep]):
         totals = {
             "reason": self._reader.end_reason,
             "source": self.source,
-            "n_read": counts.n_read,
-            "n_processed": counts.n_processed,
-            "n_dropped": counts.n_dropped,
-            "n_failed": counts.n_failed,
+            **asdict(counts),
             "max_lag_s": round(self._max_lag_s, 3),
             "n_persons": sum(persons.values()),
-            "persons": {str(label): count for label, count in persons.items()},
+            "persons": persons,
         }
         return self._step(datetime.now(UTC), [*events, ("end", totals)])
 

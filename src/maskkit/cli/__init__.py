@@ -9,19 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from maskkit.cli import (
-    checks,
-    data,
-    demo,
-    evaluate,
-    explain,
-    export,
-    predict,
-    predict_batch,
-    serve,
-    train,
-    watch,
-)
+from maskkit.cli import checks, data, demo, evaluate, explain, export, predict, predict_batch, serve, train, watch
 from maskkit.cli._options import flag
 
 INTERRUPTED = 130  # the exit code that shells use for Ctrl-C
@@ -36,19 +24,16 @@ UsageError: type[Any] = typer.BadParameter.__mro__[1]
 USE, TRAIN, SYSTEM = "Use a model", "Train and evaluate", "System"
 
 
-class CommandInterruptedError(Exception):
-    """A command was interrupted with Ctrl-C; the message says what is kept."""
-
-
 class MainGroup(TyperGroup):
-    """The command group of ``maskkit``, which keeps the notes of a KeyboardInterrupt."""
+    """The command group of ``maskkit``, which prints what is kept after a KeyboardInterrupt."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the subcommand; typer itself would replace a KeyboardInterrupt with a bare exit code."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as exc:
-            raise CommandInterruptedError(" ".join(getattr(exc, "__notes__", ["interrupted"]))) from exc
+            print(f"maskkit: {' '.join(getattr(exc, '__notes__', ['interrupted']))}", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from exc
 
 
 app = typer.Typer(
@@ -110,9 +95,6 @@ def run_command(app: typer.Typer, arguments: list[str] | None, *, prog_name: str
         # In standalone mode typer would draw a box around usage errors; in this mode it returns the exit code.
         code = app([word for word in arguments if word != "--debug"], prog_name=prog_name, standalone_mode=False)
         sys.exit(code or 0)
-    except CommandInterruptedError as exc:
-        print(f"maskkit: {exc}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
     except UsageError as exc:
         exc.show()
         sys.exit(exc.exit_code)

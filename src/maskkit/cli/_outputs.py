@@ -38,18 +38,7 @@ def print_written(path: object) -> None:
 
 
 def print_results(output: Format, *, table: Any, document: Any, rows: Iterable[dict[str, Any]]) -> None:
-    """Print a result in the requested format.
-
-    Parameters
-    ----------
-    output : Format
-    table : rich renderable
-        The result for people.
-    document : object
-        The whole result, serializable as JSON.
-    rows : iterable of dict
-        The result as at least one row. All rows have the same keys.
-    """
+    """Print a rich table, a JSON document, or at least one row; all rows have the same keys."""
     if output == "table":
         import rich
 
@@ -72,18 +61,8 @@ def print_each(
 ) -> None:
     """Print results in the requested format, each as soon as it is computed; JSON is one list at the end.
 
-    Parameters
-    ----------
-    output : Format
-    results : iterable
-    show : callable
-        Function that prints a result for people.
-    to_document : callable, optional
-        Function that returns a result as a value for JSON. By default results are such values.
-    to_rows : callable, optional
-        Function that returns the rows of a result, each a dict with the keys of `fields`. By default results are rows.
-    fields : iterable of str
-        Columns of the CSV.
+    `show` prints a result for people, `to_document` makes it a value for JSON, and `to_rows` makes it rows of a CSV,
+    whose columns are `fields`.
     """
     if output == "table":
         for result in results:

@@ -1,9 +1,14 @@
 """Progress of a watched video on the terminal."""
 
+import sys
 import time
 from collections import Counter, deque
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from maskkit import WatchStep
@@ -13,17 +18,20 @@ REFRESH_PER_S = 4
 
 
 class WatchDisplay:
-    """Live counts on standard error. If that is no terminal, only lost and recovered streams are printed.
-
-    Parameters
-    ----------
-    source : str
-    quiet : bool
-    """
+    """Live counts on standard error. If that is no terminal, only lost and recovered streams are printed."""
 
     def __init__(self, source: str, *, quiet: bool):
         self.source = source
-        self.quiet = quiet
+        self._console = Console(stderr=True, quiet=quiet)
+        # Rich moves output to the terminal above the counts. Output to a file must not be redirected to the terminal.
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=sys.stdout.isatty() and not quiet,
+            redirect_stderr=not quiet,
+        )
+        self._shown_s = 0.0
         self._state = ""
         self._persons: Counter[str] = Counter()
         self._decisions: dict[int, str] = {}
@@ -31,32 +39,18 @@ class WatchDisplay:
         self._processed_at: deque[float] = deque(maxlen=50)
 
     def __enter__(self) -> Self:
-        from rich.console import Console
-
-        self._console = Console(stderr=True)
-        self._live: Any = None
-        if not self.quiet and self._console.is_terminal:
-            from rich.live import Live
-
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
-            self._live.start()
-        self._shown_s = 0.0
+        self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
 
     def show(self, step: "WatchStep") -> None:
         """Update the display after a step."""
-        if self.quiet:
-            return
         self._count_events(step)
         if step.photo is not None:
             self._processed_at.append(time.monotonic())
-        if self._live is not None and time.monotonic() - self._shown_s > 1 / REFRESH_PER_S:
+        if time.monotonic() - self._shown_s > 1 / REFRESH_PER_S:
             self._shown_s = time.monotonic()
             self._live.update(self._render(step), refresh=True)
 
@@ -78,17 +72,14 @@ class WatchDisplay:
     def _print(self, text: str) -> None:
         self._console.print(f"maskkit: {text}", highlight=False, markup=False, soft_wrap=True)
 
-    def _render(self, step: "WatchStep") -> Any:
-        from rich.table import Table
-        from rich.text import Text
-
+    def _render(self, step: "WatchStep") -> Table:
         frames = step.frames
         here = Counter(str(person.decision) for person in step.persons)
         rate = 0.0
         if len(self._processed_at) > 1:
             rate = (len(self._processed_at) - 1) / max(1e-9, self._processed_at[-1] - self._processed_at[0])
         table = Table.grid(padding=(0, 2))
-        table.add_row("watching", Text(f"{self.source}  {_clock(step.time_s)}", overflow="ellipsis", no_wrap=True))
+        table.add_row("watching", Text(f"{self.source}  {format_time(step.time_s)}", overflow="ellipsis", no_wrap=True))
         table.add_row("in sight", Text(_list(here) or "nobody"))
         table.add_row("persons", Text(_list(self._persons + Counter(self._decisions.values())) or "none so far"))
         table.add_row(
@@ -104,6 +95,7 @@ def _list(counts: Counter[str]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.most_common())
 
 
-def _clock(seconds: float) -> str:
+def format_time(seconds: float) -> str:
+    """Format a time of the stream, as in 1:02:03."""
     whole = int(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"

@@ -35,8 +35,7 @@ def predict_batch(
     detector: DetectorOption = None,
     device: DeviceOption = "auto",
     output: Annotated[
-        Literal["parquet", "jsonl"],
-        option("FORMAT", "File format: parquet or jsonl.", OUTPUT_GROUP, "--format", "-f"),
+        Literal["parquet", "jsonl"], option("FORMAT", "File format: parquet or jsonl.", OUTPUT_GROUP, "--format", "-f")
     ] = "parquet",
     part_size: Annotated[int, option("N", "Number of images per file.", OUTPUT_GROUP, min=1)] = 10_000,
     quiet: QuietOption = False,

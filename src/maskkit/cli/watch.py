@@ -168,6 +168,7 @@ def _print_end(end: dict[str, Any], minutes: list[dict[str, Any]], output: Forma
 
 def _tabulate(end: dict[str, Any], minutes: list[dict[str, Any]]) -> "Iterator[Table]":
     from maskkit._display.tables import Table
+    from maskkit.cli._watch_display import format_time
 
     failed = f", {end['n_failed']:,} failed" if end["n_failed"] else ""
     frames = (
@@ -177,7 +178,11 @@ def _tabulate(end: dict[str, Any], minutes: list[dict[str, Any]]) -> "Iterator[T
     if len(minutes) > 1:
         decisions = list(dict.fromkeys(decision for minute in minutes for decision in minute["persons"]))
         rows = tuple(
-            (_clock(minute["from_s"]), minute["n_persons"], *(minute["persons"].get(name, 0) for name in decisions))
+            (
+                format_time(minute["from_s"]),
+                minute["n_persons"],
+                *(minute["persons"].get(name, 0) for name in decisions),
+            )
             for minute in minutes
         )
         yield Table("Persons per minute", ("from", "persons", *decisions), rows)
@@ -185,11 +190,6 @@ def _tabulate(end: dict[str, Any], minutes: list[dict[str, Any]]) -> "Iterator[T
     # Each person counts once, so that the shares add up to 100 %.
     rows = tuple((decision, count, f"{count / total:.0%}") for decision, count in end["persons"].items())
     yield Table(end["source"], ("decision", "persons", "share"), rows or (("nobody", 0, "-"),), frames)
-
-
-def _clock(seconds: float) -> str:
-    minutes = round(seconds) // 60
-    return f"{minutes // 60}:{minutes % 60:02d}:00"
 
 
 def _raise_unless_complete(end: dict[str, Any], *, is_live: bool) -> None:
@@ -216,14 +216,12 @@ def stop_on_signal(watching: "Watch") -> Iterator[None]:
         # The second signal reaches the handler that was there before.
         signal.signal(number, before[signal.Signals(number)])
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, stop)
-    try:
+    before = {}
+    with ExitStack() as stack:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, stop)
+            stack.callback(signal.signal, number, before[number])
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _set_detector_size(classifier: "MaskClassifier", long_side_px: int) -> None:

@@ -1,6 +1,7 @@
 """Uvicorn on a socket that is bound before the model is loaded."""
 
 import ipaddress
+import os
 import socket
 from collections.abc import Callable
 
@@ -14,17 +15,15 @@ def bind(host: str, port: int) -> socket.socket:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as exc:
         raise OSError(f"--host {host} is not an address of this machine ({exc.strerror}).") from exc
-    family, kind, _, _, address = addresses[0]
-    listening = socket.socket(family, kind)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    family, _, _, _, address = addresses[0]
     try:
-        listening.bind(address)
-        listening.listen(256)
+        # Like other servers, "::" accepts IPv4 connections too.
+        dual = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        return socket.create_server(address, family=family, backlog=256, dualstack_ipv6=dual)
     except OSError as exc:
-        listening.close()
-        reason = (exc.strerror or str(exc)).lower()
+        # create_server adds the address to the system's message, which says it already.
+        reason = os.strerror(exc.errno or 0).lower()
         raise OSError(f"cannot listen on {host}:{port} ({reason}); choose another --port, or 0 for any.") from exc
-    return listening
 
 
 def is_loopback(listening: socket.socket) -> bool:
