@@ -8,7 +8,7 @@ import pickle
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -22,31 +22,11 @@ CHECKPOINT_FILE = "checkpoint.pt"
 VERSIONS = {f"version of {name}": version(name) for name in ("maskkit", "torch")}
 
 
-class Stateful(Protocol):
-    """An object with a state to save, such as a network, an optimizer or a schedule."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state."""
-        ...
-
-    def load_state_dict(self, state: Any) -> Any:
-        """Restore a state."""
-        ...
-
-
 class Checkpoint:
-    """The state of one training, saved atomically in a folder.
+    """The state of one training, saved atomically in a folder that is created when it is first saved.
 
-    It is written by torch and read with ``weights_only=True``, so no code in it is executed.
-
-    Parameters
-    ----------
-    folder : path
-        Created when the checkpoint is first saved.
-    purpose : dict of str to str, int, float, bool or None
-        Everything that the trained model depends on, by the name used in errors.
-    is_writer : bool
-        Whether this process saves; only one of several does.
+    It is written by torch and read with ``weights_only=True``, so no code in it is executed. `purpose` holds everything
+    that the trained model depends on, by the name used in errors. Of several processes, only the writer saves.
     """
 
     def __init__(self, folder: str | os.PathLike[str], purpose: Mapping[str, Any], *, is_writer: bool = True):
@@ -54,15 +34,10 @@ class Checkpoint:
         self.purpose = dict(purpose)
         self.is_writer = is_writer
 
-    def load(self, parts: Mapping[str, Stateful], device: torch.device) -> dict[str, Any] | None:
-        """Restore the state of each part; return the rest of what was saved.
+    def load(self, parts: Mapping[str, Any], device: torch.device) -> dict[str, Any] | None:
+        """Restore the state of each part; return the rest of what was saved, or None if there is no checkpoint.
 
         Raises ModelFileError if the checkpoint belongs to another training or is damaged.
-
-        Returns
-        -------
-        rest : dict or None
-            None if there is no checkpoint.
         """
         saved = _read(self.file)
         if saved is None:
@@ -82,7 +57,7 @@ class Checkpoint:
         rest: dict[str, Any] = saved["rest"]
         return rest
 
-    def save(self, parts: Mapping[str, Stateful], device: torch.device, **rest: Any) -> None:
+    def save(self, parts: Mapping[str, Any], device: torch.device, **rest: Any) -> None:
         """Save the state of the parts, of the random number generators, and further values.
 
         Raises ModelFileError if it cannot be written.
@@ -118,14 +93,11 @@ def find_seed(folder: str | os.PathLike[str]) -> int | None:
 def digest_images(sources: Sequence[ImageSource]) -> str:
     """Return a hash of the contents of images, without decoding them."""
 
-    def digest_one(item: tuple[int, ImageSource]) -> str:
-        row, source = item
+    def digest_one(row: int, source: ImageSource) -> str:
         return read_content(source, name=name_source(source, row))[1]
 
-    whole = hashlib.sha256()
-    for digest in prefetch_map(digest_one, enumerate(sources)):
-        whole.update(digest.encode())
-    return whole.hexdigest()
+    digests = prefetch_map(digest_one, range(len(sources)), sources)
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _read(file: Path) -> dict[str, Any] | None:

@@ -18,14 +18,7 @@ _WORLD_SIZE_VARIABLES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_
 class World:
     """The processes that train one model together, as one of them sees it. Alone, nothing is communicated.
 
-    Attributes
-    ----------
-    rank : int
-        Number of this process, from 0.
-    size : int
-        Number of processes.
-    device : torch.device, optional
-        Device that the launcher assigned to this process.
+    `rank` is the number of this process, from 0; `device` the one that the launcher assigned to it, if any.
     """
 
     rank: int = 0

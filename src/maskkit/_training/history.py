@@ -1,13 +1,11 @@
 """Training history: one record per epoch, and the learning curve."""
 
 import io
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from maskkit._labels import BLUE, VERMILION
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _CURVES = (
@@ -40,7 +38,12 @@ class History(list[dict[str, float]]):
 
         figure = Figure(figsize=(7.2, 2.8), dpi=120, layout="constrained")
         for axes, names in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-            _prepare(axes, ink)
+            axes.patch.set_alpha(0)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.spines[:].set_color(ink)
+            axes.tick_params(colors=ink)
+            axes.set_xlabel("epoch", color=ink)
+            axes.locator_params(axis="x", integer=True)
             for key, label, color, line in _CURVES:
                 points = [(record["epoch"], record[key]) for record in self if key in record]
                 if names in key and points:
@@ -69,16 +72,7 @@ class History(list[dict[str, float]]):
         return f'<div style="max-width: 720px">{svg}</div><p>{_summarize(self[-1], len(self))}</p>'
 
 
-def _prepare(axes: "Axes", ink: str) -> None:
-    axes.patch.set_alpha(0)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[:].set_color(ink)
-    axes.tick_params(colors=ink)
-    axes.set_xlabel("epoch", color=ink)
-    axes.locator_params(axis="x", integer=True)
-
-
-def _summarize(record: Mapping[str, float], n_epochs: int) -> str:
+def _summarize(record: dict[str, float], n_epochs: int) -> str:
     figures = ", ".join(
         f"{key} {record[key]:.4f}"
         + (f" (held out {record[f'validation_{key}']:.4f})" if f"validation_{key}" in record else "")

@@ -2,30 +2,22 @@
 
 import math
 import time
-from types import TracebackType
+from dataclasses import dataclass
 from typing import Any, Self
 
 
+@dataclass(eq=False)
 class TrainingProgress:
     """A progress bar on terminals; elsewhere one line per epoch, or ten lines if there are many epochs.
 
-    It is written to standard error, so that standard output contains results only.
-
-    Parameters
-    ----------
-    n_items : int
-        Number of items per epoch.
-    n_epochs_done : int
-        Number of epochs that an earlier run has finished.
-    verbose : int
-        0 is silent.
+    It is written to standard error, so that standard output contains results only. There are `n_items` per epoch, and
+    an earlier run has finished `n_epochs_done`. With ``verbose=0`` nothing is written.
     """
 
-    def __init__(self, n_epochs: int, n_items: int, *, n_epochs_done: int = 0, verbose: int):
-        self.n_epochs = n_epochs
-        self.n_items = n_items
-        self.n_items_before = n_epochs_done * n_items
-        self.verbose = verbose
+    n_epochs: int
+    n_items: int
+    verbose: int
+    n_epochs_done: int = 0
 
     def __enter__(self) -> Self:
         self._start = time.perf_counter()
@@ -43,9 +35,7 @@ class TrainingProgress:
                 )
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._bar is not None:
             self._bar.stop()
         self._print_last()
@@ -54,7 +44,7 @@ class TrainingProgress:
         """Show the state after `n_done` items of an epoch (counted from 1)."""
         if self._bar is not None:
             done = (epoch - 1) * self.n_items + n_done
-            rate = (done - self.n_items_before) / (time.perf_counter() - self._start)
+            rate = (done - self.n_epochs_done * self.n_items) / (time.perf_counter() - self._start)
             self._bar.update(self._task, completed=done, epoch=epoch, loss=loss, accuracy=accuracy, rate=rate)
 
     def finish_epoch(self, record: dict[str, float]) -> None:

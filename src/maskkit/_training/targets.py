@@ -13,20 +13,10 @@ from sklearn.utils.validation import column_or_1d
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Labels and weights of n samples, encoded.
+    """Labels and weights of n samples, as given and encoded, each of shape (n,).
 
-    Attributes
-    ----------
-    labels : ndarray of shape (n,)
-        Labels as given.
-    classes : ndarray of shape (n_classes,)
-        Sorted distinct labels.
-    indices : ndarray of shape (n,), int64
-        Index of each label among `classes`.
-    weights : ndarray of shape (n,), float32
-        Sample weights times class weights.
-    sample_weight : ndarray of shape (n,) or None
-        Sample weights as given.
+    `classes` (n_classes,) are the sorted distinct labels, and `indices` the index of each label among them. `weights`
+    are sample weights times class weights.
     """
 
     labels: NDArray[Any]
@@ -42,15 +32,19 @@ class Targets:
         Raises ValueError if the labels are not classes or all the same, a weight is negative or not finite, fewer than
         two classes have a positive weight, or the number of weights differs from that of labels.
         """
-        classes, indices = _encode_labels(y)
+        check_classification_targets(y)
+        classes, indices = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(
+                f"y holds 1 class, {classes[:1].tolist()[0]!r}; want two or more: add examples of another class."
+            )
         given = None if sample_weight is None else np.asarray(sample_weight)
         return cls(y, classes, indices, _merge_weights(class_weight, y, given), given)
 
     def repeat(self, times: int) -> Self:
         """Return the targets with each sample repeated in place."""
-        repeated = [np.repeat(values, times) for values in (self.labels, self.indices, self.weights)]
+        labels, indices, weights = (np.repeat(values, times) for values in (self.labels, self.indices, self.weights))
         given = None if self.sample_weight is None else np.repeat(self.sample_weight, times)
-        labels, indices, weights = repeated
         return type(self)(labels, self.classes, indices, weights, given)
 
 
@@ -70,17 +64,6 @@ def check_labels(y: ArrayLike) -> NDArray[Any]:
             f"y mixes labels of {', '.join(sorted(kind.__name__ for kind in kinds))}; want all str or all int."
         )
     return column_or_1d(y)
-
-
-def _encode_labels(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return the sorted classes and the index of each label among them."""
-    check_classification_targets(y)
-    classes, targets = np.unique(y, return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError(
-            f"y holds 1 class, {classes[:1].tolist()[0]!r}; want two or more: add examples of another class."
-        )
-    return classes, targets
 
 
 def _merge_weights(class_weight: Any, y: NDArray[Any], sample_weight: NDArray[Any] | None) -> NDArray[np.float32]:

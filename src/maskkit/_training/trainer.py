@@ -4,7 +4,7 @@ import copy
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import torch
@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from maskkit._images.prefetch import in_batches, use_one_thread_after_fork
-from maskkit._training.checkpoint import Checkpoint, Stateful
+from maskkit._training.checkpoint import Checkpoint
 from maskkit._training.distributed import World
 from maskkit._training.history import History
 from maskkit._training.progress import TrainingProgress
@@ -27,14 +27,8 @@ Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 class Batches:
     """The data of a training.
 
-    Attributes
-    ----------
-    training : callable
-        Returns the training batches of an epoch, counted from 0; with several processes, this one's part of each.
-    n_items, n_steps : int
-        Number of items and of optimizer steps per epoch.
-    validation : callable, optional
-        Returns the held-out batches.
+    `training` returns the batches of an epoch, counted from 0, and with several processes this one's part of each;
+    `validation` returns the held-out batches. `n_items` and `n_steps` count items and optimizer steps per epoch.
     """
 
     training: Callable[[int], Iterable[Batch]]
@@ -47,24 +41,10 @@ class Batches:
 class TrainerOptions:
     """Options of a training.
 
-    Attributes
-    ----------
-    epochs : int
-        Maximum number of passes over the data.
-    patience : int, optional
-        Number of epochs without a lower validation loss after which training stops; the best weights are restored.
-        None trains for all epochs.
-    label_smoothing : float, range 0 to 1
-        Share of each target that is spread over all classes (Szegedy et al. 2016, arXiv:1512.00567).
-    gradient_accumulation_steps : int
-        Number of batches per optimizer step. Their gradients are those of one large batch, except for layers that
-        depend on the whole batch.
-    precision : torch.dtype
-        Precision of matrix products; weights stay float32.
-    keep_statistics : bool
-        Whether batch normalization uses, and does not update, its running means and variances.
-    verbose : int
-        Whether to show progress.
+    Training stops after `patience` epochs without a lower validation loss and restores the best weights; None trains
+    for all epochs. `label_smoothing` is the share of each target that is spread over all classes (Szegedy et al. 2016,
+    arXiv:1512.00567). `precision` is that of matrix products; weights stay float32. With `keep_statistics`, batch
+    normalization uses, and does not update, its running means and variances.
     """
 
     epochs: int
@@ -76,65 +56,45 @@ class TrainerOptions:
     verbose: int = 0
 
 
+@dataclass(eq=False)
 class Trainer:
     """Trains a network in place, with weighted cross-entropy and a one-cycle learning rate schedule.
 
-    Parameters
-    ----------
-    network : torch.nn.Module
-        Returns logits (n, n_classes).
-    optimizer : torch.optim.Optimizer
-        Optimizer whose learning rates are the maxima of the one-cycle schedule (Smith and Topin 2019,
-        arXiv:1708.07120): they rise during the first 30 % of the steps, then fall to nearly zero.
-    world : World, optional
-        The processes that train together. Each starts with the same weights and keeps the same.
-    checkpoint : Checkpoint, optional
-        Saved after each epoch; an interrupted training resumes from it.
-    layers : callable
-        Returns a context manager in which the layers are computed during training.
+    The network returns logits (n, n_classes). The learning rates of the optimizer are the maxima of the schedule
+    (Smith and Topin 2019, arXiv:1708.07120): they rise during the first 30 % of the steps, then fall to nearly zero.
+    The processes of a world start with the same weights and keep the same. A checkpoint is saved after each epoch; an
+    interrupted training resumes from it. Layers are computed in the context that `layers` returns.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        options: TrainerOptions,
-        *,
-        world: World | None = None,
-        checkpoint: Checkpoint | None = None,
-        layers: Callable[[], AbstractContextManager[Any]] = nullcontext,
-    ):
-        self.network = network
-        self.optimizer = optimizer
-        self.options = options
-        self.world = world or World()
-        self.checkpoint = checkpoint
-        self.layers = layers
-        self.device = next(network.parameters()).device
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=options.precision == torch.float16)
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    options: TrainerOptions
+    world: World = field(default_factory=World)
+    checkpoint: Checkpoint | None = None
+    layers: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     def fit(self, batches: Batches) -> History:
-        """Train the network.
-
-        Returns
-        -------
-        history : History
-            One record per epoch.
-        """
+        """Train the network; return one record per epoch."""
         use_one_thread_after_fork()
+        self.device = next(self.network.parameters()).device
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.options.precision == torch.float16)
         epochs, is_verbose = int(self.options.epochs), self.options.verbose and self.world.is_main
         maxima = [group["lr"] for group in self.optimizer.param_groups]
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, max_lr=maxima, total_steps=int(epochs * batches.n_steps)
         )
-        best = _BestWeights(self.options.patience)
-        history = self._resume(best)
+        best = _BestWeights()
+        # Everything whose state a checkpoint holds.
+        parts = {name: getattr(self, name) for name in ("network", "optimizer", "schedule", "scaler")} | {"best": best}
+        saved = self.checkpoint and self.checkpoint.load(parts, self.device)
+        history = History(saved["history"] if saved else ())
+        self.world.check_equal({"checkpoint": len(history)})
         with (
             _note_interruption(self.checkpoint, history, epochs),
-            TrainingProgress(epochs, batches.n_items, n_epochs_done=len(history), verbose=int(is_verbose)) as progress,
+            TrainingProgress(epochs, batches.n_items, int(is_verbose), n_epochs_done=len(history)) as progress,
         ):
             for epoch in range(len(history), epochs):
-                if best.is_over():
+                if self.options.patience is not None and best.n_epochs_since >= self.options.patience:
                     break
                 record = self._train_epoch(epoch, batches, progress)
                 if batches.validation is not None:
@@ -145,27 +105,10 @@ class Trainer:
                 history.append(record)
                 progress.finish_epoch(record)
                 if self.checkpoint is not None:
-                    self.checkpoint.save(self._parts(best), self.device, history=list(history))
-        best.restore(self.network)
+                    self.checkpoint.save(parts, self.device, history=list(history))
+        if best.weights is not None:
+            self.network.load_state_dict(best.weights)
         self.network.eval()
-        return history
-
-    def _parts(self, best: "_BestWeights") -> dict[str, Stateful]:
-        """Return everything whose state a checkpoint holds."""
-        return {
-            "network": self.network,
-            "optimizer": self.optimizer,
-            "schedule": self.schedule,
-            "scaler": self.scaler,
-            "best": best,
-        }
-
-    def _resume(self, best: "_BestWeights") -> History:
-        """Restore the checkpoint, if there is one, and return the history so far."""
-        history = History()
-        if self.checkpoint is not None and (saved := self.checkpoint.load(self._parts(best), self.device)):
-            history = History(saved["history"])
-        self.world.check_equal({"checkpoint": len(history)})
         return history
 
     def _train_epoch(self, epoch: int, batches: Batches, progress: TrainingProgress) -> dict[str, float]:
@@ -180,7 +123,8 @@ class Trainer:
         for index, step in enumerate(steps):
             self._step(step, metrics)
             progress.advance(epoch + 1, batches.n_items * (index + 1) // batches.n_steps, *metrics.means())
-        # Batch normalization that learns its statistics sees one process's part of a batch; all end with the mean.
+        # Batch normalization that learns its statistics sees only one process's part of each batch, so the running
+        # means and variances of the processes differ. Their mean makes the networks of all processes equal again.
         self.world.average_buffers(self.network)
         seconds = time.perf_counter() - start
         return {"epoch": float(epoch + 1), **metrics.record(self.world), "images_per_second": batches.n_items / seconds}
@@ -262,8 +206,7 @@ class _RunningMetrics:
 class _BestWeights:
     """The weights with the lowest validation loss so far, for early stopping."""
 
-    def __init__(self, patience: int | None):
-        self.patience = patience
+    def __init__(self) -> None:
         self.loss = float("inf")
         self.n_epochs_since = 0
         self.weights: dict[str, Any] | None = None
@@ -274,15 +217,8 @@ class _BestWeights:
             self.loss, self.n_epochs_since = loss, 0
             self.weights = copy.deepcopy(network.state_dict())
 
-    def is_over(self) -> bool:
-        return self.patience is not None and self.n_epochs_since >= self.patience
-
-    def restore(self, network: nn.Module) -> None:
-        if self.weights is not None:
-            network.load_state_dict(self.weights)
-
     def state_dict(self) -> dict[str, Any]:
-        return {"loss": self.loss, "n_epochs_since": self.n_epochs_since, "weights": self.weights}
+        return vars(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.loss, self.n_epochs_since, self.weights = state["loss"], state["n_epochs_since"], state["weights"]
+        vars(self).update(state)

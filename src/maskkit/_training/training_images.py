@@ -1,6 +1,7 @@
 """Training images: loaded, cropped, painted, augmented and resized, anew in each epoch."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,44 +15,25 @@ from maskkit.augment._painter import Painter
 from maskkit.detectors._locate import FaceFinder, crop_to_face
 
 
+@dataclass(eq=False)
 class TrainingImages:
     """Load, crop, paint, augment and resize one training image.
 
     Each image of each epoch has its own random numbers, so the order in which threads finish changes nothing.
-    Detected boxes and landmarks are kept for later epochs.
-
-    Parameters
-    ----------
-    targets : ndarray of shape (n_images,), int64
-        Class indices.
-    face_finder : FaceFinder
-        Finds the face of pictures that show more than a face, and landmarks for painting.
-    find_face : bool
-        Whether to crop such pictures to the face.
+    `targets` are class indices (n_images,). With `find_face`, pictures that show more than a face are cropped to it.
+    Boxes and landmarks, which painting needs, are kept for later epochs.
     """
 
-    def __init__(
-        self,
-        sources: Sequence[ImageSource],
-        targets: NDArray[np.int64],
-        preprocess: Preprocess,
-        face_finder: FaceFinder,
-        *,
-        find_face: bool,
-        augment: Augment | None,
-        painter: Painter | None,
-        seed: int,
-    ):
-        self.sources = sources
-        self.targets = targets
-        self.preprocess = preprocess
-        self.face_finder = face_finder
-        self.find_face = find_face
-        self.augment = augment
-        self.painter = painter
-        self.seed = seed
-        self._boxes: dict[int, NDArray[np.float32] | None] = {}
-        self._landmarks: dict[int, NDArray[np.float32] | None] = {}
+    sources: Sequence[ImageSource]
+    targets: NDArray[np.int64]
+    preprocess: Preprocess
+    face_finder: FaceFinder
+    find_face: bool
+    augment: Augment | None
+    painter: Painter | None
+    seed: int
+    _boxes: dict[int, NDArray[np.float32] | None] = field(default_factory=dict, init=False)
+    _landmarks: dict[int, NDArray[np.float32] | None] = field(default_factory=dict, init=False)
 
     def load(self, row: int, epoch: int | None) -> tuple[RgbImage, int]:
         """Return the resized image of a row and its class index; without an epoch, it is not painted or augmented."""

@@ -4,39 +4,24 @@ import math
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+from PIL.Image import Resampling
 
 from maskkit._images.load import RgbImage, compress_jpeg
 
 # Longer side at which images are augmented, in pixels. It exceeds every default input size.
 _WORKING_PX = 192
-_KERNELS = (
-    Image.Resampling.BOX,
-    Image.Resampling.BILINEAR,
-    Image.Resampling.BICUBIC,
-    Image.Resampling.LANCZOS,
-)
+_KERNELS = (Resampling.BOX, Resampling.BILINEAR, Resampling.BICUBIC, Resampling.LANCZOS)
 
 
 def augment_face(image: RgbImage, rng: np.random.Generator) -> RgbImage:
-    """Return an augmented copy of a face crop, as other cameras and detectors would show it.
+    """Return an augmented copy of a face crop, at most 192 px, as other cameras and detectors would show it.
 
     In this order: one face in ten is placed in a larger picture; the picture is shifted and scaled by as much as
     detectors vary, mirrored, and rotated by up to 15 degrees; light, contrast and color change; then it is blurred,
     shrunk and compressed as by a poor camera.
-
-    Parameters
-    ----------
-    image : ndarray of shape (H, W, 3), uint8
-    rng : numpy.random.Generator
-        Source of all random numbers; equal states give equal pictures.
-
-    Returns
-    -------
-    augmented : ndarray of shape (h, w, 3), uint8
-        Same proportions, at most 192 px on the longer side.
     """
     picture = Image.fromarray(image)
-    picture.thumbnail((_WORKING_PX, _WORKING_PX), Image.Resampling.BILINEAR)
+    picture.thumbnail((_WORKING_PX, _WORKING_PX), Resampling.BILINEAR)
     if rng.random() < 0.1:
         picture = _zoom_out(picture, rng)
     picture = _move(picture, rng)
@@ -61,9 +46,9 @@ def _zoom_out(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
         zoomed = Image.fromarray(np.pad(np.asarray(picture), around, mode="edge"))
     else:
         noise = rng.integers(0, 256, 3) + rng.normal(0, rng.uniform(0, 30), (large[1] // 8 + 1, large[0] // 8 + 1, 3))
-        zoomed = Image.fromarray(noise.clip(0, 255).astype(np.uint8)).resize(large, Image.Resampling.BICUBIC)
+        zoomed = Image.fromarray(noise.clip(0, 255).astype(np.uint8)).resize(large, Resampling.BICUBIC)
         zoomed.paste(picture, (left, top))
-    return zoomed.resize((width, height), Image.Resampling.BILINEAR)
+    return zoomed.resize((width, height), Resampling.BILINEAR)
 
 
 def _move(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -77,13 +62,14 @@ def _move(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     center_x, center_y = width / 2, height / 2
     from_x = center_x + margin + rng.uniform(-0.1, 0.1) * width
     from_y = center_y + margin + rng.uniform(-0.1, 0.1) * height
-    # Pillow's matrix (a, b, c, d, e, f) maps each target pixel to its position in the source.
+    # Pillow's matrix (a, b, c, d, e, f) maps each target pixel to its position in the source, so its scale is the
+    # inverse. The margin repeats the edge, because black corners would show that a picture was rotated.
     matrix = (
         mirror * cos, mirror * sin, from_x - mirror * (cos * center_x + sin * center_y),
         -sin, cos, from_y + sin * center_x - cos * center_y,
     )  # fmt: skip
     padded = Image.fromarray(np.pad(np.asarray(picture), ((margin, margin), (margin, margin), (0, 0)), mode="edge"))
-    return padded.transform((width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    return padded.transform((width, height), Image.Transform.AFFINE, matrix, Resampling.BILINEAR)
 
 
 def _relight(picture: Image.Image, rng: np.random.Generator) -> Image.Image:

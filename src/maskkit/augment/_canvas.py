@@ -27,17 +27,10 @@ CHIN = 0.72
 class Canvas:
     """The painted area of a picture, with the position of each pixel on the face.
 
-    Attributes
-    ----------
-    x, y : ndarray of shape (h, w), float32
-        Position across the face: -1 and 1 at its outline at the height of the mouth, 0 on the line from the bridge of
-        the nose to the chin. Position down the face: 0 at the eyes, in units of the distance between them.
-    mouth, chin : float
-        Position of the mouth and of the chin, in units of `y`.
-    pixel : float
-        Length of a pixel of the layer, in units of `y`.
-    light : ndarray of shape (h, w), float32
-        Relative brightness of the face, 1 on average, which is applied to painted objects.
+    `x` (h, w) is the position across the face: -1 and 1 at its outline at the height of the mouth, 0 on the line from
+    the bridge of the nose to the chin. `y` (h, w) is the position down the face: 0 at the eyes, in units of the
+    distance between them. `mouth` and `chin` are the `y` of those, `pixel` is the length of a pixel in that unit.
+    `light` (h, w) is the relative brightness of the face, 1 on average, which is applied to painted objects.
     """
 
     def __init__(self, image: RgbImage, landmarks: ArrayLike | None):
@@ -95,8 +88,9 @@ class Canvas:
         self.x = (offset / np.clip(widths, 0.25 * HALF_WIDTH, 1.3 * HALF_WIDTH)).astype(np.float32)
         self.pixel = 1 / unit
 
-    def between(self, values: Plane, low: Any, high: Any) -> Plane:
-        """Return 1 where values lie between two limits, 0 outside, and a smooth transition at the edges."""
+    def between(self, values: Plane, low: Any = -np.inf, high: Any = np.inf) -> Plane:
+        """Return 1 where values lie between the limits, 0 outside, and a smooth transition at the edges."""
+        # Without a transition of about a pixel, edges would show steps, which photos do not have.
         width = 1.5 * self.pixel
         return np.clip(np.minimum(values - low, high - values) / width + 0.5, 0, 1)
 

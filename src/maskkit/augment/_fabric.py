@@ -3,8 +3,9 @@
 import colorsys
 
 import numpy as np
+from PIL import Image
 
-from maskkit.augment._canvas import Canvas, Plane
+from maskkit.augment._canvas import Canvas, Plane, turn
 from maskkit.augment._landmarks import vector
 
 SURGICAL = ((148, 196, 219), (120, 178, 205), (170, 214, 214), (232, 238, 240), (240, 190, 205), (38, 40, 44))
@@ -23,14 +24,11 @@ def choose_color(rng: np.random.Generator) -> Plane:
 def weave(canvas: Canvas, rng: np.random.Generator) -> Plane:
     """Return cloth with a random pattern, (h, w, 3), range 0 to 255."""
     first, second = choose_color(rng), choose_color(rng)
-    x, y = canvas.x, canvas.y
-    angle = rng.uniform(0, np.pi)
-    along = np.cos(angle) * x + np.sin(angle) * y
-    across = -np.sin(angle) * x + np.cos(angle) * y
+    along, across = turn(canvas.x, canvas.y, rng.uniform(0, np.pi))
     frequency = rng.uniform(2, 9)
     pattern = rng.choice(["plain", "plain", "plain", "stripes", "checks", "dots", "gradient", "print"])
     if pattern == "plain":
-        share = np.zeros_like(x)
+        share = np.zeros_like(along)
     elif pattern == "stripes":
         share = (np.sin(2 * np.pi * frequency * along) > rng.uniform(-0.6, 0.6)).astype(np.float32)
     elif pattern == "checks":
@@ -46,8 +44,6 @@ def weave(canvas: Canvas, rng: np.random.Generator) -> Plane:
 
 def soft_noise(canvas: Canvas, rng: np.random.Generator, n_blobs: int) -> Plane:
     """Return smooth noise of about unit deviation, (h, w), with `n_blobs` blobs along each side."""
-    from PIL import Image
-
     height, width = canvas.x.shape
     coarse = rng.normal(size=(n_blobs, n_blobs)).astype(np.float32)
     return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
@@ -69,6 +65,6 @@ def skin(canvas: Canvas) -> Plane:
     return np.median(chosen, axis=0).astype(np.float32)
 
 
-def soft(distance: Plane) -> Plane:
-    """Return 0 to 1 across a soft edge, 0.5 at distance 0."""
-    return np.clip(distance / 0.3 + 0.5, 0, 1)
+def soft(distance: Plane, width: float = 0.3) -> Plane:
+    """Return 0 to 1 across a soft edge of a width, 0.5 at distance 0."""
+    return np.clip(distance / width + 0.5, 0, 1)

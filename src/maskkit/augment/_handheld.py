@@ -21,7 +21,7 @@ def hand(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
         tip = -rng.uniform(0.25, 0.6)
         # Beyond the tip the distance is that to its center, which rounds the finger off.
         distance = np.hypot(across - place, np.minimum(along - tip, 0))
-        inside = canvas.between(-distance, -width, 9.0)
+        inside = canvas.between(distance, high=width)
         alpha = np.maximum(alpha, inside)
         shading = np.where(inside > 0.5, 1.05 - 0.3 * np.clip(distance / width, 0, 1) ** 3, shading)
     tone = _fabric.skin(canvas) * rng.uniform(0.8, 1.15)
@@ -36,10 +36,9 @@ def fist(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     half_length, half_width = rng.uniform(0.45, 0.9), rng.uniform(0.3, 0.55)
     # A superellipse of exponent 3 gives the rounded rectangle of a fist seen from the back.
     shape = (np.abs(along) / half_length) ** 3 + (np.abs(across) / half_width) ** 3
-    alpha = np.clip((1 - shape) / 0.12 + 0.5, 0, 1)
-    arm = canvas.between(np.abs(along + rng.uniform(-0.2, 0.2)), -9.0, half_width * 0.8) * canvas.between(
-        across * rng.choice((-1, 1)), 0.0, 99.0
-    )
+    alpha = _fabric.soft(1 - shape, 0.12)
+    arm = canvas.between(np.abs(along + rng.uniform(-0.2, 0.2)), high=half_width * 0.8)
+    arm = arm * canvas.between(across * rng.choice((-1, 1)), low=0.0)
     alpha = np.maximum(alpha, arm * (canvas.y > canvas.mouth - 0.2))
     n_creases: Any = rng.integers(3, 5)
     phase = (across / half_width + 1) / 2 * n_creases
@@ -59,7 +58,7 @@ def paper(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
         lines = (np.sin(along * rng.uniform(25, 60)) > 0.5) & (np.abs(across) < 0.8 * half_width)
         color = tone * (1 - rng.uniform(0.1, 0.6) * lines)[..., None]
     else:
-        color = np.broadcast_to(_fabric.choose_color(rng), (*x.shape, 3))
+        color = _fabric.choose_color(rng)
     return _fabric.shade(canvas, color.astype(np.float32), rng), alpha
 
 
@@ -69,10 +68,10 @@ def microphone(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     x, y = canvas.x * HALF_WIDTH - 0.6 * side, canvas.y - canvas.mouth - rng.uniform(-0.05, 0.6)
     size = rng.uniform(0.15, 0.42)
     distance = np.hypot(x, y)
-    ball = canvas.between(-distance, -size, 9.0)
+    ball = canvas.between(distance, high=size)
     angle = rng.uniform(-1.0, 1.0) + 0.8 * side
     across, along = turn(x, y, -angle)
-    stick = canvas.between(np.abs(across), -9.0, size * rng.uniform(0.35, 0.7)) * canvas.between(along, 0.0, 99.0)
+    stick = canvas.between(np.abs(across), high=size * rng.uniform(0.35, 0.7)) * canvas.between(along, low=0.0)
     tone = (
         vector(1, 1, 1) * rng.choice([rng.uniform(10, 60), rng.uniform(90, 180)])
         if rng.random() < 0.75
@@ -84,11 +83,10 @@ def microphone(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     alpha = np.maximum(ball, stick)
     if rng.random() < 0.4:  # the hand that holds it
         holding = np.hypot(across / 0.45, (along - size - rng.uniform(0.4, 0.8)) / 0.35)
-        inside = canvas.between(-holding, -1.0, 9.0)
+        inside = canvas.between(holding, high=1.0)
         creases = 1 - 0.25 * (np.sin(18 * along) > 0.8)
-        color = np.where(
-            (inside > 0.5)[..., None], _fabric.skin(canvas) * rng.uniform(0.8, 1.15) * creases[..., None], color
-        )
+        skin = _fabric.skin(canvas) * rng.uniform(0.8, 1.15) * creases[..., None]
+        color = np.where((inside > 0.5)[..., None], skin, color)
         alpha = np.maximum(alpha, inside)
     return _fabric.shade(canvas, color.astype(np.float32), rng), alpha
 
@@ -99,7 +97,7 @@ def head(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     half_width, half_height = rng.uniform(0.8, 1.6), rng.uniform(1.0, 1.8)
     x, y = canvas.x * HALF_WIDTH - rng.uniform(-0.9, 0.9), canvas.y - top - half_height
     radius = np.hypot(x / half_width, y / half_height) + 0.02 * _fabric.soft_noise(canvas, rng, 20)
-    alpha = np.clip((1 - radius) / 0.06 + 0.5, 0, 1)
+    alpha = _fabric.soft(1 - radius, 0.06)
     if rng.random() < 0.75:  # hair
         gray = rng.uniform(10, 70) if rng.random() < 0.8 else rng.uniform(90, 200)
         tone = vector(gray, gray, gray) * vector(1.0, rng.uniform(0.75, 1.0), rng.uniform(0.6, 1.0))
@@ -110,7 +108,7 @@ def head(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
         color = tone * (strands * gloss)[..., None]
         face = rng.uniform(0.5, 1.4)
         if rng.random() < 0.5:  # seen from the front: its forehead
-            inside = np.clip((0.8 - np.hypot(x / half_width, (y + half_height - face - 0.6) / 0.8)) / 0.06 + 0.5, 0, 1)
+            inside = _fabric.soft(0.8 - np.hypot(x / half_width, (y + half_height - face - 0.6) / 0.8), 0.06)
             color = color + inside[..., None] * (_fabric.skin(canvas) * rng.uniform(0.7, 1.2) - color)
     else:
         color = _fabric.weave(canvas, rng) * (1.2 - 0.5 * np.clip(radius, 0, 1) ** 2)[..., None]

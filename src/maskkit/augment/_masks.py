@@ -65,9 +65,8 @@ def paint_mask(
     if worn != "under_chin" and rng.random() < 0.8:
         loops = _ear_loops(canvas, width, rng) * (1 - alpha)
         tint = rng.uniform(200, 245) if rng.random() < 0.75 else rng.uniform(20, 60)
-        total = np.maximum(alpha, loops)
         color = np.where((loops > alpha)[..., None], tint * canvas.light[..., None], color)
-        alpha = total
+        alpha = np.maximum(alpha, loops)
     return canvas.lay(color, alpha, shadow=rng.uniform(0.0, 0.45))
 
 
@@ -98,16 +97,15 @@ def _edges(canvas: Canvas, kind: str, worn: str, rng: np.random.Generator) -> tu
 
 
 def _surgical(canvas: Canvas, top: Plane, bottom: Plane, rng: np.random.Generator) -> tuple[Plane, float]:
-    color = np.broadcast_to(_jitter(_fabric.SURGICAL, (5, 3, 2, 2, 1, 3), rng), (*canvas.x.shape, 3))
+    color = _jitter(_fabric.SURGICAL, (5, 3, 2, 2, 1, 3), rng)
     height = (canvas.y - top) / np.maximum(bottom - top, 1e-3)
     folds = np.ones_like(height)
     depth = rng.uniform(0.04, 0.16)
     for fold in np.linspace(0.22, 0.78, rng.integers(2, 5)) + rng.uniform(-0.04, 0.04):
         # A fold is bright above and casts a shadow below.
         bend = fold + 0.04 * np.abs(canvas.x)
-        folds += depth * (
-            np.exp(-(((height - bend + 0.02) / 0.02) ** 2)) - np.exp(-(((height - bend) / 0.02) ** 2)) * 1.3
-        )
+        bright, dark = (np.exp(-(((height - bend + offset) / 0.02) ** 2)) for offset in (0.02, 0))
+        folds += depth * (bright - 1.3 * dark)
     return color * folds[..., None].astype(np.float32), 2.0
 
 
@@ -120,7 +118,7 @@ def _cloth(canvas: Canvas, top: Plane, bottom: Plane, rng: np.random.Generator) 
 
 
 def _respirator(canvas: Canvas, top: Plane, bottom: Plane, rng: np.random.Generator) -> tuple[Plane, float]:
-    color = np.broadcast_to(_jitter(_fabric.RESPIRATOR, (4, 3, 3, 2, 2), rng), (*canvas.x.shape, 3))
+    color = _jitter(_fabric.RESPIRATOR, (4, 3, 3, 2, 2), rng)
     # A cup stands out: bright on its ridge, darker to the sides.
     ridge = 1.08 - rng.uniform(0.15, 0.4) * np.clip(np.abs(canvas.x), 0, 1)
     seam = np.exp(-((canvas.x / 0.025) ** 2)) if rng.random() < 0.6 else np.zeros_like(canvas.x)
@@ -129,7 +127,7 @@ def _respirator(canvas: Canvas, top: Plane, bottom: Plane, rng: np.random.Genera
         side, size = rng.choice((-0.45, 0.0, 0.45)), rng.uniform(0.16, 0.24)
         distance = np.hypot(canvas.x - side, canvas.y - canvas.mouth + 0.05)
         rim = np.exp(-(((distance - size) / 0.03) ** 2))
-        inside = canvas.between(-distance, -size, 9.0)
+        inside = canvas.between(distance, high=size)
         color = color * (1 - 0.12 * inside - 0.25 * rim)[..., None]
     return color, 2.0
 

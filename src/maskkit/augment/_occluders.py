@@ -6,20 +6,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from maskkit._images.load import RgbImage
-from maskkit.augment import _handheld, _wearables
 from maskkit.augment._canvas import Canvas
+from maskkit.augment._handheld import fist, hand, head, microphone, paper
+from maskkit.augment._wearables import beard, helmet, hood, scarf, strap
 
+# The order counts: random kinds are drawn by their position.
 _PAINTERS = {
-    "hand": _handheld.hand,
-    "scarf": _wearables.scarf,
-    "beard": _wearables.beard,
-    "paper": _handheld.paper,
-    "strap": _wearables.strap,
-    "hood": _wearables.hood,
-    "helmet": _wearables.helmet,
-    "microphone": _handheld.microphone,
-    "fist": _handheld.fist,
-    "head": _handheld.head,
+    painter.__name__: painter for painter in (hand, scarf, beard, paper, strap, hood, helmet, microphone, fist, head)
 }
 
 OCCLUDERS = tuple(_PAINTERS)

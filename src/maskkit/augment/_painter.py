@@ -1,6 +1,7 @@
 """Painting of training faces: masks on unmasked faces, and occluders on all faces."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -19,21 +20,16 @@ OCCLUDED_SHARE = 0.3
 MASKED_OCCLUDED_SHARE = 0.3
 
 
+@dataclass
 class Painter:
     """Paints on faces during training, so that the class does not depend on the source of the photos.
 
-    Parameters
-    ----------
-    unmasked, masked : int
-        Index of each class.
-    incorrect : int, optional
-        Index of the class of incorrectly worn masks, if there is one.
+    The attributes are the indices of the classes; there may be none of incorrectly worn masks.
     """
 
-    def __init__(self, unmasked: int, masked: int, incorrect: int | None = None):
-        self.unmasked = unmasked
-        self.masked = masked
-        self.incorrect = incorrect
+    unmasked: int
+    masked: int
+    incorrect: int | None = None
 
     @classmethod
     def of(cls, classes: Sequence[Any]) -> Self | None:
@@ -73,13 +69,10 @@ class Painter:
     def balance(self, weights: NDArray[Any], paintable: float) -> NDArray[np.float64]:
         """Return the factors that restore the weight of each class after painting.
 
-        Parameters
-        ----------
-        weights : ndarray of shape (n_classes,)
-            Total weight of the images of each class.
-        paintable : float
-            Total weight of the unmasked images on which masks can be painted.
+        `weights` (n_classes,) is the total weight of the images of each class, and `paintable` that of the unmasked
+        images on which masks can be painted.
         """
+        # The expected weight of the pictures that show each class, from which the factors follow.
         shown = np.array(weights, dtype=np.float64)
         for painted, share in ((self.masked, MASKED_SHARE), (self.incorrect, INCORRECT_SHARE)):
             if painted is not None:

@@ -33,7 +33,7 @@ def scarf(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     folds = 1 + 0.12 * np.sin(rng.uniform(5, 14) * (canvas.y + rng.uniform(-0.6, 0.6) * canvas.x))
     color = _fabric.weave(canvas, rng) * folds[..., None]
     neck = _fabric.soft(rng.uniform(1.3, 1.9) + 0.3 * (canvas.y - canvas.chin) - np.abs(canvas.x))
-    return _fabric.shade(canvas, color, rng, roughness=5), canvas.between(canvas.y, top, 99.0) * neck
+    return _fabric.shade(canvas, color, rng, roughness=5), canvas.between(canvas.y, low=top) * neck
 
 
 def strap(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
@@ -53,12 +53,11 @@ def hood(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     half_width = rng.uniform(0.85, 1.15)
     wave = 0.03 * _fabric.soft_noise(canvas, rng, 6)
     distance = np.hypot(canvas.x / half_width, (canvas.y - middle) / half_height) + wave
-    alpha = np.clip((distance - 1) / 0.05 + 0.5, 0, 1)
+    alpha = _fabric.soft(distance - 1, 0.05)
     # Above the middle, the hood ends at an outer ellipse; below it, cloth continues to the edge of the picture.
-    outer = np.hypot(
-        canvas.x / (half_width + rng.uniform(0.35, 0.9)), (canvas.y - middle) / (half_height + rng.uniform(0.4, 1.0))
-    )
-    alpha = alpha * np.where(canvas.y > middle, 1.0, np.clip((1 - outer) / 0.05 + 0.5, 0, 1))
+    outer_width, outer_height = half_width + rng.uniform(0.35, 0.9), half_height + rng.uniform(0.4, 1.0)
+    outer = np.hypot(canvas.x / outer_width, (canvas.y - middle) / outer_height)
+    alpha = alpha * np.where(canvas.y > middle, 1.0, _fabric.soft(1 - outer, 0.05))
     if rng.random() < 0.35:
         alpha = alpha * _fabric.soft(canvas.mouth + rng.uniform(0.0, 0.8) - canvas.y)  # open below
     folds = 1 + 0.15 * np.sin(rng.uniform(4, 12) * (distance + rng.uniform(-0.3, 0.3) * canvas.x))
@@ -69,19 +68,16 @@ def hood(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
 def helmet(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     """Paint a helmet: a hard shell over the forehead with a strap to the chin."""
     brim = rng.uniform(-0.9, -0.3) + rng.uniform(-0.1, 0.25) * np.clip(np.abs(canvas.x), 0, 1.4) ** 2
-    shell = canvas.between(canvas.y, -99.0, brim) * np.clip((1.5 - np.abs(canvas.x)) / 0.05, 0, 1)
+    shell = canvas.between(canvas.y, high=brim) * np.clip((1.5 - np.abs(canvas.x)) / 0.05, 0, 1)
     gloss = 1.1 - 0.4 * np.abs(canvas.x - rng.uniform(-0.5, 0.5))
     tone = _fabric.choose_color(rng) * gloss[..., None]
     edge = rng.uniform(0.75, 1.0)
     width = rng.uniform(0.05, 0.12)
     line = edge * np.clip(1 - np.clip(canvas.y / (canvas.chin + 0.05), 0, 9) ** rng.uniform(2, 4), 0, 1)
-    strap = canvas.between(np.abs(canvas.x), line - width, line + width) * canvas.between(
-        canvas.y, brim, canvas.chin + 0.1
-    )
-    under = canvas.between(canvas.y, canvas.chin - width, canvas.chin + width) * canvas.between(
-        np.abs(canvas.x), -9.0, 0.4
-    )
-    strap = np.maximum(strap, under)
+    strap = canvas.between(np.abs(canvas.x), line - width, line + width)
+    strap = strap * canvas.between(canvas.y, brim, canvas.chin + 0.1)
+    under = canvas.between(canvas.y, canvas.chin - width, canvas.chin + width)
+    strap = np.maximum(strap, under * canvas.between(np.abs(canvas.x), high=0.4))
     dark = vector(1, 1, 1) * rng.uniform(15, 120)
     color = np.where((shell > 0.5)[..., None], tone, dark)
     return _fabric.shade(canvas, color.astype(np.float32), rng), np.maximum(shell, strap)

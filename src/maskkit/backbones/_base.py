@@ -14,7 +14,7 @@ from maskkit._plugins import plugin_errors
 from maskkit.exceptions import PluginError, WeightsError
 
 Weights: TypeAlias = str | os.PathLike[str] | None
-"""``"imagenet"``, the path of a state dict, or None for random weights."""
+"""``"imagenet"``, the path of a state dict, or None for random weights. Pass a file of that name as ``./imagenet``."""
 
 StateDict: TypeAlias = dict[str, torch.Tensor]
 
@@ -130,11 +130,6 @@ def load_backbone_weights(network: nn.Module, state: StateDict, *, drop: str | S
             )
     network.load_state_dict(state, strict=False)
     return network
-
-
-def is_imagenet(weights: Weights) -> bool:
-    """Return whether ImageNet weights are asked for; a file of that name is passed as ``./imagenet``."""
-    return isinstance(weights, str) and weights == "imagenet"
 
 
 def download_hint(wanted: str) -> str:

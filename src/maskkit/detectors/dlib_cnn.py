@@ -13,8 +13,8 @@ from sklearn.utils import check_scalar
 from maskkit._images.load import RgbImage
 from maskkit._optional import install_hint
 from maskkit.detectors._base import Faces, check_image
-from maskkit.detectors._dlib import to_faces
 from maskkit.detectors._weights import check_weights_file, find_packaged_file, load_once
+from maskkit.detectors.dlib_hog import to_faces
 from maskkit.exceptions import WeightsError
 
 MIN_FACE_PX = 80
@@ -81,11 +81,8 @@ class DlibCnnDetector(BaseEstimator):
     def _weights_path(self) -> str:
         if self.weights is not None:
             return check_weights_file(self.weights)
-        return find_packaged_file(
-            "face_recognition_models",
-            "models/mmod_human_face_detector.dat",
-            hint=install_hint("dlib-cnn"),
-        )
+        file = "models/mmod_human_face_detector.dat"
+        return find_packaged_file("face_recognition_models", file, hint=install_hint("dlib-cnn"))
 
 
 def _pad(image: RgbImage) -> RgbImage:

@@ -1,5 +1,6 @@
 """dlib's classic detector: frontal, unmasked faces of at least 40 px."""
 
+from collections.abc import Iterable
 from functools import cache
 from numbers import Integral
 from threading import Lock
@@ -12,7 +13,6 @@ from sklearn.utils import check_scalar
 
 from maskkit._images.load import RgbImage
 from maskkit.detectors._base import Faces, check_image
-from maskkit.detectors._dlib import to_faces
 
 
 class DlibHogDetector(BaseEstimator):
@@ -61,6 +61,12 @@ class DlibHogDetector(BaseEstimator):
         with lock:
             rectangles, scores, _ = detector.run(np.ascontiguousarray(image), self.upsample, float(self.threshold))
         return to_faces(rectangles, scores)
+
+
+def to_faces(rectangles: Iterable[Any], scores: Iterable[float]) -> Faces:
+    """Convert dlib's rectangles, which include their last row and column, to `Faces`."""
+    boxes = [(box.left(), box.top(), box.right() + 1, box.bottom() + 1) for box in rectangles]
+    return Faces(np.array(boxes, np.float32).reshape(-1, 4), np.array(list(scores), np.float32))
 
 
 @cache

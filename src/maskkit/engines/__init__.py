@@ -71,10 +71,9 @@ def make_engine(
     chosen = resolve_device(device)
     if precision == "int8" and quantized is None:
         raise EngineError("this model has no int8 yet; call quantize(X) with images like those to be predicted.")
-    is_auto = precision == "auto"
-    if is_auto:
-        precision = "bfloat16" if has_fast_bfloat16(chosen) else "float32"
-    is_reduced = is_auto and precision != "float32"
+    is_reduced = precision == "auto" and has_fast_bfloat16(chosen)
+    if precision == "auto":
+        precision = "bfloat16" if is_reduced else "float32"
     if resolve_engine(engine, chosen) == "openvino":
         try:
             int8 = quantized if precision == "int8" else None

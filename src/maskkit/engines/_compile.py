@@ -87,23 +87,17 @@ def compile_model(
 ) -> Any:
     """Compile a model for the CPU, or load it from the cache of compiled models.
 
-    Parameters
-    ----------
-    build : callable
-        Returns the ``openvino.Model``; not called if the cache holds the compiled model.
-    key : str
-        Identifies the model: must change with anything that `build` depends on, weights included.
-    settings : dict of str to str
-        Properties of OpenVINO's device.
-    check : callable, optional
-        Called with a newly compiled model; raises if it must not be used.
+    `build` returns the ``openvino.Model``, and is not called if the cache holds the compiled model. The key must change
+    with anything that `build` depends on, weights included. `settings` are properties of OpenVINO's device. `check` is
+    called with a newly compiled model, and raises if it must not be used.
     """
     use_one_thread_after_fork()
     if (n_threads := thread_limit()) is not None:
         settings = {**settings, "INFERENCE_NUM_THREADS": str(n_threads)}
     processor = _CORE.get_property("CPU", "FULL_DEVICE_NAME")
     parts = (openvino.__version__, processor, str(os.cpu_count()), key, *sorted(map(str, settings.items())))
-    file = _cache_folder() / f"openvino-{hash_content(repr(parts).encode())[:32]}.blob"
+    folder = os.environ.get("MASKKIT_CACHE") or platformdirs.user_cache_path("maskkit", appauthor=False)
+    file = Path(folder) / f"openvino-{hash_content(repr(parts).encode())[:32]}.blob"
     with _RECENT_LOCK:
         compiled = _RECENT.pop(file, None)
     if compiled is None:
@@ -132,11 +126,6 @@ def _load_or_compile(
         write_file(file, hashlib.sha256(content).digest() + content)
         _delete_oldest(file.parent)
     return compiled
-
-
-def _cache_folder() -> Path:
-    """Return ``MASKKIT_CACHE`` if that is set, else the user's cache folder."""
-    return Path(os.environ.get("MASKKIT_CACHE") or platformdirs.user_cache_path("maskkit", appauthor=False))
 
 
 def _read_checked(file: Path) -> bytes | None:
