@@ -1,8 +1,10 @@
 """Colors, patterns and shading of painted objects."""
 
 import colorsys
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from maskkit.augment._canvas import Canvas, Plane, turn
@@ -65,6 +67,6 @@ def skin(canvas: Canvas) -> Plane:
     return np.median(chosen, axis=0).astype(np.float32)
 
 
-def soft(distance: Plane, width: float = 0.3) -> Plane:
+def soft(distance: NDArray[Any], width: float = 0.3) -> Plane:
     """Return 0 to 1 across a soft edge of a width, 0.5 at distance 0."""
     return np.clip(distance / width + 0.5, 0, 1)
