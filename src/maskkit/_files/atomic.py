@@ -35,9 +35,9 @@ def write_file(path: Path, content: bytes | memoryview) -> None:
 def write_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder to fill, which then replaces `folder` atomically if nothing is raised.
 
-    A process that is killed meanwhile, or a loss of power, leaves the old folder or the new one complete,
-    and perhaps a hidden folder beside it. (Linux exchanges two folders in one step. Elsewhere there is
-    a moment between two renames in which neither has the name.)
+    A process that is killed meanwhile, or a loss of power, leaves the old folder or the new one complete, and perhaps a
+    hidden folder beside it. (Linux exchanges two folders in one step. Elsewhere there is a moment between two renames
+    in which neither has the name.)
 
     Raises ModelFileError if it cannot be written.
     """
@@ -61,8 +61,8 @@ def write_folder(folder: Path) -> Iterator[Path]:
 def check_writable(folder: Path, kind: str, *, is_ours: Callable[[Path], bool], files: Collection[str]) -> None:
     """Check that a folder can be written, and that nothing else would be lost.
 
-    `kind` names the folder in messages, such as ``"model"``; `is_ours` returns whether a folder that is
-    not empty is of this kind; `files` are the names that such a folder may hold.
+    `kind` names the folder in messages, such as ``"model"``; `is_ours` returns whether a folder that is not empty is of
+    this kind; `files` are the names that such a folder may hold.
 
     Raises ModelFileError if the folder is something else, or cannot be made.
     """

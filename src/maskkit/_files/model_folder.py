@@ -28,18 +28,7 @@ _MAX_CONFIG_BYTES = 50_000_000
 class ModelConfig:
     """The description of a fitted model without its weights; each field is plain JSON.
 
-    Attributes
-    ----------
-    backbone, detector : dict
-        ``{"spec": ..., "params": {...}}``.
-    head : dict
-        Parameters of the TransferHead.
-    preprocess : dict
-        `image_size`, `mean`, `std`.
-    params : dict
-        Parameters of the MaskClassifier.
-    training : dict
-        Training data and history.
+    Backbone and detector are ``{"spec": ..., "params": {...}}``.
     """
 
     classes: list[Any]
@@ -69,8 +58,20 @@ def write_model(
     """
     folder = Path(folder).resolve()
     check_target(folder)
+    stored = {
+        name: (tensor.half() if half and _fits_half(tensor) else tensor).contiguous().cpu()
+        for name, tensor in tensors.items()
+    }
     with write_folder(folder) as new:
-        _fill_folder(new, config, tensors, half=half, card=card, int8=int8)
+        # safetensors' own save_file hides the system's reason if a file cannot be written.
+        (new / TENSOR_FILE).write_bytes(safetensors.torch.save(stored))
+        for name, content in zip(INT8_FILES, int8 or (), strict=False):
+            (new / name).write_bytes(content)
+        (new / CARD_FILE).write_text(card, encoding="utf-8")
+        # The checksum of the card is for information only: `read_model` does not check it, so it may be edited.
+        files = {path.name: {"sha256": hash_file(path)} for path in sorted(new.iterdir(), key=lambda path: path.name)}
+        document = {"format_version": FORMAT_VERSION, **asdict(config), "files": files}
+        (new / CONFIG_FILE).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return folder
 
 
@@ -82,30 +83,6 @@ def check_target(folder: Path) -> None:
         is_ours=lambda folder: (folder / CONFIG_FILE).is_file(),
         files=(CONFIG_FILE, TENSOR_FILE, CARD_FILE, *INT8_FILES),
     )
-
-
-def _fill_folder(
-    folder: Path,
-    config: ModelConfig,
-    tensors: dict[str, torch.Tensor],
-    *,
-    half: bool,
-    card: str,
-    int8: tuple[bytes, bytes] | None,
-) -> None:
-    stored = {
-        name: (tensor.half() if half and _fits_half(tensor) else tensor).contiguous().cpu()
-        for name, tensor in tensors.items()
-    }
-    # safetensors' own save_file hides the system's reason if a file cannot be written.
-    (folder / TENSOR_FILE).write_bytes(safetensors.torch.save(stored))
-    for name, content in zip(INT8_FILES, int8 or (), strict=False):
-        (folder / name).write_bytes(content)
-    (folder / CARD_FILE).write_text(card, encoding="utf-8")
-    # The checksum of the card is for information only: `read_model` does not check it, so it may be edited.
-    files = {path.name: {"sha256": hash_file(path)} for path in sorted(folder.iterdir(), key=lambda path: path.name)}
-    document = {"format_version": FORMAT_VERSION, **asdict(config), "files": files}
-    (folder / CONFIG_FILE).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _fits_half(tensor: torch.Tensor) -> bool:
@@ -125,6 +102,7 @@ def read_model(
     names = [TENSOR_FILE, *(name for name in INT8_FILES if name in document["files"])]
     contents = {name: _read_file(folder / name) for name in names}
     for name, data in contents.items():
+        # A copy that was cut off, or weights from elsewhere, would otherwise predict nonsense without an error.
         _check_digest(folder / name, data, document["files"].get(name))
     try:
         stored = safetensors.torch.load(contents[TENSOR_FILE])

@@ -10,26 +10,15 @@ from maskkit._images.load import RgbImage
 Box: TypeAlias = tuple[int, int, int, int]
 """Left, top, right, bottom in whole pixels; right and bottom exclusive."""
 
-# Side of the crop as a multiple of the box's longer side. The crops of face data sets show as much
-# of what surrounds the face.
+# Side of the crop as a multiple of the box's longer side. The crops of face data sets show as much around the face.
 MARGIN = 1.15
 
 
 def crop_square(image: RgbImage, box_xyxy: ArrayLike, *, margin: float = MARGIN) -> RgbImage:
-    """Cut a square around a face.
+    """Cut a square around a face; its side is `margin` times the box's longer side, at least 1 px.
 
-    Parameters
-    ----------
-    image : ndarray of shape (H, W, 3), uint8
-    box_xyxy : array-like of shape (4,)
-        Left, top, right, bottom, in pixels; right and bottom exclusive. May reach over the edge.
-    margin : float, default=1.15
-        Side of the square as a multiple of the box's longer side.
-
-    Returns
-    -------
-    crop : ndarray of shape (side, side, 3), uint8
-        At least 1 px. Outside the image its edge is repeated, so that faces keep their proportions.
+    The box is left, top, right, bottom in pixels and may reach over the edge of the image. There, the edge is repeated,
+    so that faces keep their proportions.
     """
     left, top, right, bottom = np.asarray(box_xyxy, dtype=np.float64)
     side = max(1, round(margin * max(right - left, bottom - top)))

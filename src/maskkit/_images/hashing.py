@@ -3,15 +3,13 @@
 import hashlib
 import os
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Content: TypeAlias = bytes | memoryview | NDArray[Any]
 
-
-def hash_content(*parts: Content) -> str:
+def hash_content(*parts: bytes | memoryview | NDArray[Any]) -> str:
     """Return the SHA-256 of contents, one after the other; that of an array covers its dtype and shape."""
     digest = hashlib.sha256()
     for part in parts:

@@ -71,10 +71,7 @@ def find_images_of(source: str) -> Iterator[Path]:
 
     At most the names of the largest folder, or of all matches, are held in memory. A file need not exist.
 
-    Raises
-    ------
-    DataError
-        If a folder contains no image, or a pattern matches nothing.
+    Raises DataError if a folder contains no image, or a pattern matches nothing.
     """
     path = Path(source)
     if path.is_dir():

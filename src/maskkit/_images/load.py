@@ -28,8 +28,7 @@ RgbImage: TypeAlias = NDArray[np.uint8]
 # Images are decoded in several threads, and two of them may be given the same open file or picture.
 _SOURCE_LOCK = threading.Lock()
 
-# EPS is left out: Pillow would pass the file to an external PostScript interpreter, which is unsafe
-# for files of unknown origin.
+# EPS is left out: Pillow would pass the file to an external PostScript interpreter, which is unsafe for unknown files.
 _FORMATS = sorted(set(Image.registered_extensions().values()) & set(Image.OPEN) - {"EPS"})
 
 
@@ -38,27 +37,15 @@ def load_image(
 ) -> RgbImage:
     """Load one image.
 
-    Raises ImageError if the image cannot be read; the message names it.
+    Files are decoded by Pillow: the EXIF orientation is applied (if it can be read), transparent pixels are composited
+    on white, 16-bit gray is scaled to 8 bits, and only the first frame of an animation is used. An array is (H, W, 3)
+    RGB or (H, W) gray, uint8, and taken to be upright. A binary file is read from its current position, which is
+    restored.
 
-    Parameters
-    ----------
-    source : str, Path, bytes, binary file, PIL image or ndarray
-        Files are decoded by Pillow: the EXIF orientation is applied (if it can be read), transparent
-        pixels are composited on white, 16-bit gray is scaled to 8 bits, and only the first frame of
-        an animation is used. An array is (H, W, 3) RGB or (H, W) gray, uint8, and taken to be
-        upright. A binary file is read from its current position, which is restored.
-    name : str, optional
-        Name of the image in errors; by default its path or form.
-    min_px : int, optional
-        Smallest side that is needed, in pixels. A JPEG at least twice as large is decoded at 1/2, 1/4
-        or 1/8 of its size, which takes a fraction of the time; never smaller than `min_px`.
-    max_px : int, optional
-        Largest number of pixels, width times height. A larger file is refused before it is decoded.
+    `min_px` is the smallest side that is needed. A JPEG at least twice as large is decoded at 1/2, 1/4 or 1/8 of its
+    size, which takes a fraction of the time. A file of more than `max_px` pixels is refused before it is decoded.
 
-    Returns
-    -------
-    image : ndarray of shape (H, W, 3), uint8
-        RGB, range 0 to 255.
+    Raises ImageError if the image cannot be read; the message holds `name`, by default the path or form of the source.
     """
     name = name or name_source(source)
     if isinstance(source, np.ndarray):
@@ -86,14 +73,9 @@ def load_image(
 
 
 def read_content(source: ImageSource, *, name: str | None = None) -> tuple[bytes | RgbImage, str]:
-    """Read an image without decoding it where possible, and hash it.
+    """Return the content of an image, not decoded where possible, and its SHA-256.
 
-    Returns
-    -------
-    content : bytes or ndarray of shape (H, W, 3), uint8
-        Source for `load_image` with the same result.
-    digest : str
-        SHA-256, equal for equal contents.
+    `load_image` makes the same image of the content as of the source.
     """
     name = name or name_source(source)
     content: bytes | RgbImage

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from itertools import islice
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -40,8 +41,8 @@ def call_in_forked_child(action: Callable[[], None]) -> None:
 def use_one_thread_after_fork() -> None:
     """Limit processes that are forked from this one to one thread.
 
-    Must be called before anything is computed: threads do not survive a fork, and the thread pools of
-    OpenMP (used by torch) and of OpenVINO would wait for their lost threads for ever.
+    Must be called before anything is computed: threads do not survive a fork, and the thread pools of OpenMP (used by
+    torch) and of OpenVINO would wait for their lost threads for ever.
     """
     call_in_forked_child(lambda: limit_threads(1))
 
@@ -51,24 +52,12 @@ def prefetch_map(
 ) -> Iterator[Result]:
     """Iterate over ``map(function, *iterables)``, computed ahead in threads.
 
-    Pillow and NumPy release the interpreter lock while they decode and resize, so threads keep
-    every core busy without copying images between processes.
+    Pillow and NumPy release the interpreter lock while they decode and resize, so threads keep every core busy without
+    copying images between processes. There are `n_workers` threads, by default as many as cores or as `limit_threads`
+    allows.
 
-    Parameters
-    ----------
-    function : callable
-        Called with one item of each iterable; must be safe to call from several threads.
-    *iterables : iterable
-        May be endless: at most `n_ahead` items are taken before their results are consumed.
-    n_ahead : int, >= 1
-        Number of results that may wait; bounds the memory.
-    n_workers : int, optional
-        Number of threads. By default the number of cores, or the limit set by `limit_threads`.
-
-    Yields
-    ------
-    result : object
-        Results in order. An exception of `function` is raised at the turn of its item.
+    The iterables may be endless: at most `n_ahead` items are taken before their results are consumed. Results come in
+    order, and an exception of `function` is raised at the turn of its item.
     """
     pool = ThreadPoolExecutor(max_workers=n_workers or _n_threads or os.cpu_count() or 1, thread_name_prefix="maskkit")
     pending: deque[Future[Result]] = deque()
@@ -85,11 +74,6 @@ def prefetch_map(
 
 def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """Yield lists of `size` items, the last one shorter."""
-    batch: list[Item] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
         yield batch

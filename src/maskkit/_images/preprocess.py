@@ -14,23 +14,14 @@ from maskkit._images.load import ImageSource, RgbImage, load_image
 Augment: TypeAlias = Callable[[RgbImage, np.random.Generator], RgbImage]
 """Returns a changed copy of an RGB uint8 (H, W, 3) image; the size may differ."""
 
-# Very large JPEGs are decoded at 1/2, 1/4 or 1/8 of their size, but at no less than this many times
-# the network's input: a face that fills a quarter of the picture keeps every detail that the network
-# can use.
+# Very large JPEGs are decoded at 1/2, 1/4 or 1/8 of their size, but at no less than this many times the network's
+# input: a face that fills a quarter of the picture keeps every detail that the network can use.
 _DRAFT_SCALE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """Resizing and normalization of images for a backbone.
-
-    Parameters
-    ----------
-    image_size : int, > 0
-        Side of the square input, in pixels.
-    mean, std : tuple of 3 floats
-        A pixel ``x`` in [0, 1] becomes ``(x - mean) / std``, channel by channel (RGB).
-    """
+    """Resizing to `image_size` pixels square, and normalization of pixels in [0, 1] to ``(x - mean) / std`` (RGB)."""
 
     image_size: int
     mean: tuple[float, float, float]
@@ -50,8 +41,8 @@ class Preprocess:
     def resize(self, image: RgbImage) -> RgbImage:
         """Resize an image to (image_size, image_size, 3) uint8.
 
-        The whole image is stretched to a square, with antialiased bilinear interpolation. Nothing is
-        cropped, because the chin lies at the edge of a face crop.
+        The whole image is stretched to a square, with antialiased bilinear interpolation. Nothing is cropped, because
+        the chin lies at the edge of a face crop.
         """
         size = (self.image_size, self.image_size)
         return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
