@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from cachetools import LRUCache
@@ -28,19 +28,7 @@ _APPLICATION_ID = 0x6D61736B
 _TABLE = "CREATE TABLE IF NOT EXISTS features (key TEXT PRIMARY KEY, digest BLOB, features BLOB) WITHOUT ROWID"
 
 
-class FeatureCache(Protocol):
-    """Features by key. Both methods may be called from several threads."""
-
-    def get(self, key: str) -> Features | None:
-        """Return the features (n_features,) of an image, or None if they are not cached."""
-        ...
-
-    def put(self, entries: Mapping[str, Features]) -> None:
-        """Store features."""
-        ...
-
-
-def open_cache(cache: str | os.PathLike[str] | None) -> FeatureCache | None:
+def open_cache(cache: str | os.PathLike[str] | None) -> "MemoryCache | FileCache | None":
     """Return the cache for the parameter `cache`, shared by the whole process.
 
     Raises ValueError if `cache` is neither a path, ``"memory"`` nor None, or the path cannot be a cache.
@@ -56,7 +44,7 @@ def open_cache(cache: str | os.PathLike[str] | None) -> FeatureCache | None:
 
 
 class MemoryCache:
-    """The most recently used features, up to `n_bytes` bytes."""
+    """The most recently used features (n_features,) of images by key, up to `n_bytes` bytes; safe for threads."""
 
     def __init__(self, n_bytes: int = MEMORY_BYTES):
         self._entries: LRUCache[str, Features] = LRUCache(n_bytes, getsizeof=lambda features: features.nbytes)
@@ -82,17 +70,12 @@ class MemoryCache:
 
 
 class FileCache:
-    """Features in an SQLite file that several processes, and later runs, may share.
+    """Features in an SQLite file that several processes, and later runs, may share; safe for threads.
 
-    Each entry has a checksum, and damaged entries count as missing. A damaged file is renamed to ``NAME.broken``, and a
-    new one is started.
+    The file must be on a local disk, because SQLite's locks do not work on network drives. Each entry has a checksum,
+    and damaged entries count as missing. A damaged file is renamed to ``NAME.broken``, and a new one is started.
 
     Raises ValueError if the path is a folder, a file of another kind, or cannot be written.
-
-    Parameters
-    ----------
-    path : path
-        File on a local disk, because SQLite's locks do not work on network drives.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -134,6 +117,7 @@ class FileCache:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             is_new = not self.path.exists() or self.path.stat().st_size == 0
+            # SQLite would report any other file as damaged, and a user's file must not be replaced.
             if not is_new and not _is_sqlite(self.path):
                 raise foreign
             self._file = sqlite3.connect(self.path, timeout=_LOCK_TIMEOUT_S, check_same_thread=False)

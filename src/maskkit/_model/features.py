@@ -1,6 +1,5 @@
 """Feature extraction: images to features, in three stages that overlap."""
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,9 +10,10 @@ from itertools import chain, count
 import numpy as np
 from numpy.typing import NDArray
 
+from maskkit._images.hashing import hash_content
 from maskkit._images.load import ImageSource, RgbImage, name_source, read_content
 from maskkit._images.prefetch import in_batches, prefetch_map
-from maskkit._model.feature_cache import FeatureCache, Features, open_cache
+from maskkit._model.feature_cache import Features, open_cache
 from maskkit._model.fitted_backbone import N_CALIBRATION_IMAGES, ComputeSettings, FittedBackbone
 from maskkit.augment._camera import augment_face
 from maskkit.detectors._locate import FaceFinder
@@ -24,13 +24,9 @@ _VERSIONS = tuple(version(name) for name in ("maskkit", "numpy", "pillow", "torc
 
 @dataclass(frozen=True, slots=True)
 class FeatureBatch:
-    """The features of a batch of images.
+    """The features (n, n_features) of a batch of images.
 
-    Attributes
-    ----------
-    features : ndarray of shape (n, n_features), float32
-    recompute : callable or None
-        Takes row numbers and returns the features of these rows, computed in float32; None if `features` are final.
+    `recompute` returns the features of some rows, computed in float32. It is None if `features` are final.
     """
 
     features: NDArray[np.float32]
@@ -39,13 +35,7 @@ class FeatureBatch:
 
 @dataclass(frozen=True, slots=True)
 class FeatureExtractor:
-    """Computes the features of images with a fitted backbone.
-
-    Attributes
-    ----------
-    face_finder : FaceFinder or None
-        Crops pictures of more than a face to the face; None uses every image whole.
-    """
+    """Computes the features of images with a fitted backbone; without `face_finder`, it uses every image whole."""
 
     backbone: FittedBackbone
     face_finder: FaceFinder | None
@@ -54,23 +44,11 @@ class FeatureExtractor:
     def extract(
         self, images: Iterable[ImageSource], *, are_crops: bool = False, with_copies: bool = False
     ) -> Iterator[FeatureBatch]:
-        """Iterate over the features of images, batch by batch.
+        """Iterate over the features of images, which may be endless, in batches of at most `batch_size`.
 
-        Parameters
-        ----------
-        images : iterable of images
-            May be endless.
-        are_crops : bool, default=False
-            Whether the images are face crops that occur once: no face is searched in them, and their features
-            are not cached.
-        with_copies : bool, default=False
-            Whether each image is followed by an augmented copy. The content of the image seeds the random
-            numbers of `augment_face`, so the copy is always the same and is cached, too.
-
-        Yields
-        ------
-        batch : FeatureBatch
-            At most `batch_size` images and copies.
+        With `are_crops`, the images are face crops that occur once: no face is searched in them, and their features are
+        not cached. With `with_copies`, each image is followed by an augmented copy. The content of the image seeds the
+        random numbers of `augment_face`, so the copy is always the same and is cached, too.
         """
         return _FeaturePipeline(self, are_crops=are_crops, with_copies=with_copies).run(images)
 
@@ -92,23 +70,15 @@ class FeatureExtractor:
 
 @dataclass(slots=True, eq=False)
 class _Item:
-    """An image on its way through the pipeline.
-
-    Attributes
-    ----------
-    key : str
-        Key in the feature cache; empty without a cache.
-    pixels : ndarray of shape (image_size, image_size, 3), uint8, or None
-        None if the features were cached.
-    same_as : _Item or None
-        An equal image that came shortly before and whose features are being computed.
-    """
+    """An image on its way through the pipeline."""
 
     source: ImageSource
     name: str
     key: str = ""
+    # Resized; None if the features were cached.
     pixels: RgbImage | None = None
     features: Features | None = None
+    # An equal image that came shortly before and whose features are being computed.
     same_as: "_Item | None" = None
 
 
@@ -128,11 +98,14 @@ class _FeaturePipeline:
         self.with_copies = with_copies
         self.batch_size = extractor.settings.batch_size
         self.engine = extractor.backbone.engine(extractor.settings)
-        self.cache: FeatureCache | None = None if are_crops else open_cache(extractor.settings.cache)
-        self.key_suffix = "" if self.cache is None else _describe(extractor)
+        self.cache = None if are_crops else open_cache(extractor.settings.cache)
+        if self.cache is not None:
+            # The part of a key that all images share covers everything that features depend on but the image.
+            finder = extractor.face_finder
+            shared = f"{extractor.backbone.cache_key(extractor.settings)} {finder and finder.settings} {_VERSIONS}"
+            self.key_suffix = hash_content(shared.encode())
         # Batches that may be in flight: those waiting for `compute`, and the one being collected.
-        self.n_in_flight = self.engine.n_streams + 2
-        self._in_flight: deque[dict[str, _Item]] = deque(maxlen=self.n_in_flight)
+        self.in_flight: deque[dict[str, _Item]] = deque(maxlen=self.engine.n_streams + 2)
 
     def run(self, images: Iterable[ImageSource]) -> Iterator[FeatureBatch]:
         prepared = prefetch_map(self.prepare, images, count(), n_ahead=2 * self.batch_size)
@@ -147,28 +120,31 @@ class _FeaturePipeline:
         if self.cache is None and not self.with_copies:
             return [_Item(source, name, pixels=self.extractor.load(source, name, are_crops=self.are_crops))]
         content, digest = read_content(source, name=name)
-        items = [_Item(source, name, f"{digest} {self.key_suffix} {is_copy}") for is_copy in (False, True)]
-        items = items if self.with_copies else items[:1]
+        items = []
         image: RgbImage | None = None
-        for item, is_copy in zip(items, (False, True), strict=False):
-            item.features = None if self.cache is None else self.cache.get(item.key)
+        for is_copy in (False, True) if self.with_copies else (False,):
+            item = _Item(source, name)
+            if self.cache is not None:
+                item.key = f"{digest} {self.key_suffix} {is_copy}"
+                item.features = self.cache.get(item.key)
             if item.features is None:
                 if image is None:  # the image and its copy share one decoding and one search for the face
                     image = self.extractor.open(content, name, are_crops=self.are_crops)
                 view = augment_face(image, np.random.default_rng(list(digest.encode()))) if is_copy else image
                 item.pixels = self.extractor.backbone.preprocess.resize(view)
+            items.append(item)
         return items
 
     def deduplicate(self, batch: list[_Item]) -> list[_Item]:
         """Link images to equal ones that are in flight, or whose features were cached meanwhile."""
         if self.cache is not None:
             new: dict[str, _Item] = {}
-            self._in_flight.append(new)
+            self.in_flight.append(new)
             for item in batch:
                 if item.features is None:
                     item.features = self.cache.get(item.key)
                 if item.features is None:
-                    item.same_as = next((known[item.key] for known in self._in_flight if item.key in known), None)
+                    item.same_as = next((known[item.key] for known in self.in_flight if item.key in known), None)
                     if item.same_as is None:
                         new[item.key] = item
         return batch
@@ -203,10 +179,3 @@ class _FeaturePipeline:
         pixels = [item.pixels for item in items if item.pixels is not None]
         backbone = self.extractor.backbone
         return backbone.compute(backbone.engine(self.extractor.settings, "float32"), np.stack(pixels))
-
-
-def _describe(extractor: FeatureExtractor) -> str:
-    """Return the part of a cache key that all images share."""
-    finder = extractor.face_finder
-    described = f"{extractor.backbone.cache_key(extractor.settings)} {finder and finder.settings} {_VERSIONS}"
-    return hashlib.sha256(described.encode()).hexdigest()

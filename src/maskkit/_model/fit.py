@@ -51,20 +51,8 @@ _HEAD_PARAMETERS = ("epochs", "batch_size", "learning_rate", "class_weight", "ea
 class FitPlan:
     """Decisions about a fit, made and checked before any image is read.
 
-    Attributes
-    ----------
-    params : dict
-        Parameters of the classifier, with the input size and training settings that it leaves open filled in.
-    every_layer : bool
-        Whether the backbone is trained.
-    seed : int
-        Seed of everything that the fit draws.
-    head : classifier
-        Unfitted.
-    targets : Targets
-        Encoded labels and weights.
-    world : World
-        The processes that train together.
+    In `params`, the input size and training settings that the classifier leaves open are filled in. `seed` seeds
+    everything that the fit draws. The head is unfitted, and `world` are the processes that train together.
     """
 
     params: dict[str, Any]

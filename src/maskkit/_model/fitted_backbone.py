@@ -37,15 +37,7 @@ class ComputeSettings:
 
 
 class FittedBackbone:
-    """A backbone's network, its preprocessing, and the engines that were compiled for it.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        Maps float32 (n, 3, image_size, image_size) to (n, n_features).
-    quantized : Quantized, optional
-        The network in int8.
-    """
+    """A backbone's network, its preprocessing, the network in int8, and the engines that were compiled for it."""
 
     def __init__(
         self, backbone: Backbone, network: nn.Module, preprocess: Preprocess, quantized: Quantized | None = None

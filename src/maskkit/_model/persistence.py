@@ -8,8 +8,6 @@ from sklearn.base import BaseEstimator
 
 from maskkit._files.pretrained import find_pretrained
 from maskkit._model import saving
-from maskkit._model.embedder import make_embedder
-from maskkit._training.history import History
 
 
 class PersistenceMixin(BaseEstimator):
@@ -36,8 +34,12 @@ class PersistenceMixin(BaseEstimator):
             scikit-learn classifier, and pickles run code).
         """
         predictor = self.predictor_
-        record = saving.TrainingRecord(self.class_counts_, list(self.history_), self.fine_tuned_)
-        return saving.save_model(folder, predictor, self.get_params(deep=False), record, half=half)
+        training = {
+            "class_counts": self.class_counts_.tolist(),
+            "history": list(self.history_),
+            "fine_tuned": self.fine_tuned_,
+        }
+        return saving.save_model(folder, predictor, self.get_params(deep=False), training, half=half)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], **params: Any) -> Self:
@@ -61,16 +63,7 @@ class PersistenceMixin(BaseEstimator):
         ValueError
             If a parameter does not concern prediction.
         """
-        classifier, loaded = saving.load_model(folder, cls, params)
-        classifier.detector_ = loaded.detector
-        classifier.embedder_ = make_embedder(classifier.get_params(deep=False))._set_backbone(loaded.backbone)
-        classifier.head_ = loaded.head
-        classifier.classes_ = loaded.head.classes_
-        classifier.class_counts_ = loaded.record.class_counts
-        classifier.fine_tuned_ = loaded.record.fine_tuned
-        classifier.history_ = History(loaded.record.history)
-        classifier.model_name_ = Path(folder).resolve().name
-        return classifier
+        return saving.load_model(folder, cls, params)
 
     @classmethod
     def from_pretrained(cls, name: str = "maskkit-lite0", **params: Any) -> Self:

@@ -34,20 +34,8 @@ class FacePredictor:
     """A detector, an embedder, a head and a decision rule that work together.
 
     It holds all that prediction needs, and nothing of how it was trained. `MaskClassifier` makes one in
-    `predictor_`; saving, export, explanations, video, serving and batch prediction take it.
-
-    Attributes
-    ----------
-    embedder : FeatureExtractor
-        Computes the features of face crops.
-    head : object
-        Classifier whose method `predict_proba` maps features (n, n_features) to probabilities (n, n_classes).
-    classes : ndarray of shape (n_classes,)
-        Labels, in the order of the columns of the probabilities.
-    rule : DecisionRule
-        When a decision is ``"uncertain"``.
-    model_name, detector_name : str
-        Names that results show.
+    `predictor_`; saving, export, explanations, video, serving and batch prediction take it. The head maps features
+    (n, n_features) to probabilities (n, n_classes), with columns in the order of `classes`. Results show the names.
     """
 
     detector: Detector
@@ -59,20 +47,9 @@ class FacePredictor:
     detector_name: str
 
     def predict_proba(self, images: Iterable[ImageSource], *, are_crops: bool = False) -> NDArray[np.float64]:
-        """Predict class probabilities; faces with a low margin are recomputed in float32.
+        """Predict class probabilities (n_images, n_classes); faces with a low margin are recomputed in float32.
 
-        Raises ValueError if there is no image.
-
-        Parameters
-        ----------
-        images : iterable of images
-            One face per image.
-        are_crops : bool, default=False
-            Whether no face has to be searched in the images.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_images, n_classes), float64
+        With `are_crops`, no face is searched in the images. Raises ValueError if there is no image.
         """
         batches = []
         for batch in self.embedder.extract(images, are_crops=are_crops):
@@ -107,12 +84,7 @@ class FacePredictor:
     def read_photos(self, photos: Iterable[ImageSource], *, on_error: str = "report") -> Iterator[PhotoResult]:
         """Iterate over the results of photos, one per photo, in order.
 
-        Parameters
-        ----------
-        photos : iterable of images
-            May be endless; a few photos are read ahead.
-        on_error : {"report", "skip", "raise"}, default="report"
-            What happens to a photo that cannot be read, as in `MaskClassifier.predict_photos`.
+        The photos may be endless; a few are read ahead. `on_error` is that of `MaskClassifier.predict_photos`.
         """
         named = ((name_source(photo, index), photo) for index, photo in enumerate(photos))
         return self.read_named_photos(named, on_error=on_error)

@@ -4,28 +4,27 @@ import os
 import platform
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_scalar
 
 from maskkit import _plugins
 from maskkit._files.model_card import write_card
 from maskkit._files.model_folder import ModelConfig, read_model, write_model
 from maskkit._images.preprocess import Preprocess
+from maskkit._model.embedder import make_embedder
 from maskkit._model.fitted_backbone import FittedBackbone
 from maskkit._model.head import TransferHead
 from maskkit._model.params import check_params
 from maskkit._model.predictor import FacePredictor
 from maskkit._training.history import History
 from maskkit.backbones._base import build_network
-from maskkit.detectors._base import Detector
 from maskkit.exceptions import ModelFileError, PluginError
 
 # Backbones take a few hundred pixels. A file that asks for a million could fill the memory.
@@ -37,43 +36,12 @@ _MACHINE_PARAMETERS = ("device", "engine", "cache", "batch_size", "checkpoint", 
 # Parameters that concern prediction; `load` accepts new values for them.
 _PREDICTION_PARAMETERS = ("detector", "threshold", "min_size_px", "precision", *_MACHINE_PARAMETERS)
 
-Estimator = TypeVar("Estimator", bound=BaseEstimator)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingRecord:
-    """Record of the training of a model.
-
-    Attributes
-    ----------
-    class_counts : ndarray of shape (n_classes,), int64
-        Number of training images per class.
-    history : list of dict
-        One record per epoch.
-    fine_tuned : bool
-        Whether every layer was trained.
-    """
-
-    class_counts: NDArray[np.int64]
-    history: list[dict[str, float]]
-    fine_tuned: bool
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """The fitted parts of a saved model."""
-
-    detector: Detector
-    backbone: FittedBackbone
-    head: TransferHead
-    record: TrainingRecord
-
 
 def save_model(
     folder: str | os.PathLike[str],
     predictor: FacePredictor,
     params: dict[str, Any],
-    record: TrainingRecord,
+    training: dict[str, Any],
     *,
     half: bool,
 ) -> Path:
@@ -95,9 +63,7 @@ def save_model(
         detector=_describe_plugin("detectors", params["detector"], predictor.detector),
         params=_plain_params(params),
         training={
-            "class_counts": record.class_counts.tolist(),
-            "history": record.history,
-            "fine_tuned": record.fine_tuned,
+            **training,
             "versions": {name: version(name) for name in ("maskkit", "torch", "torchvision", "timm")},
             "python": platform.python_version(),
         },
@@ -108,24 +74,10 @@ def save_model(
     return write_model(folder, config, tensors, half=half, card=card, int8=backbone.quantized)
 
 
-def load_model(
-    folder: str | os.PathLike[str], estimator_class: type[Estimator], overrides: dict[str, Any]
-) -> tuple[Estimator, LoadedModel]:
-    """Read a saved model.
+def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overrides: dict[str, Any]) -> Any:
+    """Read a saved model; return a fitted `estimator_class`, where `overrides` replace saved parameters.
 
     Raises ModelFileError if a file is missing or damaged; ValueError if an override does not concern prediction.
-
-    Parameters
-    ----------
-    estimator_class : type
-        Class of the estimator that takes the saved parameters.
-    overrides : dict of str to object
-        Parameters to replace those saved.
-
-    Returns
-    -------
-    estimator : estimator_class
-        Unfitted, with the parameters.
     """
     unknown = sorted(set(overrides) - set(_PREDICTION_PARAMETERS))
     if unknown:
@@ -137,22 +89,25 @@ def load_model(
     with _errors_name(folder):
         # A detector that is overridden is not built first, because its plugin may not be installed here.
         estimator = estimator_class(**_restore_params(config, without=overrides))
-        params = estimator.get_params(deep=False)
         check_params(estimator)
-        classes = _restore_classes(config.classes)
-        detector = None if "detector" in overrides else _plugins.resolve("detectors", params["detector"])
-        backbone = _plugins.resolve("backbones", params["backbone"])
+        estimator.classes_ = _restore_classes(config.classes)
+        if "detector" not in overrides:
+            estimator.detector_ = _plugins.resolve("detectors", estimator.detector)
+        backbone = _plugins.resolve("backbones", estimator.backbone)
         preprocess = _restore_preprocess(config.preprocess)
         network = build_network(backbone, None)
         network.load_state_dict(_select(tensors, "backbone."))
-        record = _restore_record(config.training, len(classes))
-        head = _restore_head(params["head"], config, classes, _select(tensors, "head."))
-        head.history_ = History(record.history)
+        estimator.class_counts_, history, estimator.fine_tuned_ = _restore_training(config, len(estimator.classes_))
+        estimator.head_ = _restore_head(estimator.head, config, estimator.classes_, _select(tensors, "head."))
+        estimator.head_.history_, estimator.history_ = History(history), History(history)
     estimator.set_params(**overrides)
     check_params(estimator)
-    if detector is None:
-        detector = _plugins.resolve("detectors", overrides["detector"])
-    return estimator, LoadedModel(detector, FittedBackbone(backbone, network, preprocess, int8), head, record)
+    if "detector" in overrides:
+        estimator.detector_ = _plugins.resolve("detectors", estimator.detector)
+    fitted = FittedBackbone(backbone, network, preprocess, int8)
+    estimator.embedder_ = make_embedder(estimator.get_params(deep=False))._set_backbone(fitted)
+    estimator.model_name_ = Path(folder).resolve().name
+    return estimator
 
 
 @contextmanager
@@ -260,13 +215,15 @@ def _restore_head(
     return head
 
 
-def _restore_record(training: dict[str, Any], n_classes: int) -> TrainingRecord:
-    counts, history = np.array(training["class_counts"]), training["history"]
+def _restore_training(config: ModelConfig, n_classes: int) -> tuple[NDArray[np.int64], list[dict[str, float]], bool]:
+    """Return class counts, history, and whether every layer was trained."""
+    stored, history, fine_tuned = (config.training[name] for name in ("class_counts", "history", "fine_tuned"))
+    counts = np.array(stored)
     if counts.shape != (n_classes,) or counts.dtype.kind != "i":
-        raise ValueError(f"class_counts are {str(training['class_counts'])[:80]}, want one number per class")
-    if not isinstance(history, list) or not isinstance(training["fine_tuned"], bool):
+        raise ValueError(f"class_counts are {str(stored)[:80]}, want one number per class")
+    if not isinstance(history, list) or not isinstance(fine_tuned, bool):
         raise ValueError("history is not a list, or fine_tuned is neither true nor false")
-    return TrainingRecord(counts, history, training["fine_tuned"])
+    return counts, history, fine_tuned
 
 
 def _select(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
