@@ -69,6 +69,7 @@ def prefetch_map(
         while pending:
             yield pending.popleft().result()
     finally:
+        # Also reached if the consumer stops early: what has not started is never computed.
         pool.shutdown(wait=True, cancel_futures=True)
 
 

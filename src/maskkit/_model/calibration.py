@@ -51,6 +51,7 @@ class CalibrationMixin:
                 f"use scikit-learn's CalibratedClassifierCV as the head instead."
             )
         proba, targets = self._predict_known(X, y)
+        # One factor for all logits keeps their order. In the last layer, it is saved and exported with the head.
         self.head_._scale_logits(1 / fit_temperature(proba, targets))
         return self
 

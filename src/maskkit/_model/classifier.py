@@ -231,6 +231,7 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
         # Everything that can be wrong with labels and parameters raises here, before images are read and fitted
         # attributes change.
         plan = plan_fit(self.get_params(deep=False), y, sample_weight)
+        # A fit that is interrupted must not leave a classifier of old and new parts that counts as fitted.
         self.__dict__.pop("model_name_", None)
         self.detector_ = _plugins.resolve("detectors", self.detector)
         self.embedder_ = make_embedder(plan.params, plan.seed).fit(sources)

@@ -132,6 +132,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         check_engine(self.engine, self.device, self.precision)
         open_cache(self.cache)
         backbone = _plugins.resolve("backbones", self.backbone)
+        # Layers without weights are drawn from the global generator of torch, whose state is restored afterwards.
         with seeded(int(check_random_state(self.random_state).randint(2**31 - 1))):
             network = build_network(backbone, self.weights)
         size = self.image_size or backbone.image_size
@@ -243,5 +244,6 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 def make_embedder(params: Mapping[str, Any], seed: int | None = None) -> FaceEmbedder:
     """Build an unfitted embedder from the parameters of a MaskClassifier."""
     names = ("backbone", "weights", "image_size", "find_face", "batch_size", "device", "engine", "precision", "cache")
+    # MaskClassifier leaves the batch size open; the embedder then has its own default.
     given = {name: params[name] for name in names if name != "batch_size" or params[name] is not None}
     return FaceEmbedder(**given, random_state=seed)

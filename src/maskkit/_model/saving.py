@@ -86,6 +86,7 @@ def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overr
             f"it takes {', '.join(_PREDICTION_PARAMETERS)}."
         )
     config, tensors, int8 = read_model(folder)
+    # The checksums reveal damage, not intent: a file may state anything, so each part is checked before it is used.
     with _errors_name(folder):
         # A detector that is overridden is not built first, because its plugin may not be installed here.
         estimator = estimator_class(**_restore_params(config, without=overrides))
