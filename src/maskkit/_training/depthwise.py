@@ -92,7 +92,10 @@ def _gradient_to_weight(
     if not is_made_of_parts or max(dilation) > 1:
         return conv2d_weight(inputs, weight.shape, gradient, stride, padding, dilation, n_channels).float()
     padded = pad(inputs, (padding[1], padding[1], padding[0], padding[0]))
-    # Size of the input of a 3 x 3 convolution with an output of this size.
+    # The gradient of each element of the weight depends only on the inputs that it was multiplied with: for a part of
+    # 3 x 3 elements, these are the padded inputs, shifted by its position. Parts begin at every second row and column,
+    # which covers any odd size; where they overlap, the gradients agree. A 3 x 3 convolution with an output of this
+    # size has an input of this height and width.
     height, width = ((side - 1) * step + 3 for side, step in zip(gradient.shape[2:], stride, strict=True))
     whole = torch.empty_like(weight)
     part = (len(weight), 1, 3, 3)

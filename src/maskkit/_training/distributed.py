@@ -47,6 +47,7 @@ class World:
         """Sum the numbers of all processes."""
         if self.size == 1:
             return values
+        # MPS has no float64.
         dtype = torch.float32 if self.device is not None and self.device.type == "mps" else torch.float64
         total: list[float] = self.sum(torch.tensor(values, dtype=dtype, device=self.device)).tolist()
         return total
@@ -55,6 +56,7 @@ class World:
         """Sum the gradients of all processes, in place and in one message."""
         if self.size == 1:
             return
+        # All parameters go in one message, because each message has a latency.
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         total = self.sum(torch.cat([gradient.flatten() for gradient in gradients]))
         for gradient, part in zip(gradients, total.split([gradient.numel() for gradient in gradients]), strict=True):

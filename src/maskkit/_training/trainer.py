@@ -79,6 +79,7 @@ class Trainer:
         self.device = next(self.network.parameters()).device
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.options.precision == torch.float16)
         epochs, is_verbose = int(self.options.epochs), self.options.verbose and self.world.is_main
+        # The rates are read first, because the schedule overwrites them with its own start.
         maxima = [group["lr"] for group in self.optimizer.param_groups]
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, max_lr=maxima, total_steps=int(epochs * batches.n_steps)
@@ -215,6 +216,7 @@ class _BestWeights:
         self.n_epochs_since += 1
         if loss < self.loss:
             self.loss, self.n_epochs_since = loss, 0
+            # The state dict refers to the weights themselves, which training goes on to change.
             self.weights = copy.deepcopy(network.state_dict())
 
     def state_dict(self) -> dict[str, Any]:

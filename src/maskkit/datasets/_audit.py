@@ -101,13 +101,10 @@ class Audit(Tabulated):
                 f"Always predicting the largest class reaches {self.majority:.3f}. A network may learn properties "
                 "far above it instead of masks."
             )
+        class_rows: Rows = tuple((split, label, count) for (split, label), count in sorted(counts.items()))
         tables = [
             Table("Audit", ("result", "number"), found, "Nothing was changed or deleted."),
-            Table(
-                "Classes",
-                ("split", "class", "images"),
-                tuple((split, label, count) for (split, label), count in sorted(counts.items())),
-            ),
+            Table("Classes", ("split", "class", "images"), class_rows),
             Table("Shortcuts", ("property", "accuracy [95 % interval]"), tuple(self.shortcuts.items()), note),
         ]
         if self.label_issues:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,7 @@ from maskkit._images.quality import measure_brightness_and_sharpness
 from maskkit.evaluation._intervals import wilson
 from maskkit.exceptions import ImageError
 
-Pairs: TypeAlias = NDArray[np.int64]
-"""Shape (n_pairs, 2): indices of two images, the smaller one first."""
+Pairs = NDArray[np.int64]  # (n_pairs, 2), indices of two images, the smaller one first
 
 PROPERTIES = ("width", "height", "aspect", "sharpness", "brightness", "file type")
 N_FOLDS = 5
@@ -46,16 +45,8 @@ _BLOCK = 1024
 class ImageTraits:
     """Measurements of one image.
 
-    Parameters
-    ----------
-    digest : str
-        Content hash: equal for equal pixels.
-    phash, mirrored_phash : int
-        64-bit perceptual hashes of the image and of its mirror image.
-    values : tuple of float
-        Values of `PROPERTIES` without the file type, in that order.
-    ending : str
-        File extension.
+    The digest is equal for equal pixels. The perceptual hashes, of the image and of its mirror image, have 64 bits.
+    `values` are those of `PROPERTIES`, in that order, without the file type, which is `ending`.
     """
 
     digest: str
@@ -74,6 +65,7 @@ def measure_image(index: int, source: Any) -> ImageTraits | str:
     except ImageError as exc:
         return str(exc)
     picture = Image.fromarray(image)
+    # The hash of a mirrored copy differs in about half of its bits, so both hashes are needed to find it.
     mirrored = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     height, width = image.shape[:2]
     brightness, sharpness = measure_brightness_and_sharpness(image)
@@ -116,6 +108,7 @@ def _find_pairs(n_images: int, is_similar: Callable[[slice], NDArray[np.bool_]])
     """Compare blocks of images with all images, so that memory is bounded by the size of a block."""
     pairs = [np.zeros((0, 2), dtype=np.int64)]
     for start in range(0, n_images, _BLOCK):
+        # Similarity is symmetric, so each pair is kept once.
         first, second = np.nonzero(is_similar(slice(start, start + _BLOCK)))
         first = first + start
         pairs.append(np.column_stack([first, second])[first < second])
@@ -137,9 +130,10 @@ def find_label_issues(
     """
     from cleanlab import filter as cleanlab_filter
 
-    targets = np.unique(labels, return_inverse=True)[1]
-    if not _has_folds(targets, groups):
+    if not _has_folds(labels, groups):
         return ()
+    targets = np.unique(labels, return_inverse=True)[1]
+    # Strong regularization keeps the model from learning wrong labels by heart.
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.001, max_iter=1000))
     proba = cross_val_predict(
         model, features, targets, groups=groups, cv=StratifiedGroupKFold(N_FOLDS), method="predict_proba"
@@ -153,20 +147,20 @@ def measure_shortcuts(
     traits: Sequence[ImageTraits], labels: NDArray[np.str_], groups: NDArray[np.int64], random_state: int
 ) -> dict[str, Estimate]:
     """Compute the accuracy of predicting the class from each property alone, cross-validated over groups."""
-    targets = np.unique(labels, return_inverse=True)[1]
-    if not _has_folds(targets, groups):
+    if not _has_folds(labels, groups):
         return {}
     endings = OrdinalEncoder().fit_transform([[one.ending] for one in traits])
     table = np.column_stack([[one.values for one in traits], endings])
     columns = {name: [index] for index, name in enumerate(PROPERTIES)} | {"all": list(range(len(PROPERTIES)))}
+    # A shallow tree finds thresholds of a property, and cannot learn single images.
     shortcuts = {}
     for name, chosen in columns.items():
         model = DecisionTreeClassifier(max_depth=6, min_samples_leaf=5, random_state=random_state)
-        predicted = cross_val_predict(model, table[:, chosen], targets, groups=groups, cv=StratifiedGroupKFold(N_FOLDS))
-        shortcuts[name] = wilson(int((predicted == targets).sum()), len(targets))
+        predicted = cross_val_predict(model, table[:, chosen], labels, groups=groups, cv=StratifiedGroupKFold(N_FOLDS))
+        shortcuts[name] = wilson(int((predicted == labels).sum()), len(labels))
     return shortcuts
 
 
-def _has_folds(targets: NDArray[np.int64], groups: NDArray[np.int64]) -> bool:
+def _has_folds(labels: NDArray[np.str_], groups: NDArray[np.int64]) -> bool:
     """Return whether every class has at least one group per fold."""
-    return min(len(np.unique(groups[targets == target])) for target in np.unique(targets)) >= N_FOLDS
+    return min(len(np.unique(groups[labels == label])) for label in np.unique(labels)) >= N_FOLDS

@@ -24,8 +24,7 @@ from maskkit._images.quality import SIZE_BINS
 from maskkit.datasets._faces import FaceData, as_photos, as_splits
 from maskkit.datasets._photos import AnnotatedPhoto
 
-Sizes = NDArray[np.float64]
-"""Shape (n, 2): shorter and longer side in pixels; NaN if the header of a file cannot be read."""
+Sizes = NDArray[np.float64]  # (n, 2): shorter and longer side in pixels; NaN if the header cannot be read
 
 _PERCENTILES = {"p5": 5, "median": 50, "p95": 95}
 _SIDE_COLUMNS = ("shorter: 5%", "median", "95%", "longer: 5%", "median", "95%")
@@ -205,10 +204,11 @@ def _describe_faces(splits: Mapping[str, tuple[Sequence[Any], NDArray[Any]]]) ->
         figures[split] = {"n_images": len(paths), **_sides(sizes), "classes": {}}
         for label in np.unique(labels).tolist():
             class_sizes = sizes[labels == label]
+            # Charts show the longer side, of the images whose headers can be read.
             sizes_px.setdefault(label, []).append(class_sizes[~np.isnan(class_sizes[:, 1]), 1])
             share = len(class_sizes) / len(paths)
-            entry = {"n_images": len(class_sizes), "share": share, **_sides(class_sizes)}
-            figures[split]["classes"][label] = entry
+            figures[split]["classes"][label] = {"n_images": len(class_sizes), "share": share, **_sides(class_sizes)}
+    # Both tables have a row per class, and one for the whole split, whose share is 1.
     entries = [
         (split, label, entry)
         for split, figure in figures.items()
@@ -233,6 +233,7 @@ def _describe_faces(splits: Mapping[str, tuple[Sequence[Any], NDArray[Any]]]) ->
 
 def _describe_photos(photos: Sequence[AnnotatedPhoto]) -> Description:
     """Describe photos with the boxes of their faces."""
+    # The empty arrays give the right type and shape where no photo has a face.
     labels = np.concatenate([np.empty(0, np.str_), *(photo.labels for photo in photos)])
     boxes = np.concatenate([np.empty((0, 4)), *(photo.boxes_xyxy for photo in photos)])
     sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
@@ -310,10 +311,8 @@ def _note(unreadable: list[str]) -> str:
 def _percentiles(values: NDArray[Any]) -> dict[str, float | None]:
     """Return the 5th, 50th and 95th percentile with linear interpolation; None if there is no value."""
     values = values[~np.isnan(values)]
-    return {
-        name: float(np.percentile(values, percentile)) if values.size else None
-        for name, percentile in _PERCENTILES.items()
-    }
+    found = np.percentile(values, list(_PERCENTILES.values())).tolist() if values.size else [None] * 3
+    return dict(zip(_PERCENTILES, found, strict=True))
 
 
 def _sides(sizes: Sizes) -> dict[str, dict[str, float | None]]:
@@ -331,6 +330,7 @@ def _whole(value: float | None) -> int | None:
 
 def _count_by_size(sides: NDArray[np.float64]) -> dict[str, int]:
     """Count faces by the bins of their longer side."""
+    # The last bin ends at infinity, so that every face is counted.
     edges = [0, *(high for _, high in SIZE_BINS.values())]
     names = (name.removesuffix(" px") for name in SIZE_BINS)
     return dict(zip(names, np.histogram(sides, edges)[0].tolist(), strict=True))

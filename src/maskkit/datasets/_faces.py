@@ -28,6 +28,7 @@ class FaceBunch(Bunch):
         return f"<faces, {shown}>"
 
     def __getattr__(self, name: str) -> Any:
+        # The error lists the splits, because their names are those of the folders in lower case.
         try:
             return super().__getattr__(name)
         except AttributeError:
@@ -114,6 +115,7 @@ def load_faces(
 
 def as_photos(faces: FaceData) -> list[AnnotatedPhoto] | None:
     """Return annotated photos as a list, or None if the data are face crops."""
+    # A Bunch is a dict and a tuple is (paths, labels), so neither is a sequence of photos.
     if isinstance(faces, (Bunch, tuple, str)) or not hasattr(faces, "__iter__"):
         return None
     photos = list(faces)

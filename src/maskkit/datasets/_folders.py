@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from maskkit._images.listing import list_folders, list_images
@@ -32,16 +32,13 @@ def check_on_error(on_error: str) -> None:
 def find_faces(folder: Path) -> dict[Path, dict[str, list[Path]]]:
     """Find the images of a folder of face crops: folder of the split -> name of the class -> paths.
 
-    Class folders alone are one split, whose key is `folder` itself.
-
-    Raises
-    ------
-    DataError
-        If the folder has neither layout, or a class contains no image.
+    Class folders alone are one split, whose key is `folder` itself. Raises DataError if the folder has neither layout,
+    or a class contains no image.
     """
     inside = list_folders(folder)
     if not inside:
         raise DataError(f"{folder}: contains {_count(list_images(folder))} and no folder; {_LAYOUTS}.")
+    # A split contains folders of classes; a class contains images only.
     splits = [path for path in inside if list_folders(path)]
     if not splits:
         return {folder: _find_classes(folder)}
@@ -80,9 +77,8 @@ def _check_no_images(folder: Path) -> None:
         )
 
 
-def find_unreadable(paths: Iterable[Path]) -> dict[Path, str]:
+def find_unreadable(paths: Sequence[Path]) -> dict[Path, str]:
     """Decode every image; return those that fail, with the reason."""
-    paths = list(paths)
     errors = prefetch_map(_read_error, paths)
     return {path: error for path, error in zip(paths, errors, strict=True) if error is not None}
 

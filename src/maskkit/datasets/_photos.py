@@ -58,6 +58,7 @@ class AnnotatedPhoto:
                 f"{self.path}: the box {box} is empty, has swapped edges or is not finite; "
                 f"want left < right and top < bottom, in pixels. Correct or remove it."
             )
+        # The dataclass is frozen, so converted values can only be set this way.
         object.__setattr__(self, "path", Path(self.path))
         object.__setattr__(self, "boxes_xyxy", boxes)
         object.__setattr__(self, "labels", labels)
@@ -139,6 +140,7 @@ def _read_annotation(path: Path, images: dict[str, list[Path]]) -> AnnotatedPhot
         raise DataError(f"{path}: is not well-formed XML ({exc}); correct the file or remove it.") from exc
     if root.tag != "annotation":
         raise DataError(f"{path}: begins with <{root.tag}>; want <annotation> (Pascal VOC).")
+    # Annotations made on Windows separate folders by backslashes.
     filename = Path((root.findtext("filename") or "").strip().replace("\\", "/"))
     image = _choose_image(path, filename.name, images.get(path.stem) or images.get(filename.stem) or [])
     faces = root.findall("object")
@@ -152,6 +154,7 @@ def _read_annotation(path: Path, images: dict[str, list[Path]]) -> AnnotatedPhot
 def _choose_image(path: Path, filename: str, candidates: list[Path]) -> Path:
     if len(candidates) == 1 and candidates[0].stem == path.stem:
         return candidates[0]
+    # Several images have this stem, such as a.png and a.jpg, or none has, and the file was renamed.
     named = [image for image in candidates if image.name == filename]
     if len(named) == 1:
         return named[0]
