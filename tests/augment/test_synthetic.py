@@ -6,7 +6,7 @@ from PIL import Image
 
 from maskkit._training.training_images import TrainingImages
 from maskkit.augment import TEMPLATE
-from maskkit.augment._painter import Painter
+from maskkit.augment._random_painting import RandomPainting
 from maskkit.detectors import Faces
 from maskkit.testing import make_faces
 from tests.helpers import FaceFinder, Preprocess, World, load_image
@@ -23,7 +23,7 @@ FACE = np.full((64, 64, 3), 150, dtype=np.uint8)
     ],
 )
 def test_known_words_make_a_painter(classes, expected):
-    painter = Painter.of(classes)
+    painter = RandomPainting.of(classes)
     assert (painter.unmasked, painter.masked, painter.incorrect) == expected
 
 
@@ -31,11 +31,11 @@ def test_known_words_make_a_painter(classes, expected):
     "classes", [["a", "b"], [0, 1], ["mask", "cat"], ["mask", "masked", "bare"], ["mask", "incorrect"]]
 )
 def test_other_classes_are_left_alone(classes):
-    assert Painter.of(classes) is None
+    assert RandomPainting.of(classes) is None
 
 
 def test_bare_faces_are_painted_and_called_what_they_show():
-    painter = Painter(unmasked=0, masked=1, incorrect=2)
+    painter = RandomPainting(unmasked=0, masked=1, incorrect=2)
     shown = {0: 0, 1: 0, 2: 0}
     for seed in range(300):
         picture, target = painter.paint(FACE, TEMPLATE * 64, 0, np.random.default_rng(seed))
@@ -46,7 +46,7 @@ def test_bare_faces_are_painted_and_called_what_they_show():
 
 
 def test_what_is_before_masked_faces_leaves_them_masked():
-    painter = Painter(unmasked=0, masked=1, incorrect=2)
+    painter = RandomPainting(unmasked=0, masked=1, incorrect=2)
     views = [painter.paint(FACE, TEMPLATE * 64, 1, np.random.default_rng(seed)) for seed in range(100)]
     assert {target for _, target in views} == {1}
     n_left = sum(picture is FACE for picture, _ in views)
@@ -54,13 +54,15 @@ def test_what_is_before_masked_faces_leaves_them_masked():
 
 
 def test_masks_worn_incorrectly_are_left_alone():
-    picture, target = Painter(unmasked=0, masked=1, incorrect=2).paint(FACE, TEMPLATE * 64, 2, np.random.default_rng(0))
+    picture, target = RandomPainting(unmasked=0, masked=1, incorrect=2).paint(
+        FACE, TEMPLATE * 64, 2, np.random.default_rng(0)
+    )
     assert picture is FACE
     assert target == 2
 
 
 def test_two_classes_get_no_third():
-    painter = Painter(unmasked=1, masked=0)
+    painter = RandomPainting(unmasked=1, masked=0)
     targets = {painter.paint(FACE, TEMPLATE * 64, 1, np.random.default_rng(seed))[1] for seed in range(200)}
     assert targets == {0, 1}
 
@@ -93,7 +95,7 @@ def make_images(sources, targets, *, detector=None, find_face=False, augment=Non
         FaceFinder(detector, detector),
         find_face=find_face,
         augment=augment,
-        painter=Painter(unmasked=0, masked=1),
+        painter=RandomPainting(unmasked=0, masked=1),
         seed=3,
     )
 
@@ -157,4 +159,4 @@ def test_painting_leaves_each_class_its_weight():
 
 
 def test_nothing_is_balanced_where_nothing_is_painted():
-    np.testing.assert_array_equal(Painter(unmasked=0, masked=1).balance(np.array([3.0, 5.0]), 0.0), [1, 1])
+    np.testing.assert_array_equal(RandomPainting(unmasked=0, masked=1).balance(np.array([3.0, 5.0]), 0.0), [1, 1])

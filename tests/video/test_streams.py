@@ -109,6 +109,22 @@ def test_passwords_are_hidden(refuse):
     assert refuse("http://host/@home")[-1].startswith("http://host/@home: cannot be opened")
 
 
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("rtsp://admin:se/c@ret@192.0.2.1:554/stream", "rtsp://192.0.2.1:554/stream"),
+        ("http://secret@host:80/@home", "http://host:80/@home"),
+        (
+            "http://host:80/a?channel=1&user_Password=secret&token=secret",
+            "http://host:80/a?channel=1&user_Password=***&token=***",
+        ),
+        ("http://[::1]/@home", "http://[::1]/@home"),
+    ],
+)
+def test_no_part_of_a_password_is_shown(refuse, url, name):
+    assert refuse(url)[-1].startswith(f"{name}: cannot be opened")
+
+
 def test_rtsp_uses_tcp_by_default(refuse):
     assert refuse("rtsp://192.0.2.1/")[2] == {"rtsp_transport": "tcp"}
     assert refuse("rtsp://192.0.2.1/", ffmpeg_options={"rtsp_transport": "udp"})[2] == {"rtsp_transport": "udp"}

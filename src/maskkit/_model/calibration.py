@@ -25,8 +25,8 @@ class CalibrationMixin:
         """Calibrate probabilities by temperature scaling.
 
         Divides the logits by a temperature between 0.2 and 5 (Guo et al. 2017, arXiv:1706.04599), so that nine in ten
-        predictions with a probability of 0.9 are correct on faces like these. Labels do not change, except for faces
-        whose margin falls below that of a recomputation in float32.
+        predictions with a probability of 0.9 are correct on faces like these. Predicted classes do not change, except
+        for rare near-ties of a network in bfloat16 that are now recomputed in float32.
 
         Parameters
         ----------
@@ -58,8 +58,8 @@ class CalibrationMixin:
     def quantize(self, X: Any) -> Self:
         """Quantize the backbone to int8, for ``precision="int8"``; `save` stores the result.
 
-        Post-training quantization by NNCF is faster and less accurate; ``nox -s bench`` measures both. `fit` quantizes
-        by itself if `precision` is ``"int8"``.
+        After post-training quantization by NNCF, predictions are usually faster and slightly less accurate than in
+        float32. `fit` quantizes by itself if `precision` is ``"int8"``.
 
         Parameters
         ----------
@@ -82,7 +82,9 @@ class CalibrationMixin:
     def choose_threshold(
         self, X: Any, y: ArrayLike, *, precision: float | None = None, uncertain_cost: float | None = None
     ) -> float:
-        """Choose the decision threshold that reaches a target precision, or minimum cost, on held-out faces.
+        """Choose the decision threshold that reaches a target precision or minimizes the cost on held-out faces.
+
+        Exactly one of `precision` and `uncertain_cost` must be passed.
 
         Parameters
         ----------
@@ -90,10 +92,10 @@ class CalibrationMixin:
             Images of one face each, held out from training.
         y : array-like of shape (n_images,)
             Labels.
-        precision : float, range 0 to 1
+        precision : float, range 0 to 1, optional
             Target fraction of correct decisions among those that are not ``"uncertain"``.
-        uncertain_cost : float, range 0 to 1
-            Cost of an uncertain decision, where a wrong one costs 1. Pass this or `precision`.
+        uncertain_cost : float, range 0 to 1, optional
+            Cost of an uncertain decision, where a wrong one costs 1.
 
         Returns
         -------
@@ -103,7 +105,7 @@ class CalibrationMixin:
         Raises
         ------
         ValueError
-            If no threshold reaches the precision.
+            If both or neither is passed, or no threshold reaches the precision.
         """
         proba, targets = self._predict_known(X, y)
         correct = proba.argmax(axis=1) == targets

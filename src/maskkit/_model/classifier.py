@@ -35,8 +35,9 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
 
     A scikit-learn classifier of images. A backbone pretrained on ImageNet computes features, and a head that is trained
     on your images maps them to class probabilities. With 1,000 images or more, the backbone is trained, too, which
-    makes a model accurate on other data; with fewer, it stays frozen. `fit`, `predict`, `predict_proba` and `score`
-    take crops of one face each; `predict_faces` and `predict_photos` take photos and detect the faces first.
+    usually improves the accuracy on images from other sources; with fewer, it stays frozen. `fit`, `predict`,
+    `predict_proba` and `score` take crops of one face each; `predict_faces` and `predict_photos` take photos and detect
+    the faces first.
 
     Parameters
     ----------
@@ -52,28 +53,29 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
         Batch normalization keeps the means and variances that came with `weights`; with ``weights=None`` it learns
         them.
     epochs : int, optional
-        Maximum number of passes over the training data. By default 4 when fine-tuning, otherwise the head's.
+        Maximum number of passes over the training data. By default 4 when fine-tuning, otherwise that of the head.
     batch_size : int, optional
-        Number of images per batch. By default 32 for features and for fine-tuning, where several processes share
-        each batch, and the head's own for training the head.
+        Number of images per batch. By default 32 for computing features and for fine-tuning, and that of the head for
+        training the head. If several processes train together, this is the number over all of them.
     gradient_accumulation_steps : int, default=1
         Number of batches per optimizer step when fine-tuning. Two batches of 16 are equivalent to one of 32 and need
         half its memory, except that with ``weights=None`` batch normalization sees 16 images.
     learning_rate : float, optional
-        Maximum of the one-cycle learning rate schedule. By default 3e-4 when fine-tuning, where the head of a
-        pretrained backbone has ten times this rate, otherwise the head's.
+        Maximum of the one-cycle learning rate schedule. By default 3e-4 when fine-tuning, otherwise that of the head.
+        When a pretrained backbone is fine-tuned, its head learns at ten times this rate.
     early_stopping : bool, optional
         Whether to hold out a part of the images, stop when its loss no longer decreases, and restore the best
-        weights. By default False when fine-tuning, otherwise the head's.
+        weights. By default False when fine-tuning, otherwise that of the head.
     validation_fraction : float, optional
-        Fraction of the images held out for early stopping. By default the head's.
+        Fraction of the images held out for early stopping. By default that of the head.
     class_weight : dict, {"balanced"} or None, default=None
         Weights of the classes, as in scikit-learn.
     augment : callable, {"auto"} or None, default="auto"
-        Augmentation of training images. ``"auto"`` moves, relights, blurs, shrinks and compresses them, and paints
-        masks and other objects on faces, anew in each epoch. With a frozen backbone, a `TransferHead` is trained on
-        each image and one such copy of it, without painting, unless it stops early. A callable, for fine-tuning,
-        maps (image, rng) to an image.
+        Augmentation of training images. ``"auto"``, when fine-tuning: in every epoch, images are randomly shifted,
+        brightened or darkened, blurred, downscaled and compressed as JPEG, and masks and other objects are painted on
+        faces. With a frozen backbone, a `TransferHead` is trained on each image and on one copy changed in this way
+        but without painting; with ``early_stopping=True``, on the images alone. A callable, for fine-tuning, maps
+        (image, rng) to an image.
     image_size : int, optional
         Side of the square input in pixels. By default 160 when fine-tuning, otherwise the backbone's own.
     find_face : bool, default=True
@@ -84,7 +86,7 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
         ``"yunet"``, ``"whole"``, the name of an installed plugin, or an instance.
     threshold : float, range 0 to 1, default=0
         Faces in photos whose most probable class has a lower probability are ``"uncertain"``. `choose_threshold`
-        finds a value.
+        finds a value. `predict` ignores it.
     min_size_px : float, default=0
         Faces whose longer box side is below this are ``"uncertain"``, too.
     device : str, default="auto"
@@ -93,18 +95,20 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
         Inference backend. ``"auto"``: PyTorch on a GPU, OpenVINO on a CPU (several times faster there). Training
         always uses PyTorch.
     precision : {"auto", "float32", "bfloat16", "float16", "int8"}, default="auto"
-        Inference precision. ``"auto"``: bfloat16 where the hardware supports it natively, recomputing low-margin faces
-        in float32; otherwise float32. With ``"int8"``, `fit` calibrates on the training images.
+        Precision of inference and of training. ``"auto"``: bfloat16 where the hardware supports it natively, otherwise
+        float32; with bfloat16, predictions whose two most probable classes are close are recomputed in float32.
+        ``"int8"`` is for inference only: `fit` calibrates it on the training images.
     cache : path, {"memory"} or None, default="memory"
         Where the features of a frozen backbone are cached, so that each distinct image is computed once. ``"memory"``:
         the most recently used 128 MB, shared by the whole process. A path: a file, shared by processes and later runs.
     checkpoint : path, optional
-        Folder where `fit` saves its state after each epoch when fine-tuning. If it is interrupted, the same `fit`
-        resumes there and ends with the same model, bit for bit; then the checkpoint is removed.
+        Folder where `fit` saves its state after each epoch when fine-tuning. If `fit` is interrupted, calling it again
+        with the same arguments resumes, and gives the model of an uninterrupted fit, bit for bit. The checkpoint is
+        removed at the end.
     random_state : int, RandomState instance or None, default=None
         Seed. Two fits with the same int on one machine give the same model, bit for bit.
     verbose : int, default=0
-        Whether to show progress on standard error.
+        Verbosity. 0: silent; 1: progress on standard error.
 
     Attributes
     ----------
@@ -276,7 +280,18 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
         return self.predictor_.predict_proba(iterate_images(X))
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Predict the class of each face crop, (n_images,)."""
+        """Predict the classes of face crops.
+
+        Parameters
+        ----------
+        X : sequence of images
+            One face per image.
+
+        Returns
+        -------
+        y : ndarray of shape (n_images,)
+            The most probable class of each image.
+        """
         proba = self.predict_proba(X)
         return self.classes_[proba.argmax(axis=1)]
 

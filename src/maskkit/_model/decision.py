@@ -21,7 +21,10 @@ class DecisionRule:
     min_size_px: float = 0.0
 
     def reasons(self, probability: float, size_px: float) -> tuple[str, ...]:
-        """Return why a face is uncertain: ``"too_small"``, ``"low_probability"``, both, or nothing."""
+        """Return why a face is uncertain: ``"too_small"``, ``"low_probability"``, both, or nothing.
+
+        `FaceResult.decision` is `UNCERTAIN` if there is any reason.
+        """
         checks = {"too_small": size_px < self.min_size_px, "low_probability": probability < self.threshold}
         return tuple(reason for reason, is_violated in checks.items() if is_violated)
 

@@ -28,7 +28,7 @@ from maskkit._training.targets import Targets, split_rows
 from maskkit._training.trainer import Batch, Batches, Trainer, TrainerOptions, make_adamw
 from maskkit._training.training_images import TrainingImages
 from maskkit.augment._camera import augment_face
-from maskkit.augment._painter import Painter
+from maskkit.augment._random_painting import RandomPainting
 from maskkit.engines._devices import resolve_device, resolve_precision, seeded
 from maskkit.engines._fingerprint import fingerprint
 
@@ -148,7 +148,7 @@ class _FineTuning:
             embedder._face_finder,
             find_face=params["find_face"],
             augment=augment_face if is_auto else params["augment"],
-            painter=Painter.of(plan.targets.classes.tolist()) if is_auto else None,
+            painter=RandomPainting.of(plan.targets.classes.tolist()) if is_auto else None,
             seed=plan.seed,
         )
 

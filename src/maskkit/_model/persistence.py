@@ -30,8 +30,8 @@ class PersistenceMixin(BaseEstimator):
         Raises
         ------
         ModelFileError
-            If the folder is not a saved model, or the head is not a `TransferHead` (only pickle could store any
-            scikit-learn classifier, and pickles run code).
+            If the folder exists and is not a saved model, or the head is not a `TransferHead` (only pickle could store
+            any scikit-learn classifier, and pickles run code).
         """
         predictor = self.predictor_
         training = {

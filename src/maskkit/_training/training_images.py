@@ -11,7 +11,7 @@ from maskkit._images.prefetch import prefetch_map
 from maskkit._images.preprocess import Augment, Preprocess
 from maskkit._training.distributed import World
 from maskkit.augment._landmarks import find_points
-from maskkit.augment._painter import Painter
+from maskkit.augment._random_painting import RandomPainting
 from maskkit.detectors._locate import FaceFinder, crop_to_face
 
 
@@ -30,7 +30,7 @@ class TrainingImages:
     face_finder: FaceFinder
     find_face: bool
     augment: Augment | None
-    painter: Painter | None
+    painter: RandomPainting | None
     seed: int
     _boxes: dict[int, NDArray[np.float32] | None] = field(default_factory=dict, init=False)
     _landmarks: dict[int, NDArray[np.float32] | None] = field(default_factory=dict, init=False)

@@ -52,8 +52,8 @@ def watch(
     frame_step : int, >= 1, default=1
         Step between the frames of a file that are processed: 2 is every second frame.
     min_hits : int, >= 1, default=3
-        Minimum number of frames with a face for it to count as a person. Source: `min_hits` of SORT (Bewley et
-        al. 2016, arXiv:1602.00763).
+        Number of detections of a face, after the one that starts its track, for it to count as a person. Source:
+        `min_hits` of SORT (Bewley et al. 2016, arXiv:1602.00763).
     max_lost_s : float, > 0, default=2
         Time without a detected face after which a person has left, in seconds. The default is ours.
     reconnect_timeout_s : float, >= 0, default=600

@@ -87,8 +87,11 @@ def parse_source(source: str | int | os.PathLike[str], options: dict[str, str]) 
 
 
 def hide_password(url: str) -> str:
-    """Remove the user and password of a URL."""
-    return re.sub(r"://[^/@]*@", "://", url)
+    """Remove the user and password of a URL, and mask values of its query that are named like secrets."""
+    # A password may contain "/" or "@" by mistake. Therefore, what follows a colon and is no port is removed up to the
+    # last "@"; without a colon, only a user before the first "/".
+    url = re.sub(r"://(?:[^/?#\[]*:(?!\d*(?:[/?#]|$)).*@|[^/?#]*@)", "://", url)
+    return re.sub(r"([?&][^=&]*(?:pass|pwd|token|key|secret|auth)[^=&]*)=[^&]*", r"\1=***", url, flags=re.IGNORECASE)
 
 
 def _camera(index: int, options: dict[str, str]) -> VideoSource:

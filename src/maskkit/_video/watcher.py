@@ -90,7 +90,7 @@ class Watch(Iterator[WatchStep]):
                     step = self._process(item)
                 elif isinstance(item, WatchEvent):
                     self._advance(item.time_s)
-                    step = self._step(item.utc, [*self._update_without_frame(), (item.event, item.details)])
+                    step = self._step(item.utc, [*self._update_without_frame(), (item.event, dict(item.details))])
                 else:  # nothing has arrived for a while, in which persons may have left
                     self._advance(item)
                     events = self._update_without_frame()

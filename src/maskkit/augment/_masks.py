@@ -1,4 +1,4 @@
-"""Painting of masks on unmasked faces."""
+"""Drawing of masks on unmasked faces: shape, fabric, straps and shadow."""
 
 from typing import Any
 

@@ -81,7 +81,8 @@ DetectorOption = Annotated[
     str | None,
     option(
         "NAME",
-        "Face detector to use instead of the model's own: centerface, dlib_hog, dlib_cnn, yunet, whole or a plugin.",
+        "Face detector to use instead of the model's own: centerface, dlib_hog, dlib_cnn, yunet, whole (the image is "
+        "one face) or a plugin's.",
         MODEL_GROUP,
         autocompletion=complete_detector,
     ),
@@ -96,12 +97,12 @@ OnErrorOption = Annotated[
     OnError,
     option("raise|skip", "What to do with images that cannot be read: stop, or skip them with a warning.", DATA_GROUP),
 ]
-CropsOption = Annotated[bool, flag("--crops", "Treat each image as one face; detect none.", DATA_GROUP)]
+CropsOption = Annotated[bool, flag("--crops", "Treat each image as one face, without detection.", DATA_GROUP)]
 SplitOption = Annotated[
     str | None,
     option(
         "NAME",
-        "Split of DATA to use, such as Validation. Not needed if there is only one.",
+        "Split of DATA to use, such as Validation. Required if there are several.",
         DATA_GROUP,
         autocompletion=complete_split,
     ),

@@ -1,4 +1,4 @@
-"""What commands print and write."""
+"""Printing and writing of the results of commands."""
 
 import csv
 import json

@@ -34,7 +34,9 @@ def evaluate(
         typer.Argument(help="Folders of face crops, or of photos with Pascal VOC annotations.", metavar="DATA"),
     ],
     split: SplitOption = None,
-    crops: Annotated[bool, flag("--crops", "Classify the annotated faces of photos; detect none.", DATA_GROUP)] = False,
+    crops: Annotated[
+        bool, flag("--crops", "Classify the annotated faces of photos, without detection.", DATA_GROUP)
+    ] = False,
     robustness: Annotated[
         bool, flag("--robustness", "Evaluate robustness to downscaling, blur, JPEG and low light.", DATA_GROUP)
     ] = False,
@@ -62,8 +64,8 @@ def evaluate(
     """Evaluate a model on labeled face crops or annotated photos.
 
     Every metric comes with its 95 % confidence interval. Several DATA folders
-    are compared with the first one; of photos among them only the annotated
-    faces are classified.
+    are compared with the first one. Their photos are evaluated on the annotated
+    faces, without detection.
 
     Example: maskkit evaluate faces --split Validation --model model --plots plots
 

@@ -30,7 +30,7 @@ def predict(
     device: DeviceOption = "auto",
     out: Annotated[
         Path | None,
-        out_option("DIR", "Write photos with the results drawn on them to this folder.", callback=check_folder),
+        out_option("DIR", "Write photos with the results drawn on them to this folder, as PNG.", callback=check_folder),
     ] = None,
     blur: Annotated[bool, flag("--blur", "Blur the faces in the photos of --out.", OUTPUT_GROUP)] = False,
     save_crops: Annotated[

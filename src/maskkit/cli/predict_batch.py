@@ -62,7 +62,7 @@ def predict_batch(
 
     Use it for very many photos, on one machine or a cluster. Results are
     written in parts. If the run is interrupted, run the same command again to
-    resume. Needs the extra "ray".
+    resume. Requires pip install 'maskkit[ray]'.
 
     Example: maskkit predict-batch photos/ --out faces
     """

@@ -46,7 +46,8 @@ def serve(
     """Serve a web page and a JSON API.
 
     Uploaded images are not stored. By default only this machine can connect;
-    set --token before you listen on another address. Needs the extra "serve".
+    set --token before you listen on another address.
+    Requires pip install 'maskkit[serve]'.
 
     Example: maskkit serve --port 8000
     """
@@ -57,13 +58,15 @@ def serve(
         raise typer.BadParameter(
             f"must hold the {max_images} images of one request; pass at least {max_images}", param_hint="--queue"
         )
-    # The limit of a request grows with --max-bytes: one image and 100 kB for the form around it.
+    # The limits of requests grow with --max-bytes: one image and 100 kB for the form around it.
+    request_bytes = max(Limits().request_bytes, max_bytes + 100_000)
     limits = Limits(
         image_bytes=max_bytes,
         images=max_images,
-        request_bytes=max(Limits().request_bytes, max_bytes + 100_000),
+        request_bytes=request_bytes,
         image_px=max_pixels,
         waiting_images=queue,
+        waiting_bytes=max(Limits().waiting_bytes, request_bytes),
         seconds=timeout,
     )
     # The port is bound before the model is loaded, so that an address in use is reported at once.

@@ -36,7 +36,7 @@ def train(
         str,
         option(
             "NAME",
-            "Backbone: resnet50, efficientnet_lite0, timm:NAME or a plugin.",
+            "Backbone: resnet50, efficientnet_lite0, timm:NAME or a plugin's.",
             MODEL_GROUP,
             autocompletion=lambda: _plugins.names("backbones"),
         ),
@@ -63,16 +63,21 @@ def train(
         str,
         option("NAME", "Face detector that the model uses on photos.", MODEL_GROUP, autocompletion=complete_detector),
     ] = "centerface",
-    half: Annotated[bool, flag("--half", "Store float16 weights, half the size.", MODEL_GROUP)] = False,
+    half: Annotated[
+        bool, flag("--half", "Store weights as float16, which halves the size of the model.", MODEL_GROUP)
+    ] = False,
     fine_tune: Annotated[
         bool | None,
         flag(
             "--fine-tune/--frozen",
-            "Train all layers, or only the head. By default all layers from 1,000 images.",
+            "Train all layers, or only the head. By default all layers if there are 1,000 images or more.",
             LAYERS_GROUP,
         ),
     ] = None,
-    epochs: Annotated[int | None, option("N", "Number of epochs.", TRAINING_GROUP, min=1)] = None,
+    epochs: Annotated[
+        int | None,
+        option("N", "Number of epochs. By default 4 for all layers; 10 or more for the head.", TRAINING_GROUP, min=1),
+    ] = None,
     batch_size: Annotated[int | None, option("N", "Number of images per batch.", TRAINING_GROUP, min=1)] = None,
     gradient_accumulation_steps: Annotated[
         int, option("N", "Number of batches per optimizer step; with --fine-tune.", TRAINING_GROUP, min=1)
@@ -121,7 +126,7 @@ def train(
 
     The images of each class are in a folder of their own, such as
     DATA/Train/with_mask/*.png, or DATA/with_mask/*.png without splits. The
-    names of the folders are the class names. --plots writes the learning curve.
+    names of the folders are the class names.
 
     Example: maskkit train faces --backbone efficientnet_lite0 --out model
 

@@ -65,7 +65,8 @@ def watch(
         option("NAME=VALUE", "FFmpeg input option, such as video_size=640x480. Repeatable.", VIDEO_GROUP),
     ] = None,
     min_hits: Annotated[
-        int, option("N", "Minimum number of frames with a face for it to count as a person.", TRACKING_GROUP, min=1)
+        int,
+        option("N", "Number of detections after the first one for a face to count as a person.", TRACKING_GROUP, min=1),
     ] = 3,
     max_lost: Annotated[
         float, option("SECONDS", "Time without a detected face after which a person has left.", TRACKING_GROUP, min=0.1)
@@ -90,10 +91,11 @@ def watch(
         ),
     ] = "table",
 ) -> None:
-    """Track faces in a video and count masked and unmasked persons.
+    """Track faces in a video and count people by predicted class.
 
-    Each person counts once. Press Ctrl-C to stop: files are closed and the
-    totals printed; a second Ctrl-C stops at once. Needs the extra "watch".
+    Each track counts as one person; somebody who leaves and returns counts
+    again. Press Ctrl-C to stop: files are closed and the totals printed; a
+    second Ctrl-C stops at once. Requires pip install 'maskkit[watch]'.
 
     Example: maskkit watch 0 --out entrance.mp4 --events entrance.jsonl
     """
@@ -187,7 +189,7 @@ def _tabulate(end: dict[str, Any], minutes: list[dict[str, Any]]) -> "Iterator[T
         )
         yield Table("Persons per minute", ("from", "persons", *decisions), rows)
     total = end["n_persons"]
-    # Each person counts once, so that the shares add up to 100 %.
+    # Each person has one decision, so that the shares add up to 100 %.
     rows = tuple((decision, count, f"{count / total:.0%}") for decision, count in end["persons"].items())
     yield Table(end["source"], ("decision", "persons", "share"), rows or (("nobody", 0, "-"),), frames)
 

@@ -219,7 +219,7 @@ def _draw_interval(axes: "Axes", place: float, estimate: Estimate, color: str, l
 
 
 def _name_rows(axes: "Axes", names: list[str]) -> None:
-    """Name the rows of a chart of intervals, from top to bottom, with percentages along the other axis."""
+    """Label the rows of a chart of intervals, from top to bottom, with percentages along the other axis."""
     axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.xaxis.set_major_formatter(PercentFormatter(1))

@@ -1,4 +1,4 @@
-"""Painting of training faces: masks on unmasked faces, and occluders on all faces."""
+"""Random choice of what is painted on training faces; `_masks` and `_occluders` draw it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,10 +21,11 @@ MASKED_OCCLUDED_SHARE = 0.3
 
 
 @dataclass
-class Painter:
-    """Paints on faces during training, so that the class does not depend on the source of the photos.
+class RandomPainting:
+    """Paints masks and occluders on random faces during training.
 
-    The attributes are the indices of the classes; there may be none of incorrectly worn masks.
+    Otherwise, a model might learn the class from the source of the photos. The attributes are the indices of the
+    classes; there may be none of incorrectly worn masks.
     """
 
     unmasked: int
@@ -33,7 +34,7 @@ class Painter:
 
     @classmethod
     def of(cls, classes: Sequence[Any]) -> Self | None:
-        """Build the painter for classes; None unless they mean unmasked, masked and at most worn incorrectly."""
+        """Return the painting for classes; None unless they mean unmasked, masked and at most worn incorrectly."""
         meanings = [meaning_of(label) for label in classes]
         if None in meanings or len(set(meanings)) < len(meanings) or not {UNMASKED, MASKED} <= set(meanings):
             return None
