@@ -10,6 +10,7 @@ from maskkit._optional import require
 from maskkit._video.events import WatchEvent, WatchStep
 from maskkit._video.persons import Person
 from maskkit._video.watcher import Watch
+from maskkit.exceptions import VideoError
 
 if TYPE_CHECKING:
     from maskkit._model.classifier import MaskClassifier
@@ -98,7 +99,6 @@ def watch(
     from maskkit._video.sources import parse_source
     from maskkit._video.tracking import FaceTracker
     from maskkit._video.writer import VideoWriter
-    from maskkit.exceptions import VideoError
 
     check_is_fitted(classifier)
     for name, value in (("frame_step", frame_step), ("min_hits", min_hits)):

@@ -28,37 +28,43 @@ if TYPE_CHECKING:
     from maskkit.reporters import Report
 
 
+DataArgument = Annotated[
+    list[Path],
+    typer.Argument(help="Folders of face crops, or of photos with Pascal VOC annotations.", metavar="DATA"),
+]
+CropsOption = Annotated[bool, flag("--crops", "Classify the annotated faces of photos, without detection.", DATA_GROUP)]
+RobustnessOption = Annotated[
+    bool, flag("--robustness", "Evaluate robustness to downscaling, blur, JPEG and low light.", DATA_GROUP)
+]
+OutOption = Annotated[Path | None, out_option("FILE", "Write the full results to this JSON file.")]
+ReportOption = Annotated[
+    list[str] | None,
+    option(
+        "NAME",
+        "Additional reporter, NAME or NAME:ARGUMENT, such as mlflow. Repeatable.",
+        OUTPUT_GROUP,
+        autocompletion=lambda: _plugins.names("reporters"),
+    ),
+]
+FailUnderOption = Annotated[
+    list[str] | None,
+    option("METRIC=MIN", "Exit with code 1 if a metric is lower, as in accuracy=0.98. Repeatable.", OUTPUT_GROUP),
+]
+
+
 def evaluate(
-    data: Annotated[
-        list[Path],
-        typer.Argument(help="Folders of face crops, or of photos with Pascal VOC annotations.", metavar="DATA"),
-    ],
+    data: DataArgument,
     split: SplitOption = None,
-    crops: Annotated[
-        bool, flag("--crops", "Classify the annotated faces of photos, without detection.", DATA_GROUP)
-    ] = False,
-    robustness: Annotated[
-        bool, flag("--robustness", "Evaluate robustness to downscaling, blur, JPEG and low light.", DATA_GROUP)
-    ] = False,
+    crops: CropsOption = False,
+    robustness: RobustnessOption = False,
     on_error: OnErrorOption = "raise",
     model: ModelOption = DEFAULT_MODEL,
     detector: DetectorOption = None,
     device: DeviceOption = "auto",
-    out: Annotated[Path | None, out_option("FILE", "Write the full results to this JSON file.")] = None,
+    out: OutOption = None,
     plots: PlotsOption = None,
-    report: Annotated[
-        list[str] | None,
-        option(
-            "NAME",
-            "Additional reporter, NAME or NAME:ARGUMENT, such as mlflow. Repeatable.",
-            OUTPUT_GROUP,
-            autocompletion=lambda: _plugins.names("reporters"),
-        ),
-    ] = None,
-    fail_under: Annotated[
-        list[str] | None,
-        option("METRIC=MIN", "Exit with code 1 if a metric is lower, as in accuracy=0.98. Repeatable.", OUTPUT_GROUP),
-    ] = None,
+    report: ReportOption = None,
+    fail_under: FailUnderOption = None,
     output: FormatOption = "table",
 ) -> None:
     """Evaluate a model on labeled face crops or annotated photos.

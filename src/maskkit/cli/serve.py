@@ -11,37 +11,42 @@ from maskkit.cli._options import DEFAULT_MODEL, DetectorOption, DeviceOption, Mo
 NETWORK_GROUP, LIMITS_GROUP = "Network", "Limits"
 
 
+HostOption = Annotated[str, option("ADDRESS", "Address to listen on; 0.0.0.0 for all interfaces.", NETWORK_GROUP)]
+PortOption = Annotated[int, option("N", "Port to listen on; 0 for any free port.", NETWORK_GROUP, min=0, max=65535)]
+TokenOption = Annotated[
+    str | None,
+    option(
+        "SECRET",
+        "Bearer token that clients must send. Safer as an environment variable.",
+        NETWORK_GROUP,
+        envvar="MASKKIT_TOKEN",
+    ),
+]
+AllowHostOption = Annotated[
+    list[str] | None, option("NAME", "Additional allowed Host header. Repeatable.", NETWORK_GROUP)
+]
+MaxBytesOption = Annotated[int, option("N", "Maximum bytes per image file.", LIMITS_GROUP, min=1)]
+MaxImagesOption = Annotated[int, option("N", "Maximum images per request.", LIMITS_GROUP, min=1)]
+MaxPixelsOption = Annotated[int, option("N", "Maximum pixels per image: width times height.", LIMITS_GROUP, min=1)]
+QueueOption = Annotated[int, option("N", "Maximum images waiting; further requests get a 503.", LIMITS_GROUP, min=1)]
+TimeoutOption = Annotated[
+    float, option("SECONDS", "Time limit to receive a request, and again to answer it.", LIMITS_GROUP, min=0.1)
+]
+
+
 def serve(
     model: ModelOption = DEFAULT_MODEL,
     detector: DetectorOption = None,
     device: DeviceOption = "auto",
-    host: Annotated[
-        str, option("ADDRESS", "Address to listen on; 0.0.0.0 for all interfaces.", NETWORK_GROUP)
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, option("N", "Port to listen on; 0 for any free port.", NETWORK_GROUP, min=0, max=65535)
-    ] = 8000,
-    token: Annotated[
-        str | None,
-        option(
-            "SECRET",
-            "Bearer token that clients must send. Safer as an environment variable.",
-            NETWORK_GROUP,
-            envvar="MASKKIT_TOKEN",
-        ),
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None, option("NAME", "Additional allowed Host header. Repeatable.", NETWORK_GROUP)
-    ] = None,
-    max_bytes: Annotated[int, option("N", "Maximum bytes per image file.", LIMITS_GROUP, min=1)] = 20_000_000,
-    max_images: Annotated[int, option("N", "Maximum images per request.", LIMITS_GROUP, min=1)] = 16,
-    max_pixels: Annotated[
-        int, option("N", "Maximum pixels per image: width times height.", LIMITS_GROUP, min=1)
-    ] = 50_000_000,
-    queue: Annotated[int, option("N", "Maximum images waiting; further requests get a 503.", LIMITS_GROUP, min=1)] = 64,
-    timeout: Annotated[
-        float, option("SECONDS", "Time limit to receive a request, and again to answer it.", LIMITS_GROUP, min=0.1)
-    ] = 30.0,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8000,
+    token: TokenOption = None,
+    allow_host: AllowHostOption = None,
+    max_bytes: MaxBytesOption = 20_000_000,
+    max_images: MaxImagesOption = 16,
+    max_pixels: MaxPixelsOption = 50_000_000,
+    queue: QueueOption = 64,
+    timeout: TimeoutOption = 30.0,
 ) -> None:
     """Serve a web page and a JSON API.
 

@@ -1,7 +1,7 @@
 """maskkit train."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,103 +22,121 @@ from maskkit.cli._options import (
 )
 from maskkit.cli._outputs import print_written
 
+if TYPE_CHECKING:
+    from maskkit import MaskClassifier
+
 LAYERS_GROUP, TRAINING_GROUP = "Layers", "Training"
 
 
+DataArgument = Annotated[
+    Path, typer.Argument(help="Folder with one subfolder per class, or per split and class.", metavar="DATA")
+]
+OutOption = Annotated[Path, out_option("DIR", "Folder to write the model to.")]
+BackboneOption = Annotated[
+    str,
+    option(
+        "NAME",
+        "Backbone: resnet50, efficientnet_lite0, timm:NAME or a plugin's.",
+        MODEL_GROUP,
+        autocompletion=lambda: _plugins.names("backbones"),
+    ),
+]
+WeightsOption = Annotated[
+    str,
+    option(
+        "WEIGHTS",
+        "Initial weights: imagenet, none (random), or the path of a state dict.",
+        MODEL_GROUP,
+        autocompletion=lambda: ["imagenet", "none"],
+    ),
+]
+ImageSizeOption = Annotated[
+    int | None,
+    option(
+        "PX",
+        "Side of the input image. By default the backbone's own, or 160 with --fine-tune.",
+        MODEL_GROUP,
+        min=16,
+    ),
+]
+DetectorOption = Annotated[
+    str,
+    option("NAME", "Face detector that the model uses on photos.", MODEL_GROUP, autocompletion=complete_detector),
+]
+HalfOption = Annotated[
+    bool, flag("--half", "Store weights as float16, which halves the size of the model.", MODEL_GROUP)
+]
+FineTuneOption = Annotated[
+    bool | None,
+    flag(
+        "--fine-tune/--frozen",
+        "Train all layers, or only the head. By default all layers if there are 1,000 images or more.",
+        LAYERS_GROUP,
+    ),
+]
+EpochsOption = Annotated[
+    int | None,
+    option("N", "Number of epochs. By default 4 for all layers; 10 or more for the head.", TRAINING_GROUP, min=1),
+]
+BatchSizeOption = Annotated[int | None, option("N", "Number of images per batch.", TRAINING_GROUP, min=1)]
+GradientAccumulationStepsOption = Annotated[
+    int, option("N", "Number of batches per optimizer step; with --fine-tune.", TRAINING_GROUP, min=1)
+]
+LearningRateOption = Annotated[
+    float | None, option("LR", "Maximum learning rate of the one-cycle schedule.", TRAINING_GROUP, min=0)
+]
+ClassWeightOption = Annotated[
+    str | None,
+    option("balanced", "Give every class the same total weight.", TRAINING_GROUP, autocompletion=lambda: ["balanced"]),
+]
+EarlyStoppingOption = Annotated[
+    bool,
+    flag("--early-stopping", "Hold out a tenth of the images and stop when their loss stops falling.", TRAINING_GROUP),
+]
+SeedOption = Annotated[
+    int, option("N", "Random seed of image order, initial weights and augmentation.", TRAINING_GROUP)
+]
+DeviceOption = Annotated[
+    str, option("NAME", "Device: auto, cpu, cuda, cuda:1 or mps.", TRAINING_GROUP, autocompletion=lambda: DEVICES)
+]
+PrecisionOption = Annotated[
+    str,
+    option(
+        "NAME",
+        "Precision: auto, float32, bfloat16 or float16.",
+        TRAINING_GROUP,
+        autocompletion=lambda: ["auto", "float32", "bfloat16", "float16"],
+    ),
+]
+CheckpointOption = Annotated[
+    Path | None,
+    option("DIR", "Save the training state after each epoch. Run the same command again to resume.", TRAINING_GROUP),
+]
+OverwriteOption = Annotated[bool, flag("--overwrite", "Replace the model in --out.", OUTPUT_GROUP)]
+
+
 def train(
-    data: Annotated[
-        Path, typer.Argument(help="Folder with one subfolder per class, or per split and class.", metavar="DATA")
-    ],
-    out: Annotated[Path, out_option("DIR", "Folder to write the model to.")],
+    data: DataArgument,
+    out: OutOption,
     split: TrainSplitOption = None,
     on_error: OnErrorOption = "raise",
-    backbone: Annotated[
-        str,
-        option(
-            "NAME",
-            "Backbone: resnet50, efficientnet_lite0, timm:NAME or a plugin's.",
-            MODEL_GROUP,
-            autocompletion=lambda: _plugins.names("backbones"),
-        ),
-    ] = "resnet50",
-    weights: Annotated[
-        str,
-        option(
-            "WEIGHTS",
-            "Initial weights: imagenet, none (random), or the path of a state dict.",
-            MODEL_GROUP,
-            autocompletion=lambda: ["imagenet", "none"],
-        ),
-    ] = "imagenet",
-    image_size: Annotated[
-        int | None,
-        option(
-            "PX",
-            "Side of the input image. By default the backbone's own, or 160 with --fine-tune.",
-            MODEL_GROUP,
-            min=16,
-        ),
-    ] = None,
-    detector: Annotated[
-        str,
-        option("NAME", "Face detector that the model uses on photos.", MODEL_GROUP, autocompletion=complete_detector),
-    ] = "centerface",
-    half: Annotated[
-        bool, flag("--half", "Store weights as float16, which halves the size of the model.", MODEL_GROUP)
-    ] = False,
-    fine_tune: Annotated[
-        bool | None,
-        flag(
-            "--fine-tune/--frozen",
-            "Train all layers, or only the head. By default all layers if there are 1,000 images or more.",
-            LAYERS_GROUP,
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        option("N", "Number of epochs. By default 4 for all layers; 10 or more for the head.", TRAINING_GROUP, min=1),
-    ] = None,
-    batch_size: Annotated[int | None, option("N", "Number of images per batch.", TRAINING_GROUP, min=1)] = None,
-    gradient_accumulation_steps: Annotated[
-        int, option("N", "Number of batches per optimizer step; with --fine-tune.", TRAINING_GROUP, min=1)
-    ] = 1,
-    learning_rate: Annotated[
-        float | None, option("LR", "Maximum learning rate of the one-cycle schedule.", TRAINING_GROUP, min=0)
-    ] = None,
-    class_weight: Annotated[
-        str | None,
-        option(
-            "balanced", "Give every class the same total weight.", TRAINING_GROUP, autocompletion=lambda: ["balanced"]
-        ),
-    ] = None,
-    early_stopping: Annotated[
-        bool,
-        flag(
-            "--early-stopping", "Hold out a tenth of the images and stop when their loss stops falling.", TRAINING_GROUP
-        ),
-    ] = False,
-    seed: Annotated[
-        int, option("N", "Random seed of image order, initial weights and augmentation.", TRAINING_GROUP)
-    ] = 0,
-    device: Annotated[
-        str, option("NAME", "Device: auto, cpu, cuda, cuda:1 or mps.", TRAINING_GROUP, autocompletion=lambda: DEVICES)
-    ] = "auto",
-    precision: Annotated[
-        str,
-        option(
-            "NAME",
-            "Precision: auto, float32, bfloat16 or float16.",
-            TRAINING_GROUP,
-            autocompletion=lambda: ["auto", "float32", "bfloat16", "float16"],
-        ),
-    ] = "auto",
-    checkpoint: Annotated[
-        Path | None,
-        option(
-            "DIR", "Save the training state after each epoch. Run the same command again to resume.", TRAINING_GROUP
-        ),
-    ] = None,
-    overwrite: Annotated[bool, flag("--overwrite", "Replace the model in --out.", OUTPUT_GROUP)] = False,
+    backbone: BackboneOption = "resnet50",
+    weights: WeightsOption = "imagenet",
+    image_size: ImageSizeOption = None,
+    detector: DetectorOption = "centerface",
+    half: HalfOption = False,
+    fine_tune: FineTuneOption = None,
+    epochs: EpochsOption = None,
+    batch_size: BatchSizeOption = None,
+    gradient_accumulation_steps: GradientAccumulationStepsOption = 1,
+    learning_rate: LearningRateOption = None,
+    class_weight: ClassWeightOption = None,
+    early_stopping: EarlyStoppingOption = False,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    checkpoint: CheckpointOption = None,
+    overwrite: OverwriteOption = False,
     plots: PlotsOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -133,17 +151,10 @@ def train(
     Example: maskkit train faces --out model --fine-tune --epochs 8 --plots plots
     """
     from maskkit import MaskClassifier
-    from maskkit._files.model_folder import check_target
     from maskkit._training.distributed import find_world
     from maskkit.datasets import load_faces
-    from maskkit.exceptions import DataError, ModelFileError
 
-    # Mistakes in the command line are found before training starts.
-    check_target(out)
-    if out.exists() and not overwrite:
-        raise ModelFileError(f"{out}: already exists; choose another name or add --overwrite.")
-    if contains_photos(data):
-        raise DataError(f"{data}: contains annotated photos; pass a folder of face crops with one subfolder per class.")
+    _check_folders(data, out, overwrite=overwrite)
     faces = choose_split(load_faces(data, on_error=on_error, random_state=seed), split, default="train")
     classifier = MaskClassifier(
         backbone,
@@ -167,12 +178,27 @@ def train(
     # Under torchrun or accelerate launch every process trains, and only the main one saves.
     if not find_world().is_main:
         return
+    _write_results(classifier, out, plots, half=half)
+
+
+def _check_folders(data: Path, out: Path, *, overwrite: bool) -> None:
+    """Raise before training starts if the model cannot be saved or the data are not face crops."""
+    from maskkit._files.model_folder import check_target
+    from maskkit.exceptions import DataError, ModelFileError
+
+    check_target(out)
+    if out.exists() and not overwrite:
+        raise ModelFileError(f"{out}: already exists; choose another name or add --overwrite.")
+    if contains_photos(data):
+        raise DataError(f"{data}: contains annotated photos; pass a folder of face crops with one subfolder per class.")
+
+
+def _write_results(classifier: "MaskClassifier", out: Path, plots: Path | None, *, half: bool) -> None:
+    """Save the model and the learning curve, and print a summary."""
     classifier.save(out, half=half)
-    counts = ", ".join(
-        f"{count:,} {label}" for label, count in zip(classifier.classes_, classifier.class_counts_, strict=True)
-    )
+    counts = zip(classifier.classes_, classifier.class_counts_, strict=True)
     megabytes = sum(file.stat().st_size for file in out.iterdir()) / 1e6
-    print(f"trained on {counts}")
+    print(f"trained on {', '.join(f'{count:,} {label}' for label, count in counts)}")
     print(f"saved {out} ({megabytes:.1f} MB)")
     if plots is not None:
         from maskkit._display.charts import save_figure

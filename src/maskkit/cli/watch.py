@@ -36,60 +36,74 @@ VIDEO_GROUP, TRACKING_GROUP = "Video", "Tracking"
 Format: TypeAlias = Literal["table", "json", "jsonl"]
 
 
+SourceArgument = Annotated[
+    str,
+    typer.Argument(metavar="SOURCE", help="Video file, camera number (0 is the first), or URL such as rtsp://."),
+]
+DetectorSizeOption = Annotated[
+    int | None,
+    option(
+        "PX",
+        "Long side that the detector resizes frames to. Smaller is faster but misses small faces.",
+        MODEL_GROUP,
+        min=32,
+    ),
+]
+RealtimeOption = Annotated[
+    bool, flag("--realtime", "Play a file at its own speed, dropping frames as for a camera.", VIDEO_GROUP)
+]
+FrameStepOption = Annotated[int, option("N", "Process every N-th frame of a file.", VIDEO_GROUP, min=1)]
+ReconnectTimeoutOption = Annotated[
+    float, option("SECONDS", "Time to wait for a lost stream to return.", VIDEO_GROUP, min=0)
+]
+FfmpegOptionOption = Annotated[
+    list[str] | None,
+    option("NAME=VALUE", "FFmpeg input option, such as video_size=640x480. Repeatable.", VIDEO_GROUP),
+]
+MinHitsOption = Annotated[
+    int,
+    option("N", "Number of detections after the first one for a face to count as a person.", TRACKING_GROUP, min=1),
+]
+MaxLostOption = Annotated[
+    float, option("SECONDS", "Time without a detected face after which a person has left.", TRACKING_GROUP, min=0.1)
+]
+OutOption = Annotated[
+    Path | None,
+    out_option("FILE", "Write the annotated video to this .mp4 or .mkv file. Faces are blurred unless --no-blur."),
+]
+NoBlurOption = Annotated[bool, flag("--no-blur", "Do not blur faces in the video of --out.", OUTPUT_GROUP)]
+EventsOption = Annotated[
+    Path | None, option("FILE", "Append the events to this JSON Lines file.", OUTPUT_GROUP, dir_okay=False)
+]
+OutputOption = Annotated[
+    Format,
+    option(
+        "FORMAT",
+        "Output format: table or json at the end, or jsonl with each event as it happens.",
+        OUTPUT_GROUP,
+        "--format",
+        "-f",
+    ),
+]
+
+
 def watch(
-    source: Annotated[
-        str,
-        typer.Argument(metavar="SOURCE", help="Video file, camera number (0 is the first), or URL such as rtsp://."),
-    ],
+    source: SourceArgument,
     model: ModelOption = DEFAULT_MODEL,
     detector: DetectorOption = None,
-    detector_size: Annotated[
-        int | None,
-        option(
-            "PX",
-            "Long side that the detector resizes frames to. Smaller is faster but misses small faces.",
-            MODEL_GROUP,
-            min=32,
-        ),
-    ] = None,
+    detector_size: DetectorSizeOption = None,
     device: DeviceOption = "auto",
-    realtime: Annotated[
-        bool, flag("--realtime", "Play a file at its own speed, dropping frames as for a camera.", VIDEO_GROUP)
-    ] = False,
-    frame_step: Annotated[int, option("N", "Process every N-th frame of a file.", VIDEO_GROUP, min=1)] = 1,
-    reconnect_timeout: Annotated[
-        float, option("SECONDS", "Time to wait for a lost stream to return.", VIDEO_GROUP, min=0)
-    ] = 600.0,
-    ffmpeg_option: Annotated[
-        list[str] | None,
-        option("NAME=VALUE", "FFmpeg input option, such as video_size=640x480. Repeatable.", VIDEO_GROUP),
-    ] = None,
-    min_hits: Annotated[
-        int,
-        option("N", "Number of detections after the first one for a face to count as a person.", TRACKING_GROUP, min=1),
-    ] = 3,
-    max_lost: Annotated[
-        float, option("SECONDS", "Time without a detected face after which a person has left.", TRACKING_GROUP, min=0.1)
-    ] = 2.0,
-    out: Annotated[
-        Path | None,
-        out_option("FILE", "Write the annotated video to this .mp4 or .mkv file. Faces are blurred unless --no-blur."),
-    ] = None,
-    no_blur: Annotated[bool, flag("--no-blur", "Do not blur faces in the video of --out.", OUTPUT_GROUP)] = False,
-    events: Annotated[
-        Path | None, option("FILE", "Append the events to this JSON Lines file.", OUTPUT_GROUP, dir_okay=False)
-    ] = None,
+    realtime: RealtimeOption = False,
+    frame_step: FrameStepOption = 1,
+    reconnect_timeout: ReconnectTimeoutOption = 600.0,
+    ffmpeg_option: FfmpegOptionOption = None,
+    min_hits: MinHitsOption = 3,
+    max_lost: MaxLostOption = 2.0,
+    out: OutOption = None,
+    no_blur: NoBlurOption = False,
+    events: EventsOption = None,
     quiet: QuietOption = False,
-    output: Annotated[
-        Format,
-        option(
-            "FORMAT",
-            "Output format: table or json at the end, or jsonl with each event as it happens.",
-            OUTPUT_GROUP,
-            "--format",
-            "-f",
-        ),
-    ] = "table",
+    output: OutputOption = "table",
 ) -> None:
     """Track faces in a video and count people by predicted class.
 
