@@ -11,7 +11,7 @@ FACE = np.full((128, 128, 3), 180, dtype=np.uint8)
 
 
 def changed_rows(painted, image=FACE):
-    """Give where the picture changed, row by row, as a share of the width."""
+    """Return where the picture changed, row by row, as a share of the width."""
     return (np.abs(painted.astype(int) - image).max(axis=2) > 6).mean(axis=1)
 
 

@@ -16,13 +16,13 @@ SNIPPET = re.compile(r'^--8<-- "(.+)"$', re.MULTILINE)
 
 
 def read(page):
-    """Give the text of a page, without code and with what it includes."""
+    """Return the text of a page, without code and with what it includes."""
     text = SNIPPET.sub(lambda match: (ROOT / match[1]).read_text(encoding="utf-8"), page.read_text(encoding="utf-8"))
     return FENCE.sub("", text)
 
 
 def anchors(page):
-    """Give the anchors of a page's headings, as GitHub and mkdocs both make them."""
+    """Return the anchors of a page's headings, as GitHub and mkdocs both make them."""
     headings = re.findall(r"^#{1,6} +(.+?) *#*$", read(page), re.MULTILINE)
     plain = [re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in headings]
     return {re.sub(r"\s+", "-", heading) for heading in plain} | set(re.findall(r"\{ *#([\w-]+)", read(page)))
