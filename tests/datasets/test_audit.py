@@ -130,6 +130,12 @@ def test_other_data_raises():
         audit("face-mask-12k")
 
 
+def test_one_class_alone_has_no_shortcuts_and_no_label_issues():
+    faces, _ = make_faces(12)
+    found = audit((faces, ["with_mask"] * 12))
+    assert (found.shortcuts, found.label_issues) == ({}, ())
+
+
 def test_checks_without_enough_groups_are_not_measured(tmp_path):
     for index, (face, label) in enumerate(zip(*make_faces(8), strict=True)):  # fewer groups per class than folds
         (tmp_path / label).mkdir(exist_ok=True)

@@ -11,6 +11,7 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
 from maskkit import export
+from maskkit._export.export import _check_parity
 from maskkit.cli import main
 from maskkit.engines import convert
 from maskkit.exceptions import EngineError, ModelFileError
@@ -85,6 +86,12 @@ def test_wrong_export_is_not_written(model, tmp_path, monkeypatch, output_format
     assert (tmp_path / "exported" / "spec.json").exists()
 
 
+def test_probabilities_that_are_not_numbers_fail_the_check():
+    parity = {"equal_labels": 1.0, "largest_difference": float("nan"), "n_images": 2}
+    with pytest.raises(EngineError, match="the export differs from the model"):
+        _check_parity(parity, int8=False)
+
+
 def test_int8_is_calibrated_on_images_or_taken_from_the_model(tmp_path):
     pytest.importorskip("nncf")
     faces, labels = make_faces(40)
@@ -117,7 +124,7 @@ def test_other_heads_and_other_folders_raise(model, faces, tmp_path):
     with pytest.raises(ValueError, match="export supports a TransferHead, not LogisticRegression"):
         export(make_classifier(head=LogisticRegression()).fit(*faces), tmp_path / "exported")
     (tmp_path / "mine.txt").write_text("kept")
-    with pytest.raises(ModelFileError, match="exists and is no export of maskkit"):
+    with pytest.raises(ModelFileError, match="exists and is not a maskkit export"):
         export(model, tmp_path)
     assert (tmp_path / "mine.txt").read_text() == "kept"
 

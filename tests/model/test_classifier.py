@@ -346,6 +346,14 @@ def test_threshold_is_chosen_for_a_precision(fitted):
     assert fitted.choose_threshold(new_faces, new_labels, precision=0.9) == 0
 
 
+def test_calibration_needs_one_known_label_per_image(fitted):
+    new_faces, new_labels = make_faces(40, random_state=3)
+    with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[40, 39\]"):
+        fitted.choose_threshold(new_faces, new_labels[:39], precision=0.9)
+    with pytest.raises(ValueError, match="no label in y is a class of the classifier"):
+        fitted.calibrate(new_faces, ["mask_weared_incorrect"] * 40)
+
+
 def test_sklearn_heads_have_their_own_calibration(faces):
     model = make_classifier(head=LogisticRegression()).fit(*faces)
     with pytest.raises(ValueError, match=r"calibrate works on a TransferHead.*CalibratedClassifierCV"):

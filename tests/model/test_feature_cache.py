@@ -189,6 +189,21 @@ def test_damaged_file_is_set_aside(paths, tmp_path):
     damaged.close()
 
 
+def test_locked_file_is_not_damaged(tmp_path):
+    cache = FileCache(tmp_path / "features.db")
+    cache.put({"image": entry(1)})
+    other = sqlite3.connect(cache.path)
+    cache._file.execute("PRAGMA busy_timeout = 1")
+    # Other connections cannot read a file that one connection has locked for itself.
+    cache._file.execute("PRAGMA journal_mode = DELETE")
+    other.execute("BEGIN EXCLUSIVE")
+    assert cache.get("image") is None
+    other.rollback()
+    other.close()
+    assert cache.get("image").tolist() == [1]
+    cache.close()
+
+
 def test_other_files_and_folders_are_never_touched(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match=r"notes.txt' is not a cache of maskkit; choose another name"):

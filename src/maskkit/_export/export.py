@@ -163,7 +163,7 @@ def _write_onnx(
     size = preprocess.image_size
     file = folder / "model.onnx"
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # deprecations inside torch itself
+        warnings.simplefilter("ignore")  # The warnings are deprecations inside torch itself.
         torch.onnx.export(
             _WithPreprocessing(network, preprocess).eval(),
             (torch.zeros(2, size, size, 3, dtype=torch.uint8),),
@@ -197,7 +197,7 @@ def _write_openvino(
     file = folder / "model.xml"
     try:
         openvino.save_model(model, file, compress_to_fp16=False)
-    except RuntimeError as exc:  # raised if the disk is full
+    except RuntimeError as exc:  # OpenVINO raises it if the disk is full.
         raise OSError(f"OpenVINO: {exc}") from exc
     compiled = openvino.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda batch: compiled([batch])[0].copy()
@@ -240,7 +240,8 @@ def _compare(
 def _check_parity(parity: dict[str, Any], *, int8: bool) -> None:
     """Raise EngineError if an export differs from its model by more than the tolerance."""
     agreement, difference = parity["equal_labels"], parity["largest_difference"]
-    if agreement < _MIN_INT8_AGREEMENT if int8 else difference > _FLOAT_TOLERANCE:
+    # The comparison is negated, because a difference of NaN must not pass.
+    if agreement < _MIN_INT8_AGREEMENT if int8 else not difference <= _FLOAT_TOLERANCE:
         limit = (
             f"at least {_MIN_INT8_AGREEMENT:.0%} equal labels"
             if int8
@@ -249,7 +250,7 @@ def _check_parity(parity: dict[str, Any], *, int8: bool) -> None:
         raise EngineError(
             f"the export differs from the model: {agreement:.2%} of {parity['n_images']} labels are equal, "
             f"probabilities differ by up to {difference:.4f}; want {limit}. Nothing was written; pass check=False "
-            f"to write it nevertheless."
+            f"to write it anyway."
         )
 
 

@@ -1,12 +1,13 @@
-"""The part of MaskClassifier that adjusts a fitted classifier to further images."""
+"""The part of MaskClassifier that adjusts a fitted classifier on held-out images."""
 
 from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from maskkit._images.load import check_images
 from maskkit._labels import index_labels
 from maskkit._model.decision import choose_threshold, fit_temperature
 from maskkit._model.embedder import FaceEmbedder
@@ -42,7 +43,7 @@ class CalibrationMixin:
         Raises
         ------
         ValueError
-            If the head is not a `TransferHead`, or a label is unknown.
+            If the head is not a `TransferHead`, lengths differ, or a label is unknown.
         """
         check_is_fitted(self)
         if not isinstance(self.head_, TransferHead):
@@ -105,7 +106,7 @@ class CalibrationMixin:
         Raises
         ------
         ValueError
-            If both or neither is passed, or no threshold reaches the precision.
+            If both or neither is passed, lengths differ, a label is unknown, or no threshold reaches the precision.
         """
         proba, targets = self._predict_known(X, y)
         correct = proba.argmax(axis=1) == targets
@@ -114,5 +115,9 @@ class CalibrationMixin:
     def _predict_known(self, X: Any, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return probabilities and class indices of the faces whose label is a class of the classifier."""
         check_is_fitted(self)
-        targets = index_labels(y, self.classes_.tolist())
-        return self.predict_proba(X)[targets >= 0], targets[targets >= 0]
+        sources, targets = check_images(X), index_labels(y, self.classes_.tolist())
+        check_consistent_length(sources, targets)
+        is_known = targets >= 0
+        if not is_known.any():
+            raise ValueError("no label in y is a class of the classifier; want images of its classes.")
+        return self.predict_proba(sources)[is_known], targets[is_known]

@@ -90,6 +90,9 @@ class FileCache:
         try:
             with self._lock:
                 row = self._file.execute("SELECT digest, features FROM features WHERE key = ?", (key,)).fetchone()
+        except sqlite3.OperationalError:
+            # A lock that another process holds, or a disk that cannot be read, is not a damaged file.
+            return None
         except sqlite3.DatabaseError as exc:
             self._replace_damaged(exc)
             return None

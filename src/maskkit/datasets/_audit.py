@@ -95,7 +95,7 @@ class Audit(Tabulated):
             ("label issues", len(self.label_issues) if self.shortcuts else "not measured"),
         )
         counts = Counter(zip(self.splits, self.labels, strict=True))
-        note = f"Not measured: a class has fewer than {N_FOLDS} groups."
+        note = f"Not measured: this needs two or more classes of at least {N_FOLDS} groups each."
         if self.shortcuts:
             note = (
                 f"Always predicting the largest class reaches {self.majority:.3f}. A network may learn properties "
@@ -147,7 +147,7 @@ class Audit(Tabulated):
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        # Pairs spread evenly over all, which are sorted, so that not all come from the first class.
+        # Pairs are sorted by image. Those shown are spread evenly, so that not all come from the first class.
         n_pairs = len(self.duplicates)
         shown = np.unique(np.linspace(0, n_pairs - 1, min(n_pairs, _MAX_DUPLICATES_SHOWN)).astype(np.int64))
         sheets = {

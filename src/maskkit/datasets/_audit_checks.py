@@ -162,5 +162,6 @@ def measure_shortcuts(
 
 
 def _has_folds(labels: NDArray[np.str_], groups: NDArray[np.int64]) -> bool:
-    """Return whether every class has at least one group per fold."""
-    return min(len(np.unique(groups[labels == label])) for label in np.unique(labels)) >= N_FOLDS
+    """Return whether there are several classes, each with at least one group per fold."""
+    classes = np.unique(labels)
+    return len(classes) > 1 and min(len(np.unique(groups[labels == label])) for label in classes) >= N_FOLDS
