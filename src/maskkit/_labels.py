@@ -77,7 +77,7 @@ def index_labels(y: ArrayLike, classes: Sequence[Any]) -> NDArray[np.int64]:
     unknown = sorted({repr(label) for label in labels if label not in matches and meaning_of(label) != INCORRECT})
     if unknown:
         raise ValueError(
-            f"y holds {', '.join(unknown)}, which is no class of the classifier; its classes are "
+            f"y holds {', '.join(unknown)}, which is not a class of the classifier; its classes are "
             f"{', '.join(map(repr, classes))}. Rename the labels or leave those images out."
         )
     return np.array([classes.index(matches[label]) if label in matches else -1 for label in labels], dtype=np.int64)

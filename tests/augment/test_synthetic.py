@@ -23,7 +23,7 @@ FACE = np.full((64, 64, 3), 150, dtype=np.uint8)
     ],
 )
 def test_known_words_make_a_painter(classes, expected):
-    painter = RandomPainting.of(classes)
+    painter = RandomPainting.for_classes(classes)
     assert (painter.unmasked, painter.masked, painter.incorrect) == expected
 
 
@@ -31,7 +31,7 @@ def test_known_words_make_a_painter(classes, expected):
     "classes", [["a", "b"], [0, 1], ["mask", "cat"], ["mask", "masked", "bare"], ["mask", "incorrect"]]
 )
 def test_other_classes_are_left_alone(classes):
-    assert RandomPainting.of(classes) is None
+    assert RandomPainting.for_classes(classes) is None
 
 
 def test_bare_faces_are_painted_and_called_what_they_show():

@@ -130,7 +130,7 @@ def test_wrong_files_are_named(tmp_path):
     with pytest.raises(WeightsError, match=r"gone\.pth'?: no such file; use 'imagenet', None or the path"):
         build(tmp_path / "gone.pth")
     (tmp_path / "text.pth").write_text("hello")
-    with pytest.raises(WeightsError, match=r"text\.pth: is no state dict that can be read safely"):
+    with pytest.raises(WeightsError, match=r"text\.pth: is not a state dict that can be read safely"):
         build(tmp_path / "text.pth")
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(WeightsError, match="holds a list; want a state dict"):
@@ -143,7 +143,7 @@ def test_wrong_files_are_named(tmp_path):
 def test_file_that_would_run_code_is_refused(tmp_path):
     marker = tmp_path / "ran"
     torch.save({"state_dict": _Hostile(marker)}, tmp_path / "hostile.pth")
-    with pytest.raises(WeightsError, match="is no state dict that can be read safely"):
+    with pytest.raises(WeightsError, match="is not a state dict that can be read safely"):
         ResNet50Backbone().build(tmp_path / "hostile.pth")
     assert not marker.exists()
 

@@ -227,7 +227,7 @@ def test_out_is_checked_before_training(data, tmp_path, capsys):
     other = tmp_path / "other"
     other.mkdir()
     (other / "notes.txt").write_text("mine")
-    for out, said in ((other, "exists and is no model"), (photo_file(tmp_path) / "model", "cannot be written")):
+    for out, said in ((other, "is not a maskkit model"), (photo_file(tmp_path) / "model", "cannot be written")):
         code, _, err = run(capsys, "train", data, "--out", out, "--backbone", "nothing", "--overwrite")
         assert code == 1
         assert said in err  # and not that the backbone is unknown
@@ -366,8 +366,8 @@ def test_demo_finds_one_masked_and_one_unmasked_face(tmp_path, capsys):
     ("arguments", "message"),
     [
         (("predict", "gone.jpg"), "gone.jpg: no such file"),
-        (("predict", "x.jpg", "--model", "no/model"), "no/model: is no model of maskkit"),
-        (("predict", "x.jpg", "--model", "nothing"), "'nothing' is no folder and no model that ships with maskkit"),
+        (("predict", "x.jpg", "--model", "no/model"), "no/model: is not a maskkit model"),
+        (("predict", "x.jpg", "--model", "nothing"), "'nothing' is neither a folder nor a model that ships"),
         (("train", "no-folder", "--out", "m"), "no-folder: no such folder"),
         (("data", "info", "no-folder"), "no-folder: no such folder"),
     ],

@@ -13,7 +13,7 @@ from tests.conftest import make_classifier
 
 
 class BranchingBackbone(TinyBackbone):
-    """A network that computes otherwise for bright images, which no trace can follow."""
+    """A network that computes other features for bright images, which no trace can follow."""
 
     def build(self, weights):
         return Branching(super().build(weights))
@@ -64,7 +64,7 @@ def test_features_follow_the_weights(faces):
 
 def test_network_that_cannot_be_traced_is_computed_by_torch_and_that_is_said(faces):
     embedder = make_embedder(backbone=BranchingBackbone()).fit(faces[0])
-    with pytest.warns(UserWarning, match=r"Branching computes otherwise once it is traced.*engine='torch'"):
+    with pytest.warns(UserWarning, match=r"Branching computes other features once it is traced.*engine='torch'"):
         features = embedder.transform(faces[0][:2])
     np.testing.assert_array_equal(
         features, make_embedder(backbone=BranchingBackbone(), engine="torch").fit(faces[0]).transform(faces[0][:2])
@@ -73,7 +73,7 @@ def test_network_that_cannot_be_traced_is_computed_by_torch_and_that_is_said(fac
 
 def test_network_that_cannot_be_traced_is_refused_by_openvino(faces):
     embedder = make_embedder(backbone=BranchingBackbone(), engine="openvino").fit(faces[0])
-    with pytest.raises(EngineError, match=r"Branching computes otherwise .* use engine='torch'"):
+    with pytest.raises(EngineError, match=r"Branching computes other features .* use engine='torch'"):
         embedder.transform(faces[0][:2])
 
 
@@ -148,7 +148,7 @@ def test_int8_is_calibrated_by_fit_and_kept_with_the_model(faces, tmp_path):
 
 def test_int8_of_a_model_that_has_none_says_how_to_get_it(faces):
     model = make_classifier().fit(*faces).set_params(precision="int8")
-    with pytest.raises(EngineError, match=r"has no int8 yet; call quantize\(X\)"):
+    with pytest.raises(EngineError, match=r"is not quantized to int8; call quantize\(X\)"):
         model.predict(faces[0])
 
 

@@ -166,7 +166,7 @@ def test_data_sets_may_be_bunches():
         (
             {"own": (faces(1, 0)[0], ["beard"] * 2)},
             {},
-            "data set 'own': y holds 'beard', which is no class of the classifier",
+            "data set 'own': y holds 'beard', which is not a class of the classifier",
         ),
         ({"own": [code(0)]}, {}, "data set 'own': X is a list without y; want"),
         ({"own": []}, {}, "data set 'own': X is a list without y; want"),

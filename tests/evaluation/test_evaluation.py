@@ -120,7 +120,7 @@ def test_equal_spelling_wins_and_doubt_is_an_error():
         (
             make_faces(2)[0],
             ["with_mask", "beard"],
-            "y holds 'beard', which is no class of the classifier; its classes are 'with_mask'",
+            "y holds 'beard', which is not a class of the classifier; its classes are 'with_mask'",
         ),
         (make_faces(2)[0], ["with_mask"], "inconsistent numbers of samples"),
         (make_faces(2)[0], None, "X is a list without y; want"),

@@ -108,7 +108,7 @@ def test_saving_over_a_model_replaces_it_and_over_anything_else_is_refused(model
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "holiday.jpg").write_text("mine")
-    with pytest.raises(ModelFileError, match="photos: exists and is no model of maskkit; choose another name"):
+    with pytest.raises(ModelFileError, match="photos: exists and is not a maskkit model; choose another name"):
         model.save(tmp_path / "photos")
     assert (tmp_path / "photos" / "holiday.jpg").read_text() == "mine"
 
@@ -135,7 +135,7 @@ def damage_config(folder, **changes):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: (folder / "maskkit.json").unlink(), r"is no model of maskkit \(maskkit\.json is missing\)"),
+        (lambda folder: (folder / "maskkit.json").unlink(), r"is not a maskkit model \(maskkit\.json is missing\)"),
         (lambda folder: (folder / "model.safetensors").unlink(), r"\(model\.safetensors is missing\)"),
         (lambda folder: (folder / "maskkit.json").write_text('{"format'), r"cannot be read"),
         (lambda folder: (folder / "maskkit.json").write_text("[1]"), r"has format version None"),
@@ -163,7 +163,7 @@ def test_swapped_weights_are_noticed(folder):
 
 
 def test_unknown_pretrained_model_is_named():
-    with pytest.raises(ModelFileError, match="'maskkit-huge' is no folder and no model that ships with maskkit"):
+    with pytest.raises(ModelFileError, match="'maskkit-huge' is neither a folder nor a model that ships with maskkit"):
         MaskClassifier.from_pretrained("maskkit-huge")
 
 

@@ -265,7 +265,7 @@ def test_errors_say_the_way_out(video, savable, tmp_path, monkeypatch):
         maskkit.watch(savable, "/dev/video99")
     text = tmp_path / "letter.mp4"
     text.write_text("Dear Sir or Madam")
-    with pytest.raises(VideoError, match=r"letter\.mp4: is no video that FFmpeg can read"):
+    with pytest.raises(VideoError, match=r"letter\.mp4: is not a video that FFmpeg can read"):
         maskkit.watch(savable, text)
     with pytest.raises(VideoError, match=r"walk\.mp4: is the source itself"):
         maskkit.watch(savable, video, save=video)

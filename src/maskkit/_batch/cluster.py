@@ -36,13 +36,13 @@ def cluster(address: str | None) -> Iterator[None]:
     before = context.enable_progress_bars, logger.level
     context.enable_progress_bars = False
     logger.setLevel(logging.ERROR)
-    start = not ray.is_initialized()
+    is_owner = not ray.is_initialized()
     try:
-        if start:
+        if is_owner:
             ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         yield
     finally:
-        if start:
+        if is_owner:
             ray.shutdown()
         context.enable_progress_bars = before[0]
         logger.setLevel(before[1])
@@ -99,7 +99,7 @@ def divide_cores(n_cores: Sequence[int], n_workers: int | None, n_parts: int) ->
 
 
 class _Worker:
-    """Actor of Ray Data that computes parts with a predictor of its own."""
+    """Actor of Ray Data that computes parts with its own predictor."""
 
     def __init__(self, job: Job, predictor: Any, n_threads: int):
         import ray
@@ -113,7 +113,7 @@ class _Worker:
     def __call__(self, batch: dict[str, NDArray[np.int64]]) -> dict[str, Any]:
         """Compute the part of a batch of one."""
         (part,) = batch["part"].tolist()
-        # Ray would wrap an exception in the text of its own frames, so failures are returned as values.
+        # Ray would bury an exception in its own traceback, so failures are returned as values.
         try:
             counts = compute_part(self._job, self._predictor, part)
         except Exception as exc:

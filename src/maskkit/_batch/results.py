@@ -78,7 +78,7 @@ def _prefetch(contents: Contents) -> Iterator[_Fetched]:
 
 
 def _fetch(content: tuple[InputImage, bytes | None]) -> _Fetched:
-    """Return an image as a local path or as bytes; no bytes, with the error, if there are none to be read."""
+    """Return an image as a local path or as bytes; empty bytes and the error if it cannot be fetched."""
     image, in_table = content
     if in_table is not None:
         return _Fetched(image.name, in_table)
@@ -91,7 +91,7 @@ def _fetch(content: tuple[InputImage, bytes | None]) -> _Fetched:
         return _Fetched(image.name, storage.cat_file(path))
     except FileNotFoundError:
         return _Fetched(image.name, b"", f"{image.name}: no such file; check the path.")
-    except Exception as exc:  # each storage raises errors of its own
+    except Exception as exc:  # Each storage raises its own errors.
         return _Fetched(image.name, b"", f"{image.name}: cannot be fetched ({exc}).")
 
 

@@ -1,1 +1,1 @@
-"""Heat maps that show what a decision rests on."""
+"""Heat maps of the pixels that a prediction depends on."""

@@ -1,1 +1,1 @@
-"""Models as ONNX and OpenVINO files."""
+"""Export of models to ONNX and OpenVINO files."""

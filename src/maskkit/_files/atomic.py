@@ -46,7 +46,7 @@ def write_folder(folder: Path) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            new.chmod(0o755)  # mkdtemp makes private folders, and a model need not be private
+            new.chmod(0o755)  # mkdtemp makes private folders, but a model need not be private.
             yield new
             for path in (*new.iterdir(), new):
                 _sync(path)
@@ -67,7 +67,7 @@ def check_writable(folder: Path, kind: str, *, is_ours: Callable[[Path], bool], 
     Raises ModelFileError if the folder is something else, or cannot be made.
     """
     if folder.is_file() or (folder.exists() and any(folder.iterdir()) and not is_ours(folder)):
-        raise ModelFileError(f"{folder}: exists and is no {kind} of maskkit; choose another name.")
+        raise ModelFileError(f"{folder}: exists and is not a maskkit {kind}; choose another name.")
     unexpected = sorted({path.name for path in folder.glob("*")} - set(files))
     if unexpected:
         raise ModelFileError(f"{folder}: holds {unexpected[0]} besides its {kind}, which would be lost; move it away.")
@@ -80,9 +80,9 @@ def check_writable(folder: Path, kind: str, *, is_ours: Callable[[Path], bool], 
 
 
 def _replace(new: Path, folder: Path) -> None:
-    """Rename a folder; an earlier one of that name gets the first one's name."""
+    """Rename a folder; if the name is taken, the two folders swap names."""
     try:
-        new.rename(folder)  # succeeds if there is none, or an empty one
+        new.rename(folder)  # This succeeds if there is none, or an empty one.
     except OSError:
         if not _exchange(new, folder):
             old = new.with_name(f"{new.name}-old")

@@ -54,7 +54,7 @@ def write_model(
     With `half`, float32 is stored as float16: half the size, three significant digits. `card` is the model
     card in Markdown, `int8` the backbone in OpenVINO's format.
 
-    Raises ModelFileError if the folder exists and is no model, or cannot be written.
+    Raises ModelFileError if the folder exists and is not a model, or cannot be written.
     """
     folder = Path(folder).resolve()
     check_target(folder)
@@ -76,7 +76,7 @@ def write_model(
 
 
 def check_target(folder: Path) -> None:
-    """Raise ModelFileError if a model folder cannot be written, to be called before a long training."""
+    """Raise ModelFileError if a model folder cannot be written, to be called before a long training run."""
     check_writable(
         folder,
         "model",
@@ -106,7 +106,7 @@ def read_model(
         _check_digest(folder / name, data, document["files"].get(name))
     try:
         stored = safetensors.torch.load(contents[TENSOR_FILE])
-    except Exception as exc:  # the error type of safetensors is not public
+    except Exception as exc:  # The error type of safetensors is not public.
         raise ModelFileError(f"{folder / TENSOR_FILE}: is not a safetensors file ({exc}).") from exc
     tensors = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in stored.items()}
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
@@ -154,7 +154,7 @@ def _read_file(file: Path, *, max_bytes: int | None = None) -> bytes:
         return file.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as exc:
         raise ModelFileError(
-            f"{file.parent}: is no model of maskkit ({file.name} is missing); "
+            f"{file.parent}: is not a maskkit model ({file.name} is missing); "
             f"pass a folder that save() or maskkit train wrote."
         ) from exc
     except (OSError, ValueError) as exc:  # ValueError: a null character in the name

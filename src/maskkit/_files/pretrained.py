@@ -16,6 +16,7 @@ def find_pretrained(name: str) -> Path:
     """Return the folder of a model that ships with the package; raise ModelFileError if there is none."""
     if name not in list_pretrained():
         raise ModelFileError(
-            f"{name!r} is no folder and no model that ships with maskkit; there are: {', '.join(list_pretrained())}."
+            f"{name!r} is neither a folder nor a model that ships with maskkit; "
+            f"the models are: {', '.join(list_pretrained())}."
         )
     return _FOLDER / name

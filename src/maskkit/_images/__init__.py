@@ -1,1 +1,1 @@
-"""Images of any form, and the pixels that a network takes."""
+"""Loading, cropping and preprocessing of images."""

@@ -66,9 +66,9 @@ def load_image(
             f"{name}: has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, which may be an attack; "
             f"shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS if you trust it."
         ) from exc
-    except UnidentifiedImageError as exc:  # Pillow's own message holds a memory address
+    except UnidentifiedImageError as exc:  # Pillow's own message holds a memory address.
         raise ImageError(f"{name}: cannot be read as an image (no format that Pillow knows).") from exc
-    except Exception as exc:  # Pillow's decoders raise nearly any type on a broken file
+    except Exception as exc:  # Pillow's decoders raise nearly any type on a broken file.
         raise ImageError(f"{name}: cannot be read as an image ({exc}).") from exc
 
 
@@ -151,7 +151,7 @@ def _open_picture(source: Any, name: str) -> Iterator[Image.Image]:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
             raise ImageError(f"{name}: is a folder; list the image files in it.")
-        if not stat.S_ISREG(mode):  # a pipe may block for ever, a device may never end
+        if not stat.S_ISREG(mode):  # A pipe may block forever, and a device may never end.
             raise ImageError(f"{name}: is a pipe, socket or device, not a file; read it and pass the bytes.")
         with Image.open(path, formats=_FORMATS) as picture:
             yield picture

@@ -42,7 +42,7 @@ def use_one_thread_after_fork() -> None:
     """Limit processes that are forked from this one to one thread.
 
     Must be called before anything is computed: threads do not survive a fork, and the thread pools of OpenMP (used by
-    torch) and of OpenVINO would wait for their lost threads for ever.
+    torch) and of OpenVINO would wait for their lost threads forever.
     """
     call_in_forked_child(lambda: limit_threads(1))
 

@@ -235,7 +235,7 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
         # Everything that can be wrong with labels and parameters raises here, before images are read and fitted
         # attributes change.
         plan = plan_fit(self.get_params(deep=False), y, sample_weight)
-        # A fit that is interrupted must not leave a classifier of old and new parts that counts as fitted.
+        # An interrupted fit leaves a mix of old and new parts, which must not count as fitted.
         self.__dict__.pop("model_name_", None)
         self.detector_ = _plugins.resolve("detectors", self.detector)
         self.embedder_ = make_embedder(plan.params, plan.seed).fit(sources)
@@ -247,7 +247,7 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
         self.classes_ = self.head_.classes_
         self.history_ = History(getattr(self.head_, "history_", []))
         self.class_counts_ = np.bincount(plan.targets.indices)
-        self.model_name_ = f"{_name(self.backbone)} + {type(self.head_).__name__}"
+        self.model_name_ = f"{_plugin_name(self.backbone)} + {type(self.head_).__name__}"
         return self
 
     @property
@@ -261,7 +261,7 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
             self.classes_,
             DecisionRule(self.threshold, self.min_size_px),
             model_name=self.model_name_,
-            detector_name=_name(self.detector),
+            detector_name=_plugin_name(self.detector),
         )
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -364,5 +364,5 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
         return tags
 
 
-def _name(plugin: Any) -> str:
+def _plugin_name(plugin: Any) -> str:
     return plugin if isinstance(plugin, str) else type(plugin).__name__

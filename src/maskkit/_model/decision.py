@@ -9,7 +9,7 @@ UNCERTAIN = "uncertain"
 """Decision on a face whose class is not reliable."""
 
 # Candidate temperatures in steps of 1 %, finer than thousands of faces can distinguish. The range is limited, because
-# the likelihood of a handful of faces may be highest at any temperature.
+# on a handful of faces the likelihood may be highest at an extreme temperature.
 _TEMPERATURES = np.geomspace(0.2, 5.0, 324)
 
 

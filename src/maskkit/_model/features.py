@@ -46,9 +46,9 @@ class FeatureExtractor:
     ) -> Iterator[FeatureBatch]:
         """Iterate over the features of images, which may be endless, in batches of at most `batch_size`.
 
-        With `are_crops`, the images are face crops that occur once: no face is searched in them, and their features are
-        not cached. With `with_copies`, each image is followed by an augmented copy. The content of the image seeds the
-        random numbers of `augment_face`, so the copy is always the same and is cached, too.
+        With `are_crops`, the images are face crops that occur once: they are not searched for faces, and their features
+        are not cached. With `with_copies`, each image is followed by an augmented copy. The content of the image seeds
+        the random numbers of `augment_face`, so the copy is always the same and is cached, too.
         """
         return _FeaturePipeline(self, are_crops=are_crops, with_copies=with_copies).run(images)
 
@@ -86,10 +86,10 @@ class _FeaturePipeline:
     """One pass over images: *prepare* reads them, *compute* runs the network, *collect* returns features in order.
 
     `prepare` runs in as many threads as there are cores, and `compute` in as many as the engine has streams,
-    so that reading the next images overlaps with computing these. `deduplicate` and `collect` run in the
+    so that reading the next batch overlaps with computing this one. `deduplicate` and `collect` run in the
     thread of the caller. Each distinct image is computed once: `deduplicate` links an image to an equal one
-    that is still being computed, and `collect` takes the features from there. That one lies in an earlier
-    place, and batches are collected in order, so its features are complete by then.
+    that is still being computed, and `collect` takes the features from there. The linked image comes earlier, and
+    batches are collected in order, so its features are complete by then.
     """
 
     def __init__(self, extractor: FeatureExtractor, *, are_crops: bool, with_copies: bool):

@@ -84,12 +84,12 @@ def fit_head(plan: FitPlan, extractor: FeatureExtractor, sources: Sequence[Image
     """Train the head on the features of a frozen backbone; return it."""
     if plan.params["precision"] == "int8":
         extractor.quantize(sources)
-    # Where a part is held out by rows, copies would be on both sides; other heads may hold out rows, too.
-    is_ours = isinstance(plan.head, TransferHead)
-    with_copies = plan.params["augment"] == "auto" and is_ours and not plan.head.early_stopping
+    # Early stopping may hold out an image and train on its copy; heads other than TransferHead may hold out rows, too.
+    is_transfer_head = isinstance(plan.head, TransferHead)
+    with_copies = plan.params["augment"] == "auto" and is_transfer_head and not plan.head.early_stopping
     features = np.concatenate([batch.features for batch in extractor.extract(sources, with_copies=with_copies)])
     targets = plan.targets.repeat(2) if with_copies else plan.targets
-    if is_ours:
+    if is_transfer_head:
         return plan.head._fit_targets(features, targets)
     if targets.sample_weight is None:
         return plan.head.fit(features, targets.labels)
@@ -148,7 +148,7 @@ class _FineTuning:
             embedder._face_finder,
             find_face=params["find_face"],
             augment=augment_face if is_auto else params["augment"],
-            painter=RandomPainting.of(plan.targets.classes.tolist()) if is_auto else None,
+            painter=RandomPainting.for_classes(plan.targets.classes.tolist()) if is_auto else None,
             seed=plan.seed,
         )
 
@@ -191,7 +191,7 @@ class _FineTuning:
         # Positions in a batch of the images of this process.
         own = self.world.shard(np.arange(self.batch_size))
 
-        def batches_of(order: NDArray[np.int64], epoch: int | None) -> Iterator[Batch]:
+        def load_batches(order: NDArray[np.int64], epoch: int | None) -> Iterator[Batch]:
             loaded = prefetch_map(lambda row: self.images.load(int(row), epoch), order, n_ahead=4 * self.batch_size)
             for batch, rows in zip(in_batches(loaded, len(own)), in_batches(order, len(own)), strict=True):
                 pixels, shown = map(np.stack, zip(*batch, strict=True))
@@ -204,10 +204,10 @@ class _FineTuning:
 
         def training(epoch: int) -> Iterator[Batch]:
             order = np.random.default_rng((self.plan.seed, epoch)).permutation(self.rows)[:n_items]
-            return batches_of(order.reshape(-1, self.batch_size)[:, own].ravel(), epoch)
+            return load_batches(order.reshape(-1, self.batch_size)[:, own].ravel(), epoch)
 
         def validation() -> Iterator[Batch]:
-            return batches_of(self.world.shard(self.held_out), None)
+            return load_batches(self.world.shard(self.held_out), None)
 
         return Batches(training, n_items, n_steps, validation if self.plan.params["early_stopping"] else None)
 
@@ -238,8 +238,8 @@ class _FineTuning:
 
 def _trains_every_layer(params: Mapping[str, Any], n_images: int) -> bool:
     if params["fine_tune"] == "auto":
-        is_ours = params["head"] is None or isinstance(params["head"], TransferHead)
-        return is_ours and (n_images >= MIN_FINE_TUNE_IMAGES or callable(params["augment"]))
+        is_transfer_head = params["head"] is None or isinstance(params["head"], TransferHead)
+        return is_transfer_head and (n_images >= MIN_FINE_TUNE_IMAGES or callable(params["augment"]))
     if not isinstance(params["fine_tune"], (bool, np.bool_)):
         raise ValueError(f"fine_tune={params['fine_tune']!r} is unknown; use True, False or 'auto'.")
     return bool(params["fine_tune"])
@@ -260,9 +260,9 @@ def _make_head(params: Mapping[str, Any], seed: int, *, every_layer: bool) -> An
     if not hasattr(head, "predict_proba"):
         raise ValueError(f"head {type(head).__name__} has no predict_proba; use a classifier that has one.")
     given = {name: params[name] for name in _HEAD_PARAMETERS if params[name] is not None}
-    is_ours = isinstance(head, TransferHead)
+    is_transfer_head = isinstance(head, TransferHead)
     _check_compatible(params, head, given, every_layer=every_layer)
-    if is_ours:
+    if is_transfer_head:
         head.set_params(device=params["device"], verbose=params["verbose"], **given)
     if "random_state" in head.get_params() and head.get_params()["random_state"] is None:
         head.set_params(random_state=seed)
@@ -271,10 +271,10 @@ def _make_head(params: Mapping[str, Any], seed: int, *, every_layer: bool) -> An
 
 def _check_compatible(params: Mapping[str, Any], head: Any, given: Mapping[str, Any], *, every_layer: bool) -> None:
     """Check that head and parameters suit the kind of fit."""
-    is_ours, name = isinstance(head, TransferHead), type(head).__name__
-    if given and not is_ours:
+    is_transfer_head, name = isinstance(head, TransferHead), type(head).__name__
+    if given and not is_transfer_head:
         raise ValueError(f"{', '.join(given)} set a TransferHead; give {name} its own parameters.")
-    if every_layer and not is_ours:
+    if every_layer and not is_transfer_head:
         raise ValueError(f"fine_tune=True trains a TransferHead, not {name}; leave head=None.")
     if callable(params["augment"]) and not every_layer:
         raise ValueError("a callable augment is for fine_tune=True; use 'auto' or None with a frozen backbone.")

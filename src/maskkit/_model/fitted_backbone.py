@@ -112,7 +112,7 @@ class FittedBackbone:
 def check_features(features: Any, backbone: Backbone, n_images: int) -> None:
     """Check the features computed by a backbone's network.
 
-    Raises PluginError if they are no array or tensor, have the wrong shape, or are not finite.
+    Raises PluginError if they are not an array or tensor, have the wrong shape, or are not finite.
     """
     name = type(backbone).__name__
     shape = tuple(getattr(features, "shape", ()))

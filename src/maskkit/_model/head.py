@@ -18,7 +18,7 @@ from maskkit._training.targets import Targets, split_rows
 from maskkit._training.trainer import Batch, Batches, Trainer, TrainerOptions, make_adamw
 from maskkit.engines._devices import one_thread, resolve_device, seeded
 
-# Thirty epochs at half the learning rate are no more accurate on 500 faces, nor on faces of photos.
+# Thirty epochs at half the learning rate are not more accurate, neither on 500 faces nor on faces in photos.
 _EPOCHS = 10
 _MIN_STEPS = 40
 
@@ -150,7 +150,7 @@ class TransferHead(ClassifierMixin, BaseEstimator):
     def _build_network(self, n_features: int, targets: Targets) -> int:
         """Build the untrained layers; return the seed of the training."""
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self.__dict__.pop("history_", None)  # not fitted until the layers are trained
+        self.__dict__.pop("history_", None)  # The head is not fitted until its layers are trained.
         self.n_features_in_ = n_features
         self.classes_ = targets.classes
         with seeded(seed):
@@ -244,7 +244,7 @@ def _standardization(
 
 
 def _fold(layer: Any, mean: NDArray[np.float64], scale: NDArray[np.float64]) -> None:
-    """Make a linear layer that was trained on (x - mean) / scale take x."""
+    """Fold the standardization (x - mean) / scale into the linear layer that was trained on its result."""
     device = layer.weight.device
     with torch.no_grad():
         # In float64 on the CPU, because MPS has no float64.

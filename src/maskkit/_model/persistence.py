@@ -67,7 +67,7 @@ class PersistenceMixin(BaseEstimator):
 
     @classmethod
     def from_pretrained(cls, name: str = "maskkit-lite0", **params: Any) -> Self:
-        """Load a model that ships with the package, without using a network.
+        """Load a model that ships with the package, without network access.
 
         Parameters
         ----------

@@ -49,7 +49,7 @@ class FacePredictor:
     def predict_proba(self, images: Iterable[ImageSource], *, are_crops: bool = False) -> NDArray[np.float64]:
         """Predict class probabilities (n_images, n_classes); faces with a low margin are recomputed in float32.
 
-        With `are_crops`, no face is searched in the images. Raises ValueError if there is no image.
+        With `are_crops`, the images are not searched for faces. Raises ValueError if there is no image.
         """
         batches = []
         for batch in self.embedder.extract(images, are_crops=are_crops):
@@ -95,7 +95,7 @@ class FacePredictor:
         """Iterate over the results of pairs of name and photo; photos of more than `max_px` pixels are unreadable."""
         loaded = prefetch_map(lambda named: _load(*named, max_px=max_px), photos, n_ahead=WINDOW_PHOTOS)
         # One thread, because a detector need not be thread-safe. It searches the next photos while the faces of
-        # these are classified.
+        # the previous ones are classified.
         detected = prefetch_map(self._detect, loaded, n_ahead=WINDOW_PHOTOS, n_workers=1)
         for window in in_batches(detected, WINDOW_PHOTOS):
             for result, (photo, _, _) in zip(self._classify(window), window, strict=True):
@@ -129,7 +129,7 @@ class FacePredictor:
             with plugin_errors("detectors", self.detector_name, "detect()", photo.name):
                 found = self.detector.detect(photo.image)
             faces = check_faces(found, self.detector_name, photo.image)
-        except PluginError as exc:  # somebody's detector may fail on this photo alone
+        except PluginError as exc:  # A third-party detector may fail on this photo only.
             return _DetectedPhoto(photo._replace(error=exc), _NO_FACES, 0.0)
         return _DetectedPhoto(photo, _fit_to_image(faces, photo.image), (time.perf_counter() - start) * 1000)
 

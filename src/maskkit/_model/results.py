@@ -264,7 +264,7 @@ class PhotoResult(Sequence[FaceResult]):
     def _picture_html(self) -> str:
         try:
             picture = self.draw()
-        except ImageError as exc:  # the photo was removed meanwhile; its faces are still known
+        except ImageError as exc:  # The photo was removed meanwhile, but its results remain.
             return f"<p>{html.escape(str(exc))}</p>"
         picture.thumbnail((_SHOWN_PX, _SHOWN_PX))
         file = io.BytesIO()

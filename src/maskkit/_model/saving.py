@@ -87,7 +87,7 @@ def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overr
         )
     config, tensors, int8 = read_model(folder)
     # The checksums reveal damage, not intent: a file may state anything, so each part is checked before it is used.
-    with _errors_name(folder):
+    with _rebuild_errors(folder):
         # A detector that is overridden is not built first, because its plugin may not be installed here.
         estimator = estimator_class(**_restore_params(config, without=overrides))
         check_params(estimator)
@@ -112,7 +112,7 @@ def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overr
 
 
 @contextmanager
-def _errors_name(folder: str | os.PathLike[str]) -> Iterator[None]:
+def _rebuild_errors(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Re-raise any error of rebuilding a model as ModelFileError that names its folder."""
     try:
         yield
@@ -209,7 +209,7 @@ def _restore_head(
     head.classes_ = classes
     head.n_features_in_ = config.head["n_features"]
     check_scalar(head.n_features_in_, "n_features", int, min_val=1)
-    with torch.device("meta"):  # takes no memory, whatever number of units the file states
+    with torch.device("meta"):  # This takes no memory, however many units the file states.
         network = head._build(head.n_features_in_, len(classes))
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     head.network_ = network.eval()

@@ -18,7 +18,7 @@ def keep_freed_memory() -> Iterator[None]:
     try:
         library = ctypes.CDLL(None)
         mallopt, trim = library.mallopt, library.malloc_trim
-    except (AttributeError, OSError, TypeError):  # another C library, or another system
+    except (AttributeError, OSError, TypeError):  # The C library is not glibc.
         yield
         return
     mallopt(_MMAP_MAX, 0)
@@ -26,7 +26,7 @@ def keep_freed_memory() -> Iterator[None]:
     try:
         yield
     finally:
-        # The defaults of glibc, which its thresholds would have grown to by themselves (mallopt(3)).
+        # The default of glibc, and the maxima to which it raises its own thresholds as a program runs (mallopt(3)).
         mallopt(_MMAP_MAX, 65536)
         mallopt(_MMAP_THRESHOLD, 32 * 2**20)
         mallopt(_TRIM_THRESHOLD, 64 * 2**20)

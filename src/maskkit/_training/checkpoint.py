@@ -69,7 +69,7 @@ class Checkpoint:
             random[device.type] = torch.get_device_module(device).get_rng_state(device)
         states = {name: part.state_dict() for name, part in parts.items()}
         document = {"purpose": self.purpose, "parts": states, "random": random, "rest": rest}
-        content = io.BytesIO()  # torch.save to a file hides the reason of a failure
+        content = io.BytesIO()  # torch.save to a file would hide the reason of a failure.
         torch.save(document, content)
         try:
             write_file(self.file, content.getbuffer())

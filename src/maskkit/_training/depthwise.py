@@ -58,31 +58,31 @@ class _Depthwise(torch.autograd.Function):
         rounded = inputs.bfloat16()
         ctx.save_for_backward(rounded, weight)
         ctx.rest = (inputs.dtype, bias is not None, stride, padding, dilation)
-        shift = None if bias is None else bias.bfloat16()
-        return torch.conv2d(rounded, weight.bfloat16(), shift, stride, padding, dilation, groups)
+        rounded_bias = None if bias is None else bias.bfloat16()
+        return torch.conv2d(rounded, weight.bfloat16(), rounded_bias, stride, padding, dilation, groups)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         inputs, weight = ctx.saved_tensors
         dtype, has_bias, stride, padding, dilation = ctx.rest
         (gradient,) = gradients
-        to_inputs = to_weight = to_bias = None
+        grad_inputs = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
             fast = torch.float32 if max(stride) > 1 else torch.bfloat16
-            # torch.nn.grad.conv2d_input takes three times as long, because it does not know the memory format. Of the
-            # inputs, only shape and format are used.
+            # torch.nn.grad.conv2d_input takes three times as long, because it does not know the memory format. Only
+            # the shape and format of the inputs are used.
             like = torch.empty_like(inputs, dtype=fast)
             options = (None, stride, padding, dilation, False, (0, 0), inputs.shape[1], (True, False, False))
-            to_inputs = torch.ops.aten.convolution_backward(gradient.to(fast), like, weight.to(fast), *options)[0]
-            to_inputs = to_inputs.to(dtype)
+            grad_inputs = torch.ops.aten.convolution_backward(gradient.to(fast), like, weight.to(fast), *options)[0]
+            grad_inputs = grad_inputs.to(dtype)
         if ctx.needs_input_grad[1]:
-            to_weight = _gradient_to_weight(gradient, inputs, weight, stride, padding, dilation)
+            grad_weight = _weight_gradient(gradient, inputs, weight, stride, padding, dilation)
         if has_bias:
-            to_bias = gradient.float().sum((0, 2, 3))
-        return to_inputs, to_weight, to_bias, None, None, None, None
+            grad_bias = gradient.float().sum((0, 2, 3))
+        return grad_inputs, grad_weight, grad_bias, None, None, None, None
 
 
-def _gradient_to_weight(
+def _weight_gradient(
     gradient: torch.Tensor, inputs: torch.Tensor, weight: torch.Tensor, stride: Pair, padding: Pair, dilation: Pair
 ) -> torch.Tensor:
     """Return the float32 gradient of a weight; of one larger than 3 x 3, from overlapping 3 x 3 parts."""
@@ -101,8 +101,8 @@ def _gradient_to_weight(
     part = (len(weight), 1, 3, 3)
     for row in range(0, rows - 2, 2):
         for column in range(0, columns - 2, 2):
-            seen = padded[:, :, row : row + height, column : column + width]
-            seen = seen.contiguous(memory_format=torch.channels_last)
-            gradient_to_part = conv2d_weight(seen, part, gradient, stride, groups=n_channels)
-            whole[:, :, row : row + 3, column : column + 3] = gradient_to_part
+            window = padded[:, :, row : row + height, column : column + width]
+            window = window.contiguous(memory_format=torch.channels_last)
+            part_gradient = conv2d_weight(window, part, gradient, stride, groups=n_channels)
+            whole[:, :, row : row + 3, column : column + 3] = part_gradient
     return whole

@@ -16,7 +16,7 @@ _WORLD_SIZE_VARIABLES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The processes that train one model together, as one of them sees it. Alone, nothing is communicated.
+    """The processes that train one model together, as seen by one of them. A single process communicates nothing.
 
     `rank` is the number of this process, from 0; `device` the one that the launcher assigned to it, if any.
     """
@@ -100,7 +100,7 @@ def find_world() -> World:
 
     Raises RuntimeError if there are several, and accelerate does not find them.
     """
-    # The environment tells at once, so that a single process does not wait for an import.
+    # The environment is checked first, so that a single process does not wait for the import of accelerate.
     n_launched = max(int(os.environ.get(name, 1)) for name in _WORLD_SIZE_VARIABLES)
     if n_launched < 2:
         return World()

@@ -37,7 +37,7 @@ class History(list[dict[str, float]]):
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(7.2, 2.8), dpi=120, layout="constrained")
-        for axes, names in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
             axes.patch.set_alpha(0)
             axes.spines[["top", "right"]].set_visible(False)
             axes.spines[:].set_color(ink)
@@ -46,7 +46,7 @@ class History(list[dict[str, float]]):
             axes.locator_params(axis="x", integer=True)
             for key, label, color, line in _CURVES:
                 points = [(record["epoch"], record[key]) for record in self if key in record]
-                if names in key and points:
+                if metric in key and points:
                     marker = "o" if len(points) == 1 else None
                     axes.plot(*zip(*points, strict=True), color=color, linestyle=line, marker=marker, label=label)
             if len(self) == 1:
@@ -79,4 +79,4 @@ def _summarize(record: dict[str, float], n_epochs: int) -> str:
         for key in ("loss", "accuracy")
         if key in record
     )
-    return f"{n_epochs} epoch; the last: {figures}"
+    return f"After epoch {n_epochs}: {figures}"

@@ -76,7 +76,7 @@ def _merge_weights(class_weight: Any, y: NDArray[Any], sample_weight: NDArray[An
         weights = weights * given
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise ValueError("sample_weight holds NaN, infinite or negative values; want finite values of 0 or more.")
-    # Samples of weight 0 teach nothing, so a class that has no others is missing.
+    # Samples of weight 0 do not affect training, so a class that has no others counts as missing.
     if len(np.unique(y[weights > 0])) < 2:
         raise ValueError("only one class has a sample_weight above zero; want two classes or more.")
     return weights.astype(np.float32)

@@ -25,10 +25,10 @@ Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """The data of a training.
+    """The data of a training run.
 
-    `training` returns the batches of an epoch, counted from 0, and with several processes this one's part of each;
-    `validation` returns the held-out batches. `n_items` and `n_steps` count items and optimizer steps per epoch.
+    `training` returns the batches of an epoch, counted from 0, and `validation` the held-out batches. With several
+    processes, both return only this process's part. `n_items` and `n_steps` count items and optimizer steps per epoch.
     """
 
     training: Callable[[int], Iterable[Batch]]
@@ -39,7 +39,7 @@ class Batches:
 
 @dataclass(frozen=True, slots=True)
 class TrainerOptions:
-    """Options of a training.
+    """Options of a training run.
 
     Training stops after `patience` epochs without a lower validation loss and restores the best weights; None trains
     for all epochs. `label_smoothing` is the share of each target that is spread over all classes (Szegedy et al. 2016,

@@ -1,4 +1,4 @@
-"""Values that watching a video passes on: frames, changes of the stream, events and steps."""
+"""Values passed between the stages of watching a video: frames, events and steps."""
 
 import json
 from collections.abc import Mapping
@@ -44,9 +44,9 @@ class FrameCounts:
     n_read : int
         Frames that were read.
     n_processed : int
-        Frames in which faces were searched.
+        Frames that were searched for faces.
     n_dropped : int
-        Frames that were skipped, because a newer one was there or because of `frame_step`.
+        Frames that were skipped, because a newer one had arrived or because of `frame_step`.
     n_failed : int
         Frames that could not be decoded, or on which the detector failed.
     """

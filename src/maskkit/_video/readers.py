@@ -122,7 +122,7 @@ class LiveReader:
         self._thread = threading.Thread(target=self._run, name=f"maskkit reads {source.name}", daemon=True)
 
     def __iter__(self) -> Iterator[Frame | WatchEvent | float]:
-        """Iterate over frames and changes of the stream; while nothing arrives, over the time of the stream."""
+        """Iterate over frames and stream events; while nothing arrives, yield the time of the stream."""
         self._start_s = time.monotonic()
         self._thread.start()
         while True:
@@ -189,7 +189,7 @@ class LiveReader:
         return None
 
     def _put(self, item: Frame | WatchEvent) -> None:
-        """Append an item; a frame replaces a frame that still waits, but changes of the stream are all kept."""
+        """Append an item. A frame replaces a frame that still waits; stream events are all kept."""
         with self._changed:
             if isinstance(item, Frame) and self._items and isinstance(self._items[-1], Frame):
                 self._items.pop()

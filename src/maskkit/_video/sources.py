@@ -34,17 +34,17 @@ class VideoSource:
 
     @property
     def is_camera(self) -> bool:
-        """True for a camera of this machine."""
+        """Whether this is a camera of this machine."""
         return self.format is not None
 
     @property
     def is_url(self) -> bool:
-        """True for a URL, which may use the network."""
+        """Whether this is a URL, which may use the network."""
         return "://" in self.url
 
     @property
     def is_file(self) -> bool:
-        """True for a file."""
+        """Whether this is a file."""
         return not (self.is_camera or self.is_url)
 
     def open(self) -> Any:
@@ -70,7 +70,7 @@ class VideoSource:
             return f"this camera cannot be opened ({reason}); check that it is connected, allowed and not in use."
         if self.is_url:
             return f"cannot be opened ({reason}); check the address, and that this machine reaches it."
-        return f"is no video that FFmpeg can read ({reason})."
+        return f"is not a video that FFmpeg can read ({reason})."
 
 
 def parse_source(source: str | int | os.PathLike[str], options: dict[str, str]) -> VideoSource:
@@ -88,8 +88,8 @@ def parse_source(source: str | int | os.PathLike[str], options: dict[str, str]) 
 
 def hide_password(url: str) -> str:
     """Remove the user and password of a URL, and mask values of its query that are named like secrets."""
-    # A password may contain "/" or "@" by mistake. Therefore, what follows a colon and is no port is removed up to the
-    # last "@"; without a colon, only a user before the first "/".
+    # A password may contain "/" or "@" by mistake. Therefore, what follows a colon and is not a port is removed up to
+    # the last "@"; without a colon, only a user before the first "/".
     url = re.sub(r"://(?:[^/?#\[]*:(?!\d*(?:[/?#]|$)).*@|[^/?#]*@)", "://", url)
     return re.sub(r"([?&][^=&]*(?:pass|pwd|token|key|secret|auth)[^=&]*)=[^&]*", r"\1=***", url, flags=re.IGNORECASE)
 

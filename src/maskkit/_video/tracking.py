@@ -36,7 +36,7 @@ class FaceTracker:
 
     def update(self, boxes: Sequence[Box], time_s: float) -> list[int | None]:
         """Return the track of each box, or None for the first box of a track; times must increase."""
-        # The tracker returns boxes in an order of its own; the index leads back to the order of the input.
+        # The tracker changes the order of the boxes; the index restores it.
         detections = supervision.Detections(
             xyxy=np.array(boxes, dtype=np.float32).reshape(-1, 4), data={"index": np.arange(len(boxes))}
         )

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from maskkit._video.tracking import FaceTracker
     from maskkit._video.writer import VideoWriter
 
-# A frame on which the detector fails is skipped. After this many in a row the detector itself is broken. One second
-# of video.
+# A frame on which the detector fails is skipped. After this many in a row, the detector itself is broken. They are
+# one second of video at 25 frames per second.
 MAX_FAILURES = 25
 
 
@@ -91,7 +91,7 @@ class Watch(Iterator[WatchStep]):
                 elif isinstance(item, WatchEvent):
                     self._advance(item.time_s)
                     step = self._step(item.utc, [*self._update_without_frame(), (item.event, dict(item.details))])
-                else:  # nothing has arrived for a while, in which persons may have left
+                else:  # No frame has arrived for a while, and persons may have left.
                     self._advance(item)
                     events = self._update_without_frame()
                     step = self._step(datetime.now(UTC), events) if events else None

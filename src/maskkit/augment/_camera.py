@@ -82,7 +82,7 @@ def _relight(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def _shrink_and_grow(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Shrink a face to 10-112 px, log-uniformly, and enlarge it to the old size."""
+    """Shrink a face to 10-112 px, log-uniformly, and enlarge it to its original size."""
     size = picture.size
     share = min(1.0, math.exp(rng.uniform(math.log(10), math.log(112))) / max(size))
     small = (max(1, round(size[0] * share)), max(1, round(size[1] * share)))

@@ -29,8 +29,8 @@ class Canvas:
 
     `x` (h, w) is the position across the face: -1 and 1 at its outline at the height of the mouth, 0 on the line from
     the bridge of the nose to the chin. `y` (h, w) is the position down the face: 0 at the eyes, in units of the
-    distance between them. `mouth` and `chin` are the `y` of those, `pixel` is the length of a pixel in that unit.
-    `light` (h, w) is the relative brightness of the face, 1 on average, which is applied to painted objects.
+    distance between them. `mouth` and `chin` are the `y` of mouth and chin; `pixel` is the side of a pixel in that
+    unit. `light` (h, w) is the relative brightness of the face, 1 on average, which is applied to painted objects.
     """
 
     def __init__(self, image: RgbImage, landmarks: ArrayLike | None):
@@ -94,12 +94,12 @@ class Canvas:
         width = 1.5 * self.pixel
         return np.clip(np.minimum(values - low, high - values) / width + 0.5, 0, 1)
 
-    def lay(self, color: Plane, alpha: Plane, *, shadow: float = 0.0) -> RgbImage:
+    def blend(self, color: Plane, alpha: Plane, *, shadow: float = 0.0) -> RgbImage:
         """Blend a color (h, w, 3), 0 to 255, over the image with opacity alpha (h, w), and a soft shadow around it."""
         if shadow:
             around = _blur(alpha, 4)
             dark = (1 - alpha) * np.clip(around * shadow, 0, 1)
-            # The shadow is black with a low opacity around the object; blending combines both layers into one.
+            # The shadow is a black layer of low opacity behind the object. Both layers are combined into one.
             total = alpha + dark
             color = color * (alpha / np.maximum(total, 1e-6))[..., None]
             alpha = total

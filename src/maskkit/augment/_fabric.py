@@ -67,6 +67,6 @@ def skin(canvas: Canvas) -> Plane:
     return np.median(chosen, axis=0).astype(np.float32)
 
 
-def soft(distance: NDArray[Any], width: float = 0.3) -> Plane:
-    """Return 0 to 1 across a soft edge of a width, 0.5 at distance 0."""
+def soft_edge(distance: NDArray[Any], width: float = 0.3) -> Plane:
+    """Return opacities that rise from 0 to 1 over `width`; 0.5 at distance 0."""
     return np.clip(distance / width + 0.5, 0, 1)

@@ -36,7 +36,7 @@ def fist(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     half_length, half_width = rng.uniform(0.45, 0.9), rng.uniform(0.3, 0.55)
     # A superellipse of exponent 3 gives the rounded rectangle of a fist seen from the back.
     shape = (np.abs(along) / half_length) ** 3 + (np.abs(across) / half_width) ** 3
-    alpha = _fabric.soft(1 - shape, 0.12)
+    alpha = _fabric.soft_edge(1 - shape, 0.12)
     arm = canvas.between(np.abs(along + rng.uniform(-0.2, 0.2)), high=half_width * 0.8)
     arm = arm * canvas.between(across * rng.choice((-1, 1)), low=0.0)
     alpha = np.maximum(alpha, arm * (canvas.y > canvas.mouth - 0.2))
@@ -97,7 +97,7 @@ def head(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     half_width, half_height = rng.uniform(0.8, 1.6), rng.uniform(1.0, 1.8)
     x, y = canvas.x * HALF_WIDTH - rng.uniform(-0.9, 0.9), canvas.y - top - half_height
     radius = np.hypot(x / half_width, y / half_height) + 0.02 * _fabric.soft_noise(canvas, rng, 20)
-    alpha = _fabric.soft(1 - radius, 0.06)
+    alpha = _fabric.soft_edge(1 - radius, 0.06)
     if rng.random() < 0.75:  # hair
         gray = rng.uniform(10, 70) if rng.random() < 0.8 else rng.uniform(90, 200)
         tone = vector(gray, gray, gray) * vector(1.0, rng.uniform(0.75, 1.0), rng.uniform(0.6, 1.0))
@@ -108,7 +108,7 @@ def head(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
         color = tone * (strands * gloss)[..., None]
         face = rng.uniform(0.5, 1.4)
         if rng.random() < 0.5:  # seen from the front: its forehead
-            inside = _fabric.soft(0.8 - np.hypot(x / half_width, (y + half_height - face - 0.6) / 0.8), 0.06)
+            inside = _fabric.soft_edge(0.8 - np.hypot(x / half_width, (y + half_height - face - 0.6) / 0.8), 0.06)
             color = color + inside[..., None] * (_fabric.skin(canvas) * rng.uniform(0.7, 1.2) - color)
     else:
         color = _fabric.weave(canvas, rng) * (1.2 - 0.5 * np.clip(radius, 0, 1) ** 2)[..., None]

@@ -67,7 +67,7 @@ def paint_mask(
         tint = rng.uniform(200, 245) if rng.random() < 0.75 else rng.uniform(20, 60)
         color = np.where((loops > alpha)[..., None], tint * canvas.light[..., None], color)
         alpha = np.maximum(alpha, loops)
-    return canvas.lay(color, alpha, shadow=rng.uniform(0.0, 0.45))
+    return canvas.blend(color, alpha, shadow=rng.uniform(0.0, 0.45))
 
 
 def _edges(canvas: Canvas, kind: str, worn: str, rng: np.random.Generator) -> tuple[Plane, Plane]:

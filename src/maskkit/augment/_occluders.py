@@ -54,4 +54,4 @@ def paint_occluder(
         raise ValueError(f"kind={kind!r} is unknown; use {', '.join(map(repr, OCCLUDERS))}.")
     canvas = Canvas(image, landmarks)
     color, alpha = _PAINTERS[kind](canvas, rng)
-    return canvas.lay(color, alpha, shadow=0.0 if kind == "beard" else rng.uniform(0.1, 0.5))
+    return canvas.blend(color, alpha, shadow=0.0 if kind == "beard" else rng.uniform(0.1, 0.5))

@@ -33,7 +33,7 @@ class RandomPainting:
     incorrect: int | None = None
 
     @classmethod
-    def of(cls, classes: Sequence[Any]) -> Self | None:
+    def for_classes(cls, classes: Sequence[Any]) -> Self | None:
         """Return the painting for classes; None unless they mean unmasked, masked and at most worn incorrectly."""
         meanings = [meaning_of(label) for label in classes]
         if None in meanings or len(set(meanings)) < len(meanings) or not {UNMASKED, MASKED} <= set(meanings):
@@ -62,6 +62,7 @@ class RandomPainting:
         if self.incorrect is not None and draw < INCORRECT_SHARE:
             worn = ("under_nose", "under_chin")[rng.integers(2)]
             return paint_mask(image, landmarks, worn=worn, random_state=rng), self.incorrect
+        # Without a class of incorrectly worn masks, their share of the faces stays unpainted.
         draw -= INCORRECT_SHARE
         if 0 <= draw < OCCLUDED_SHARE:
             return paint_occluder(image, landmarks, random_state=rng), self.unmasked

@@ -17,9 +17,9 @@ def beard(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     lips = np.hypot(canvas.x / 0.36, (canvas.y - canvas.mouth) / 0.13)
     edge = 0.05 * _fabric.soft_noise(canvas, rng, 40)
     alpha = (
-        _fabric.soft(canvas.y - top + edge)
-        * _fabric.soft(bottom - canvas.y + edge)
-        * _fabric.soft(1.0 - np.abs(canvas.x) + edge)
+        _fabric.soft_edge(canvas.y - top + edge)
+        * _fabric.soft_edge(bottom - canvas.y + edge)
+        * _fabric.soft_edge(1.0 - np.abs(canvas.x) + edge)
     )
     alpha = alpha * np.clip((lips - 0.8) * 3, 0, 1) * rng.uniform(0.6, 0.97)
     hair = rng.normal(0, 18, canvas.x.shape).astype(np.float32)[..., None]
@@ -32,7 +32,7 @@ def scarf(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     top = np.maximum(top, canvas.mouth + 0.22) + 0.06 * _fabric.soft_noise(canvas, rng, 6)
     folds = 1 + 0.12 * np.sin(rng.uniform(5, 14) * (canvas.y + rng.uniform(-0.6, 0.6) * canvas.x))
     color = _fabric.weave(canvas, rng) * folds[..., None]
-    neck = _fabric.soft(rng.uniform(1.3, 1.9) + 0.3 * (canvas.y - canvas.chin) - np.abs(canvas.x))
+    neck = _fabric.soft_edge(rng.uniform(1.3, 1.9) + 0.3 * (canvas.y - canvas.chin) - np.abs(canvas.x))
     return _fabric.shade(canvas, color, rng, roughness=5), canvas.between(canvas.y, low=top) * neck
 
 
@@ -53,13 +53,13 @@ def hood(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     half_width = rng.uniform(0.85, 1.15)
     wave = 0.03 * _fabric.soft_noise(canvas, rng, 6)
     distance = np.hypot(canvas.x / half_width, (canvas.y - middle) / half_height) + wave
-    alpha = _fabric.soft(distance - 1, 0.05)
+    alpha = _fabric.soft_edge(distance - 1, 0.05)
     # Above the middle, the hood ends at an outer ellipse; below it, cloth continues to the edge of the picture.
     outer_width, outer_height = half_width + rng.uniform(0.35, 0.9), half_height + rng.uniform(0.4, 1.0)
     outer = np.hypot(canvas.x / outer_width, (canvas.y - middle) / outer_height)
-    alpha = alpha * np.where(canvas.y > middle, 1.0, _fabric.soft(1 - outer, 0.05))
+    alpha = alpha * np.where(canvas.y > middle, 1.0, _fabric.soft_edge(1 - outer, 0.05))
     if rng.random() < 0.35:
-        alpha = alpha * _fabric.soft(canvas.mouth + rng.uniform(0.0, 0.8) - canvas.y)  # open below
+        alpha = alpha * _fabric.soft_edge(canvas.mouth + rng.uniform(0.0, 0.8) - canvas.y)  # open below
     folds = 1 + 0.15 * np.sin(rng.uniform(4, 12) * (distance + rng.uniform(-0.3, 0.3) * canvas.x))
     inner = 1 - rng.uniform(0.1, 0.5) * np.exp(-(((distance - 1) / 0.12) ** 2))
     return _fabric.shade(canvas, _fabric.weave(canvas, rng) * (folds * inner)[..., None], rng, roughness=5), alpha

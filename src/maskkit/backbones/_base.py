@@ -95,7 +95,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> StateDict:
         # Only the first sentence: torch goes on to recommend unsafe loading.
         reason = str(exc).partition("\n")[0].partition(". ")[0]
         raise WeightsError(
-            f"{file}: is no state dict that can be read safely ({reason}); want a .safetensors file or one that "
+            f"{file}: is not a state dict that can be read safely ({reason}); want a .safetensors file or one that "
             f"torch.save(net.state_dict(), path) wrote."
         ) from exc
     for wrapper in ("state_dict", "model"):

@@ -86,7 +86,7 @@ def run_command(app: typer.Typer, arguments: list[str] | None, *, prog_name: str
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     os.environ.setdefault("GOMP_SPINCOUNT", GOMP_SPIN_COUNT)
-    warnings.showwarning = _show_warning  # type: ignore[assignment]  # we need the message alone
+    warnings.showwarning = _show_warning  # type: ignore[assignment]  # Users need only the message.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # Bytes of a file name that are not UTF-8 cannot be encoded; written as \udcXX they are still valid JSON.
@@ -112,7 +112,7 @@ def run_command(app: typer.Typer, arguments: list[str] | None, *, prog_name: str
 def _describe(exc: Exception) -> str:
     if isinstance(exc, OSError) and exc.filename is not None:
         return f"{exc.filename}: {exc.strerror}; check the path, your permissions and the free disk space."
-    if isinstance(exc, OSError) and exc.strerror:  # an error of a stream, which has no file name
+    if isinstance(exc, OSError) and exc.strerror:  # Errors of streams have no file name.
         return f"{exc.strerror}; check where the output goes and the free disk space."
     return " ".join(str(exc).split()) or type(exc).__name__
 

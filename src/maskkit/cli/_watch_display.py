@@ -18,7 +18,7 @@ REFRESH_PER_S = 4
 
 
 class WatchDisplay:
-    """Live counts on standard error. If that is no terminal, only lost and recovered streams are printed."""
+    """Live counts on standard error. If that is not a terminal, only lost and recovered streams are printed."""
 
     def __init__(self, source: str, *, quiet: bool):
         self.source = source

@@ -47,10 +47,10 @@ def checks(output: FormatOption = "table") -> None:
         found[group] = {name: check_plugin(group, name) for name in _plugins.names(group)}
     rows = [{"part": part, "name": name, "state": str(state)}
             for part, entries in found.items() for name, state in entries.items()]  # fmt: skip
-    print_results(output, table=_lay_out(found), document=found, rows=rows)
+    print_results(output, table=_build_table(found), document=found, rows=rows)
 
 
-def _lay_out(found: dict[str, dict[str, Any]]) -> Any:
+def _build_table(found: dict[str, dict[str, Any]]) -> Any:
     from rich.table import Table
     from rich.text import Text
 

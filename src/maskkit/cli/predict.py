@@ -65,7 +65,7 @@ def predict(
         nonlocal n_unreadable
         for photo in classifier.predict_photos(paths):
             if photo.error is not None:
-                # Several photos: report the error, continue, and exit with 1 at the end.
+                # With several photos, the error is reported and the exit code is 1 at the end.
                 if len(paths) == 1:
                     raise ValueError(photo.error)
                 n_unreadable += 1

@@ -162,7 +162,7 @@ def _follow(
                     print(event.to_json(), flush=True)
                 if log is not None:
                     log.write(event.to_json() + "\n")
-                    log.flush()  # another program may follow the file while the video runs
+                    log.flush()  # Another program may follow the file while the video runs.
                 if event.event == "minute":
                     minutes.append(event.to_dict())
                 if event.event == "end":
@@ -218,7 +218,7 @@ def _raise_unless_complete(end: dict[str, Any], *, is_live: bool) -> None:
         )
     if reason.startswith("broken"):
         raise VideoError(f"{end['source']}: reading ended before the video did ({reason.removeprefix('broken: ')}).")
-    # A live source has no end of its own: stopping it is the normal end, and no interruption.
+    # A live source has no end of its own: stopping it is the normal end and not an interruption.
     if reason == "stopped" and not is_live:
         raise KeyboardInterrupt
 

@@ -25,10 +25,10 @@ def load_once(load: Callable[[str], Network]) -> Callable[[str], Network]:
 
     @lru_cache(maxsize=2)
     def loaded(path: str) -> Network:
-        with lock:  # a second thread waits for the first, and finds its network
+        with lock:  # A second thread waits for the first, and then finds its network.
             return load_network(path)
 
-    def clear() -> None:  # models that must not be destroyed in a forked process are kept alive elsewhere
+    def clear() -> None:  # `engines._compile` keeps models alive that a fork must not destroy.
         nonlocal lock
         lock = Lock()
         load_network.cache_clear()
@@ -45,7 +45,7 @@ def check_weights_file(weights: str | os.PathLike[str]) -> str:
     return os.fspath(weights)
 
 
-@lru_cache  # called for every detection; exceptions are not cached
+@lru_cache  # It is called for every detection. Exceptions are not cached.
 def find_packaged_file(package: str, file: str, *, hint: str) -> str:
     """Find a file inside an installed package without importing the package.
 

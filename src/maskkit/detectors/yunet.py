@@ -105,7 +105,7 @@ def _load_network(path: str) -> tuple[Any, Lock]:
     """Return the network and a lock for its use: it stores the size and thresholds of a call in itself."""
     try:
         network = cv2.FaceDetectorYN.create(path, "", (32, 32))
-        network.detect(np.zeros((32, 32, 3), np.uint8))  # OpenCV reports a missing output only now
+        network.detect(np.zeros((32, 32, 3), np.uint8))  # OpenCV reports a missing output only here.
         return network, Lock()
     except cv2.error as exc:
         raise WeightsError(f"{path} is not YuNet's ONNX file ({exc}); check the path.") from exc

@@ -70,7 +70,9 @@ def make_engine(
     use_one_thread_after_fork()
     chosen = resolve_device(device)
     if precision == "int8" and quantized is None:
-        raise EngineError("this model has no int8 yet; call quantize(X) with images like those to be predicted.")
+        raise EngineError(
+            "this model is not quantized to int8; call quantize(X) with images like those to be predicted."
+        )
     is_reduced = precision == "auto" and has_fast_bfloat16(chosen)
     if precision == "auto":
         precision = "bfloat16" if is_reduced else "float32"
@@ -81,5 +83,5 @@ def make_engine(
         except EngineError as exc:
             if engine != "auto" or precision == "int8":
                 raise
-            warnings.warn(f"{exc} It is used now.", stacklevel=2)
+            warnings.warn(f"{exc} PyTorch is used now.", stacklevel=2)
     return TorchEngine(network, preprocess, chosen, resolve_precision(precision, chosen), is_reduced=is_reduced)

@@ -35,7 +35,7 @@ _MAX_CACHE_BYTES = 2**30
 
 
 def import_untracked(name: str, extra: str | None = None) -> Any:
-    """Import a module of Intel's with telemetry hidden; `extra` installs it if it is optional."""
+    """Import one of Intel's modules with telemetry hidden; `extra` installs it if it is optional."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         return import_module(name) if extra is None else require(name, extra)
@@ -115,14 +115,14 @@ def _load_or_compile(
 ) -> Any:
     blob = _read_checked(file)
     if blob is not None:
-        # RuntimeError: written by another build of OpenVINO under the same version; it is replaced.
+        # A RuntimeError means that another build of the same OpenVINO version wrote the file, which is then replaced.
         with suppress(RuntimeError):
             return _CORE.import_model(blob, "CPU", dict(settings))
     compiled = _CORE.compile_model(build(), "CPU", dict(settings))
     if check is not None:
         check(compiled)
     content = compiled.export_model().getvalue()
-    with suppress(OSError):  # a read-only home: compiled again next time
+    with suppress(OSError):  # If the folder is read-only, the model is compiled again next time.
         write_file(file, hashlib.sha256(content).digest() + content)
         _delete_oldest(file.parent)
     return compiled
@@ -132,7 +132,7 @@ def _read_checked(file: Path) -> bytes | None:
     """Read a cache file without its checksum; return None if it is missing or damaged."""
     try:
         data = file.read_bytes()
-        os.utime(file)  # the time of last use decides what is deleted first
+        os.utime(file)  # The time of last use decides what is deleted first.
     except OSError:
         return None
     digest, content = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]

@@ -100,7 +100,7 @@ def quantize(network: nn.Module, preprocess: Preprocess, pixels: Sequence[NDArra
     nncf = import_untracked("nncf", extra="int8")
     logging.getLogger("nncf").setLevel(logging.ERROR)
     calibration = nncf.Dataset([image[None] for image in pixels])
-    with contextlib.redirect_stdout(io.StringIO()):  # NNCF prints its progress there
+    with contextlib.redirect_stdout(io.StringIO()):  # NNCF prints its progress there.
         model = nncf.quantize(convert(network, preprocess), calibration, subset_size=len(pixels))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.xml"
@@ -120,8 +120,9 @@ def _check_trace(network: nn.Module, preprocess: Preprocess, compiled: Any) -> N
     with torch.inference_mode():
         wanted = network(preprocess.normalize(pixels, torch.device("cpu"))).float().numpy()
     got = compiled([pixels])[0]
-    off = np.linalg.norm(got - wanted) / max(float(np.linalg.norm(wanted)), 1e-12)
-    if not off < _MAX_ERROR:
+    error = np.linalg.norm(got - wanted) / max(float(np.linalg.norm(wanted)), 1e-12)
+    if not error < _MAX_ERROR:
         raise EngineError(
-            f"{type(network).__name__} computes otherwise once it is traced (off by {off:.2f}); use engine='torch'."
+            f"{type(network).__name__} computes other features once it is traced (relative error {error:.2f}); "
+            f"use engine='torch'."
         )

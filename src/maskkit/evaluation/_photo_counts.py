@@ -46,15 +46,15 @@ class PhotoCounts:
     ----------
     classes : sequence
         Classes in the classifier's order.
-    meant : dict
-        Annotated label -> class. A label that is missing is of a class that the classifier does not have.
+    known_labels : dict
+        Annotated label -> class. Labels of classes that the classifier does not have are missing.
     """
 
-    def __init__(self, classes: Sequence[Any], meant: Mapping[str, Any]):
+    def __init__(self, classes: Sequence[Any], known_labels: Mapping[str, Any]):
         self.classes = classes
         # The index after the classes stands for a class that the classifier does not have, and for a missed face.
         self.unknown = len(classes)
-        self.indices = {label: classes.index(known) for label, known in meant.items()}
+        self.indices = {label: classes.index(known) for label, known in known_labels.items()}
         self.confusions: list[Ints] = []
         # One array per photo with one row per face: class, longer side in px, detected, correct.
         self.faces: list[NDArray[np.float64]] = []
@@ -108,6 +108,7 @@ class PhotoCounts:
             matches = match_boxes(boxes[mine], confidences[mine], true_boxes[candidates], iou=AP_IOU)
             # Without a match, -1 selects the appended value.
             hit = np.append(true[candidates], -1)[matches]
+            # A detection of a face whose class the classifier does not have is neither correct nor wrong.
             counts = hit != self.unknown
             self._rank(label, confidences[mine][counts], hit[counts] == index)
 
@@ -166,15 +167,15 @@ class PhotoCounts:
 
     def _proportions(self) -> dict[str, Estimate]:
         """Estimate the proportions of detected and correct faces: of all, by class and by size."""
-        truth, side, found, right = np.concatenate(self.faces).T
-        is_known = truth != self.unknown
+        true, side, found, correct = np.concatenate(self.faces).T
+        is_known = true != self.unknown
         estimates = {"detection_precision": wilson(self.n_detected_faces, self.n_detections)}
-        groups = {"": np.ones(len(truth), dtype=bool)}
-        groups |= {f"/{label}": truth == index for index, label in enumerate(self.classes)}
+        groups = {"": np.ones(len(true), dtype=bool)}
+        groups |= {f"/{label}": true == index for index, label in enumerate(self.classes)}
         groups |= {f"/{size}": (side >= low) & (side < high) for size, (low, high) in SIZE_BINS.items()}
         for suffix, group in groups.items():
             known = group & is_known
             estimates[f"detection_recall{suffix}"] = wilson(found[group].sum(), group.sum())
-            estimates[f"end_to_end_recall{suffix}"] = wilson(right[known].sum(), known.sum())
-            estimates[f"accuracy_on_detected{suffix}"] = wilson(right[known].sum(), found[known].sum())
+            estimates[f"end_to_end_recall{suffix}"] = wilson(correct[known].sum(), known.sum())
+            estimates[f"accuracy_on_detected{suffix}"] = wilson(correct[known].sum(), found[known].sum())
         return estimates

@@ -77,7 +77,7 @@ class PhotoEvaluation(Tabulated, Record):
         ]
         by_size: Rows = tuple((size, estimates[0].n, *estimates) for size, estimates in proportions)
         counts = self.confusion.tolist()
-        # A missed face without a face does not exist.
+        # This cell has no meaning: a face that is neither annotated nor detected.
         counts[-1][-1] = None
         names = (*map(str, self.classes), "no face")
         confusion = tuple((name, *row) for name, row in zip(names, counts, strict=True))
@@ -154,6 +154,8 @@ def evaluate_photos(
         If the classifier is not fitted.
     ImageError
         If a photo cannot be read.
+    TypeError
+        If an item is not an annotated photo.
     ValueError
         If there are no photos, or none of their labels is a class of the classifier.
 
@@ -168,13 +170,13 @@ def evaluate_photos(
     if unexpected := [photo for photo in photos if not hasattr(photo, "boxes_xyxy")]:
         raise TypeError(f"photos contains {unexpected[0]!r}; want a list of AnnotatedPhoto, from load_photos.")
     classes = list_classes(classifier)
-    meant = match_labels((str(label) for photo in photos for label in photo.labels), classes)
-    if not meant:
+    known_labels = match_labels((str(label) for photo in photos for label in photo.labels), classes)
+    if not known_labels:
         raise ValueError(
             f"no annotated face has a class of the classifier ({', '.join(map(repr, classes))}); "
             f"want a list of AnnotatedPhoto, from load_photos."
         )
-    counts = PhotoCounts(classes, meant)
+    counts = PhotoCounts(classes, known_labels)
     for photo, result in zip(photos, classifier.predict_photos([photo.path for photo in photos]), strict=True):
         counts.add(photo, result)
     evaluation = PhotoEvaluation(

@@ -64,7 +64,7 @@ def draw_mistakes(mistakes: Sequence["Mistake"]) -> Figure:
     """Draw the most confident mistakes with file name, true and predicted class, and confidence."""
     shown = mistakes[:N_MISTAKES]
     if not shown:
-        # The picture is written nevertheless, to replace that of an earlier model in the folder.
+        # The picture is written anyway, to replace that of an earlier model in the folder.
         figure, axes = _new_chart(4.8, 1.6)
         axes.set_axis_off()
         axes.text(0.5, 0.5, "no mistakes", ha="center", va="center", fontsize=12)
@@ -176,7 +176,7 @@ def draw_robustness(robustness: "Robustness") -> Figure:
     figure = _new_figure(9.4, 6.6)
     charts = figure.subplots(2, 2, sharey=True).ravel()
     lowest = min(estimate.low for estimate in robustness.metrics().values() if estimate.n)
-    # From the next ten percent down: most of the range may be empty.
+    # The axis begins at the next lower ten percent, because most of the range may be empty.
     bottom = np.floor(10 * lowest) / 10
     for axes, corruption in zip(charts, CORRUPTIONS, strict=True):
         curve = robustness.curves[corruption.name]

@@ -93,7 +93,7 @@ CORRUPTIONS = (
 )
 
 
-# Drop of mean recall from which on a corruption counts as breaking the classifier.
+# A corruption counts as breaking the classifier if mean recall drops by more than this.
 BREAKING_LOSS = 0.05
 
 Figures = Mapping[str, Estimate]

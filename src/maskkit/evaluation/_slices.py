@@ -1,4 +1,4 @@
-"""Accuracy of groups of faces: by size, brightness, sharpness, and columns of the user."""
+"""Accuracy of groups of faces: by size, brightness, sharpness, and user-defined columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Group(Record):
     Attributes
     ----------
     slice : str
-        Property: ``"size"``, ``"brightness"``, ``"sharpness"`` or a column of the user.
+        Property: ``"size"``, ``"brightness"``, ``"sharpness"`` or a user-defined column.
     name : str
     n_faces : int
     accuracy : Estimate
@@ -98,7 +98,7 @@ def _measure(source: Any, name: str) -> tuple[float, float, float]:
 
 
 def check_column(name: str, values: Any, n_faces: int) -> Column:
-    """Group faces by a column of the user.
+    """Group faces by a user-defined column.
 
     Raises ValueError if it has another length, too many groups or a reserved name.
     """

@@ -71,7 +71,7 @@ def create_app(
         title="maskkit",
         summary="Detects faces and classifies whether each wears a mask.",
         lifespan=service.lifespan,
-        # Its page loads scripts from another host.
+        # FastAPI's page of documentation loads scripts from another host.
         docs_url=None,
         redoc_url=None,
         # FastAPI would send request paths, and so file names, to the collector that the environment names.
@@ -158,7 +158,7 @@ class _Service:
         except TimeoutError as exc:
             message = f"The images were not classified within {self.limits.seconds:g} s; send fewer."
             raise ApiError(504, "prediction_timeout", message) from exc
-        except Exception as exc:  # a plugin may raise anything; the batcher has logged it
+        except Exception as exc:  # A plugin may raise anything; the batcher has logged it.
             message = f"The images could not be classified ({type(exc).__name__})."
             raise ApiError(500, "prediction_failed", message) from exc
         finally:

@@ -2,10 +2,10 @@
 
 Every page that is open in a browser can send requests to a server on the same machine. Such a page may
 
-- point its own host name at 127.0.0.1 (DNS rebinding) and read the answers as its own. Therefore only allowed host
-  names are answered, and IP addresses, which cannot be rebound;
-- send forms and images without reading the answer (cross-site request forgery). Therefore requests are refused
-  whose headers ``Origin`` or ``Sec-Fetch-Site`` show that another page sent them;
+- point its own host name at 127.0.0.1 (DNS rebinding) and read the answers as its own. Therefore only requests to
+  allowed host names, and to IP addresses, which cannot be rebound, are answered;
+- send forms and images without reading the answer (cross-site request forgery). Therefore requests whose
+  headers ``Origin`` or ``Sec-Fetch-Site`` show that another page sent them are refused;
 - show the page in a frame or load its files. Therefore every response has headers that forbid it.
 """
 
@@ -36,7 +36,7 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
 }
 
-# Paths that need no token. The page has a field for the token, and none of them contains anything of photos.
+# Paths that need no token. The page has a field for the token, and none of the answers contains photos or results.
 _PUBLIC_PATHS = ("/", "/health", "/openapi.json")
 
 
@@ -92,7 +92,7 @@ class Guard:
     def _check_origin(self, headers: Headers) -> None:
         origin = headers.get("origin")
         if origin is not None:
-            # A proxy may call this server by another name than its own, so that allowed names count too.
+            # A proxy may call this server by another name than its own, so allowed names are accepted, too.
             same_origin = origin.lower().partition("://")[2] == headers.get("host", "").lower()
             if not same_origin and _host_name(origin) not in self.hosts - {"localhost"}:
                 raise ApiError(403, "origin_not_allowed", f"Requests from pages of {origin!r} are not allowed.")

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: counts and times, nothing of the photos."""
+"""Metrics for Prometheus: counts and times, without any content of photos."""
 
 import time
 from collections.abc import Callable, Iterable

@@ -21,7 +21,7 @@ def bind(host: str, port: int) -> socket.socket:
         dual = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
         return socket.create_server(address, family=family, backlog=256, dualstack_ipv6=dual)
     except OSError as exc:
-        # create_server adds the address to the system's message, which says it already.
+        # create_server appends the address to the system's message, but this message names it already.
         reason = os.strerror(exc.errno or 0).lower()
         raise OSError(f"cannot listen on {host}:{port} ({reason}); choose another --port, or 0 for any.") from exc
 
@@ -54,7 +54,7 @@ def make_server(
     seconds : float
         Longest time of a request, in seconds; stopping waits that long.
     max_connections : int, default=1000
-        Number of open connections from which on requests are answered with a 503.
+        Number of open connections at which the server begins to answer requests with a 503.
     on_start : callable, optional
         Function to call when the server has started.
 

@@ -15,7 +15,7 @@ from maskkit.web._limits import Limits
 
 _EXPECTED = "expected multipart/form-data with files, or one image as image/... or application/octet-stream"
 
-# Fields of a form that are no files are ignored. These limits bound the memory that they take until then.
+# Form fields that are not files are ignored. These limits bound the memory that they take while they are parsed.
 _MAX_FIELDS, _MAX_FIELD_BYTES = 100, 65_536
 
 
@@ -106,7 +106,7 @@ async def _read_form(request: Request, body: AsyncGenerator[bytes, None], limits
         form = await parser.parse()
     except (MultiPartException, UnicodeError) as exc:  # a charset such as "undefined" raises UnicodeError
         reason = getattr(exc, "message", str(exc)).rstrip(".")
-        # Starlette raises one exception for everything, so that only the text separates this case.
+        # Starlette raises one exception for everything, so only the text distinguishes this case.
         if reason.startswith("Too many files"):
             raise ApiError(413, "too_many_images", f"{reason}; send several requests.") from exc
         raise ApiError(400, "invalid_form", f"The form cannot be read ({reason}).") from exc
@@ -136,7 +136,7 @@ class DrainRequestBody:
 
     A connection that is closed while the client still sends is reset, and the client may not see the answer:
     of ten uploads of 30 MB by Python's ``urllib``, all ten ended with a broken pipe instead of the error.
-    After `max_bytes` or `seconds` the answer is sent all the same.
+    After `max_bytes` or `seconds` the answer is sent anyway.
     """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int, seconds: float) -> None:
@@ -166,7 +166,7 @@ class DrainRequestBody:
                     while not ended and n_bytes <= self.max_bytes:
                         n_bytes += len((await track_end()).get("body", b""))
             except TimeoutError:
-                pass  # the answer is sent now, and the client may not see it
+                pass  # The answer is sent now, and the client may not see it.
             ended = True
             await send(message)
 
