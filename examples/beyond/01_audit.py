@@ -1,6 +1,6 @@
 """Audit.
 
-Search for duplicates, label errors and shortcuts, which make figures unreliable, before
+Search for duplicates, label errors and shortcuts, which make results unreliable, before
 training a model.
 """
 

@@ -1,6 +1,6 @@
 """Confusion matrix, ROC curve and metrics.
 
-A single accuracy hides which mistakes a model makes, and how precise the figure is.
+A single accuracy hides which mistakes a model makes, and how precise it is itself.
 """
 
 # %%
@@ -24,8 +24,10 @@ evaluation = evaluate(model, clear + small, [*clear_labels, *small_labels])
 
 metrics = evaluation.metrics()
 for name in ("accuracy", "f1", "precision", "recall"):
-    figure = metrics[name]
-    print(f"{name:10} {figure.value:.3f}  [{figure.low:.3f}, {figure.high:.3f}]")
+    estimate = metrics[name]
+    print(
+        f"{name:10} {estimate.value:.3f}  [{estimate.low:.3f}, {estimate.high:.3f}]"
+    )
 
 # %%
 # The confusion matrix: rows are true classes, columns are predicted classes.

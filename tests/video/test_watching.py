@@ -1,4 +1,4 @@
-"""Each person counts once, numbers of frames add up, and failures are reported."""
+"""Each track counts as one person, numbers of frames add up, and failures are reported."""
 
 import dataclasses
 import json

@@ -40,7 +40,7 @@ A face-mask classifier trained with maskkit. It takes crops of one face each and
 
 ## Use and limits
 
-The figures above come from the training itself and do not apply to other cameras, other people or smaller
+The metrics above come from the training itself and do not apply to other cameras, other people or smaller
 faces: evaluate the model on pictures like yours with `maskkit evaluate` before you rely on it. It predicts a class
 for any crop, also one without a face. It is not intended to identify people, or to decide about people without
 human review.

@@ -73,10 +73,10 @@ class History(list[dict[str, float]]):
 
 
 def _summarize(record: dict[str, float], n_epochs: int) -> str:
-    figures = ", ".join(
+    metrics = ", ".join(
         f"{key} {record[key]:.4f}"
         + (f" (held out {record[f'validation_{key}']:.4f})" if f"validation_{key}" in record else "")
         for key in ("loss", "accuracy")
         if key in record
     )
-    return f"After epoch {n_epochs}: {figures}"
+    return f"After epoch {n_epochs}: {metrics}"

@@ -33,8 +33,8 @@ def watch(
 ) -> Watch:
     """Track the faces in a video and classify whether each person wears a mask; needs the extra ``watch``.
 
-    Faces are tracked over frames, so that each person counts once, and the decision on a person is smoothed over
-    about the last second. Every frame of a file is processed. A camera or stream drops the frames for which there
+    Faces are tracked over frames. Each track counts as one person, and the decision on a person is smoothed over about
+    the last second. Every frame of a file is processed. A camera or stream drops the frames for which there
     is no time, and is reopened when it stops.
 
     Parameters

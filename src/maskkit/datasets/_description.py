@@ -195,31 +195,31 @@ def _crop_tile(path: Any, box: NDArray[np.float32] | None) -> Image.Image:
 
 def _describe_faces(splits: Mapping[str, tuple[Sequence[Any], NDArray[Any]]]) -> Description:
     """Describe face crops: split -> (paths, labels)."""
-    figures: dict[str, Any] = {}
+    statistics: dict[str, Any] = {}
     unreadable: list[str] = []
     sizes_px: dict[str, list[NDArray[np.float64]]] = {}
     for split, (paths, labels) in splits.items():
         sizes = _read_sizes(paths)
         unreadable += _names_without_size(paths, sizes)
-        figures[split] = {"n_images": len(paths), **_sides(sizes), "classes": {}}
+        statistics[split] = {"n_images": len(paths), **_sides(sizes), "classes": {}}
         for label in np.unique(labels).tolist():
             class_sizes = sizes[labels == label]
             # Charts show the longer side, of the images whose headers can be read.
             sizes_px.setdefault(label, []).append(class_sizes[~np.isnan(class_sizes[:, 1]), 1])
             share = len(class_sizes) / len(paths)
-            figures[split]["classes"][label] = {"n_images": len(class_sizes), "share": share, **_sides(class_sizes)}
+            statistics[split]["classes"][label] = {"n_images": len(class_sizes), "share": share, **_sides(class_sizes)}
     # Both tables have a row per class, and one for the whole split, whose share is 1.
     entries = [
         (split, label, entry)
-        for split, figure in figures.items()
-        for label, entry in [*figure["classes"].items(), ("all", figure | {"share": 1.0})]
+        for split, of_split in statistics.items()
+        for label, entry in [*of_split["classes"].items(), ("all", of_split | {"share": 1.0})]
     ]
     count_rows = tuple((split, label, entry["n_images"], entry["share"]) for split, label, entry in entries)
     size_rows = tuple((split, label, *_side_cells(entry)) for split, label, entry in entries)
     return Description(
         {
-            split: {label: entry["n_images"] for label, entry in figure["classes"].items()}
-            for split, figure in figures.items()
+            split: {label: entry["n_images"] for label, entry in of_split["classes"].items()}
+            for split, of_split in statistics.items()
         },
         {label: np.concatenate(parts) for label, parts in sorted(sizes_px.items())},
         "images",
@@ -227,7 +227,7 @@ def _describe_faces(splits: Mapping[str, tuple[Sequence[Any], NDArray[Any]]]) ->
             Table("Images by split and class", ("split", "class", "images", "share of split"), count_rows),
             Table("Sides of the images, px", ("split", "class", *_SIDE_COLUMNS), size_rows, _note(unreadable)),
         ),
-        {"kind": "faces", "splits": figures, "unreadable": unreadable},
+        {"kind": "faces", "splits": statistics, "unreadable": unreadable},
     )
 
 
@@ -250,7 +250,7 @@ def _describe_photos(photos: Sequence[AnnotatedPhoto]) -> Description:
         }
         for label, class_sides in sizes_px.items()
     }
-    figures: dict[str, Any] = {
+    statistics: dict[str, Any] = {
         "kind": "photos",
         "n_photos": len(photos),
         "n_photos_without_faces": int((per_photo == 0).sum()),
@@ -263,9 +263,13 @@ def _describe_photos(photos: Sequence[AnnotatedPhoto]) -> Description:
     }
     face_rows = tuple(
         (label, entry["n_faces"], entry["share"], *entry["n_faces_by_size_px"].values())
-        for label, entry in [*classes.items(), ("all", figures | {"share": 1.0})]
+        for label, entry in [*classes.items(), ("all", statistics | {"share": 1.0})]
     )
-    photo_row = (len(photos), figures["n_photos_without_faces"], *map(_whole, figures["faces_per_photo"].values()))
+    photo_row = (
+        len(photos),
+        statistics["n_photos_without_faces"],
+        *map(_whole, statistics["faces_per_photo"].values()),
+    )
     return Description(
         {"all": {label: len(class_sides) for label, class_sides in sizes_px.items()}},
         sizes_px,
@@ -273,14 +277,14 @@ def _describe_photos(photos: Sequence[AnnotatedPhoto]) -> Description:
         (
             Table(
                 "Faces by class and size, px",
-                ("class", "faces", "share", *figures["n_faces_by_size_px"]),
+                ("class", "faces", "share", *statistics["n_faces_by_size_px"]),
                 face_rows,
                 "The size of a face is the longer side of its box.",
             ),
             Table("Photos", ("photos", "without a face", "faces per photo: 5%", "median", "95%"), (photo_row,)),
-            Table("Sides of the photos, px", _SIDE_COLUMNS, (_side_cells(figures),), _note(unreadable)),
+            Table("Sides of the photos, px", _SIDE_COLUMNS, (_side_cells(statistics),), _note(unreadable)),
         ),
-        figures,
+        statistics,
     )
 
 

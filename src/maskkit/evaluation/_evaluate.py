@@ -59,7 +59,7 @@ class Comparison(Tabulated):
         """
         first = self.evaluations[self.reference].estimates
         drops = {
-            name: {figure: difference(first[figure], evaluation.estimates[figure]) for figure in ("recall", "accuracy")}
+            name: {metric: difference(first[metric], evaluation.estimates[metric]) for metric in ("recall", "accuracy")}
             for name, evaluation in self.evaluations.items()
             if name != self.reference
         }
@@ -69,11 +69,11 @@ class Comparison(Tabulated):
         """Return the drops, the largest first, and every metric as ``DATA SET/METRIC``."""
         drops = self.drops()
         worst = next(iter(drops.values()), {})
-        metrics = {f"{figure}_drop": estimate for figure, estimate in worst.items()}
+        metrics = {f"{metric}_drop": estimate for metric, estimate in worst.items()}
         for name, of_set in drops.items():
-            metrics |= {f"{figure}_drop/{name}": estimate for figure, estimate in of_set.items()}
+            metrics |= {f"{metric}_drop/{name}": estimate for metric, estimate in of_set.items()}
         for name, evaluation in self.evaluations.items():
-            metrics |= {f"{name}/{figure}": estimate for figure, estimate in evaluation.metrics().items()}
+            metrics |= {f"{name}/{metric}": estimate for metric, estimate in evaluation.metrics().items()}
         return metrics
 
     def tables(self) -> tuple[Table, ...]:
@@ -86,9 +86,9 @@ class Comparison(Tabulated):
         )
         shown = MEANINGS | {f"recall/{label}": f"recall of {label}" for label in evaluations[0].classes}
         n_faces: Rows = (("faces", *(evaluation.n_faces for evaluation in evaluations)),)
-        figures: Rows = tuple(
-            (meaning, *(evaluation.estimates[figure] for evaluation in evaluations))
-            for figure, meaning in shown.items()
+        metrics: Rows = tuple(
+            (meaning, *(evaluation.estimates[metric] for evaluation in evaluations))
+            for metric, meaning in shown.items()
         )
         remarks = [
             f"{name}: {remark}" for name, evaluation in self.evaluations.items() for remark in evaluation.remarks()
@@ -100,7 +100,7 @@ class Comparison(Tabulated):
                 drops,
                 "Recall is the mean over classes, which does not depend on their proportions.",
             ),
-            Table("Side by side", ("metric", *names), n_faces + figures, " ".join(remarks)),
+            Table("Side by side", ("metric", *names), n_faces + metrics, " ".join(remarks)),
             *(
                 make_table(evaluation.groups, evaluation.worst_group, of=name)
                 for name, evaluation in self.evaluations.items()
@@ -130,7 +130,7 @@ class Comparison(Tabulated):
         for place, (name, evaluation) in enumerate(self.evaluations.items(), start=1):
             # Data set names may contain characters that file names may not.
             prefix = f"{place}_{re.sub(r'[^A-Za-z0-9-]+', '_', name).strip('_')}"
-            drawn |= {f"{prefix}_{figure}": picture for figure, picture in evaluation.figures().items()}
+            drawn |= {f"{prefix}_{plot}": figure for plot, figure in evaluation.figures().items()}
         return drawn
 
 

@@ -183,10 +183,10 @@ def draw_robustness(robustness: "Robustness") -> Figure:
         steps = [robustness.unchanged, *curve.values()]
         places = np.arange(len(steps))
         for label in robustness.classes:
-            recall = [figures[f"recall/{label}"].value for figures in steps]
+            recall = [estimates[f"recall/{label}"].value for estimates in steps]
             color = color_of(label, robustness.classes)
             axes.plot(places, recall, color=color, linewidth=1.3, marker="o", markersize=3, label=f" recall of {label}")
-        low, value, high = _split(figures["accuracy"] for figures in steps)
+        low, value, high = _split(estimates["accuracy"] for estimates in steps)
         axes.fill_between(places, low, high, color="black", alpha=0.15, linewidth=0)
         axes.plot(places, value, color="black", linewidth=2, label=" accuracy, 95 % interval")
         axes.set_xticks(places, ["as is", *(f"{level:g}" for level in curve)])

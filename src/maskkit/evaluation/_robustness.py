@@ -96,7 +96,7 @@ CORRUPTIONS = (
 # A corruption counts as breaking the classifier if mean recall drops by more than this.
 BREAKING_LOSS = 0.05
 
-Figures = Mapping[str, Estimate]
+Metrics = Mapping[str, Estimate]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,14 +122,14 @@ class Robustness(Tabulated, Record):
     n_faces: int
     n_photos: int | None
     left_out: Mapping[str, int]
-    unchanged: Figures
-    curves: Mapping[str, Mapping[float, Figures]]
+    unchanged: Metrics
+    curves: Mapping[str, Mapping[float, Metrics]]
 
     def breaks_at(self) -> dict[str, float | None]:
         """Return the mildest level of each corruption that lowers mean recall by 5 points, or None."""
         limit = self.unchanged["recall"].value - BREAKING_LOSS
         return {
-            name: next((level for level, figures in curve.items() if figures["recall"].value < limit), None)
+            name: next((level for level, estimates in curve.items() if estimates["recall"].value < limit), None)
             for name, curve in self.curves.items()
         }
 
@@ -137,8 +137,8 @@ class Robustness(Tabulated, Record):
         """Return all metrics by name, such as ``accuracy/size/16``."""
         metrics = dict(self.unchanged)
         for name, curve in self.curves.items():
-            for level, figures in curve.items():
-                metrics |= {f"{figure}/{name}/{level:g}": estimate for figure, estimate in figures.items()}
+            for level, estimates in curve.items():
+                metrics |= {f"{metric}/{name}/{level:g}": estimate for metric, estimate in estimates.items()}
         return metrics
 
     def tables(self) -> tuple[Table, ...]:
@@ -147,9 +147,9 @@ class Robustness(Tabulated, Record):
         rows: Rows = (
             ("none", "", self.unchanged["accuracy"], self.unchanged["recall"]),
             *(
-                (name, f"{level:g}", figures["accuracy"], figures["recall"])
+                (name, f"{level:g}", estimates["accuracy"], estimates["recall"])
                 for name, curve in self.curves.items()
-                for level, figures in curve.items()
+                for level, estimates in curve.items()
             ),
         )
         units: Rows = tuple(
@@ -170,7 +170,7 @@ class Robustness(Tabulated, Record):
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold."""
         curves = {
-            name: [{"level": level, **figures} for level, figures in curve.items()]
+            name: [{"level": level, **estimates} for level, estimates in curve.items()]
             for name, curve in self.curves.items()
         }
         values = {"kind": "robustness", "breaks_at": self.breaks_at()} | super().to_dict()
@@ -265,7 +265,7 @@ def _measure(
     resampling: Resampling,
     corruption: Corruption | None = None,
     level: float = 0,
-) -> Figures:
+) -> Metrics:
     """Estimate accuracy and recalls on faces corrupted to a level."""
 
     def make(source: Any, name: str) -> RgbImage:

@@ -43,7 +43,7 @@ class Group(Record):
 
     @property
     def is_small(self) -> bool:
-        """Whether the group has too few faces for a reliable figure."""
+        """Whether the group has too few faces for a reliable estimate."""
         return self.n_faces < MIN_GROUP_FACES
 
 
@@ -86,7 +86,7 @@ def make_table(groups: Sequence[Group], worst: Group | None, *, of: str = "") ->
     rows = tuple((group.slice, mark(group), group.n_faces, group.accuracy, group.recall) for group in groups)
     notes = [] if worst is None else [f"Worst: {worst.slice} {worst.name}, accuracy {worst.accuracy.value:.3f}."]
     if any(group.is_small for group in groups):
-        notes.append(f"{_MARK.strip()} Fewer than {MIN_GROUP_FACES} faces: too few for a reliable figure.")
+        notes.append(f"{_MARK.strip()} Fewer than {MIN_GROUP_FACES} faces: too few for a reliable estimate.")
     return Table(
         f"By slice{of and f': {of}'}", ("slice", "group", "faces", "accuracy", "recall"), rows, " ".join(notes)
     )

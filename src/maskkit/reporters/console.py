@@ -1,4 +1,4 @@
-"""Tables on the terminal."""
+"""Reporter that prints tables."""
 
 import rich
 from sklearn.base import BaseEstimator

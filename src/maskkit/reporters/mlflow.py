@@ -1,4 +1,4 @@
-"""Figures for MLflow."""
+"""Reporter for MLflow."""
 
 import math
 import re
@@ -11,20 +11,22 @@ from sklearn.base import BaseEstimator
 from maskkit._images.prefetch import in_batches
 from maskkit.reporters._base import Report
 
-# What MLflow takes in one call.
-MOST_METRICS = 1000
+# Maximum number of metrics in one call of MLflow.
+MAX_METRICS = 1000
 
 
 class MlflowReporter(BaseEstimator):
-    """Logs the figures, the pictures and the whole evaluation as a run; needs the extra ``mlflow``.
+    """Logs metrics, plots and the whole evaluation as a run; needs the extra ``mlflow``.
 
     Parameters
     ----------
     tracking_uri : str or None, default=None
-        A server, or a file such as ``sqlite:///mlflow.db``; None leaves it to MLflow's own settings,
-        by default that file in the working folder, so that no server is needed.
+        URL of a server, or a file such as ``sqlite:///mlflow.db``. None: MLflow's own setting, by default that file in
+        the working folder.
     experiment : str, default="maskkit"
+        Name of the experiment; created if it does not exist.
     run_name : str or None, default=None
+        Name of the run; None: MLflow chooses one.
     """
 
     def __init__(self, tracking_uri: str | None = None, experiment: str = "maskkit", run_name: str | None = None):
@@ -39,7 +41,7 @@ class MlflowReporter(BaseEstimator):
         experiment_id = client.create_experiment(self.experiment) if found is None else found.experiment_id
         run_id = client.create_run(experiment_id, run_name=self.run_name).info.run_id
         try:
-            for batch in in_batches(_list_metrics(evaluation), MOST_METRICS):
+            for batch in in_batches(_list_metrics(evaluation), MAX_METRICS):
                 client.log_batch(run_id, metrics=batch)
             client.log_dict(run_id, evaluation.to_dict(), "evaluation.json")
             for name, figure in evaluation.figures().items():

@@ -1,4 +1,4 @@
-"""Pictures as PNG files."""
+"""Reporter that writes plots."""
 
 import os
 from pathlib import Path
@@ -10,23 +10,23 @@ from maskkit.reporters._base import Report
 
 
 class PlotsReporter(BaseEstimator):
-    """Writes the figures of an evaluation as PNG files without metadata.
+    """Writes the plots of an evaluation as PNG files without metadata.
 
-    An evaluation of crops has the figures ``confusion_matrix``, ``roc``, ``reliability``, ``risk_coverage``,
+    An evaluation of crops has the plots ``confusion_matrix``, ``roc``, ``reliability``, ``risk_coverage``,
     ``slices`` and ``worst_mistakes``; one of photos ``by_size`` and ``precision_recall``; one of robustness
-    ``robustness``; a comparison of data sets ``comparison`` and the figures of each data set.
+    ``robustness``; a comparison of data sets ``comparison`` and the plots of each data set.
 
     Parameters
     ----------
     folder : str or Path, default="plots"
-        Made if need be; pictures of an earlier report in it are replaced.
+        Folder of the files, created if missing. Plots of an earlier report in it are replaced.
     """
 
     def __init__(self, folder: str | os.PathLike[str] = "plots"):
         self.folder = folder
 
     def report(self, evaluation: Report) -> Path:
-        """Write the pictures and give their folder."""
+        """Write the plots and return their folder."""
         folder = Path(self.folder)
         folder.mkdir(parents=True, exist_ok=True)
         for name, figure in evaluation.figures().items():

@@ -1,4 +1,4 @@
-"""Figures for TensorBoard."""
+"""Reporter for TensorBoard."""
 
 import math
 import os
@@ -13,15 +13,16 @@ from maskkit.reporters._base import Report
 
 
 class TensorBoardReporter(BaseEstimator):
-    """Writes the figures for ``tensorboard --logdir runs``; needs the extra ``tensorboard``.
+    """Writes metrics and plots for ``tensorboard --logdir runs``; needs the extra ``tensorboard``.
 
-    Figures that could not be counted (NaN) are left out.
+    Metrics that are NaN, such as the recall of a class without faces, are left out.
 
     Parameters
     ----------
     log_dir : str or Path, default="runs"
+        Folder of the event files.
     step : int, default=0
-        Where on TensorBoard's axis the figures go.
+        Step of the metrics on the horizontal axis of TensorBoard.
     """
 
     def __init__(self, log_dir: str | os.PathLike[str] = "runs", step: int = 0):
@@ -29,7 +30,7 @@ class TensorBoardReporter(BaseEstimator):
         self.step = step
 
     def report(self, evaluation: Report) -> Path:
-        """Write an event file and give its folder."""
+        """Write an event file and return its folder."""
         with SummaryWriter(os.fspath(self.log_dir)) as writer:
             for name, estimate in evaluation.metrics().items():
                 if not math.isnan(estimate.value):
