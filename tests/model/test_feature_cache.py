@@ -2,6 +2,7 @@ import sqlite3
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -168,7 +169,8 @@ def test_damaged_entries_are_computed_again(computed, paths, tmp_path):
     assert computed() - before == 7
 
 
-def test_damaged_file_is_set_aside(paths, tmp_path):
+@pytest.mark.parametrize("n_threads", [1, 8])
+def test_damaged_file_is_renamed_once(tmp_path, n_threads):
     file = tmp_path / "features.db"
     cache = FileCache(file)
     cache.put({str(number): entry(*range(500)) for number in range(200)})
@@ -179,8 +181,8 @@ def test_damaged_file_is_set_aside(paths, tmp_path):
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         damaged = FileCache(file)
-        for number in range(200):
-            damaged.get(str(number))
+        with ThreadPoolExecutor(n_threads) as pool:
+            list(pool.map(damaged.get, map(str, range(200))))
     assert [str(warning.message).partition(" (")[0] for warning in said] == [f"{file}: is damaged"]
     assert "renamed to features.db.broken" in str(said[0].message)
     damaged.put({"new": entry(1)})

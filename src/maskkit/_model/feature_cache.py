@@ -80,22 +80,23 @@ class FileCache:
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
-        self._lock = threading.Lock()
+        # Threads share one connection. The lock is entered again when a damaged file is replaced.
+        self._lock = threading.RLock()
         if self.path.is_dir():
             raise ValueError(f"cache={str(path)!r} is a folder; pass the path of a file, such as {path}/features.db.")
         self._connect()
 
     def get(self, key: str) -> Features | None:
         """Return the features of an image, or None if they are missing or damaged."""
-        try:
-            with self._lock:
+        with self._lock:
+            try:
                 row = self._file.execute("SELECT digest, features FROM features WHERE key = ?", (key,)).fetchone()
-        except sqlite3.OperationalError:
-            # A lock that another process holds, or a disk that cannot be read, is not a damaged file.
-            return None
-        except sqlite3.DatabaseError as exc:
-            self._replace_damaged(exc)
-            return None
+            except sqlite3.OperationalError:
+                # A lock that another process holds, or a disk that cannot be read, is not a damaged file.
+                return None
+            except sqlite3.DatabaseError as exc:
+                self._replace_damaged(exc)
+                return None
         if row is None or not isinstance(row[1], bytes) or _checksum(key, row[1]) != row[0]:
             return None
         return np.frombuffer(row[1], dtype=np.float32)
@@ -103,13 +104,14 @@ class FileCache:
     def put(self, entries: Mapping[str, Features]) -> None:
         """Store features, all or none of them."""
         rows = [(key, _checksum(key, data := features.tobytes()), data) for key, features in entries.items()]
-        try:
-            with self._lock, self._file:
-                self._file.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?)", rows)
-        except sqlite3.OperationalError as exc:
-            warnings.warn(f"{self.path}: features could not be stored ({exc}).", stacklevel=2)
-        except sqlite3.DatabaseError as exc:
-            self._replace_damaged(exc)
+        with self._lock:
+            try:
+                with self._file:
+                    self._file.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?)", rows)
+            except sqlite3.OperationalError as exc:
+                warnings.warn(f"{self.path}: features could not be stored ({exc}).", stacklevel=2)
+            except sqlite3.DatabaseError as exc:
+                self._replace_damaged(exc)
 
     def close(self) -> None:
         """Close the file."""
@@ -140,12 +142,11 @@ class FileCache:
             self._replace_damaged(exc)
 
     def _replace_damaged(self, cause: Exception) -> None:
-        with self._lock:
-            self._file.close()
-            broken = self.path.with_name(f"{self.path.name}.broken")
-            os.replace(self.path, broken)
-            for suffix in ("-wal", "-shm"):
-                self.path.with_name(f"{self.path.name}{suffix}").unlink(missing_ok=True)
+        self._file.close()
+        broken = self.path.with_name(f"{self.path.name}.broken")
+        os.replace(self.path, broken)
+        for suffix in ("-wal", "-shm"):
+            self.path.with_name(f"{self.path.name}{suffix}").unlink(missing_ok=True)
         warnings.warn(
             f"{self.path}: is damaged ({cause}); renamed to {broken.name}, features are recomputed.", stacklevel=2
         )
