@@ -27,12 +27,12 @@ class CalibrationMixin:
 
         Divides the logits by a temperature between 0.2 and 5 (Guo et al. 2017, arXiv:1706.04599), so that nine in ten
         predictions with a probability of 0.9 are correct on faces like these. Predicted classes do not change, except
-        for rare near-ties of a network in bfloat16 that are now recomputed in float32.
+        in rare cases with ``precision="auto"``, because other close predictions are then recomputed in float32.
 
         Parameters
         ----------
         X : sequence of images
-            Some hundred images of one face each, held out from training.
+            A few hundred images of one face each, held out from training.
         y : array-like of shape (n_images,)
             Labels.
 
@@ -96,7 +96,7 @@ class CalibrationMixin:
         precision : float, range 0 to 1, optional
             Target fraction of correct decisions among those that are not ``"uncertain"``.
         uncertain_cost : float, range 0 to 1, optional
-            Cost of an uncertain decision, where a wrong one costs 1.
+            Cost of an uncertain decision if a wrong one costs 1.
 
         Returns
         -------

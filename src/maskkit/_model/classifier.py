@@ -49,7 +49,7 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
     head : classifier, optional
         Any scikit-learn classifier with `predict_proba`. By default ``TransferHead()``.
     fine_tune : bool or {"auto"}, default="auto"
-        Whether to train the backbone, too, which requires a `TransferHead`. ``"auto"``: with 1,000 images or more.
+        Whether to train the backbone, too, which requires a `TransferHead`. ``"auto"``: only with 1,000 images or more.
         Batch normalization keeps the means and variances that came with `weights`; with ``weights=None`` it learns
         them.
     epochs : int, optional
@@ -59,7 +59,7 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
         training the head. If several processes train together, this is the number over all of them.
     gradient_accumulation_steps : int, default=1
         Number of batches per optimizer step when fine-tuning. Two batches of 16 are equivalent to one of 32 and need
-        half its memory, except that with ``weights=None`` batch normalization sees 16 images.
+        half its memory, except that with ``weights=None`` batch normalization sees only 16.
     learning_rate : float, optional
         Maximum of the one-cycle learning rate schedule. By default 3e-4 when fine-tuning, otherwise that of the head.
         When a pretrained backbone is fine-tuned, its head learns at ten times this rate.
@@ -85,8 +85,8 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
         Face detector used by `predict_faces` and `predict_photos`: ``"centerface"``, ``"dlib_hog"``, ``"dlib_cnn"``,
         ``"yunet"``, ``"whole"``, the name of an installed plugin, or an instance.
     threshold : float, range 0 to 1, default=0
-        Faces in photos whose most probable class has a lower probability are ``"uncertain"``. `choose_threshold`
-        finds a value. `predict` ignores it.
+        A face in a photo is ``"uncertain"`` if the probability of its most probable class is below this.
+        `choose_threshold` finds a value. `predict` ignores it.
     min_size_px : float, default=0
         Faces whose longer box side is below this are ``"uncertain"``, too.
     device : str, default="auto"
@@ -320,7 +320,7 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
     ) -> Iterator[PhotoResult]:
         """Detect and classify the faces of many photos, as a stream.
 
-        The faces of several photos share a batch. Memory is that of a few photos, however many there are.
+        The faces of several photos share a batch. Memory use is that of a few photos, however many there are.
 
         Parameters
         ----------

@@ -31,7 +31,7 @@ class PersistenceMixin(BaseEstimator):
         ------
         ModelFileError
             If the folder exists and is not a saved model, or the head is not a `TransferHead` (only pickle could store
-            any scikit-learn classifier, and pickles run code).
+            other classifiers, and pickles run code).
         """
         predictor = self.predictor_
         training = {

@@ -40,8 +40,8 @@ def predict(
 ) -> None:
     """Detect faces in photos and classify each.
 
-    Results are printed to standard output photo by photo, everything else to
-    standard error.
+    Results go to standard output, photo by photo unless --format is json.
+    Everything else goes to standard error.
 
     Example: maskkit predict street.jpg --out annotated
 

@@ -58,11 +58,11 @@ def predict_batch(
         ),
     ] = None,
 ) -> None:
-    """Run batch prediction on Ray.
+    r"""Classify faces in very many photos, in parallel with Ray.
 
-    Use it for very many photos, on one machine or a cluster. Results are
-    written in parts. If the run is interrupted, run the same command again to
-    resume. Requires pip install 'maskkit[ray]'.
+    It runs on one machine or on a cluster. Results are written in parts. If the
+    run is interrupted, run the same command again to resume.
+    Requires pip install 'maskkit\[ray]'.
 
     Example: maskkit predict-batch photos/ --out faces
     """

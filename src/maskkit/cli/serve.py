@@ -30,7 +30,7 @@ MaxImagesOption = Annotated[int, option("N", "Maximum images per request.", LIMI
 MaxPixelsOption = Annotated[int, option("N", "Maximum pixels per image: width times height.", LIMITS_GROUP, min=1)]
 QueueOption = Annotated[int, option("N", "Maximum images waiting; further requests get a 503.", LIMITS_GROUP, min=1)]
 TimeoutOption = Annotated[
-    float, option("SECONDS", "Time limit to receive a request, and again to answer it.", LIMITS_GROUP, min=0.1)
+    float, option("SECONDS", "Time limit for receiving a request, and again for answering it.", LIMITS_GROUP, min=0.1)
 ]
 
 
@@ -48,11 +48,11 @@ def serve(
     queue: QueueOption = 64,
     timeout: TimeoutOption = 30.0,
 ) -> None:
-    """Serve a web page and a JSON API.
+    r"""Serve a web page and an HTTP API.
 
     Uploaded images are not stored. By default only this machine can connect;
     set --token before you listen on another address.
-    Requires pip install 'maskkit[serve]'.
+    Requires pip install 'maskkit\[serve]'.
 
     Example: maskkit serve --port 8000
     """

@@ -54,7 +54,7 @@ ImageSizeOption = Annotated[
     int | None,
     option(
         "PX",
-        "Side of the input image. By default the backbone's own, or 160 with --fine-tune.",
+        "Side of the input image. By default the backbone's own, or 160 if all layers are trained.",
         MODEL_GROUP,
         min=16,
     ),
@@ -76,11 +76,11 @@ FineTuneOption = Annotated[
 ]
 EpochsOption = Annotated[
     int | None,
-    option("N", "Number of epochs. By default 4 for all layers; 10 or more for the head.", TRAINING_GROUP, min=1),
+    option("N", "Number of epochs. By default 4 for all layers, 10 or more for only the head.", TRAINING_GROUP, min=1),
 ]
 BatchSizeOption = Annotated[int | None, option("N", "Number of images per batch.", TRAINING_GROUP, min=1)]
 GradientAccumulationStepsOption = Annotated[
-    int, option("N", "Number of batches per optimizer step; with --fine-tune.", TRAINING_GROUP, min=1)
+    int, option("N", "Number of batches per optimizer step if all layers are trained.", TRAINING_GROUP, min=1)
 ]
 LearningRateOption = Annotated[
     float | None, option("LR", "Maximum learning rate of the one-cycle schedule.", TRAINING_GROUP, min=0)

@@ -62,7 +62,7 @@ FfmpegOptionOption = Annotated[
 ]
 MinHitsOption = Annotated[
     int,
-    option("N", "Number of detections after the first one for a face to count as a person.", TRACKING_GROUP, min=1),
+    option("N", "Number of detections after the first that make a face count as a person.", TRACKING_GROUP, min=1),
 ]
 MaxLostOption = Annotated[
     float, option("SECONDS", "Time without a detected face after which a person has left.", TRACKING_GROUP, min=0.1)
@@ -105,11 +105,11 @@ def watch(
     quiet: QuietOption = False,
     output: OutputOption = "table",
 ) -> None:
-    """Track faces in a video and count people by predicted class.
+    r"""Track faces in a video and count people by predicted class.
 
     Each track counts as one person; somebody who leaves and returns counts
     again. Press Ctrl-C to stop: files are closed and the totals printed; a
-    second Ctrl-C stops at once. Requires pip install 'maskkit[watch]'.
+    second Ctrl-C stops at once. Requires pip install 'maskkit\[watch]'.
 
     Example: maskkit watch 0 --out entrance.mp4 --events entrance.jsonl
     """
