@@ -84,6 +84,12 @@ def test_every_command_has_a_summary_of_one_line(words, capsys, monkeypatch):
         assert command.help.startswith(summary)
 
 
+@pytest.mark.parametrize(("command", "extra"), [("predict-batch", "ray"), ("serve", "serve"), ("watch", "watch")])
+def test_extras_are_named(command, extra, capsys, monkeypatch):
+    """Rich removes words in square brackets unless they are escaped."""
+    assert f"Requires pip install 'maskkit[{extra}]'." in show_help((command,), capsys, monkeypatch)
+
+
 def test_options_are_in_groups(capsys, monkeypatch):
     lines = show_help(("predict",), capsys, monkeypatch).splitlines()
     groups = [line.split()[1] for line in lines if line.startswith("\u256d")]

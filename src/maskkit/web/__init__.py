@@ -1,4 +1,4 @@
-"""Web page and JSON API that find and classify the faces in photos sent over HTTP.
+"""Web page and HTTP API that find and classify the faces in photos sent over HTTP.
 
 Needs the extra ``serve``. Photos are neither stored nor logged.
 """
