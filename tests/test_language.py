@@ -14,7 +14,7 @@ PAGES = sorted(
 )
 
 # A docstring begins with an imperative of the field (Return, Compute, Load, ...) or with what the thing is.
-OPENINGS = re.compile(r"(Give|Tell|Say|Name(?! of)|Judge|Look)s?\b")
+OPENINGS = re.compile(r"(Give|Tell|Say|Name|Judge|Look)s?\b")
 # Modules and classes are described by noun phrases or statements, not by clauses.
 CLAUSES = re.compile(r"(Of|Its|What|Who|Whose|How|Where|When|Why)\b")
 # Lines of documentation that hang in the air: "Of matrix products."

@@ -39,7 +39,7 @@ class InputImage(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Name of the image in the results."""
+        """The name of the image in the results."""
         return self.source if self.row is None else f"{self.source}#{self.row}"
 
 

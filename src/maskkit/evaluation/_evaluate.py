@@ -42,7 +42,7 @@ class Comparison(Tabulated):
 
     @property
     def reference(self) -> str:
-        """Name of the first data set."""
+        """The name of the first data set."""
         return next(iter(self.evaluations))
 
     def __getitem__(self, name: str) -> Evaluation:
