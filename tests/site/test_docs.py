@@ -1,14 +1,13 @@
 """The README and the docs say what works: their Python blocks run, their links and names exist."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from maskkit.testing import make_faces
+from tests.site.blocks import run
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
@@ -33,10 +32,8 @@ def test_python_blocks_run_one_after_the_other(page, tmp_path):
         folder = tmp_path / "faces" / ("Train" if index < 16 else "Validation") / label
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(folder / f"face {index}.png")
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join(read_blocks(page, "python"))], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    exit_code, output = run("\n".join(read_blocks(page, "python")), tmp_path)
+    assert exit_code == 0, output
 
 
 def test_every_verb_in_the_docs_exists():
