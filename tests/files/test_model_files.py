@@ -53,7 +53,7 @@ def test_each_file_has_its_digest(savable, tmp_path):
     assert set(listed) == {"README.md", "model.safetensors"}
 
 
-N_KILLS = 200 if "MASKKIT_FUZZ" in os.environ else 24
+N_KILLS = 200 if "MASKKIT_FUZZ" in os.environ else 40
 
 
 def test_fuzz_save_killed_at_any_moment_leaves_a_complete_model(tmp_path):
@@ -70,10 +70,9 @@ def test_fuzz_save_killed_at_any_moment_leaves_a_complete_model(tmp_path):
     tally = json.loads(result.stdout)
     assert tally["broken"] == 0
     assert tally["first"] + tally["second"] == N_KILLS
-    # They really were in the middle: many leave what they were writing, and both models were found. How many depends on
-    # the load of the machine.
-    assert tally["interrupted"] > N_KILLS / 10
-    assert min(tally["first"], tally["second"]) > 0
+    # They really were in the middle: many leave what they were writing, and both models were found.
+    assert tally["interrupted"] > N_KILLS / 4
+    assert min(tally["first"], tally["second"]) > N_KILLS / 10
 
 
 def limit_files(max_bytes):
