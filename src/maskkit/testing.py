@@ -171,6 +171,15 @@ def check_detector(detector: Detector) -> None:
             raise PluginError(f"detector {name}: detect() changed the image; work on a copy.")
         if not (np.array_equal(faces.boxes_xyxy, again.boxes_xyxy) and np.array_equal(faces.scores, again.scores)):
             raise PluginError(f"detector {name}: detect() returned two results for one image; want the same each time.")
+    if hasattr(detector, "detect_batch"):
+        with plugin_errors("detectors", detector, "detect_batch()", f"{len(images)} images"):
+            together = list(detector.detect_batch(images))
+        counts = [len(_detect(detector, image)) for image in images]
+        if [len(faces) for faces in together] != counts:
+            raise PluginError(
+                f"detector {name}: detect_batch() found {[len(faces) for faces in together]} faces in images where "
+                f"detect() found {counts}; want the same."
+            )
 
 
 def _detect(detector: Detector, image: RgbImage) -> Faces:

@@ -348,6 +348,7 @@ def test_checks_shows_which_plugins_load(capsys):
     assert code == 0
     found = json.loads(out)
     assert found["detectors"]["centerface"] == "ok"
+    assert found["detectors"]["maskkit"] == "ok"
     assert found["versions"]["torch"][0].isdigit()
     assert found["models"] == {"maskkit-lite0": "bundled"}
     assert "centerface" in run(capsys, "checks")[1]

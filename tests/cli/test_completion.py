@@ -45,6 +45,8 @@ def folder(tmp_path_factory):
         ("maskkit pre", ["predict", "predict-batch"]),
         ("maskkit data a", ["audit"]),
         ("maskkit predict a.jpg --detector cen", ["centerface"]),
+        ("maskkit predict a.jpg --detector mas", ["maskkit"]),
+        ("maskkit predict a.jpg --detector-s", ["--detector-size"]),
         ("maskkit predict a.jpg --model mask", ["maskkit-lite0"]),
         ("maskkit predict a.jpg --model my", ["my-model"]),
         ("maskkit predict a.jpg --format js", ["json", "jsonl"]),

@@ -111,7 +111,7 @@ def test_mistakes_are_one_line(capsys, video, model, tmp_path):
     code, _, err = run(capsys, "watch", video, "--model", model, "--no-blur")
     assert code == 2
     code, _, err = run(capsys, "watch", video, "--model", model, "--detector-size", "640")
-    assert (code, "does not resize frames" in " ".join(err.split())) == (2, True)
+    assert (code, "the detector whole does not scale images" in " ".join(err.split())) == (2, True)
 
 
 def test_a_lost_stream_is_reported(capsys, savable, model, tmp_path):

@@ -10,15 +10,20 @@ import pytest
 from sklearn.base import clone
 
 import maskkit.detectors
-from maskkit.detectors import CenterFaceDetector, DlibHogDetector, WholeImageDetector
+from maskkit.detectors import CenterFaceDetector, DlibHogDetector, MaskkitDetector, WholeImageDetector
+from maskkit.testing import check_detector
+from tests.helpers import find_centerface_weights
 
-NAMES = ["centerface", "dlib_cnn", "dlib_hog", "whole", "yunet"]
+NAMES = ["centerface", "dlib_cnn", "dlib_hog", "maskkit", "whole", "yunet"]
 
 
 @pytest.fixture(params=NAMES)
 def detector(request):
+    if request.param == "maskkit":
+        return MaskkitDetector(device="cpu")
     if request.param == "centerface":
-        return CenterFaceDetector()
+        pytest.importorskip("onnx")
+        return CenterFaceDetector(weights=find_centerface_weights(), device="cpu")
     if request.param == "dlib_hog":
         return DlibHogDetector()
     if request.param == "dlib_cnn":
@@ -129,7 +134,7 @@ def test_other_than_rgb_uint8_is_refused(detector, image, got):
 
 
 def test_pickle_answers_alike_in_another_process(portrait, tmp_path):
-    detector = CenterFaceDetector(long_side_px=512)
+    detector = MaskkitDetector(long_sides_px=(240, 512), device="cpu")
     faces = detector.detect(portrait)
     (tmp_path / "detector.pickle").write_bytes(pickle.dumps(detector))
     np.save(tmp_path / "image.npy", portrait)
@@ -140,6 +145,10 @@ def test_pickle_answers_alike_in_another_process(portrait, tmp_path):
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
     np.testing.assert_allclose(np.load(tmp_path / "boxes.npy"), faces.boxes_xyxy, atol=0.01)
+
+
+def test_checks_for_plugin_authors_pass(detector):
+    check_detector(detector)
 
 
 def test_every_public_name_is_there_and_listed():

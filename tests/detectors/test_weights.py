@@ -29,6 +29,26 @@ def test_other_weights_are_another_network():
     assert load("a") is load("a")
 
 
+def test_every_argument_distinguishes_networks():
+    calls = []
+
+    def load(path, device, hint="LATENCY"):
+        calls.append((path, device, hint))
+        return object()
+
+    load_any = load_once(load)
+    networks = [load_any("a", device, hint) for device in ("cpu", "cuda") for hint in ("LATENCY", "THROUGHPUT")]
+    assert len(set(networks)) == len(calls) == 4
+    assert load_any("a", "cpu", "LATENCY") is networks[0]
+    assert load_any("a", "cuda", "THROUGHPUT") is networks[3]
+    assert len(calls) == 4
+
+
+def test_an_argument_that_cannot_be_hashed_is_refused():
+    with pytest.raises(TypeError, match="unhashable type: 'list'"):
+        load_once(lambda paths: object())(["a", "b"])
+
+
 def test_failed_loading_is_tried_again():
     answers = iter([OSError("busy"), "network"])
 

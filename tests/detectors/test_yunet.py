@@ -5,8 +5,6 @@ import hashlib
 import numpy as np
 import pytest
 
-from tests.helpers import find_centerface_weights
-
 pytest.importorskip("cv2")
 
 from maskkit.detectors import YuNetDetector, yunet
@@ -19,6 +17,17 @@ def draw(width_px, height_px, cell_px, squares):
     for (column, row), color in squares.items():
         image[row * cell_px : (row + 1) * cell_px, column * cell_px : (column + 1) * cell_px] = color
     return image
+
+
+def write_identity(path):
+    """Write another network than YuNet, which returns its input."""
+    onnx = pytest.importorskip("onnx")
+    size = [1, 3, 640, 640]
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, size) for name in ("input", "output")]
+    node = onnx.helper.make_node("Identity", ["input"], ["output"])
+    graph = onnx.helper.make_graph([node], "identity", ends[:1], ends[1:])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 11)], ir_version=8), path)
+    return path
 
 
 @pytest.mark.parametrize(
@@ -77,8 +86,7 @@ def test_wrong_weights_are_named(portrait, tmp_path):
     with pytest.raises(WeightsError, match=r"absent\.onnx'.*no such file"):
         YuNetDetector(weights=tmp_path / "absent.onnx").detect(portrait)
     (tmp_path / "broken.onnx").write_bytes(b"not an ONNX file")
-    centerface = find_centerface_weights()
-    for path in (tmp_path / "broken.onnx", centerface):
+    for path in (tmp_path / "broken.onnx", write_identity(tmp_path / "identity.onnx")):
         with pytest.raises(WeightsError, match=r"\.onnx is not YuNet's ONNX file"):
             YuNetDetector(weights=path).detect(portrait)
 

@@ -56,6 +56,31 @@ def photo_evaluation():
     return evaluate_photos(model, photos, n_resamples=200)
 
 
+def test_a_face_with_a_second_box_is_detected_twice():
+    photos = [annotated((A, "with_mask"), (C, "with_mask"))]
+    inside = (10, 60, 30, 80)  # in C
+    beside = (60, 0, 90, 30)  # touches no face
+    model = Finder(
+        [face(box, "with_mask", score=score) for box, score in ((A, 0.9), (C, 0.8), (inside, 0.7), (beside, 0.6))]
+    )
+    evaluation = evaluate_photos(model, photos, n_resamples=200)
+    metrics = evaluation.metrics()
+    assert metrics["duplicate_rate"].value == pytest.approx(1 / 2)
+    assert metrics["duplicate_rate/64+ px"].value == 1
+    assert metrics["duplicate_rate/<16 px"].value == 0
+    by_size = next(table for table in evaluation.tables() if table.title == "By face size")
+    column = by_size.columns.index("twice")
+    assert {row[0]: row[column] for row in by_size.rows} == {"<16 px": 0, "16-32 px": 0, "32-64 px": 0, "64+ px": 1}
+
+
+def test_a_missed_face_is_not_detected_twice():
+    photos = [annotated((C, "with_mask"))]
+    pieces = [face((10, 40, 25, 55), "with_mask"), face((40, 70, 60, 90), "with_mask")]
+    metrics = evaluate_photos(Finder(pieces), photos, n_resamples=200).metrics()
+    assert metrics["detection_recall"].value == 0
+    assert metrics["duplicate_rate"].value == 0
+
+
 def test_photos_are_counted_by_hand(photo_evaluation):
     metrics = photo_evaluation.metrics()
     assert (photo_evaluation.n_photos, photo_evaluation.n_faces, photo_evaluation.n_unknown) == (3, 5, 1)

@@ -74,7 +74,9 @@ def test_of_an_image_and_its_copy_only_what_is_missing_is_computed(computed, pat
 def test_an_image_and_its_copy_share_one_look_for_a_face(paths, monkeypatch):
     looked = []
     embedder = make_embedder(find_face=True, cache=None).fit(paths[0])
-    monkeypatch.setattr("maskkit.detectors._locate.FaceFinder.find", lambda self, image: looked.append(image.shape))
+    monkeypatch.setattr(
+        "maskkit.detectors._face_finder.FaceFinder.find", lambda self, image: looked.append(image.shape)
+    )
     assert sum(len(batch.features) for batch in embedder._extractor().extract(paths[0], with_copies=True)) == 80
     assert len(looked) == 40
 

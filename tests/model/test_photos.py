@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskkit.detectors import Faces
+from maskkit.detectors import Faces, MaskkitDetector, WholeImageDetector
 from maskkit.exceptions import ImageError, PluginError
 from maskkit.testing import FixedDetector, make_faces
 from tests.conftest import make_classifier
@@ -122,6 +122,77 @@ def test_result_names_model_detector_and_times(model):
     assert result.detector == "ColumnDetector"
     assert set(result.speed_ms) == {"read", "detect", "classify"}
     assert all(value > 0 for value in result.speed_ms.values())
+
+
+class BatchDetector(ColumnDetector):
+    """Takes several photos, as many as there are, but at least one."""
+
+    def __init__(self):
+        self.batches = []
+
+    def detect_batch(self, images):
+        self.batches.append(len(images))
+        np.stack([image[0, 0] for image in images])  # raises ValueError if there is none
+        return (self.detect(image) for image in images)
+
+
+def test_photos_are_searched_together_where_the_detector_can(model, faces):
+    detector = BatchDetector()
+    batching = make_classifier(detector=detector).fit(*faces)
+    photos = [make_photo(*["with_mask"] * (1 + index % 3)) for index in range(11)]
+    results = list(batching.predict_photos(photos))
+    assert sum(detector.batches) == 11
+    assert max(detector.batches) > 1
+    # A detector without detect_batch gets one after the other.
+    for result, alone in zip(results, model.predict_photos(photos), strict=True):
+        assert [face.box for face in result] == [face.box for face in alone]
+        assert [face.label for face in result] == [face.label for face in alone]
+    assert len(batching.predict_faces(photos[2])) == 3
+    assert all(result.speed_ms["detect"] > 0 for result in results)
+
+
+def test_a_detector_of_batches_is_not_asked_about_unreadable_photos(faces, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    model = make_classifier(detector=BatchDetector()).fit(*faces)
+    photos = [make_photo("with_mask"), tmp_path / "broken.jpg", make_photo("with_mask")]
+    assert [result.status for result in model.predict_photos(photos)] == ["ok", "unreadable", "ok"]
+
+
+def test_a_detector_of_batches_is_not_called_without_a_readable_photo(faces, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    model = make_classifier(detector=BatchDetector()).fit(*faces)
+    (result,) = model.predict_photos([tmp_path / "broken.jpg"])
+    assert "broken.jpg: cannot be read as an image" in result.error
+    with pytest.raises(ImageError, match=r"broken\.jpg: cannot be read as an image"):
+        model.predict_faces(tmp_path / "broken.jpg")
+
+
+def test_device_reaches_a_detector_that_leaves_the_choice_to_others(faces):
+    by_name = make_classifier(detector="maskkit", device="cpu").fit(*faces)
+    assert by_name.predictor_.detector.device == "cpu"
+    assert by_name.set_params(device="auto").predictor_.detector.device == "auto"
+    instance = MaskkitDetector(device="auto", threshold=0.9)
+    given = make_classifier(detector=instance, device="cpu").fit(*faces)
+    assert (given.predictor_.detector.device, given.predictor_.detector.threshold) == ("cpu", 0.9)
+    assert instance.device == "auto"
+    chosen = MaskkitDetector(device="cuda")
+    assert make_classifier(detector=chosen, device="cpu").fit(*faces).predictor_.detector is chosen
+    # One without this parameter is left alone, too.
+    whole = make_classifier(detector="whole", device="cpu").fit(*faces)
+    assert isinstance(whole.predictor_.detector, WholeImageDetector)
+
+
+def test_scales_are_limited_in_a_copy_and_only_where_the_detector_chooses_them(faces):
+    instance = MaskkitDetector(threshold=0.9)
+    predictor = make_classifier(detector=instance).fit(*faces).predictor_
+    limited = predictor.limit_scales(100_000)
+    assert (limited.detector.max_pixels, limited.detector.threshold) == (100_000, 0.9)
+    assert predictor.detector is instance
+    assert instance.max_pixels > 100_000
+    small = make_classifier(detector=MaskkitDetector(max_pixels=50_000)).fit(*faces).predictor_
+    assert small.limit_scales(100_000).detector.max_pixels == 50_000
+    plain = make_classifier(detector=ColumnDetector()).fit(*faces).predictor_
+    assert plain.limit_scales(100_000).detector is plain.detector
 
 
 class Nonsense:

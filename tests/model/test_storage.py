@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from maskkit import MaskClassifier, TransferHead
 from maskkit.augment import paint_mask
+from maskkit.detectors import CenterFaceDetector, MaskkitDetector
 from maskkit.exceptions import ModelFileError, PluginError
 from maskkit.testing import FixedDetector
 from tests.conftest import make_classifier
@@ -211,3 +212,20 @@ def test_settings_of_the_machine_stay_there(faces, tmp_path):
     model = make_model(batch_size=7, verbose=0).fit(*faces)
     loaded = MaskClassifier.load(model.save(tmp_path / "model"))
     assert (loaded.batch_size, loaded.device) == (None, "auto")
+
+
+def test_a_detector_of_one_scale_is_read_as_one_of_several(faces, tmp_path):
+    folder = make_model(detector="whole").fit(*faces).save(tmp_path / "model")
+    config = json.loads((folder / "maskkit.json").read_text())
+    config["detector"] = {"spec": "centerface", "params": {"long_side_px": 1024, "threshold": 0.5}}
+    (folder / "maskkit.json").write_text(json.dumps(config))
+    detector = MaskClassifier.load(folder).predictor_.detector
+    assert isinstance(detector, CenterFaceDetector)
+    assert (detector.long_sides_px, detector.threshold) == (1024, 0.5)
+
+
+def test_device_of_the_detector_stays_on_its_machine(faces, tmp_path):
+    detector = MaskkitDetector(long_sides_px=(240, 600), device="cuda:3", n_threads=1)
+    folder = make_model(detector=detector).fit(*faces).save(tmp_path / "model")
+    loaded = MaskClassifier.load(folder, device="cpu").predictor_.detector
+    assert (tuple(loaded.long_sides_px), loaded.device, loaded.n_threads) == ((240, 600), "cpu", None)

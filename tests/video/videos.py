@@ -81,7 +81,9 @@ class ScriptedClassifier(BaseEstimator):
     @property
     def predictor_(self):
         rule = SimpleNamespace(threshold=self.threshold, min_size_px=self.min_size_px)
-        return SimpleNamespace(read_photo=self.script, rule=rule)
+        predictor = SimpleNamespace(read_photo=self.script, rule=rule)
+        predictor.limit_scales = lambda max_pixels: predictor
+        return predictor
 
 
 def walk(n_frames, masked=0.9, *, y=10, step=2):

@@ -28,6 +28,7 @@ from maskkit._training.history import History
 from maskkit._training.targets import check_labels
 from maskkit.backbones._base import Backbone, Weights
 from maskkit.detectors._base import Detector
+from maskkit.detectors._heatmap import on_device
 
 
 class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEstimator):
@@ -81,9 +82,9 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
     find_face : bool, default=True
         Whether `fit` and `predict` crop pictures that show much more than a face, such as a whole person, to the
         largest face.
-    detector : str or Detector, default="centerface"
-        Face detector used by `predict_faces` and `predict_photos`: ``"centerface"``, ``"dlib_hog"``, ``"dlib_cnn"``,
-        ``"yunet"``, ``"whole"``, the name of an installed plugin, or an instance.
+    detector : str or Detector, default="maskkit"
+        Face detector used by `predict_faces` and `predict_photos`: ``"maskkit"``, ``"centerface"``, ``"dlib_hog"``,
+        ``"dlib_cnn"``, ``"yunet"``, ``"whole"``, the name of an installed plugin, or an instance.
     threshold : float, range 0 to 1, default=0
         A face in a photo is ``"uncertain"`` if the probability of its most probable class is below this.
         `choose_threshold` finds a value. `predict` ignores it.
@@ -164,7 +165,7 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
         augment: Literal["auto"] | Augment | None = "auto",
         image_size: int | None = None,
         find_face: bool = True,
-        detector: str | Detector = "centerface",
+        detector: str | Detector = "maskkit",
         threshold: float = 0.0,
         min_size_px: float = 0.0,
         device: str = "auto",
@@ -255,7 +256,7 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
         """The fitted object that predicts with the current parameters."""
         check_is_fitted(self)
         return FacePredictor(
-            self.detector_,
+            on_device(self.detector_, self.device),
             self._feature_extractor(),
             self.head_,
             self.classes_,

@@ -19,7 +19,7 @@ from maskkit._model.features import FeatureExtractor
 from maskkit._model.fitted_backbone import ComputeSettings, FittedBackbone
 from maskkit._model.params import check_params
 from maskkit.backbones._base import Backbone, Weights, build_network
-from maskkit.detectors._locate import FaceFinder
+from maskkit.detectors._face_finder import FaceFinder
 from maskkit.engines import Engine, check_engine
 from maskkit.engines._devices import seeded
 

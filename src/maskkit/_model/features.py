@@ -16,7 +16,7 @@ from maskkit._images.prefetch import in_batches, prefetch_map
 from maskkit._model.feature_cache import Features, open_cache
 from maskkit._model.fitted_backbone import N_CALIBRATION_IMAGES, ComputeSettings, FittedBackbone
 from maskkit.augment._camera import augment_face
-from maskkit.detectors._locate import FaceFinder
+from maskkit.detectors._face_finder import FaceFinder
 
 # Other versions of these may compute other pixels or features; a cache file outlives an upgrade.
 _VERSIONS = tuple(version(name) for name in ("maskkit", "numpy", "pillow", "torch", "openvino"))

@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,8 @@ from maskkit._model.decision import DecisionRule
 from maskkit._model.features import FeatureExtractor
 from maskkit._model.results import FaceResult, PhotoResult
 from maskkit._plugins import plugin_errors
-from maskkit.detectors._base import Detector, Faces, check_faces
+from maskkit.detectors._base import Detector, Faces, check_faces, detect_batch
+from maskkit.detectors._heatmap import limit_scales
 from maskkit.engines._fingerprint import fingerprint
 from maskkit.exceptions import ImageError, ModelFileError, PluginError, SkippedImageWarning
 
@@ -45,6 +46,10 @@ class FacePredictor:
     rule: DecisionRule
     model_name: str
     detector_name: str
+
+    def limit_scales(self, max_pixels: int) -> "FacePredictor":
+        """Return a copy whose detector scales images to at most so many pixels, if it chooses the scales itself."""
+        return replace(self, detector=limit_scales(self.detector, max_pixels))
 
     def predict_proba(self, images: Iterable[ImageSource], *, are_crops: bool = False) -> NDArray[np.float64]:
         """Predict class probabilities (n_images, n_classes); faces with a low margin are recomputed in float32.
@@ -76,7 +81,7 @@ class FacePredictor:
 
         Raises ImageError if the photo cannot be read; PluginError if the detector fails.
         """
-        detected = self._detect(_load(name_source(photo), photo))
+        (detected,) = self._detect([_load(name_source(photo), photo)])
         if detected.photo.error is not None:
             raise detected.photo.error
         return next(self._classify([detected]))
@@ -96,8 +101,7 @@ class FacePredictor:
         loaded = prefetch_map(lambda named: _load(*named, max_px=max_px), photos, n_ahead=WINDOW_PHOTOS)
         # One thread, because a detector need not be thread-safe. It searches the next photos while the faces of
         # the previous ones are classified.
-        detected = prefetch_map(self._detect, loaded, n_ahead=WINDOW_PHOTOS, n_workers=1)
-        for window in in_batches(detected, WINDOW_PHOTOS):
+        for window in prefetch_map(self._detect, in_batches(loaded, WINDOW_PHOTOS), n_ahead=2, n_workers=1):
             for result, (photo, _, _) in zip(self._classify(window), window, strict=True):
                 if photo.error is None or on_error == "report":
                     yield result
@@ -121,17 +125,37 @@ class FacePredictor:
         backbone = self.embedder.backbone.fingerprint
         return fingerprint(network, backbone, self.classes.tolist(), self.rule, compute)
 
-    def _detect(self, photo: "_Photo") -> "_DetectedPhoto":
-        if photo.error is not None:
-            return _DetectedPhoto(photo, _NO_FACES, 0.0)
+    def _detect(self, photos: Sequence["_Photo"]) -> list["_DetectedPhoto"]:
+        """Detect the faces of several photos; if the detector fails, the photos on which it fails get its error."""
+        readable = [photo for photo in photos if photo.error is None]
         start = time.perf_counter()
         try:
-            with plugin_errors("detectors", self.detector_name, "detect()", photo.name):
-                found = self.detector.detect(photo.image)
-            faces = check_faces(found, self.detector_name, photo.image)
-        except PluginError as exc:  # A third-party detector may fail on this photo only.
-            return _DetectedPhoto(photo._replace(error=exc), _NO_FACES, 0.0)
-        return _DetectedPhoto(photo, _fit_to_image(faces, photo.image), (time.perf_counter() - start) * 1000)
+            found = iter(self._detect_together(readable))
+        except PluginError as exc:
+            if len(photos) > 1:
+                return [detected for photo in photos for detected in self._detect([photo])]
+            return [_DetectedPhoto(photos[0]._replace(error=exc), _NO_FACES, 0.0)]
+        photo_ms = (time.perf_counter() - start) * 1000 / max(1, len(readable))
+        return [
+            _DetectedPhoto(photo, *((next(found), photo_ms) if photo.error is None else (_NO_FACES, 0.0)))
+            for photo in photos
+        ]
+
+    def _detect_together(self, photos: Sequence["_Photo"]) -> list[Faces]:
+        if not photos:
+            return []
+        method = "detect_batch()" if hasattr(self.detector, "detect_batch") else "detect()"
+        with plugin_errors("detectors", self.detector_name, method, ", ".join(photo.name for photo in photos)):
+            found = detect_batch(self.detector, [photo.image for photo in photos])
+        if len(found) != len(photos):
+            raise PluginError(
+                f"detector {self.detector_name}: detect_batch() returned {len(found)} results for {len(photos)} "
+                f"images; want one each."
+            )
+        return [
+            _fit_to_image(check_faces(faces, self.detector_name, photo.image), photo.image)
+            for faces, photo in zip(found, photos, strict=True)
+        ]
 
     def _classify(self, window: list["_DetectedPhoto"]) -> Iterator[PhotoResult]:
         """Classify the faces of several photos in common batches."""
@@ -213,5 +237,4 @@ def _fit_to_image(faces: Faces, image: RgbImage) -> Faces:
     sizes = boxes[:, 2:] - boxes[:, :2]
     inside = np.flatnonzero((sizes > 0).all(axis=1))
     order = inside[np.argsort(-sizes[inside].prod(axis=1), kind="stable")]
-    landmarks = None if faces.landmarks is None else faces.landmarks[order]
-    return Faces(boxes[order], faces.scores[order], landmarks)
+    return Faces(boxes, faces.scores, faces.landmarks).select(order)

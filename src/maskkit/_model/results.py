@@ -108,7 +108,7 @@ class PhotoResult(Sequence[FaceResult]):
     error : str or None
         Reason why the photo is unreadable.
     speed_ms : dict
-        Milliseconds for ``read``, ``detect`` and ``classify``; the latter is divided among the faces of a batch.
+        Milliseconds for ``read``, ``detect`` and ``classify``; the latter two are shares of the time of several photos.
     model, detector : str
         Names of the model and the detector.
     """

@@ -25,6 +25,7 @@ from maskkit._model.params import check_params
 from maskkit._model.predictor import FacePredictor
 from maskkit._training.history import History
 from maskkit.backbones._base import build_network
+from maskkit.detectors._heatmap import HeatmapDetector
 from maskkit.exceptions import ModelFileError, PluginError
 
 # Backbones take a few hundred pixels. A file that asks for a million could fill the memory.
@@ -133,6 +134,8 @@ def _describe_plugin(group: _plugins.Group, given: Any, resolved: Any) -> dict[s
             f"{type(resolved).__name__} has settings but no get_params(), so it cannot be rebuilt; "
             f"derive it from sklearn.base.BaseEstimator, or pass it by name."
         )
+    if isinstance(resolved, HeatmapDetector):  # which device computes is a matter of the machine
+        params = {name: value for name, value in params.items() if name not in ("device", "n_threads")}
     return {"spec": _plugins.name_of(group, resolved), "params": _to_plain(group[:-1], params)}
 
 
@@ -175,6 +178,10 @@ def _restore_params(config: ModelConfig, *, without: Collection[str]) -> dict[st
     for group, field in (("backbones", "backbone"), ("detectors", "detector")):
         described = getattr(config, field)
         spec, params = described["spec"], described["params"]
+        if spec == "centerface" and "long_side_px" in params:  # of versions that searched one scale
+            params = {"long_sides_px": params["long_side_px"]} | {
+                k: v for k, v in params.items() if k != "long_side_px"
+            }
         if field not in without:
             plugins[field] = _plugins.load(group, spec, **params) if params else spec  # type: ignore[arg-type]
     head = {name: value for name, value in _from_plain(config.head).items() if name != "n_features"}

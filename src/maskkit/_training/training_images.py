@@ -12,7 +12,7 @@ from maskkit._images.preprocess import Augment, Preprocess
 from maskkit._training.distributed import World
 from maskkit.augment._landmarks import find_points
 from maskkit.augment._random_painting import RandomPainting
-from maskkit.detectors._locate import FaceFinder, crop_to_face
+from maskkit.detectors._face_finder import FaceFinder, crop_to_face
 
 
 @dataclass(eq=False)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Person", "Watch", "WatchEvent", "WatchStep", "watch"]
 
+# Frames are searched at the small and the usual scale only, because a larger one would take several times as long.
+_MAX_PIXELS = 600_000
+
 
 def watch(
     classifier: "MaskClassifier",
@@ -35,7 +38,8 @@ def watch(
 
     Faces are tracked over frames. Each track counts as one person, and the decision on a person is smoothed over about
     the last second. Every frame of a file is processed. A camera or stream drops the frames for which there
-    is no time, and is reopened when it stops.
+    is no time, and is reopened when it stops. Unlike photos, frames are not searched at larger scales for very small
+    faces, except by a detector with ``long_sides_px``.
 
     Parameters
     ----------
@@ -125,7 +129,7 @@ def watch(
         container.close()
         raise
     # Each crop is seen once, so that a feature cache would never be used, and one on disk would store faces.
-    predictor = copy(classifier).set_params(cache=None).predictor_
+    predictor = copy(classifier).set_params(cache=None).predictor_.limit_scales(_MAX_PIXELS)
     return Watch(
         predictor.read_photo,
         LiveReader(video, container, stream, counts, paced=not is_live, reconnect_timeout_s=reconnect_timeout_s)

@@ -30,7 +30,7 @@ def find_landmarks(images: Sequence[RgbImage], detector: Detector | None = None)
     images : sequence of ndarray of shape (H, W, 3), uint8
         Crops of one face each.
     detector : Detector, optional
-        Detector that returns five landmarks. By default CenterFace at 256 px.
+        Detector that returns five landmarks. By default `MaskkitDetector` at 256 px.
 
     Returns
     -------
@@ -39,9 +39,9 @@ def find_landmarks(images: Sequence[RgbImage], detector: Detector | None = None)
         image, of the largest face. Without a face, the usual positions (`TEMPLATE`).
     """
     if detector is None:
-        from maskkit.detectors.centerface import CenterFaceDetector
+        from maskkit.detectors.maskkit import MaskkitDetector
 
-        detector = CenterFaceDetector(long_side_px=256)
+        detector = MaskkitDetector(long_sides_px=256)
     usual = (TEMPLATE * vector(image.shape[1], image.shape[0]) for image in images)
     found = (find_points(image, detector) for image in images)
     return [points if points is not None else default for points, default in zip(found, usual, strict=True)]

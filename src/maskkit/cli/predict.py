@@ -11,6 +11,7 @@ from maskkit.cli._options import (
     DEFAULT_MODEL,
     OUTPUT_GROUP,
     DetectorOption,
+    DetectorSizeOption,
     DeviceOption,
     FormatOption,
     ModelOption,
@@ -27,6 +28,7 @@ def predict(
     sources: PhotosArgument,
     model: ModelOption = DEFAULT_MODEL,
     detector: DetectorOption = None,
+    detector_size: DetectorSizeOption = None,
     device: DeviceOption = "auto",
     out: Annotated[
         Path | None,
@@ -55,7 +57,7 @@ def predict(
     if blur and out is None:
         raise typer.BadParameter("is for the photos that --out writes", param_hint="--blur")
     paths = find_images(sources)
-    classifier = load_model(model, detector=detector, device=device)
+    classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
     originals = {path.resolve() for path in paths}
     n_unreadable = 0
     stems: set[str] = set()

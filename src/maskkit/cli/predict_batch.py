@@ -11,6 +11,7 @@ from maskkit.cli._options import (
     OUTPUT_GROUP,
     CropsOption,
     DetectorOption,
+    DetectorSizeOption,
     DeviceOption,
     ModelOption,
     QuietOption,
@@ -33,6 +34,7 @@ def predict_batch(
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
     detector: DetectorOption = None,
+    detector_size: DetectorSizeOption = None,
     device: DeviceOption = "auto",
     output: Annotated[
         Literal["parquet", "jsonl"], option("FORMAT", "File format: parquet or jsonl.", OUTPUT_GROUP, "--format", "-f")
@@ -68,7 +70,7 @@ def predict_batch(
     """
     from maskkit import predict_batch
 
-    classifier = load_model(model, detector=detector, device=device)
+    classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
     summary = predict_batch(
         classifier,
         sources,

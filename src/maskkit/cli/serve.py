@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from maskkit.cli._inputs import load_model
-from maskkit.cli._options import DEFAULT_MODEL, DetectorOption, DeviceOption, ModelOption, option
+from maskkit.cli._options import DEFAULT_MODEL, DetectorOption, DetectorSizeOption, DeviceOption, ModelOption, option
 
 NETWORK_GROUP, LIMITS_GROUP = "Network", "Limits"
 
@@ -37,6 +37,7 @@ TimeoutOption = Annotated[
 def serve(
     model: ModelOption = DEFAULT_MODEL,
     detector: DetectorOption = None,
+    detector_size: DetectorSizeOption = None,
     device: DeviceOption = "auto",
     host: HostOption = "127.0.0.1",
     port: PortOption = 8000,
@@ -76,7 +77,7 @@ def serve(
     )
     # The port is bound before the model is loaded, so that an address in use is reported at once.
     with bind(host, port) as listening:
-        classifier = load_model(model, detector=detector, device=device)
+        classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
         app = create_app(classifier, token=token, limits=limits, hosts=allow_host or ())
         if token is None and not is_loopback(listening):
             typer.echo(

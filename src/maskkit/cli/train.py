@@ -123,7 +123,7 @@ def train(
     backbone: BackboneOption = "resnet50",
     weights: WeightsOption = "imagenet",
     image_size: ImageSizeOption = None,
-    detector: DetectorOption = "centerface",
+    detector: DetectorOption = "maskkit",
     half: HalfOption = False,
     fine_tune: FineTuneOption = None,
     epochs: EpochsOption = None,

@@ -12,9 +12,9 @@ import typer
 from maskkit.cli._inputs import load_model
 from maskkit.cli._options import (
     DEFAULT_MODEL,
-    MODEL_GROUP,
     OUTPUT_GROUP,
     DetectorOption,
+    DetectorSizeOption,
     DeviceOption,
     ModelOption,
     QuietOption,
@@ -25,7 +25,7 @@ from maskkit.cli._options import (
 from maskkit.cli._outputs import print_json, print_written
 
 if TYPE_CHECKING:
-    from maskkit import MaskClassifier, Watch
+    from maskkit import Watch
     from maskkit._display.tables import Table
 
 # Number of last minutes in the table at the end; the events contain all of them.
@@ -39,15 +39,6 @@ Format: TypeAlias = Literal["table", "json", "jsonl"]
 SourceArgument = Annotated[
     str,
     typer.Argument(metavar="SOURCE", help="Video file, camera number (0 is the first), or URL such as rtsp://."),
-]
-DetectorSizeOption = Annotated[
-    int | None,
-    option(
-        "PX",
-        "Long side that the detector resizes frames to. Smaller is faster but misses small faces.",
-        MODEL_GROUP,
-        min=32,
-    ),
 ]
 RealtimeOption = Annotated[
     bool, flag("--realtime", "Play a file at its own speed, dropping frames as for a camera.", VIDEO_GROUP)
@@ -118,9 +109,7 @@ def watch(
     if no_blur and out is None:
         raise typer.BadParameter("is for the video that --out writes", param_hint="--no-blur")
     options = dict(_split_option(text) for text in ffmpeg_option or ())
-    classifier = load_model(model, detector=detector, device=device)
-    if detector_size is not None:
-        _set_detector_size(classifier, detector_size)
+    classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
     with ExitStack() as stack:
         log = None if events is None else stack.enter_context(events.open("a", encoding="utf-8"))
         watching = stack.enter_context(
@@ -238,15 +227,6 @@ def stop_on_signal(watching: "Watch") -> Iterator[None]:
             before[number] = signal.signal(number, stop)
             stack.callback(signal.signal, number, before[number])
         yield
-
-
-def _set_detector_size(classifier: "MaskClassifier", long_side_px: int) -> None:
-    detector: Any = classifier.predictor_.detector
-    if "long_side_px" not in getattr(detector, "get_params", dict)():
-        raise typer.BadParameter(
-            f"the detector {classifier.detector} does not resize frames", param_hint="--detector-size"
-        )
-    detector.set_params(long_side_px=long_side_px)
 
 
 def _split_option(text: str) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Interface of a face detector, and preparation of its images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Protocol
@@ -36,9 +37,18 @@ class Faces:
     def __len__(self) -> int:
         return len(self.boxes_xyxy)
 
+    def select(self, rows: NDArray[Any]) -> "Faces":
+        """Return some of the faces, by indices or a mask, in the order given."""
+        landmarks = None if self.landmarks is None else self.landmarks[rows]
+        return Faces(self.boxes_xyxy[rows], self.scores[rows], landmarks)
+
 
 class Detector(Protocol):
-    """A face detector; any object with this method is one, no base class is needed."""
+    """A face detector; any object with this method is one, no base class is needed.
+
+    A detector may have a second method, ``detect_batch(images) -> list[Faces]``, for several images of any sizes. It is
+    called where several images are at hand.
+    """
 
     def detect(self, image: RgbImage) -> Faces:
         """Detect the faces in an image.
@@ -96,6 +106,12 @@ def check_faces(faces: Any, detector: str, image: RgbImage) -> Faces:
             f"{width} x {height} px; want pixels of that image."
         )
     return Faces(boxes, scores, landmarks)
+
+
+def detect_batch(detector: Detector, images: Sequence[RgbImage]) -> list[Any]:
+    """Detect the faces in several images: together if the detector can, else one by one."""
+    together = getattr(detector, "detect_batch", None)
+    return [detector.detect(image) for image in images] if together is None else list(together(images))
 
 
 def check_image(image: RgbImage) -> None:

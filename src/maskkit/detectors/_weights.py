@@ -1,7 +1,7 @@
 """Files of weights, and networks shared by all detectors of a process."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,20 +13,23 @@ from maskkit.exceptions import WeightsError
 
 Network = TypeVar("Network")
 
+# Two detectors, each for one thread and for all, for instance.
+_N_NETWORKS = 4
 
-def load_once(load: Callable[[str], Network]) -> Callable[[str], Network]:
+
+def load_once(load: Callable[..., Network]) -> Callable[..., Network]:
     """Decorate a function that loads a network, so that detectors with the same weights share it.
 
     A detector then holds only its parameters, so that copies are cheap and pickles are small. The function is called
-    with the path to the weights, by one thread at a time; its two latest networks are cached.
+    with hashable arguments, by one thread at a time; its latest networks are cached.
     """
     lock = Lock()
-    load_network = lru_cache(maxsize=2)(load)
+    load_network = lru_cache(maxsize=_N_NETWORKS)(load)
 
-    @lru_cache(maxsize=2)
-    def loaded(path: str) -> Network:
+    @lru_cache(maxsize=_N_NETWORKS)
+    def loaded(*args: Hashable) -> Network:
         with lock:  # A second thread waits for the first, and then finds its network.
-            return load_network(path)
+            return load_network(*args)
 
     def clear() -> None:  # `engines._compile` keeps models alive that a fork must not destroy.
         nonlocal lock

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskkit._display.tables import Estimate
+from maskkit._images.boxes import share_of_smaller
 from maskkit._images.quality import SIZE_BINS
 from maskkit._model.results import PhotoResult
 from maskkit.evaluation._intervals import bootstrapped, resample, wilson
@@ -15,6 +16,8 @@ from maskkit.exceptions import ImageError
 
 # Minimum IoU at which a face counts as detected. Faces are small, and annotators draw boxes loosely.
 MATCH_IOU = 0.4
+# A second detection of a face covers more than this share of the smaller of the two boxes.
+DUPLICATE_OVERLAP = 0.5
 # The overlap of "AP50", as in PASCAL VOC.
 AP_IOU = 0.5
 
@@ -39,6 +42,14 @@ class Annotated(Protocol):
         """Class of each face, (n_faces,)."""
 
 
+def is_duplicated(boxes: NDArray[np.float64], true_boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return for each annotated face whether it is the one that a further detection, one of `boxes`, covers most."""
+    twice = np.zeros(len(true_boxes), dtype=bool)
+    for overlaps in share_of_smaller(boxes, true_boxes) if len(true_boxes) else ():
+        twice[overlaps.argmax()] |= overlaps.max() > DUPLICATE_OVERLAP
+    return twice
+
+
 class PhotoCounts:
     """Accumulates the results of photos.
 
@@ -56,7 +67,7 @@ class PhotoCounts:
         self.unknown = len(classes)
         self.indices = {label: classes.index(known) for label, known in known_labels.items()}
         self.confusions: list[Ints] = []
-        # One array per photo with one row per face: class, longer side in px, detected, correct.
+        # One array per photo with one row per face: class, longer side in px, detected, correct, detected twice.
         self.faces: list[NDArray[np.float64]] = []
         self.n_detections = 0
         self.n_detected_faces = 0
@@ -91,7 +102,8 @@ class PhotoCounts:
         predictions[found[is_face]] = predicted[is_face]
         is_found = predictions != self.unknown
         sides = (true_boxes[:, 2:] - true_boxes[:, :2]).max(axis=1)
-        self.faces.append(np.column_stack([true, sides, is_found, is_found & (predictions == true)]))
+        twice = is_found & is_duplicated(boxes[~is_face], true_boxes)
+        self.faces.append(np.column_stack([true, sides, is_found, is_found & (predictions == true), twice]))
         self.n_detections += len(faces)
         self.n_detected_faces += int(is_face.sum())
 
@@ -167,7 +179,7 @@ class PhotoCounts:
 
     def _proportions(self) -> dict[str, Estimate]:
         """Estimate the proportions of detected and correct faces: of all, by class and by size."""
-        true, side, found, correct = np.concatenate(self.faces).T
+        true, side, found, correct, twice = np.concatenate(self.faces).T
         is_known = true != self.unknown
         estimates = {"detection_precision": wilson(self.n_detected_faces, self.n_detections)}
         groups = {"": np.ones(len(true), dtype=bool)}
@@ -176,6 +188,7 @@ class PhotoCounts:
         for suffix, group in groups.items():
             known = group & is_known
             estimates[f"detection_recall{suffix}"] = wilson(found[group].sum(), group.sum())
+            estimates[f"duplicate_rate{suffix}"] = wilson(twice[group].sum(), group.sum())
             estimates[f"end_to_end_recall{suffix}"] = wilson(correct[known].sum(), known.sum())
             estimates[f"accuracy_on_detected{suffix}"] = wilson(correct[known].sum(), found[known].sum())
         return estimates

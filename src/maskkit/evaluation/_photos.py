@@ -24,7 +24,8 @@ class PhotoEvaluation(Tabulated, Record):
 
     A face is detected if a detection overlaps it with an IoU of at least 0.4, one to one. End to end, a missed face is
     a false negative of its class, and a detection without an annotated face is a false positive of the predicted class.
-    Faces of classes that the classifier does not have count for detection only.
+    Faces of classes that the classifier does not have count for detection only. A face is detected twice if a further
+    detection, which is that of no other face, covers more than half of it or lies more than half in it.
 
     Attributes
     ----------
@@ -75,7 +76,12 @@ class PhotoEvaluation(Tabulated, Record):
         proportions = [
             (size, select(size, "detection_recall", "end_to_end_recall", "accuracy_on_detected")) for size in SIZE_BINS
         ]
-        by_size: Rows = tuple((size, estimates[0].n, *estimates) for size, estimates in proportions)
+        twice = {size: self.estimates[f"duplicate_rate/{size}"] for size in SIZE_BINS}
+        by_size: Rows = tuple(
+            (size, found.n, found, round(twice[size].value * found.n) if found.n else 0, *others)
+            for size, (found, *others) in proportions
+        )
+        size_columns = ("longer side", "faces", "detected", "twice", "end-to-end", "accuracy on detected")
         counts = self.confusion.tolist()
         # This cell has no meaning: a face that is neither annotated nor detected.
         counts[-1][-1] = None
@@ -85,7 +91,7 @@ class PhotoEvaluation(Tabulated, Record):
         return (
             Table(title, ("metric", "value [95 % interval]"), overall, note),
             Table("By class", ("class", "detection recall", "end-to-end recall", "AP@0.5"), by_class),
-            Table("By face size", ("longer side", "faces", "detected", "end-to-end", "accuracy on detected"), by_size),
+            Table("By face size", size_columns, by_size),
             Table("Confusion: rows are true classes", ("true", *map(str, self.classes), "missed"), confusion),
         )
 
@@ -111,6 +117,7 @@ class PhotoEvaluation(Tabulated, Record):
 
 _MEANINGS = {
     "detection_recall": "detection recall",
+    "duplicate_rate": "detected twice",
     "detection_precision": "detection precision",
     "detection_ap50": "detection AP@0.5",
     "end_to_end_recall": "end-to-end recall",

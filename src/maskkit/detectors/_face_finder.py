@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from maskkit._images.crop import crop_square
 from maskkit._images.load import RgbImage
 from maskkit.detectors._base import Detector
-from maskkit.detectors.centerface import CenterFaceDetector
+from maskkit.detectors.maskkit import MaskkitDetector
 
 # A face below this share of the picture's longer side is cropped; in a face crop, the face has a larger share.
 # In smaller pictures no such face is large enough to be detected. Both were measured: docs/measurements.md.
@@ -25,7 +25,7 @@ FAST_LONG_SIDE_PX = 96
 class FaceFinder:
     """Finds the face of a picture that shows more than a face, such as a picture of a whole person.
 
-    `detector` is skipped where `fast_detector` finds a face that fills the picture. By default, both are CenterFace.
+    `detector` is skipped where `fast_detector` finds a face that fills the picture. By default, both are maskkit's own.
     """
 
     def __init__(self, detector: Detector | None = None, fast_detector: Detector | None = None):
@@ -68,4 +68,4 @@ def _find_largest(image: RgbImage, detector: Detector) -> tuple[NDArray[np.float
 
 
 def _make_detector(long_side_px: int) -> Detector:
-    return CenterFaceDetector(long_side_px=long_side_px, threshold=THRESHOLD, n_threads=1)
+    return MaskkitDetector(long_side_px, threshold=THRESHOLD, device="cpu", n_threads=1)

@@ -1,0 +1,1 @@
+"""Training of the bundled face detector, and its checks."""

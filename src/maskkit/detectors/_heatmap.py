@@ -1,0 +1,199 @@
+"""Detection with the face network: what `MaskkitDetector` and `CenterFaceDetector` share."""
+
+from collections.abc import Iterable, Sequence
+from copy import copy
+from numbers import Integral, Real
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_scalar
+
+from maskkit._images.load import RgbImage
+from maskkit._images.prefetch import in_batches
+from maskkit.detectors._base import Detector, Faces, check_image
+from maskkit.detectors._network import CELL_PX, STEP_PX, FaceNetwork
+from maskkit.detectors._pyramid import Tile, choose_long_sides, cut_tiles, largest_face_px, merge_faces
+from maskkit.detectors._runner import Cells, Runner, make_runner
+from maskkit.detectors._weights import load_once
+from maskkit.engines._devices import resolve_device
+
+_SMALL_TILE_PX = 256
+_MIN_SIDE_PX = 32
+# Tiles wait until they have so many pixels, 48 MB, and are then run in the order of their shapes: OpenVINO takes
+# longer whenever the shape changes.
+_MAX_WAITING_PIXELS = 16_000_000
+# A face of more than this share of the largest one that the picture can hold fills much of it.
+_LARGE_FACE = 0.4
+
+
+class HeatmapDetector(BaseEstimator):
+    """Detector that searches images at several scales with the network's heat map of face centers."""
+
+    long_sides_px: Literal["auto"] | int | Sequence[int]
+    threshold: float
+    nms_iou: float
+    max_pixels: int
+    device: str
+    n_threads: int | None
+    # At the first scale, a face that fills much of the picture may have this share of the threshold: there are few
+    # places for such a face, and so few false ones.
+    _large_face_factor = 1.0
+
+    def detect(self, image: RgbImage) -> Faces:
+        """Detect the faces in an image. Safe to call from several threads.
+
+        Parameters
+        ----------
+        image : ndarray of shape (H, W, 3), uint8
+            RGB, upright.
+
+        Returns
+        -------
+        faces : Faces
+            In order of decreasing score, with five landmarks. Scores are 0 to 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `image` has another shape or dtype, or a parameter is of another type or out of its range.
+        WeightsError
+            If the network's file is missing or is not this network.
+        """
+        return self.detect_batch([image])[0]
+
+    def detect_batch(self, images: Sequence[RgbImage]) -> list[Faces]:
+        """Detect the faces in several images, which is faster than one by one on a GPU.
+
+        Parameters
+        ----------
+        images : sequence of ndarray of shape (H, W, 3), uint8
+            RGB, upright; of any sizes.
+
+        Returns
+        -------
+        faces : list of Faces
+            As `detect` returns them, except for rounding.
+
+        Raises
+        ------
+        TypeError, ValueError, WeightsError
+            As `detect`.
+        """
+        for image in images:
+            check_image(image)
+        for name, share in (("threshold", self.threshold), ("nms_iou", self.nms_iou)):
+            check_scalar(share, name, Real, min_val=0, max_val=1)
+            if np.isnan(share):
+                raise ValueError(f"{name}=nan; want a number from 0 to 1.")
+        check_scalar(self.max_pixels, "max_pixels", Integral, min_val=_MIN_SIDE_PX**2)
+        if self.n_threads not in (None, 1):
+            raise ValueError(f"n_threads={self.n_threads!r}; use None for all cores, or 1.")
+        hint = "LATENCY" if self.n_threads is None else "THROUGHPUT"
+        runner = _load_runner(self._weights_path(), type(self)._read_network, resolve_device(self.device), hint)
+        return self._search(runner, images)
+
+    def _search(self, runner: Runner, images: Sequence[RgbImage]) -> list[Faces]:
+        """Search images with a runner, tiles of one shape after or with each other."""
+        found: list[list[tuple[Faces, float]]] = [[] for _ in images]
+        waiting: dict[tuple[int, int], list[_Place]] = {}
+        n_waiting = 0
+        for index, image in enumerate(images):
+            for tile, large_px in self._cut(image):
+                shape = _padded_shape(*tile.pixels.shape[:2])
+                waiting.setdefault(shape, []).append((index, tile, large_px))
+                n_waiting += shape[0] * shape[1]
+                if n_waiting > _MAX_WAITING_PIXELS:
+                    self._run(runner, waiting, found)
+                    waiting, n_waiting = {}, 0
+        self._run(runner, waiting, found)
+        return [merge_faces(faces, self.nms_iou) for faces in found]
+
+    def _run(
+        self,
+        runner: Runner,
+        waiting: dict[tuple[int, int], list["_Place"]],
+        found: list[list[tuple[Faces, float]]],
+    ) -> None:
+        """Run the network on tiles, and add the faces and their scale to those found in each image."""
+        for (height, width), places in waiting.items():
+            for chunk in in_batches(places, max(1, runner.max_pixels // (height * width))):
+                batch = np.zeros((len(chunk), height, width, 3), np.uint8)  # padded with black at the right and bottom
+                for padded, (_, tile, _) in zip(batch, chunk, strict=True):
+                    padded[: tile.pixels.shape[0], : tile.pixels.shape[1]] = tile.pixels
+                may_be_large = any(np.isfinite(large_px) for *_, large_px in chunk)
+                threshold = self.threshold * (self._large_face_factor if may_be_large else 1)
+                for (index, tile, large_px), cells in zip(chunk, runner.find_cells(batch, threshold), strict=True):
+                    faces = _decode(cells, tile)
+                    is_large = (faces.boxes_xyxy[:, 2:] - faces.boxes_xyxy[:, :2]).max(axis=1, initial=0) > large_px
+                    kept = faces.select((faces.scores > self.threshold) | is_large)
+                    found[index].append((kept, float(tile.scale_xy.max())))
+
+    def _weights_path(self) -> str:
+        raise NotImplementedError
+
+    @staticmethod
+    def _read_network(path: str) -> FaceNetwork:
+        raise NotImplementedError
+
+    def _cut(self, image: RgbImage) -> Iterable[tuple[Tile, float]]:
+        """Cut an image into tiles at each scale, with the size of faces that fill much of the picture."""
+        height, width = image.shape[:2]
+        for index, long_side_px in enumerate(self._long_sides(height, width)):
+            large_px = _LARGE_FACE * largest_face_px(height, width) if index == 0 else np.inf
+            for tile in cut_tiles(image, long_side_px):
+                yield tile, large_px
+
+    def _long_sides(self, height: int, width: int) -> Sequence[int]:
+        if isinstance(self.long_sides_px, str):
+            if self.long_sides_px != "auto":
+                raise ValueError(f"long_sides_px={self.long_sides_px!r}; use 'auto', or long sides such as (240, 800).")
+            return choose_long_sides(height, width, self.max_pixels)
+        sides: list[Any] = list(np.atleast_1d(np.asarray(self.long_sides_px, dtype=object)))
+        if not sides:
+            raise ValueError("long_sides_px is empty; use 'auto', or long sides such as (240, 800).")
+        for side in sides:
+            check_scalar(side, "long_sides_px", Integral, min_val=_MIN_SIDE_PX)
+        return sorted(set(sides))
+
+
+# Index of the image, tile, and the size from which a face fills much of the picture, in pixels of the image.
+_Place = tuple[int, Tile, float]
+
+_load_runner = load_once(make_runner)
+
+
+def on_device(detector: Detector, device: str) -> Detector:
+    """Return a copy of a detector that computes on a device, if it leaves the choice to others, else the detector."""
+    if isinstance(detector, HeatmapDetector) and detector.device == "auto" != device:
+        return copy(detector).set_params(device=device)
+    return detector
+
+
+def limit_scales(detector: Detector, max_pixels: int) -> Detector:
+    """Return a copy of a detector that scales images to at most so many pixels, if it chooses the scales itself."""
+    if isinstance(detector, HeatmapDetector):
+        return copy(detector).set_params(max_pixels=min(max_pixels, detector.max_pixels))
+    return detector
+
+
+def _padded_shape(height: int, width: int) -> tuple[int, int]:
+    # OpenVINO prepares each new shape, which for small tiles takes longer than computing more padding.
+    step = STEP_PX if max(height, width) > _SMALL_TILE_PX else 2 * STEP_PX
+    return height + -height % step, width + -width % step
+
+
+def _decode(cells: Cells, tile: Tile) -> Faces:
+    """Return boxes, scores and landmarks, one per cell, in pixels of the image."""
+    # Height and width, in cells, are predicted as logarithms, and the center of the face as an offset from the middle
+    # of the cell.
+    sizes = np.exp(cells.values[:, :2]) * CELL_PX
+    centers = (cells.positions + cells.values[:, 2:4] + 0.5) * CELL_PX
+    corners = centers - sizes / 2
+    # Landmarks are relative to the top left corner of the box, in units of its sides. Up to here y comes before x.
+    landmarks = corners[:, None] + cells.values[:, 4:].reshape(-1, 5, 2) * sizes[:, None]
+    boxes: NDArray[np.float32] = np.concatenate([corners[:, ::-1], (corners + sizes)[:, ::-1]], axis=1)
+    boxes_xyxy = boxes / np.tile(tile.scale_xy, 2) + np.tile(tile.offset_xy, 2)
+    points = landmarks[..., ::-1] / tile.scale_xy + tile.offset_xy
+    return Faces(boxes_xyxy.astype(np.float32), cells.scores.astype(np.float32), points.astype(np.float32))

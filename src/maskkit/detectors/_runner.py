@@ -1,0 +1,115 @@
+"""Running the face network: OpenVINO on a CPU, PyTorch on CUDA and MPS."""
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from maskkit._images.hashing import hash_file
+from maskkit.detectors._network import VERSION, FaceNetwork
+from maskkit.engines._compile import compile_model, openvino
+from maskkit.engines._devices import autocast, resolve_precision
+
+ReadNetwork = Callable[[str], FaceNetwork]
+
+
+class Cells(NamedTuple):
+    """The cells of one image in which a face has its center: rows and columns (k, 2), scores (k,), values (k, 14).
+
+    The values are the logarithms of height and width, the offsets of the center, and the landmarks.
+    """
+
+    positions: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    values: NDArray[np.float32]
+
+
+class Runner(Protocol):
+    """Runs the face network; safe to call from several threads.
+
+    `max_pixels` is the number of pixels of the largest batch; an image alone may have more.
+    """
+
+    max_pixels: int
+
+    def find_cells(self, pixels: NDArray[np.uint8], threshold: float) -> list[Cells]:
+        """Return, for each image of (n, H, W, 3), sides multiples of 32, the cells with a score above a threshold."""
+        ...
+
+
+class OpenVINORunner:
+    """Runs the network on the CPU, in bfloat16 where the processor supports it, else in float32."""
+
+    # Batches are not faster, and OpenVINO prepares each new shape of a batch.
+    max_pixels = 0
+
+    def __init__(self, path: str, read_network: ReadNetwork, hint: str):
+        build = partial(_convert, path, read_network)
+        # Another reader may refuse a file that this one reads.
+        key = f"faces {VERSION} {read_network.__qualname__} {hash_file(path)}"
+        # A network compiled for any size is as fast as one compiled for the size at hand.
+        self.compiled = compile_model(build, key=key, settings={"PERFORMANCE_HINT": hint})
+
+    def find_cells(self, pixels: NDArray[np.uint8], threshold: float) -> list[Cells]:
+        # A new request for each call makes it safe for threads, and takes no measurable time.
+        outputs = self.compiled.create_infer_request().infer([pixels])
+        heat, *maps = (outputs[index] for index in range(4))
+        cells = []
+        for index in range(len(pixels)):
+            positions = np.argwhere(heat[index, 0] > threshold)
+            rows, columns = positions.T
+            values = np.concatenate([channels[index, :, rows, columns] for channels in maps], axis=1)
+            cells.append(Cells(positions, heat[index, 0, rows, columns], values))
+        return cells
+
+
+class TorchRunner:
+    """Runs the network on a GPU; only cells with a face leave its memory."""
+
+    # About 3 GB of activations.
+    max_pixels = 8_000_000
+
+    def __init__(self, path: str, read_network: ReadNetwork, device: torch.device):
+        self.device = device
+        self.precision = resolve_precision("auto", device)
+        self.network = read_network(path).eval().to(device).to(memory_format=torch.channels_last)
+
+    def find_cells(self, pixels: NDArray[np.uint8], threshold: float) -> list[Cells]:
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
+            heat, *maps = self.network(images.float().contiguous(memory_format=torch.channels_last))
+            found = (heat[:, 0] > threshold).nonzero()
+            n, rows, columns = found.T
+            scores = heat[n, 0, rows, columns].float().cpu().numpy()
+            values = torch.cat([channels[n, :, rows, columns] for channels in maps], dim=1).float().cpu().numpy()
+        found = found.cpu().numpy()
+        return [
+            Cells(found[rows, 1:], scores[rows], values[rows])
+            for rows in (found[:, 0] == index for index in range(len(pixels)))
+        ]
+
+
+def make_runner(path: str, read_network: ReadNetwork, device: torch.device, hint: str) -> Runner:
+    """Return a runner for a device; `hint` is OpenVINO's performance hint."""
+    if device.type == "cpu":
+        return OpenVINORunner(path, read_network, hint)
+    return TorchRunner(path, read_network, device)
+
+
+def _convert(path: str, read_network: ReadNetwork) -> Any:
+    """Convert the network to an ``openvino.Model`` of uint8 (n, H, W, 3)."""
+    network = read_network(path).eval()
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit.trace is deprecated; see `engines._openvino.convert`.
+        model = openvino.convert_model(torch.jit.trace(network, torch.zeros(1, 3, 64, 64), check_trace=False))
+    steps = openvino.preprocess.PrePostProcessor(model)
+    steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+    steps.input().model().set_layout(openvino.Layout("NCHW"))
+    steps.input().preprocess().convert_element_type(openvino.Type.f32)
+    model = steps.build()
+    model.reshape([-1, -1, -1, 3])
+    return model
