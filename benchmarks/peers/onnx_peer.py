@@ -17,7 +17,7 @@ from maskkit._images.preprocess import Preprocess
 from maskkit._model.classifier import MaskClassifier
 from maskkit.detectors import MaskkitDetector
 from maskkit.detectors._heatmap import HeatmapDetector
-from maskkit.detectors._runner import Cells
+from maskkit.detectors._runner import Cells, select_cells
 
 
 class OnePhotoAtATime:
@@ -77,14 +77,7 @@ class _OnnxRunner:
 
     def find_cells(self, pixels: NDArray[np.uint8], threshold: float) -> list[Cells]:
         channels_first = pixels.transpose(0, 3, 1, 2).astype(np.float32)
-        heat, *maps = self.session.run(None, {"pixels": channels_first})
-        cells = []
-        for index in range(len(pixels)):
-            positions = np.argwhere(heat[index, 0] > threshold)
-            rows, columns = positions.T
-            values = np.concatenate([channels[index, :, rows, columns] for channels in maps], axis=1)
-            cells.append(Cells(positions, heat[index, 0, rows, columns], values))
-        return cells
+        return select_cells(self.session.run(None, {"pixels": channels_first}), threshold)
 
 
 def _open(path: Path) -> Any:

@@ -1,7 +1,7 @@
 """Running the face network: OpenVINO on a CPU, PyTorch on CUDA and MPS."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -57,14 +57,7 @@ class OpenVINORunner:
     def find_cells(self, pixels: NDArray[np.uint8], threshold: float) -> list[Cells]:
         # A new request for each call makes it safe for threads, and takes no measurable time.
         outputs = self.compiled.create_infer_request().infer([pixels])
-        heat, *maps = (outputs[index] for index in range(4))
-        cells = []
-        for index in range(len(pixels)):
-            positions = np.argwhere(heat[index, 0] > threshold)
-            rows, columns = positions.T
-            values = np.concatenate([channels[index, :, rows, columns] for channels in maps], axis=1)
-            cells.append(Cells(positions, heat[index, 0, rows, columns], values))
-        return cells
+        return select_cells([outputs[index] for index in range(4)], threshold)
 
 
 class TorchRunner:
@@ -91,6 +84,18 @@ class TorchRunner:
             Cells(found[rows, 1:], scores[rows], values[rows])
             for rows in (found[:, 0] == index for index in range(len(pixels)))
         ]
+
+
+def select_cells(maps: Sequence[NDArray[np.float32]], threshold: float) -> list[Cells]:
+    """Return the cells of each image above a threshold; maps are heat (n, 1, rows, columns), sizes, offsets, points."""
+    heat, *others = maps
+    cells = []
+    for index in range(len(heat)):
+        positions = np.argwhere(heat[index, 0] > threshold)
+        rows, columns = positions.T
+        values = np.concatenate([channels[index, :, rows, columns] for channels in others], axis=1)
+        cells.append(Cells(positions, heat[index, 0, rows, columns], values))
+    return cells
 
 
 def make_runner(path: str, read_network: ReadNetwork, device: torch.device, hint: str) -> Runner:
