@@ -92,6 +92,7 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
         Faces whose longer box side is below this are ``"uncertain"``, too.
     device : str, default="auto"
         Device that computes: ``"auto"`` (CUDA, else MPS, else CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+        The detectors ``"maskkit"`` and ``"centerface"`` use it, too, unless they have their own.
     engine : {"auto", "torch", "openvino"}, default="auto"
         Inference backend. ``"auto"``: PyTorch on a GPU, OpenVINO on a CPU (several times faster there). Training
         always uses PyTorch.

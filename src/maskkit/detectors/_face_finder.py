@@ -11,14 +11,15 @@ from maskkit.detectors._base import Detector
 from maskkit.detectors.maskkit import MaskkitDetector
 
 # A face below this share of the picture's longer side is cropped; in a face crop, the face has a larger share.
-# In smaller pictures no such face is large enough to be detected. Both were measured: docs/measurements.md.
+# In smaller pictures no such face is large enough to be detected. Both were measured, with CenterFace's weights:
+# docs/measurements.md.
 SMALL_FACE = 0.55
 MIN_PICTURE_PX = 96
 
-# Detects a face that fills a tenth of the picture, in a quarter of the time of the default size.
+# With CenterFace's weights, detects a face that fills a tenth of the picture.
 LONG_SIDE_PX = 256
 THRESHOLD = 0.5
-# Detects a face that fills the picture in a third of that time, in six of seven face crops.
+# With CenterFace's weights, detects a face that fills the picture in a third of that time, in six of seven face crops.
 FAST_LONG_SIDE_PX = 96
 
 
