@@ -26,6 +26,7 @@ __all__ = [
     "MissingLibraryError",
     "PluginError",
     "ModelFileError",
+    "ImageWarning",
     "SkippedImageWarning",
 ]
 
@@ -75,6 +76,10 @@ class PluginError(MaskkitError, LookupError):
 
 class ModelFileError(MaskkitError, ValueError):
     """A saved model or a checkpoint is damaged, cannot be written or does not fit; the message names the file."""
+
+
+class ImageWarning(UserWarning):
+    """An image was read, but not all of it, or with an assumption; the message names the image and says which."""
 
 
 class SkippedImageWarning(UserWarning):

@@ -2,19 +2,18 @@
 
 import io
 import os
-import re
-import stat
-import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
+from maskkit._images.decode import check_size, choose_formats, open_picture, pillow_limit_raised
 from maskkit._images.hashing import hash_content
+from maskkit._images.sources import SOURCE_LOCK, open_file
 from maskkit.exceptions import ImageError
 
 ImageSource: TypeAlias = (
@@ -25,15 +24,14 @@ ImageSource: TypeAlias = (
 RgbImage: TypeAlias = NDArray[np.uint8]
 """Shape (H, W, 3), uint8, RGB, upright."""
 
-# Images are decoded in several threads, and two of them may be given the same open file or picture.
-_SOURCE_LOCK = threading.Lock()
-
-# EPS is left out: Pillow would pass the file to an external PostScript interpreter, which is unsafe for unknown files.
-_FORMATS = sorted(set(Image.registered_extensions().values()) & set(Image.OPEN) - {"EPS"})
-
 
 def load_image(
-    source: ImageSource, *, name: str | None = None, min_px: int | None = None, max_px: int | None = None
+    source: ImageSource,
+    *,
+    name: str | None = None,
+    min_px: int | None = None,
+    max_px: int | None = None,
+    formats: Collection[str] | None = None,
 ) -> RgbImage:
     """Load one image.
 
@@ -43,33 +41,55 @@ def load_image(
     restored.
 
     `min_px` is the smallest side that is needed. A JPEG at least twice as large is decoded at 1/2, 1/4 or 1/8 of its
-    size, which takes a fraction of the time. A file of more than `max_px` pixels is refused before it is decoded.
+    size, which takes a fraction of the time. A file of more than `max_px` pixels (by default twice
+    `PIL.Image.MAX_IMAGE_PIXELS`) is refused before it is decoded. `formats` are the names, as Pillow has them, of the
+    formats that are read; by default all.
 
     Raises ImageError if the image cannot be read; the message holds `name`, by default the path or form of the source.
     """
     name = name or name_source(source)
+    allowed = choose_formats(formats)
     if isinstance(source, np.ndarray):
         return _check_array(source, name)
-    try:
-        with _open_picture(source, name) as picture:
-            if max_px is not None and picture.width * picture.height > max_px:
-                raise ImageError(f"{name}: has {picture.width} x {picture.height} pixels; want {max_px:,} at most.")
-            if min_px is not None and not isinstance(source, Image.Image):
-                picture.draft(None, (min_px, min_px))
+    with _image_errors(name), _open_picture(source, name, allowed, max_px) as picture:
+        if min_px is not None and not isinstance(source, Image.Image):
+            picture.draft(None, (min_px, min_px))
+        with pillow_limit_raised(max(max_px or 0, picture.width * picture.height)):
             return _to_rgb(picture)
+
+
+@contextmanager
+def _image_errors(name: str) -> Iterator[None]:
+    """Raise whatever the readers raise as ImageError."""
+    try:
+        yield
     except ImageError:
         raise
     except FileNotFoundError as exc:
         raise ImageError(f"{name}: no such file; check the path.") from exc
     except Image.DecompressionBombError as exc:
         raise ImageError(
-            f"{name}: has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, which may be an attack; "
-            f"shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS if you trust it."
+            f"{name}: has more pixels than are read by default, which may be an attack; if you trust it, "
+            f"pass max_px (--max-pixels on the command line)."
         ) from exc
-    except UnidentifiedImageError as exc:  # Pillow's own message holds a memory address.
-        raise ImageError(f"{name}: cannot be read as an image (no format that Pillow knows).") from exc
     except Exception as exc:  # Pillow's decoders raise nearly any type on a broken file.
         raise ImageError(f"{name}: cannot be read as an image ({exc}).") from exc
+
+
+def read_size(
+    source: ImageSource, *, name: str | None = None, max_px: int | None = None, formats: Collection[str] | None = None
+) -> tuple[int, int]:
+    """Return width and height of an image as stored, which may be turned, from its header; the pixels are not decoded.
+
+    Raises ImageError, as `load_image` does.
+    """
+    name = name or name_source(source)
+    allowed = choose_formats(formats)
+    if isinstance(source, np.ndarray):
+        height, width = _check_array(source, name).shape[:2]
+        return width, height
+    with _image_errors(name), _open_picture(source, name, allowed, max_px) as picture:
+        return picture.size
 
 
 def read_content(source: ImageSource, *, name: str | None = None) -> tuple[bytes | RgbImage, str]:
@@ -134,43 +154,19 @@ def name_source(source: Any, index: int | None = None) -> str:
 
 
 @contextmanager
-def _open_picture(source: Any, name: str) -> Iterator[Image.Image]:
+def _open_picture(source: Any, name: str, formats: list[str], max_px: int | None) -> Iterator[Image.Image]:
     if isinstance(source, Image.Image):
-        with _SOURCE_LOCK:
+        if max_px is not None:
+            check_size(source, name, max_px)
+        with SOURCE_LOCK:
             source.load()
         yield source
-    elif isinstance(source, (bytes, bytearray, memoryview)):
-        with Image.open(io.BytesIO(source), formats=_FORMATS) as picture:
+        return
+    with open_file(source, name) as file:
+        with pillow_limit_raised(max_px):
+            picture = open_picture(file, name, formats, max_px)
+        with picture:
             yield picture
-    elif isinstance(source, (str, os.PathLike)):
-        path = os.fspath(source)
-        if isinstance(path, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
-            raise ImageError(
-                f"{name}: is a URL, and prediction uses no network; download it and pass the path or the bytes."
-            )
-        mode = os.stat(path).st_mode
-        if stat.S_ISDIR(mode):
-            raise ImageError(f"{name}: is a folder; list the image files in it.")
-        if not stat.S_ISREG(mode):  # A pipe may block forever, and a device may never end.
-            raise ImageError(f"{name}: is a pipe, socket or device, not a file; read it and pass the bytes.")
-        with Image.open(path, formats=_FORMATS) as picture:
-            yield picture
-    elif hasattr(source, "read"):
-        with _SOURCE_LOCK:
-            start = source.tell()
-            try:
-                data = source.read()
-            finally:
-                source.seek(start)
-        if not isinstance(data, bytes):
-            raise ImageError(f"{name}: is a text file; open it in binary mode, open(path, 'rb').")
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
-            yield picture
-    else:
-        raise ImageError(
-            f"{name}: is not an image; "
-            "want a path, bytes, a binary file, a PIL image or a uint8 array of shape (H, W, 3) or (H, W)."
-        )
 
 
 def _to_rgb(picture: Image.Image) -> RgbImage:

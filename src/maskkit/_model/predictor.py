@@ -2,8 +2,9 @@
 
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,10 +96,19 @@ class FacePredictor:
         return self.read_named_photos(named, on_error=on_error)
 
     def read_named_photos(
-        self, photos: Iterable[tuple[str, ImageSource]], *, on_error: str = "report", max_px: int | None = None
+        self,
+        photos: Iterable[tuple[str, ImageSource]],
+        *,
+        on_error: str = "report",
+        max_px: int | None = None,
+        formats: Collection[str] | None = None,
     ) -> Iterator[PhotoResult]:
-        """Iterate over the results of pairs of name and photo; photos of more than `max_px` pixels are unreadable."""
-        loaded = prefetch_map(lambda named: _load(*named, max_px=max_px), photos, n_ahead=WINDOW_PHOTOS)
+        """Iterate over the results of pairs of name and photo.
+
+        Photos of more than `max_px` pixels, or in another format than `formats`, are unreadable.
+        """
+        load = partial(_load, max_px=max_px, formats=formats)
+        loaded = prefetch_map(lambda named: load(*named), photos, n_ahead=WINDOW_PHOTOS)
         # One thread, because a detector need not be thread-safe. It searches the next photos while the faces of
         # the previous ones are classified.
         for window in prefetch_map(self._detect, in_batches(loaded, WINDOW_PHOTOS), n_ahead=2, n_workers=1):
@@ -221,10 +231,11 @@ _NO_IMAGE = np.zeros((0, 0, 3), dtype=np.uint8)
 _NO_FACES = Faces(np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.float32))
 
 
-def _load(name: str, source: ImageSource, *, max_px: int | None = None) -> _Photo:
+def _load(name: str, source: ImageSource, **limits: Any) -> _Photo:
+    """Load a photo; `limits` are those of `load_image`."""
     start = time.perf_counter()
     try:
-        image, error = load_image(source, name=name, max_px=max_px), None
+        image, error = load_image(source, name=name, **limits), None
     except ImageError as exc:
         image, error = _NO_IMAGE, exc
     return _Photo(source, name, image, error, (time.perf_counter() - start) * 1000)

@@ -18,11 +18,12 @@ from maskkit._display.collage import choose_evenly, compose_tiles
 from maskkit._display.drawing import blur_faces
 from maskkit._display.tables import Table, Tabulated
 from maskkit._images.crop import crop_square
-from maskkit._images.load import load_image, name_source
+from maskkit._images.load import load_image, name_source, read_size
 from maskkit._images.prefetch import prefetch_map
 from maskkit._images.quality import SIZE_BINS
 from maskkit.datasets._faces import FaceData, as_photos, as_splits
 from maskkit.datasets._photos import AnnotatedPhoto
+from maskkit.exceptions import ImageError
 
 Sizes = NDArray[np.float64]  # (n, 2): shorter and longer side in pixels; NaN if the header cannot be read
 
@@ -295,10 +296,10 @@ def _read_sizes(paths: Sequence[Any]) -> Sizes:
 
 def _read_size(path: Any) -> tuple[float, float]:
     try:
-        with Image.open(path) as picture:
-            return min(picture.size), max(picture.size)
-    except Exception:  # Pillow raises many kinds of errors on broken files, which the description lists
+        size = read_size(path)
+    except ImageError:  # the description lists the image
         return float("nan"), float("nan")
+    return min(size), max(size)
 
 
 def _names_without_size(paths: Sequence[Any], sizes: Sizes) -> list[str]:

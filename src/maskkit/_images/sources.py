@@ -1,0 +1,58 @@
+"""Opening of the paths, bytes and streams that hold image files."""
+
+import io
+import os
+import re
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+from maskkit.exceptions import ImageError
+
+# Images are decoded in several threads, and two of them may be given the same open file or picture.
+SOURCE_LOCK = threading.Lock()
+
+
+@contextmanager
+def open_file(source: Any, name: str) -> Iterator[BinaryIO]:
+    """Open an image file given as a path, bytes or a binary stream; the position of a stream is restored."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        yield io.BytesIO(source)
+    elif isinstance(source, (str, os.PathLike)):
+        path = _check_path(os.fspath(source), name)
+        with open(path, "rb") as file:
+            yield file
+    elif hasattr(source, "read"):
+        yield io.BytesIO(_read_stream(source, name))
+    else:
+        raise ImageError(
+            f"{name}: is not an image; "
+            "want a path, bytes, a binary file, a PIL image or a uint8 array of shape (H, W, 3) or (H, W)."
+        )
+
+
+def _check_path(path: str | bytes, name: str) -> str | bytes:
+    if isinstance(path, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
+        raise ImageError(
+            f"{name}: is a URL, and prediction uses no network; download it and pass the path or the bytes."
+        )
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise ImageError(f"{name}: is a folder; list the image files in it.")
+    if not stat.S_ISREG(mode):  # A pipe may block forever, and a device may never end.
+        raise ImageError(f"{name}: is a pipe, socket or device, not a file; read it and pass the bytes.")
+    return path
+
+
+def _read_stream(stream: Any, name: str) -> bytes:
+    with SOURCE_LOCK:
+        start = stream.tell()
+        try:
+            data = stream.read()
+        finally:
+            stream.seek(start)
+    if not isinstance(data, bytes):
+        raise ImageError(f"{name}: is a text file; open it in binary mode, open(path, 'rb').")
+    return data
