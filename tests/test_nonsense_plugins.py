@@ -1,5 +1,7 @@
 """A plugin that raises or gives nonsense is named by its check and where it is used, and harms no other."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,9 @@ from maskkit.exceptions import PluginError, SkippedImageWarning
 from maskkit.reporters import JsonReporter
 from maskkit.testing import FixedDetector, TinyBackbone, check_backbone, check_detector, check_reporter, make_faces
 from tests.conftest import make_classifier
+
+# The plugins of these tests have no name by which a saved model could load them.
+pytestmark = pytest.mark.filterwarnings("ignore:.* is not installed as a plugin")
 
 NONSENSE = {
     "raises": (lambda: 1 / 0, r"detect\(\) failed on .* \(ZeroDivisionError: division by zero\)"),
@@ -50,6 +55,10 @@ def test_detector_is_named_where_it_is_used(kind, fitted, faces):
         model.predict_faces(faces[0][0])
     (result,) = model.predict_photos(faces[0][:1], on_error="report")
     assert "detector BadDetector" in result.error
+    # It fails on everything, so that is no fault of a photo, whatever is done with unreadable photos.
+    for on_error in ("report", "skip", "raise"):
+        with pytest.raises(PluginError, match=f"detector BadDetector: .*{NONSENSE[kind][1]}"):
+            list(model.predict_photos(faces[0][:3], on_error=on_error))
     assert len(fitted.predict_faces(faces[0][0])) == 1
 
 
@@ -71,6 +80,31 @@ def test_a_photo_that_a_detector_cannot_bear_costs_that_photo(faces):
     assert "63 rows are too few" in str(told[0].message)
     with pytest.raises(PluginError, match="63 rows are too few"):
         list(model.predict_photos(photos, on_error="raise"))
+
+
+def test_a_detector_that_fails_on_everything_is_stopped_early(faces):
+    model = make_classifier(detector=BadDetector("raises")).fit(*faces)
+    n_read = 0
+
+    def photos():
+        nonlocal n_read
+        for n_read in range(1, 10_000):  # noqa: B007
+            yield faces[0][0]
+
+    with pytest.raises(PluginError, match="It failed on all of the first 8 photos"):
+        list(model.predict_photos(photos()))
+    assert n_read < 100
+
+
+def test_unreadable_photos_neither_hide_nor_cause_the_fault_of_a_detector(faces):
+    model = make_classifier(detector=BadDetector("raises")).fit(*faces)
+    bad = [b"no image"] * 20
+    assert [result.status for result in model.predict_photos(bad)] == ["unreadable"] * 20
+    with pytest.raises(PluginError, match="It failed on all of the first 8 photos"):
+        list(model.predict_photos([*bad, *faces[0][:12]]))
+    working = make_classifier(detector=FixedDetector([[0, 0, 9, 9]])).fit(*faces)
+    results = list(working.predict_photos([*bad, *faces[0][:2], *bad]))
+    assert [result.status for result in results] == [*["unreadable"] * 20, "ok", "ok", *["unreadable"] * 20]
 
 
 class FussyBatchDetector(FussyDetector):
@@ -115,10 +149,9 @@ def test_another_number_of_results_is_named(n_missing, n_results, faces):
     message = rf"detector WrongBatchDetector: detect_batch\(\) returned {n_results} results for 1 images; want one each"
     with pytest.raises(PluginError, match=message):
         model.predict_faces(faces[0][0])
-    results = list(model.predict_photos(faces[0][:3]))
-    assert [result.status for result in results] == ["unreadable"] * 3
-    with pytest.raises(PluginError, match="for 1 images"):
-        list(model.predict_photos(faces[0][:3], on_error="raise"))
+    for on_error in ("report", "raise"):
+        with pytest.raises(PluginError, match=r"for 1 images; want one each\. It failed on all of the first 3 photos"):
+            list(model.predict_photos(faces[0][:3], on_error=on_error))
 
 
 @pytest.mark.parametrize("answer", [None, [None], 7])
@@ -202,13 +235,85 @@ class BadReporter:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("raises", r"report\(\) failed \(ConnectionError: the tracker is down\)"),
+        ("raises", r"report\(\) failed on the result of evaluate\(\) \(ConnectionError: the tracker is down\)"),
         ("word", r"report\(\) returned 'report.txt'; want None or the Path"),
     ],
 )
 def test_check_reporter_catches(kind, message):
     with pytest.raises(PluginError, match=f"reporter BadReporter: {message}"):
         check_reporter(BadReporter(kind))
+
+
+class LeavingReporter:
+    """Reads a metric that only some evaluations have, and writes beside where it runs."""
+
+    def __init__(self, metric):
+        self.metric = metric
+
+    def report(self, evaluation):
+        Path("results.txt").write_text(str(evaluation.metrics()[self.metric]))
+        return Path("results.txt")
+
+
+def test_check_reporter_tries_every_kind_of_report_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        PluginError, match=r"failed on the result of evaluate\(\) of several data sets \(KeyError: 'accuracy"
+    ):
+        check_reporter(LeavingReporter("accuracy"))
+    with pytest.raises(PluginError, match=r"failed on the result of evaluate_photos\(\) "):
+        check_reporter(
+            LambdaReporter(lambda report: report.metrics().get("accuracy") or report.metrics()["recall_drop"])
+        )
+    check_reporter(LambdaReporter(lambda report: str(report.metrics())))
+    check_reporter(JsonReporter("report.json"))
+    assert list(tmp_path.iterdir()) == []
+
+
+class LambdaReporter:
+    def __init__(self, function):
+        self.function = function
+
+    def report(self, evaluation):
+        self.function(evaluation)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"std": (0, 0, 0)}, r"std is \(0, 0, 0\); want positive numbers"),
+        ({"std": (1, -1, 1)}, r"std is \(1, -1, 1\); want positive numbers"),
+        ({"mean": (0.5, float("nan"), 0.5)}, "mean is .*; want three finite numbers"),
+        ({"mean": 0.5}, "mean is 0.5; want three finite numbers"),
+        ({"mean": (0.5, 0.5)}, "want three finite numbers"),
+        ({"image_size": (32, 32)}, r"image_size is \(32, 32\); want one positive integer"),
+        ({"image_size": 32.0}, "image_size is 32.0; want one positive integer"),
+        ({"n_features": "64"}, "n_features is '64'; want one positive integer"),
+    ],
+)
+def test_check_backbone_catches_wrong_members(change, message):
+    backbone = TinyBackbone()
+    for name, value in change.items():
+        setattr(backbone, name, value)
+    with pytest.raises(PluginError, match=f"backbone TinyBackbone: .*{message}"):
+        check_backbone(backbone)
+
+
+@pytest.mark.parametrize(
+    ("check", "group", "plugin"),
+    [
+        (check_detector, "detector", FixedDetector),
+        (check_backbone, "backbone", TinyBackbone),
+        (check_reporter, "reporter", JsonReporter),
+    ],
+)
+def test_checks_want_an_instance(check, group, plugin):
+    with pytest.raises(PluginError, match=f"{group} is the class {plugin.__name__}; want .*an instance"):
+        check(plugin)
+    with pytest.raises(PluginError, match=f"{group} is the name 'json'; want an instance"):
+        check("json")
+    with pytest.raises(PluginError, match=f"{group} is 3; want"):
+        check(3)
 
 
 def test_a_reporter_that_fails_keeps_nobody_from_the_report(fitted, tmp_path):

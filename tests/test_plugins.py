@@ -1,16 +1,21 @@
 """Plugins are found by name, ours and anybody's, and a broken one harms no other."""
 
+import json
 import os
 import subprocess
 import sys
+import types
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
-from maskkit import _plugins
-from maskkit.exceptions import PluginError
+from maskkit import MaskClassifier, _plugins
+from maskkit.exceptions import ModelFileError, PluginError
 from maskkit.reporters import JsonReporter
+from maskkit.testing import FixedDetector, make_faces
+from tests.cli.conftest import run
+from tests.conftest import make_classifier
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "plugin"
 
@@ -18,10 +23,11 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "plugin"
 class FakeDistribution:
     def __init__(self, name):
         self.name = name
+        self.version = "1.0"
 
 
-def make_entry(name, value, package):
-    entry = EntryPoint(name, value, "maskkit.reporters")
+def make_entry(name, value, package, group="reporters"):
+    entry = EntryPoint(name, value, f"maskkit.{group}")
     object.__setattr__(entry, "dist", FakeDistribution(package))
     vars(entry)["dist"] = FakeDistribution(package)
     return entry
@@ -33,7 +39,9 @@ def install(monkeypatch):
     real = _plugins.entry_points
 
     def pretend(*entries):
-        monkeypatch.setattr(_plugins, "entry_points", lambda group: [*real(group=group), *entries])
+        monkeypatch.setattr(
+            _plugins, "entry_points", lambda group: [*real(group=group), *(e for e in entries if e.group == group)]
+        )
 
     return pretend
 
@@ -64,7 +72,8 @@ def test_instances_pass_through():
 
 def test_third_party_wins_over_ours(install):
     install(make_entry("json", "collections:OrderedDict", "theirs"))
-    assert type(_plugins.load("reporters", "json")).__name__ == "OrderedDict"
+    with pytest.warns(UserWarning, match="reporter 'json' is the one of theirs 1.0, which takes precedence"):
+        assert type(_plugins.load("reporters", "json")).__name__ == "OrderedDict"
 
 
 def test_two_third_parties_of_one_name_are_both_named(install):
@@ -72,15 +81,49 @@ def test_two_third_parties_of_one_name_are_both_named(install):
         make_entry("slack", "collections:OrderedDict", "first-package"),
         make_entry("slack", "collections:Counter", "second-package"),
     )
-    with pytest.raises(PluginError, match="reporter 'slack' is declared twice, by first-package and second-package"):
+    with pytest.raises(
+        PluginError, match=r"reporter 'slack' is declared twice, by first-package 1\.0 and second-package 1\.0"
+    ):
         _plugins.load("reporters", "slack")
+    # The name harms no other plugin, and neither the list of names nor the naming of an instance.
+    assert isinstance(_plugins.load("reporters", "json"), JsonReporter)
+    assert "slack" in _plugins.names("reporters")
+    assert _plugins.name_of("reporters", JsonReporter()) == "json"
+
+
+def test_a_rival_of_a_built_in_name_harms_that_name_alone(install, capsys):
+    install(
+        make_entry("whole", "acme.one:Whole", "first-package", "detectors"),
+        make_entry("whole", "acme.two:Whole", "second-package", "detectors"),
+    )
+    with pytest.raises(PluginError, match="detector 'whole' is declared twice"):
+        _plugins.load("detectors", "whole")
+    assert _plugins.load("detectors", "dlib_hog")
+    assert MaskClassifier.from_pretrained().detector == "maskkit"
+    found = json.loads(run(capsys, "checks", "--format", "json")[1])["detectors"]
+    assert "first-package 1.0 and second-package 1.0" in found["whole"]
+    assert found["maskkit"] == "ok"
+
+
+def test_checks_shows_the_package_of_a_plugin(install, capsys):
+    install(
+        make_entry("json", "collections:OrderedDict", "theirs"),
+        make_entry("other", "collections:Counter", "others"),
+    )
+    found = json.loads(run(capsys, "checks", "--format", "json")[1])["reporters"]
+    assert found["json"] == "ok: theirs 1.0 (in place of maskkit's own)"
+    assert found["other"] == "ok: others 1.0"
+    assert found["console"] == "ok"
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("no_such_module_at_all:Thing", "'broken' of theirs fails to load: No module named 'no_such_module_at_all'"),
-        ("collections:NoSuchClass", "'broken' of theirs fails to load: AttributeError"),
+        (
+            "no_such_module_at_all:Thing",
+            "'broken' of theirs 1.0 fails to load: No module named 'no_such_",
+        ),
+        ("collections:NoSuchClass", "'broken' of theirs 1.0 fails to load: AttributeError"),
     ],
 )
 def test_broken_plugin_is_named_and_harms_no_other(install, value, message):
@@ -107,16 +150,17 @@ def test_missing_library_gives_the_line_to_type(monkeypatch, group, name, librar
 
 
 def test_plugin_package_is_installed_and_used_by_name(tmp_path):
-    """The package under examples/plugin, installed by pip, gives a detector and a reporter."""
+    """The package under examples/plugin, installed by pip, gives a detector, a backbone and a reporter."""
     site = tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
     subprocess.run([*install, "--target", site, EXAMPLE], check=True, capture_output=True)
     script = f"""
 import numpy as np
 from maskkit import evaluate
-from maskkit.testing import check_detector, check_reporter, make_faces
+from maskkit import MaskClassifier
+from maskkit.testing import check_backbone, check_detector, check_reporter, make_faces
 from tests.conftest import make_classifier
-from maskkit_example_plugin import MarkdownReporter
+from maskkit_example_plugin import MarkdownReporter, SmallBackbone
 
 faces, labels = make_faces(12)
 model = make_classifier(detector="thirds").fit(faces, labels)
@@ -125,7 +169,11 @@ check_detector(model.detector_)
 report = {str(tmp_path / "report.md")!r}
 evaluate(model, faces, labels, reporters=f"markdown:{{report}}")
 print(open(report).read())
-check_reporter(MarkdownReporter(report))
+check_reporter(MarkdownReporter())
+check_backbone(SmallBackbone())
+model = make_classifier(backbone="small:16", detector="thirds").fit(faces, labels)
+folder = model.save({str(tmp_path / "model")!r})
+assert (MaskClassifier.load(folder).predict(faces) == model.predict(faces)).all()
 """
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -140,3 +188,79 @@ check_reporter(MarkdownReporter(report))
 def test_a_plugin_that_needs_an_argument_says_so():
     with pytest.raises(PluginError, match=r"backbone 'timm' needs an argument .*want 'timm:NAME'"):
         _plugins.load("backbones", "timm")
+
+
+class NumberDetector(FixedDetector):
+    """A detector of one number, as a package would define it in an inner module."""
+
+    def __init__(self, threshold=0.5):
+        super().__init__([[0, 0, 9, 9]])
+        self.threshold = threshold
+
+    def detect(self, image):
+        return super().detect(image) if self.threshold > 0.1 else None
+
+
+@pytest.fixture
+def package(monkeypatch, install):
+    """A package whose entry point names the class by another module than the one that defines it."""
+    outer = types.ModuleType("tests_of_acme")
+    outer.Number = NumberDetector
+    NumberDetector.__module__ = "tests_of_acme.inner"
+    monkeypatch.setitem(sys.modules, "tests_of_acme", outer)
+    install(make_entry("number", "tests_of_acme:Number", "acme", "detectors"))
+    yield
+    NumberDetector.__module__ = __name__
+
+
+def test_a_class_is_known_by_identity_and_not_by_the_module_that_defines_it(package):
+    assert _plugins.name_of("detectors", NumberDetector(0.3)) == "number"
+    assert type(_plugins.load("detectors", "number")) is NumberDetector
+
+
+def test_a_broken_plugin_of_the_same_package_does_not_hide_a_sound_one(package, install):
+    install(
+        make_entry("broken", "tests_of_acme:Nothing", "acme", "detectors"),
+        make_entry("number", "tests_of_acme:Number", "acme", "detectors"),
+    )
+    assert _plugins.name_of("detectors", NumberDetector(0.3)) == "number"
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("whole:3", "detector 'whole' takes no argument, and got '3'; want 'whole'"),
+        ("number:0.02", "'number:0.02' does not work with the argument '0.02', which is always text .TypeError"),
+        ("dlib_hog:1", "'dlib_hog:1' does not work with the argument '1', which is always text"),
+    ],
+)
+def test_an_argument_that_a_detector_cannot_use_is_named_at_the_start(package, spec, message):
+    with pytest.raises(PluginError, match=message):
+        MaskClassifier.from_pretrained(detector=spec)
+    with pytest.raises(PluginError, match=message):
+        make_classifier(detector=spec).fit(*make_faces(4))
+
+
+def test_fit_tells_that_a_plugin_without_a_name_cannot_be_saved(faces):
+    class Nameless(FixedDetector):
+        pass
+
+    with pytest.warns(UserWarning, match="detector Nameless is not installed as a plugin, so save"):
+        make_classifier(detector=Nameless([[0, 0, 9, 9]])).fit(*faces)
+
+
+def test_a_model_names_the_packages_of_its_plugins_and_all_that_are_missing(package, savable, faces, tmp_path):
+    model = make_classifier(backbone="timm:test_resnet", image_size=48, detector=NumberDetector(0.3), device="cpu")
+    model.fit(*faces).save(tmp_path / "model")
+    config_file = tmp_path / "model" / "maskkit.json"
+    config = json.loads(config_file.read_text())
+    assert config["detector"] == {"spec": "number", "params": config["detector"]["params"], "package": "acme 1.0"}
+    assert config["backbone"]["package"].startswith("maskkit ")
+    config["backbone"] |= {"spec": "gone:x", "package": "lost 2.0"}
+    config["detector"]["spec"] = "vanished"
+    config_file.write_text(json.dumps(config))
+    with pytest.raises(ModelFileError, match=r"backbone 'gone' .*package lost 2.0.*; detector 'vanished' .*acme 1.0"):
+        MaskClassifier.load(tmp_path / "model")
+    with pytest.raises(ModelFileError, match="backbone 'gone'") as caught:
+        MaskClassifier.load(tmp_path / "model", detector="whole")
+    assert "vanished" not in str(caught.value)

@@ -4,6 +4,8 @@ Built-in plugins are declared like any other: by entry points of the groups
 ``maskkit.backbones``, ``maskkit.detectors`` and ``maskkit.reporters``.
 """
 
+import inspect
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
@@ -32,36 +34,86 @@ def names(group: Group) -> list[str]:
 def load(group: Group, spec: str, **params: Any) -> Any:
     """Return an instance of a plugin.
 
-    Raises PluginError if the name is unknown or declared twice, or the plugin fails to load.
+    Raises PluginError if the name is unknown or declared twice, or the plugin fails to load or cannot be made so.
 
     Parameters
     ----------
     group : {"backbones", "detectors", "reporters"}
     spec : str
-        ``"name"`` or ``"name:argument"``; the argument goes to the plugin's first parameter, as in
+        ``"name"`` or ``"name:argument"``; the argument, always text, goes to the plugin's first parameter, as in
         ``"timm:mobilenetv3_small_100"`` or ``"json:report.json"``.
     **params : object
         Further constructor parameters.
     """
     name, _, argument = spec.partition(":")
     factory = load_class(group, name)
-    try:
-        return factory(argument, **params) if argument else factory(**params)
-    except TypeError as exc:
-        if argument or params:
-            raise
-        raise PluginError(f"{group[:-1]} {spec!r} needs an argument ({exc}); want '{name}:NAME'.") from exc
+    arguments = (argument,) if argument else ()
+    if params:  # those of a saved model
+        return factory(*arguments, **params)
+    _check_signature(group, name, factory, arguments)
+    with plugin_errors(group, repr(spec), "making it"):
+        plugin = factory(*arguments)
+    if argument and group == "detectors":
+        _check_argument(spec, plugin)
+    return plugin
 
 
 def load_class(group: Group, name: str) -> Any:
     """Load the class of a plugin; raises PluginError as `load` does."""
-    entries = _entries(group)
-    if name not in entries:
-        raise PluginError(
-            f"{group[:-1]} {name!r} is unknown; installed: {', '.join(sorted(entries)) or 'none'}. "
-            f"Pass one of them or an instance."
+    entry = _find_entry(group, name)
+    if replaces_ours(group, name):
+        warnings.warn(
+            f"{group[:-1]} {name!r} is the one of {provider(group, name)}, which takes precedence over maskkit's own; "
+            f"uninstall that package to use maskkit's.",
+            stacklevel=3,
         )
-    return _import(group, entries[name])
+    return _import(group, entry)
+
+
+def replaces_ours(group: Group, name: str) -> bool:
+    """Return whether a plugin of another package is loaded in place of a built-in one."""
+    origins = {_is_ours(entry) for entry in entry_points(group=f"maskkit.{group}") if entry.name == name}
+    return origins == {True, False}
+
+
+def provider(group: Group, name: str) -> str:
+    """Return the package that provides a plugin, with its version; raises PluginError as `load` does."""
+    return _package(_find_entry(group, name))
+
+
+def _check_signature(group: Group, name: str, factory: Any, arguments: tuple[str, ...]) -> None:
+    """Raise PluginError if a plugin cannot be called with these arguments."""
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):  # Some classes written in C have none.
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError as exc:
+        kind = group[:-1]
+        if arguments:
+            raise PluginError(f"{kind} {name!r} takes no argument, and got {arguments[0]!r}; want {name!r}.") from exc
+        raise PluginError(f"{kind} {name!r} needs an argument ({exc}); want '{name}:NAME'.") from exc
+
+
+def _check_argument(spec: str, detector: Any) -> None:
+    """Raise PluginError if a detector fails on a gray image, which shows an argument that it cannot use.
+
+    An argument is always text. A detector that wants a number would otherwise fail at the first photo, or at each one.
+    """
+    import numpy as np
+
+    try:
+        detector.detect(np.full((64, 64, 3), 127, dtype=np.uint8))
+    except (MaskkitError, MemoryError):
+        raise
+    except Exception as exc:  # code of others may raise any type; it is named, not hidden
+        name, _, argument = spec.partition(":")
+        raise PluginError(
+            f"detector {spec!r} does not work with the argument {argument!r}, which is always text "
+            f"({type(exc).__name__}: {' '.join(str(exc).split())}); pass {name!r}, or in Python an instance with "
+            f"its parameters."
+        ) from exc
 
 
 def resolve(group: Group, plugin: Any) -> Any:
@@ -79,14 +131,28 @@ def resolve(group: Group, plugin: Any) -> Any:
 
 def name_of(group: Group, plugin: Any) -> str:
     """Return the name under which a plugin's class is installed; raise PluginError if it has none."""
-    path = f"{type(plugin).__module__}:{type(plugin).__qualname__}"
-    for name, entry in _entries(group).items():
-        if entry.value == path:
+    kind = type(plugin)
+    entries = {name: rivals[0] for name, rivals in _entries(group).items() if len(rivals) == 1}
+    path = f"{kind.__module__}:{kind.__qualname__}"
+    for name, entry in entries.items():
+        if entry.value == path or (_root(entry.module) == _root(kind.__module__) and _loads(entry, kind)):
             return name
     raise PluginError(
-        f"{type(plugin).__name__} is not installed as a plugin; declare the entry point "
-        f"maskkit.{group} = '{path}' in its package."
+        f"{group[:-1]} {kind.__name__} is not installed as a plugin, so save() could not name it in a model; declare "
+        f"the entry point maskkit.{group} = '{path}' in its package and install that."
     )
+
+
+def _root(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _loads(entry: EntryPoint, kind: type) -> bool:
+    """Return whether an entry point leads to a class, which it may name by another module than defines it."""
+    try:
+        return entry.load() is kind
+    except Exception:  # A broken plugin is not this one; `load` names it if it is asked for.
+        return False
 
 
 @contextmanager
@@ -106,24 +172,44 @@ def plugin_errors(group: Group, plugin: Any, action: str, target: str = "") -> I
         raise PluginError(f"{group[:-1]} {name}: {action} failed{place} ({reason}).") from exc
 
 
-def _entries(group: Group) -> dict[str, EntryPoint]:
-    """Map names to entry points. Those of other packages take precedence over ours; two others are an error."""
-    ours: dict[str, EntryPoint] = {}
-    theirs: dict[str, EntryPoint] = {}
+def _entries(group: Group) -> dict[str, list[EntryPoint]]:
+    """Map names to entry points: ours, or in their place those of other packages; several are rivals."""
+    found: dict[str, list[EntryPoint]] = {}
     for entry in entry_points(group=f"maskkit.{group}"):
-        group_entries = ours if entry.value.startswith("maskkit.") else theirs
-        rival = group_entries.get(entry.name)
-        if rival is not None and rival.value != entry.value:
-            raise PluginError(
-                f"{group[:-1]} {entry.name!r} is declared twice, by {_package(rival)} and {_package(entry)}; "
-                f"uninstall one of them."
-            )
-        group_entries[entry.name] = entry
-    return ours | theirs
+        known = found.setdefault(entry.name, [])
+        if any(other.value == entry.value for other in known):  # a package that is found twice on sys.path
+            continue
+        if known and _is_ours(entry):
+            continue
+        found[entry.name] = [*(other for other in known if not _is_ours(other)), entry]
+    return found
+
+
+def _find_entry(group: Group, name: str) -> EntryPoint:
+    entries = _entries(group)
+    if name not in entries:
+        raise PluginError(
+            f"{group[:-1]} {name!r} is unknown; installed: {', '.join(sorted(entries)) or 'none'}. "
+            f"Pass one of them or an instance."
+        )
+    entry, *rivals = entries[name]
+    if rivals:
+        packages = ", ".join(_package(rival) for rival in [entry, *rivals[:-1]])
+        raise PluginError(
+            f"{group[:-1]} {name!r} is declared twice, by {packages} and {_package(rivals[-1])}; "
+            f"uninstall one of them, or pass an instance."
+        )
+    return entry
+
+
+def _is_ours(entry: EntryPoint) -> bool:
+    return _root(entry.module) == "maskkit"
 
 
 def _package(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist is not None else entry.value
+    if entry.dist is None:
+        return entry.value
+    return f"{entry.dist.name} {entry.dist.version}"
 
 
 def _import(group: Group, entry: EntryPoint) -> Any:

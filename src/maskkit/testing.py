@@ -1,7 +1,11 @@
 """Fakes and contract checks for tests, also those of plugin authors."""
 
+import contextlib
+from collections.abc import Iterator
+from numbers import Integral
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +15,8 @@ from torch import nn
 
 from maskkit._images.load import RgbImage
 from maskkit._model.fitted_backbone import check_network
-from maskkit._plugins import plugin_errors
+from maskkit._model.results import FaceResult, PhotoResult
+from maskkit._plugins import Group, plugin_errors, resolve
 from maskkit.backbones._base import Backbone, Weights, build_network
 from maskkit.detectors._base import Detector, Faces, check_faces
 from maskkit.exceptions import PluginError
@@ -156,6 +161,7 @@ def check_detector(detector: Detector) -> None:
         If it does not fulfill the contract; the message says why.
     """
     name = type(detector).__name__
+    _check_instance("detectors", detector)
     rng = np.random.default_rng(0)
     images = [
         rng.integers(0, 256, (120, 90, 3), dtype=np.uint8),
@@ -203,21 +209,30 @@ def check_backbone(backbone: Backbone) -> None:
         If it does not fulfill the contract; the message says why.
     """
     name = type(backbone).__name__
+    _check_instance("backbones", backbone)
     for member in ("image_size", "mean", "std", "n_features", "weights_info", "build"):
         if not hasattr(backbone, member):
             raise PluginError(f"backbone {name}: has no {member}; see maskkit.backbones.Backbone.")
+    for member in ("image_size", "n_features"):
+        value = getattr(backbone, member)
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+            raise PluginError(f"backbone {name}: {member} is {value!r}; want one positive integer.")
     for member in ("mean", "std"):
-        if len(getattr(backbone, member)) != 3:
-            raise PluginError(
-                f"backbone {name}: {member} is {getattr(backbone, member)!r}; want three numbers, R, G, B."
-            )
+        values = getattr(backbone, member)
+        if np.shape(values) != (3,) or not np.isfinite(np.asarray(values, dtype=float)).all():
+            raise PluginError(f"backbone {name}: {member} is {values!r}; want three finite numbers, R, G, B.")
+    if min(backbone.std) <= 0:
+        raise PluginError(f"backbone {name}: std is {backbone.std!r}; want positive numbers.")
     check_network(build_network(backbone, None), backbone, backbone.image_size)
 
 
 def check_reporter(reporter: Reporter) -> None:
     """Check that a reporter fulfills its contract; to be called in the tests of a plugin.
 
-    The reporter is called with an evaluation of eight drawn faces, one of them misclassified.
+    The reporter is called with each kind of report, of drawn faces and one misclassified: those of `evaluate` for one
+    data set and for several, of `evaluate_photos` and of `evaluate_robustness`. They have different metrics. The
+    working directory is an empty temporary one meanwhile, so a reporter that writes to a relative path leaves nothing
+    behind.
 
     Parameters
     ----------
@@ -229,18 +244,57 @@ def check_reporter(reporter: Reporter) -> None:
     PluginError
         If it does not fulfill the contract; the message says why.
     """
-    from maskkit.evaluation import evaluate
-
     name = type(reporter).__name__
+    _check_instance("reporters", reporter)
+    with TemporaryDirectory() as folder, contextlib.chdir(folder):
+        for kind, evaluation in _make_reports(Path(folder)).items():
+            before = evaluation.to_dict()
+            with plugin_errors("reporters", reporter, "report()", f"the result of {kind}"):
+                written: Any = reporter.report(evaluation)
+            if written is not None and not (isinstance(written, Path) and written.exists()):
+                raise PluginError(
+                    f"reporter {name}: report() returned {written!r}; want None or the Path of what was written."
+                )
+            if evaluation.to_dict() != before:
+                raise PluginError(f"reporter {name}: report() changed the evaluation; work on a copy.")
+
+
+def _check_instance(group: Group, plugin: Any) -> None:
+    """Raise PluginError if a plugin is a class, a name or another object without the method of its group."""
+    if isinstance(plugin, str):
+        raise PluginError(f"{group[:-1]} is the name {plugin!r}; want an instance.")
+    resolve(group, plugin)
+
+
+def _make_reports(folder: Path) -> dict[str, Any]:
+    """Return a report of each kind, by the function that makes it."""
+    from maskkit.evaluation import evaluate, evaluate_photos, evaluate_robustness
+
     faces, labels = make_faces(8)
-    evaluation = evaluate(_FakeClassifier(), faces, labels, n_resamples=20)
-    before = evaluation.to_dict()
-    with plugin_errors("reporters", reporter, "report()"):
-        written: Any = reporter.report(evaluation)
-    if written is not None and not (isinstance(written, Path) and written.exists()):
-        raise PluginError(f"reporter {name}: report() returned {written!r}; want None or the Path of what was written.")
-    if evaluation.to_dict() != before:
-        raise PluginError(f"reporter {name}: report() changed the evaluation; work on a copy.")
+    classifier = _FakeClassifier()
+    photos = []
+    for index, (face, label) in enumerate(zip(faces, labels, strict=True)):
+        path = folder / f"{index}.png"
+        Image.fromarray(face).save(path)
+        photos.append(_Photo(path, np.array([[0, 0, 64, 64]], dtype=np.float32), np.array([label])))
+    n_resamples = 20
+    reports = {
+        "evaluate()": evaluate(classifier, faces, labels, n_resamples=n_resamples),
+        "evaluate() of several data sets": evaluate(
+            classifier, {"first": (faces, labels), "second": (faces[:6], labels[:6])}, n_resamples=n_resamples
+        ),
+        "evaluate_photos()": evaluate_photos(classifier, photos, n_resamples=n_resamples),
+        "evaluate_robustness()": evaluate_robustness(classifier, faces, labels, n_resamples=n_resamples),
+    }
+    for photo in photos:
+        photo.path.unlink()
+    return reports
+
+
+class _Photo(NamedTuple):
+    path: Path
+    boxes_xyxy: NDArray[np.float32]
+    labels: NDArray[np.str_]
 
 
 class _FakeClassifier:
@@ -252,3 +306,10 @@ class _FakeClassifier:
         proba = np.array([[0.9, 0.1] if index % 2 == 0 else [0.2, 0.8] for index in range(len(X))])
         proba[0] = proba[0][::-1]
         return proba
+
+    def predict_photos(self, photos: Any) -> Iterator[PhotoResult]:
+        for photo, row in zip(photos, self.predict_proba(photos), strict=True):
+            probabilities = dict(zip(self.classes_.tolist(), row.tolist(), strict=True))
+            label = max(probabilities, key=lambda name: probabilities[name])
+            face = FaceResult((0, 0, 64, 64), 1.0, label, probabilities[label], probabilities)
+            yield PhotoResult((face,), photo, str(photo), (64, 64), "fake", "fake")

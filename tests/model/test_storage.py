@@ -117,7 +117,7 @@ def test_saving_over_a_model_replaces_it_and_over_anything_else_is_refused(model
 def test_heads_and_plugins_that_no_file_holds_are_refused(faces, tmp_path):
     with pytest.raises(ModelFileError, match="LogisticRegression has no file format but pickle"):
         make_model(head=LogisticRegression(), epochs=None).fit(*faces).save(tmp_path / "a")
-    with pytest.raises(PluginError, match=r"TinyBackbone is not installed as a plugin; declare the entry point"):
+    with pytest.raises(PluginError, match=r"TinyBackbone is not installed as a plugin, .*declare the entry point"):
         make_classifier().fit(*faces).save(tmp_path / "b")
     assert not list(tmp_path.iterdir())
 

@@ -58,6 +58,9 @@ class Estimate(Record):
     high: float
     n: int
 
+    def __str__(self) -> str:
+        return format_cell(self)
+
 
 Cell: TypeAlias = str | int | float | Estimate | None
 """Content of a table cell."""
@@ -74,7 +77,7 @@ class Table:
     title : str
     columns : tuple of str
     rows : tuple of tuples
-        Cells are str, int, float, `Estimate` or None.
+        One cell per column. Cells are str, int, float, `Estimate` or None; ``str(cell)`` is readable for all of them.
     note : str
         A sentence below the table; may be empty.
     """

@@ -28,7 +28,8 @@ _MAX_CONFIG_BYTES = 50_000_000
 class ModelConfig:
     """The description of a fitted model without its weights; each field is plain JSON.
 
-    Backbone and detector are ``{"spec": ..., "params": {...}}``.
+    Backbone and detector are ``{"spec": ..., "params": {...}, "package": ...}``; the last is the package that provides
+    the plugin, with its version.
     """
 
     classes: list[Any]

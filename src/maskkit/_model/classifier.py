@@ -24,6 +24,7 @@ from maskkit._model.params import check_params
 from maskkit._model.persistence import PersistenceMixin
 from maskkit._model.predictor import FacePredictor
 from maskkit._model.results import PhotoResult
+from maskkit._model.saving import check_plugins_named
 from maskkit._training.history import History
 from maskkit._training.targets import check_labels
 from maskkit.backbones._base import Backbone, Weights
@@ -237,6 +238,7 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
         # Everything that can be wrong with labels and parameters raises here, before images are read and fitted
         # attributes change.
         plan = plan_fit(self.get_params(deep=False), y, sample_weight)
+        check_plugins_named(self.backbone, self.detector)
         # An interrupted fit leaves a mix of old and new parts, which must not count as fitted.
         self.__dict__.pop("model_name_", None)
         self.detector_ = _plugins.resolve("detectors", self.detector)

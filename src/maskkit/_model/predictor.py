@@ -111,7 +111,8 @@ class FacePredictor:
         loaded = prefetch_map(lambda named: load(*named), photos, n_ahead=WINDOW_PHOTOS)
         # One thread, because a detector need not be thread-safe. It searches the next photos while the faces of
         # the previous ones are classified.
-        for window in prefetch_map(self._detect, in_batches(loaded, WINDOW_PHOTOS), n_ahead=2, n_workers=1):
+        windows = prefetch_map(self._detect, in_batches(loaded, WINDOW_PHOTOS), n_ahead=2, n_workers=1)
+        for window in _check_detector_works(windows):
             for result, (photo, _, _) in zip(self._classify(window), window, strict=True):
                 if photo.error is None or on_error == "report":
                     yield result
@@ -225,6 +226,36 @@ class _DetectedPhoto(NamedTuple):
     photo: _Photo
     faces: Faces
     detect_ms: float
+
+
+def _check_detector_works(windows: Iterable[list[_DetectedPhoto]]) -> Iterator[list[_DetectedPhoto]]:
+    """Iterate over windows of photos; raise PluginError if the detector fails on every photo that can be read.
+
+    A failure may be the photo's fault if other photos pass, and otherwise is the detector's. So windows are held back
+    until it succeeds once, or has failed on as many photos as a window holds. Of a single photo nobody knows.
+    """
+    held: list[list[_DetectedPhoto]] = []
+    failures: list[PluginError] = []
+    windows = iter(windows)
+    for window in windows:
+        held.append(window)
+        if any(photo.error is None for photo, *_ in window):
+            break
+        failures += [photo.error for photo, *_ in window if isinstance(photo.error, PluginError)]
+        if len(failures) >= WINDOW_PHOTOS:
+            raise _fails_on_everything(failures)
+        if not failures:  # Photos that cannot be read say nothing about the detector.
+            yield from held
+            held.clear()
+    else:
+        if len(failures) > 1:
+            raise _fails_on_everything(failures)
+    yield from held
+    yield from windows
+
+
+def _fails_on_everything(failures: Sequence[PluginError]) -> PluginError:
+    return PluginError(f"{failures[0]} It failed on all of the first {len(failures)} photos.")
 
 
 _NO_IMAGE = np.zeros((0, 0, 3), dtype=np.uint8)

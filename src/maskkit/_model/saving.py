@@ -2,6 +2,7 @@
 
 import os
 import platform
+import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -30,6 +31,8 @@ from maskkit.exceptions import ModelFileError, PluginError
 
 # Backbones take a few hundred pixels. A file that asks for a million could fill the memory.
 _MAX_IMAGE_SIZE = 4096
+
+_PLUGIN_FIELDS: tuple[tuple[_plugins.Group, str], ...] = (("backbones", "backbone"), ("detectors", "detector"))
 
 # Parameters that describe the machine that trained the model, and are not saved.
 _MACHINE_PARAMETERS = ("device", "engine", "cache", "batch_size", "checkpoint", "verbose")
@@ -89,6 +92,7 @@ def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overr
     config, tensors, int8 = read_model(folder)
     # The checksums reveal damage, not intent: a file may state anything, so each part is checked before it is used.
     with _rebuild_errors(folder):
+        _check_plugins_installed(config, without=overrides)
         # A detector that is overridden is not built first, because its plugin may not be installed here.
         estimator = estimator_class(**_restore_params(config, without=overrides))
         check_params(estimator)
@@ -112,6 +116,20 @@ def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overr
     return estimator
 
 
+def _check_plugins_installed(config: ModelConfig, *, without: Collection[str]) -> None:
+    """Raise PluginError if plugins of a model are not installed; the message names all of them."""
+    missing = {}
+    for group, field in _PLUGIN_FIELDS:
+        described = getattr(config, field)
+        name = described["spec"].partition(":")[0]
+        if field not in without and name not in _plugins.names(group):
+            package = described.get("package")  # Models of earlier versions do not state it.
+            missing[field] = f"{field} {name!r} is unknown" + (f" (it is of the package {package})" if package else "")
+    if missing:
+        other = ", or pass another detector=" if list(missing) == ["detector"] else ""
+        raise PluginError(f"{'; '.join(missing.values())}. Install the package{other}.")
+
+
 @contextmanager
 def _rebuild_errors(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Re-raise any error of rebuilding a model as ModelFileError that names its folder."""
@@ -127,7 +145,7 @@ def _rebuild_errors(folder: str | os.PathLike[str]) -> Iterator[None]:
 def _describe_plugin(group: _plugins.Group, given: Any, resolved: Any) -> dict[str, Any]:
     """Return a description from which `_plugins.load` can rebuild a plugin."""
     if isinstance(given, str):
-        return {"spec": given, "params": {}}
+        return {"spec": given, "params": {}, "package": _plugins.provider(group, given.partition(":")[0])}
     params = resolved.get_params() if hasattr(resolved, "get_params") else {}
     if not params and vars(resolved):
         raise ModelFileError(
@@ -136,7 +154,20 @@ def _describe_plugin(group: _plugins.Group, given: Any, resolved: Any) -> dict[s
         )
     if isinstance(resolved, HeatmapDetector):  # which device computes is a matter of the machine
         params = {name: value for name, value in params.items() if name not in ("device", "n_threads")}
-    return {"spec": _plugins.name_of(group, resolved), "params": _to_plain(group[:-1], params)}
+    name = _plugins.name_of(group, resolved)
+    return {"spec": name, "params": _to_plain(group[:-1], params), "package": _plugins.provider(group, name)}
+
+
+def check_plugins_named(backbone: Any, detector: Any) -> None:
+    """Warn if a model with these plugins can be used, but not saved, because they have no name to load them by."""
+    for (group, _), plugin in zip(_PLUGIN_FIELDS, (backbone, detector), strict=True):
+        # Fakes for tests are not to be saved.
+        if isinstance(plugin, str) or type(plugin).__module__ == "maskkit.testing":
+            continue
+        try:
+            _plugins.name_of(group, plugin)
+        except PluginError as exc:
+            warnings.warn(str(exc), stacklevel=3)
 
 
 def _plain_params(params: dict[str, Any]) -> dict[str, Any]:
@@ -175,7 +206,7 @@ def _from_plain(params: dict[str, Any]) -> dict[str, Any]:
 
 def _restore_params(config: ModelConfig, *, without: Collection[str]) -> dict[str, Any]:
     plugins: dict[str, Any] = {}
-    for group, field in (("backbones", "backbone"), ("detectors", "detector")):
+    for group, field in _PLUGIN_FIELDS:
         described = getattr(config, field)
         spec, params = described["spec"], described["params"]
         if spec == "centerface" and "long_side_px" in params:  # of versions that searched one scale
@@ -183,7 +214,7 @@ def _restore_params(config: ModelConfig, *, without: Collection[str]) -> dict[st
                 k: v for k, v in params.items() if k != "long_side_px"
             }
         if field not in without:
-            plugins[field] = _plugins.load(group, spec, **params) if params else spec  # type: ignore[arg-type]
+            plugins[field] = _plugins.load(group, spec, **params) if params else spec
     head = {name: value for name, value in _from_plain(config.head).items() if name != "n_features"}
     params = {name: value for name, value in _from_plain(config.params).items() if name not in _MACHINE_PARAMETERS}
     return {**params, **plugins, "head": TransferHead(**head | {"device": "auto"})}

@@ -14,11 +14,13 @@ _LIBRARIES = (
 def checks(output: FormatOption = "table") -> None:
     """Show versions, devices, models and plugins.
 
-    For a plugin that cannot be loaded it shows the reason and what to install.
+    A plugin of another package is shown with that package. For a plugin that
+    cannot be loaded it shows the reason and what to install.
 
     Example: maskkit checks
     """
     import platform
+    import warnings
 
     from maskkit import _plugins
     from maskkit._files.pretrained import list_pretrained
@@ -28,10 +30,14 @@ def checks(output: FormatOption = "table") -> None:
 
     def check_plugin(group: _plugins.Group, name: str) -> str:
         try:
-            _plugins.load_class(group, name)
+            with warnings.catch_warnings():  # The package is shown here.
+                warnings.simplefilter("ignore", UserWarning)
+                _plugins.load_class(group, name)
         except PluginError as exc:
             return str(exc)
-        return "ok"
+        replaced = " (in place of maskkit's own)" if _plugins.replaces_ours(group, name) else ""
+        package = _plugins.provider(group, name)
+        return "ok" if package.startswith("maskkit ") else f"ok: {package}{replaced}"
 
     device = resolve_device("auto")
     found: dict[str, dict[str, Any]] = {

@@ -84,3 +84,5 @@ def predict_batch(
         verbose=0 if quiet else 1,
     )
     typer.echo(str(summary))
+    if summary.n_unreadable:
+        raise typer.Exit(1)
