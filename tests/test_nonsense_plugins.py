@@ -15,9 +15,6 @@ from maskkit.reporters import JsonReporter
 from maskkit.testing import FixedDetector, TinyBackbone, check_backbone, check_detector, check_reporter, make_faces
 from tests.conftest import make_classifier
 
-# The plugins of these tests have no name by which a saved model could load them.
-pytestmark = pytest.mark.filterwarnings("ignore:.* is not installed as a plugin")
-
 NONSENSE = {
     "raises": (lambda: 1 / 0, r"detect\(\) failed on .* \(ZeroDivisionError: division by zero\)"),
     "none": (lambda: None, r"detect\(\) returned NoneType"),
