@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from maskkit.web._batcher import BATCH_PHOTOS, Batcher, Upload
+from maskkit.web._batcher import BATCH_PHOTOS, Batcher
 from maskkit.web._errors import ApiError
+from maskkit.web._inspect import Upload
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def batcher(gated, batches, monkeypatch):
 
 
 def uploads(photo, *names):
-    return [Upload(name, photo) for name in names]
+    return [(Upload(name, photo), 1_000) for name in names]
 
 
 def names_of(futures):
@@ -61,6 +62,15 @@ def test_batch_size_is_limited(batcher, detector, batches, photo):
     detector.gate.set()
     assert names_of([first, *futures]) == ["first", *"abcdefghij"]
     assert batches == [1, BATCH_PHOTOS, 10 - BATCH_PHOTOS]
+
+
+def test_pixels_of_a_batch_are_limited(batcher, detector, batches, photo):
+    first = hold(batcher, detector, photo)
+    n_px = (9_000, 2_000, 4_000, 4_000, 1, 20_000, 1)
+    futures = batcher.submit([(Upload(name, photo), n) for name, n in zip("abcdefg", n_px, strict=True)])
+    detector.gate.set()
+    assert names_of([first, *futures]) == ["first", *"abcdefg"]
+    assert batches == [1, 1, 3, 1, 1, 1]
 
 
 def test_request_is_queued_whole_or_not_at_all(batcher, detector, photo):
@@ -100,6 +110,18 @@ def test_canceled_photo_is_skipped(batcher, detector, batches, photo):
     assert batches == [1, 1]
 
 
+def test_photo_is_canceled_at_any_time(batcher, detector, batches, photo):
+    """The photo that is being searched is finished; those after it are neither searched nor classified."""
+    detector.close()
+    futures = batcher.submit(uploads(photo, *"abcd"))
+    assert detector.reached.acquire(timeout=60)
+    assert all(future.cancel() for future in futures[:3])
+    detector.gate.set()
+    assert futures[3].result(60).name == "d"
+    assert detector.n_photos == 2
+    assert batches == [1]
+
+
 def test_failure_ends_only_its_batch(batcher, detector, photo, monkeypatch):
     def fail(self, crops, **options):
         raise MemoryError
@@ -124,7 +146,7 @@ def test_closing_predicts_waiting_photos(gated, detector, photo):
 
 
 def test_results_are_those_of_predict_photos(batcher, fitted, faces, photo):
-    named = batcher.submit([Upload("a", photo), Upload("b", b"broken")])
+    named = batcher.submit([(Upload("a", photo), 1_000), (Upload("b", b"broken"), 0)])
     a, b = (future.result(60) for future in named)
     (wanted,) = fitted.predict_photos([photo])
     assert [face.to_dict() for face in a] == [face.to_dict() for face in wanted]

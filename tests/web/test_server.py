@@ -40,7 +40,7 @@ def wait_until(condition):
 
 def metric(live, line):
     text = httpx2.get(f"{live.url}metrics", timeout=60, trust_env=False).text
-    return next(float(found.rpartition(" ")[2]) for found in text.splitlines() if found.startswith(line))
+    return next((float(found.rpartition(" ")[2]) for found in text.splitlines() if found.startswith(line)), 0)
 
 
 def test_open_requests_are_answered_before_shutdown(gated, detector, photo, pool):
@@ -82,6 +82,82 @@ def test_full_queue_answers_503_with_retry_after(gated, detector, photo, pool):
         assert metric(live, 'maskkit_requests_total{path="/v1/faces",status="503"}') == 4
         assert metric(live, "maskkit_batch_photos_count") == 2
         assert metric(live, "maskkit_batch_photos_sum") == 4
+
+
+def send(live, photo, n_photos=1):
+    """Send photos in a form, and return the connection without reading the answer."""
+    part = b'--x\r\nContent-Disposition: form-data; name=a; filename="a.png"\r\n\r\n' + photo + b"\r\n"
+    body = part * n_photos + b"--x--\r\n"
+    header = f"POST /v1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+    connection = socket.create_connection(live.address, timeout=60)
+    connection.sendall(header.encode() + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n" + body)
+    return connection
+
+
+GONE = 'maskkit_requests_total{path="/v1/faces",status="400"}'
+
+
+def test_photos_in_a_batch_are_canceled_when_their_client_hangs_up(gated, detector, photo):
+    with serving(gated) as live:
+        detector.close()
+        connection = send(live, photo, 16)
+        assert detector.reached.acquire(timeout=60)
+        connection.close()
+        wait_until(lambda: metric(live, GONE) == 1)
+        assert metric(live, "maskkit_queue_photos") == 0
+        detector.gate.set()
+        assert post(live, photo).status_code == 200
+        # The photo that was being searched, and that of the next client.
+        assert detector.n_photos == 2
+
+
+def test_photos_in_the_queue_are_canceled_when_their_client_hangs_up(gated, detector, photo, pool):
+    with serving(gated, limits=Limits(images=4, waiting_images=4)) as live:
+        detector.close()
+        first = pool.submit(post, live, photo)
+        assert detector.reached.acquire(timeout=60)
+        connection = send(live, photo, 4)
+        wait_until(lambda: metric(live, "maskkit_queue_photos") == 4)
+        connection.close()
+        wait_until(lambda: metric(live, GONE) == 1)
+        assert metric(live, "maskkit_queue_photos") == 0
+        next_one = pool.submit(post, live, photo)  # there is room again
+        wait_until(lambda: metric(live, "maskkit_queue_photos") == 1)
+        detector.gate.set()
+        assert [answer.result(60).status_code for answer in (first, next_one)] == [200, 200]
+        assert detector.n_photos == 2
+
+
+def test_faces_are_not_classified_when_their_client_hangs_up(gated, detector, photo, monkeypatch):
+    classified = []
+    predictor_class = type(gated.predictor_)
+    predict_proba = predictor_class.predict_proba
+
+    def record(self, crops, **options):
+        classified.append(len(crops))
+        return predict_proba(self, crops, **options)
+
+    with serving(gated) as live:
+        monkeypatch.setattr(predictor_class, "predict_proba", record)
+        detector.close()
+        connection = send(live, photo)
+        assert detector.reached.acquire(timeout=60)
+        connection.close()
+        wait_until(lambda: metric(live, GONE) == 1)
+        detector.gate.set()
+        assert post(live, photo).status_code == 200
+    assert classified == [1]
+
+
+def test_memory_of_a_client_that_hangs_up_while_sending_is_released(fitted, photo):
+    with serving(fitted, limits=Limits(request_bytes=6_000, waiting_bytes=6_000, image_bytes=5_000)) as live:
+        for n in range(1, 4):
+            connection = socket.create_connection(live.address, timeout=60)
+            connection.sendall(b"POST /v1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n")
+            connection.sendall(b"Content-Length: 5000\r\n\r\n" + b"x" * 4_000)
+            connection.close()
+            wait_until(lambda n=n: metric(live, GONE) == n)
+        assert post(live, b"x" * 5_000).status_code == 422
 
 
 def test_slow_uploads_do_not_block_other_clients(fitted, photo):

@@ -2,9 +2,10 @@
 
 import time
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from maskkit._model.results import FaceResult, PhotoResult
 from maskkit._plugins import plugin_errors
 from maskkit.detectors._base import Detector, Faces, check_faces, detect_batch
 from maskkit.detectors._heatmap import limit_scales
+from maskkit.engines._devices import resolve_device
 from maskkit.engines._fingerprint import fingerprint
 from maskkit.exceptions import ImageError, ModelFileError, PluginError, SkippedImageWarning
 
@@ -102,17 +104,25 @@ class FacePredictor:
         on_error: str = "report",
         max_px: int | None = None,
         formats: Collection[str] | None = None,
+        is_wanted: Callable[[int], bool] | None = None,
     ) -> Iterator[PhotoResult]:
         """Iterate over the results of pairs of name and photo.
 
-        Photos of more than `max_px` pixels, or in another format than `formats`, are unreadable.
+        Photos of more than `max_px` pixels, or in another format than `formats`, are unreadable. `is_wanted` is asked
+        before each step whether the photo of an index is still wanted. A photo that is not is unreadable, too.
         """
-        load = partial(_load, max_px=max_px, formats=formats)
-        loaded = prefetch_map(lambda named: load(*named), photos, n_ahead=WINDOW_PHOTOS)
+
+        def load(named: tuple[str, ImageSource], index: int) -> _Photo:
+            ask = _always if is_wanted is None else partial(is_wanted, index)
+            return _load(*named, is_wanted=ask, max_px=max_px, formats=formats)
+
+        loaded = prefetch_map(load, photos, count(), n_ahead=WINDOW_PHOTOS)
         # One thread, because a detector need not be thread-safe. It searches the next photos while the faces of
         # the previous ones are classified.
-        windows = prefetch_map(self._detect, in_batches(loaded, WINDOW_PHOTOS), n_ahead=2, n_workers=1)
+        detect = self._detect if is_wanted is None else self._detect_one_by_one
+        windows = prefetch_map(detect, in_batches(loaded, WINDOW_PHOTOS), n_ahead=2, n_workers=1)
         for window in _check_detector_works(windows):
+            window = [detected if detected.photo.is_wanted() else detected.drop_faces() for detected in window]
             for result, (photo, _, _) in zip(self._classify(window), window, strict=True):
                 if photo.error is None or on_error == "report":
                     yield result
@@ -120,6 +130,10 @@ class FacePredictor:
                     raise photo.error
                 else:
                     warnings.warn(f"left out: {photo.error}", SkippedImageWarning, stacklevel=2)
+
+    def unreadable_photo(self, source: ImageSource, name: str, error: ImageError) -> PhotoResult:
+        """Return the result of a photo that is not read, because of an error found before."""
+        return next(self._classify([_DetectedPhoto(_Photo(source, name, _NO_IMAGE, error, 0.0), _NO_FACES, 0.0)]))
 
     def fingerprint(self) -> str:
         """Return a content hash of everything that predictions depend on, except the detector and the machine.
@@ -138,6 +152,7 @@ class FacePredictor:
 
     def _detect(self, photos: Sequence["_Photo"]) -> list["_DetectedPhoto"]:
         """Detect the faces of several photos; if the detector fails, the photos on which it fails get its error."""
+        photos = [photo if photo.is_wanted() else photo._replace(error=_unwanted(photo.name)) for photo in photos]
         readable = [photo for photo in photos if photo.error is None]
         start = time.perf_counter()
         try:
@@ -151,6 +166,12 @@ class FacePredictor:
             _DetectedPhoto(photo, *((next(found), photo_ms) if photo.error is None else (_NO_FACES, 0.0)))
             for photo in photos
         ]
+
+    def _detect_one_by_one(self, photos: Sequence["_Photo"]) -> list["_DetectedPhoto"]:
+        """Detect the faces of photos that may become unwanted meanwhile; on a GPU together, which takes no longer."""
+        if resolve_device(self.embedder.settings.device).type != "cpu":
+            return self._detect(photos)
+        return [detected for photo in photos for detected in self._detect([photo])]
 
     def _detect_together(self, photos: Sequence["_Photo"]) -> list[Faces]:
         if not photos:
@@ -214,18 +235,26 @@ class FacePredictor:
         )
 
 
+def _always() -> bool:
+    return True
+
+
 class _Photo(NamedTuple):
     source: ImageSource
     name: str
     image: RgbImage
     error: ImageError | PluginError | None
     read_ms: float
+    is_wanted: Callable[[], bool] = _always
 
 
 class _DetectedPhoto(NamedTuple):
     photo: _Photo
     faces: Faces
     detect_ms: float
+
+    def drop_faces(self) -> "_DetectedPhoto":
+        return self._replace(photo=self.photo._replace(error=_unwanted(self.photo.name)), faces=_NO_FACES)
 
 
 def _check_detector_works(windows: Iterable[list[_DetectedPhoto]]) -> Iterator[list[_DetectedPhoto]]:
@@ -262,14 +291,20 @@ _NO_IMAGE = np.zeros((0, 0, 3), dtype=np.uint8)
 _NO_FACES = Faces(np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.float32))
 
 
-def _load(name: str, source: ImageSource, **limits: Any) -> _Photo:
+def _load(name: str, source: ImageSource, *, is_wanted: Callable[[], bool] = _always, **limits: Any) -> _Photo:
     """Load a photo; `limits` are those of `load_image`."""
     start = time.perf_counter()
+    image, error = _NO_IMAGE, None
     try:
-        image, error = load_image(source, name=name, **limits), None
+        if is_wanted():
+            image = load_image(source, name=name, **limits)
     except ImageError as exc:
-        image, error = _NO_IMAGE, exc
-    return _Photo(source, name, image, error, (time.perf_counter() - start) * 1000)
+        error = exc
+    return _Photo(source, name, image, error, (time.perf_counter() - start) * 1000, is_wanted)
+
+
+def _unwanted(name: str) -> ImageError:
+    return ImageError(f"{name}: is no longer wanted, and was left out.")
 
 
 def _fit_to_image(faces: Faces, image: RgbImage) -> Faces:

@@ -64,13 +64,14 @@ def serve(
         raise typer.BadParameter(
             f"must hold the {max_images} images of one request; pass at least {max_images}", param_hint="--queue"
         )
-    # The limits of requests grow with --max-bytes: one image and 100 kB for the form around it.
+    # The limits of requests grow with those of images. 100 kB are for the form around an image.
     request_bytes = max(Limits().request_bytes, max_bytes + 100_000)
     limits = Limits(
         image_bytes=max_bytes,
         images=max_images,
         request_bytes=request_bytes,
         image_px=max_pixels,
+        request_px=max(Limits().request_px, max_pixels),
         waiting_images=queue,
         waiting_bytes=max(Limits().waiting_bytes, request_bytes),
         seconds=timeout,

@@ -16,13 +16,14 @@ from maskkit._labels import GRAY, color_of
 from maskkit._model.decision import UNCERTAIN, DecisionRule
 from maskkit._model.predictor import FacePredictor
 from maskkit._model.results import PhotoResult
-from maskkit.web._batcher import Batcher, Upload
+from maskkit.web._batcher import Batcher
 from maskkit.web._errors import ApiError, InternalErrorHandler, add_exception_handlers
 from maskkit.web._guard import Guard, SecurityHeaders
+from maskkit.web._inspect import Inspection, UnsupportedFormatError, Upload, inspect_uploads
 from maskkit.web._limits import Limits
 from maskkit.web._metrics import Metrics, RequestMetrics
 from maskkit.web._schema import ERROR_RESPONSES, REQUEST_BODY, Faces, Model
-from maskkit.web._uploads import DrainRequestBody, MemoryBudget, read_uploads
+from maskkit.web._uploads import DrainRequestBody, MemoryBudget, cancel_on_disconnect, read_uploads
 
 if TYPE_CHECKING:
     from maskkit._model.classifier import MaskClassifier
@@ -140,17 +141,29 @@ class _Service:
             # A full queue is reported before the images are read.
             self.batcher.check_capacity()
             uploads = await read_uploads(request, self.limits, reserve_bytes)
-            photos = await self._predict(uploads)
+            inspections = await inspect_uploads(uploads, self.limits)
+            photos = await cancel_on_disconnect(request, self._predict(inspections))
         if threshold is not None:
             rule = replace(self.predictor.rule, threshold=threshold)
             photos = [_apply_rule(photo, rule) for photo in photos]
         self.metrics.count(photos)
         results = [photo.to_dict() for photo in photos]
         if all(photo.error is not None for photo in photos):
-            raise ApiError(422, "unreadable", " ".join(str(photo.error) for photo in photos), photos=results)
+            is_unsupported = all(isinstance(inspection.error, UnsupportedFormatError) for inspection in inspections)
+            status, code = (415, "unsupported_format") if is_unsupported else (422, "unreadable")
+            raise ApiError(status, code, " ".join(str(photo.error) for photo in photos), photos=results)
         return JSONResponse({"photos": results})
 
-    async def _predict(self, uploads: list[Upload]) -> list[PhotoResult]:
+    async def _predict(self, inspections: list[Inspection]) -> list[PhotoResult]:
+        """Predict the files that can be decoded; the others get a result with their error."""
+        readable = [(upload, n_px) for upload, n_px, error in inspections if error is None]
+        predicted = iter(await self._predict_readable(readable) if readable else ())
+        return [
+            next(predicted) if error is None else self.predictor.unreadable_photo(upload.data, upload.name, error)
+            for upload, _, error in inspections
+        ]
+
+    async def _predict_readable(self, uploads: list[tuple[Upload, int]]) -> list[PhotoResult]:
         futures = [asyncio.wrap_future(future) for future in self.batcher.submit(uploads)]
         try:
             async with asyncio.timeout(self.limits.seconds):

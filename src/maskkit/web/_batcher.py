@@ -7,11 +7,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any, NamedTuple
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from maskkit._model.predictor import FacePredictor
 from maskkit._model.results import PhotoResult
 from maskkit.web._errors import queue_full
+from maskkit.web._formats import FORMATS
+from maskkit.web._inspect import Upload
 
 BATCH_PHOTOS = 8
 """Maximum number of photos in a batch; it bounds how many are decoded at once."""
@@ -22,23 +27,22 @@ _NEWEST_WEIGHT = 0.2
 _log = logging.getLogger("maskkit.web")
 
 
-class Upload(NamedTuple):
-    """An uploaded image file."""
-
-    name: str
-    data: bytes
-
-
-class _Job(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
     upload: Upload
-    future: Future[PhotoResult]
+    n_px: int
+    # Stays pending until the result is known, so that it can be canceled at any time.
+    future: Future[PhotoResult] = field(default_factory=Future)
 
 
 class Batcher:
     """Predicts the photos of all requests in one thread, those that wait together in one batch.
 
     A batch is never held back until it is full: a photo that arrives alone is a batch of one, and the photos
-    that arrive meanwhile are the next batch.
+    that arrive meanwhile are the next batch. A batch decodes at most `max_px` pixels, and at least one photo.
+
+    A photo whose future is canceled is left out at the next step: before it is decoded, before it is searched for
+    faces, and before its faces are classified.
 
     Photos are accepted while at most `max_waiting` are in the queue and their waiting time, estimated from the
     time of recent photos, is at most `max_wait_s`. `on_batch` is called with the size of each batch.
@@ -80,14 +84,22 @@ class Batcher:
         """Number of photos in the queue."""
         return len(self._queue)
 
-    def submit(self, uploads: Sequence[Upload]) -> list[Future[PhotoResult]]:
-        """Queue all photos of a request or none (503); a photo whose future is canceled in time is skipped."""
+    def submit(self, uploads: Sequence[tuple[Upload, int]]) -> list[Future[PhotoResult]]:
+        """Queue all photos of a request, with their numbers of pixels, or none (503)."""
         with self._changed:
             self.check_capacity(len(uploads))
-            jobs = [_Job(upload, Future()) for upload in uploads]
+            jobs = [_Job(upload, n_px) for upload, n_px in uploads]
             self._queue += jobs
             self._changed.notify()
+        for job in jobs:
+            job.future.add_done_callback(partial(self._forget, job))
         return [job.future for job in jobs]
+
+    def _forget(self, job: _Job, future: Future[PhotoResult]) -> None:
+        """Remove a canceled photo from the queue, so that its place is free and its bytes are released."""
+        if future.cancelled():
+            with self._changed, suppress(ValueError):  # It may have left the queue already.
+                self._queue.remove(job)
 
     def check_capacity(self, n_photos: int = 1) -> None:
         """Raise a 503 if the queue has no place for that many photos."""
@@ -99,27 +111,50 @@ class Batcher:
     def _run(self) -> None:
         while batch := self._next_batch():
             # Jobs whose request has timed out or gone are canceled.
-            active = [job for job in batch if job.future.set_running_or_notify_cancel()]
+            active = [job for job in batch if not job.future.cancelled()]
             if active:
                 self.on_batch(len(active))
                 self._predict(active)
 
     def _next_batch(self) -> list[_Job]:
         """Wait for photos; return an empty list once the batcher is closed and the queue empty."""
+        batch: list[_Job] = []
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closed)
-            return [self._queue.popleft() for _ in range(min(BATCH_PHOTOS, len(self._queue)))]
+            n_px = 0
+            while self._queue and len(batch) < BATCH_PHOTOS:
+                n_px += self._queue[0].n_px
+                if batch and n_px > self.max_px:
+                    break
+                batch.append(self._queue.popleft())
+        return batch
 
     def _predict(self, jobs: list[_Job]) -> None:
         start = time.perf_counter()
         pending = deque(jobs)
         try:
-            for result in self.predictor.read_named_photos([job.upload for job in jobs], max_px=self.max_px):
-                pending.popleft().future.set_result(result)
+            results = self.predictor.read_named_photos(
+                [job.upload for job in jobs],
+                max_px=self.max_px,
+                formats=FORMATS,
+                is_wanted=lambda index: not jobs[index].future.cancelled(),
+            )
+            for result in results:
+                _finish(pending.popleft().future, result)
         except Exception as exc:  # a plugin may raise anything: each request gets the error, and the thread goes on
             # The exception's message is not logged, because it may quote what was sent.
             _log.error("a batch of %d photos could not be classified: %s", len(jobs), type(exc).__name__)
             for job in pending:
-                job.future.set_exception(exc)
+                _finish(job.future, exc)
         seconds = (time.perf_counter() - start) / len(jobs)
         self.seconds_per_photo += _NEWEST_WEIGHT * (seconds - self.seconds_per_photo)
+
+
+def _finish(future: Future[PhotoResult], outcome: PhotoResult | Exception) -> None:
+    """Set the result or the error of a future, unless it has been canceled."""
+    if not future.set_running_or_notify_cancel():
+        return
+    if isinstance(outcome, PhotoResult):
+        future.set_result(outcome)
+    else:
+        future.set_exception(outcome)

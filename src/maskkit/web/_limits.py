@@ -16,7 +16,10 @@ class Limits:
     request_bytes : int, default=64_000_000
         Maximum size of a request body, in bytes.
     image_px : int, default=50_000_000
-        Maximum width times height of an image. Decoding takes three bytes per pixel.
+        Maximum width times height of an image. Decoding takes three bytes per pixel. As many pixels are decoded at
+        once, of one or several images.
+    request_px : int, default=200_000_000
+        Maximum pixels of all images of a request together.
     waiting_images : int, default=64
         Maximum number of images of all requests that wait for prediction. Further requests get a 503.
     waiting_seconds : float, default=10
@@ -30,13 +33,14 @@ class Limits:
     Raises
     ------
     ValueError
-        If a limit is not above zero, or `waiting_images` is less than `images`.
+        If a limit is not above zero, `waiting_images` is less than `images`, or `request_px` is less than `image_px`.
     """
 
     image_bytes: int = 20_000_000
     images: int = 16
     request_bytes: int = 64_000_000
     image_px: int = 50_000_000
+    request_px: int = 200_000_000
     waiting_images: int = 64
     waiting_seconds: float = 10.0
     waiting_bytes: int = 512_000_000
@@ -49,5 +53,10 @@ class Limits:
         if self.waiting_images < self.images:
             raise ValueError(
                 f"waiting_images={self.waiting_images} is less than images={self.images}, so that a full request would "
+                f"never be accepted; raise the first or lower the second."
+            )
+        if self.request_px < self.image_px:
+            raise ValueError(
+                f"request_px={self.request_px} is less than image_px={self.image_px}, so that the largest image would "
                 f"never be accepted; raise the first or lower the second."
             )

@@ -81,8 +81,11 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     401: {"model": ErrorResponse, "description": "The token is missing or wrong."},
     403: {"model": ErrorResponse, "description": "The host or the origin is not allowed."},
     408: {"model": ErrorResponse, "description": "The request took too long to arrive."},
-    413: {"model": ErrorResponse, "description": "Too large, or too many images."},
-    415: {"model": ErrorResponse, "description": "Neither a form nor an image."},
+    413: {"model": ErrorResponse, "description": "Too large, or too many images or pixels."},
+    415: {
+        "model": ErrorResponse,
+        "description": "Neither a form nor an image, compressed, or of a format that is not read.",
+    },
     422: {"model": ErrorResponse, "description": "No image can be read, or a parameter is invalid."},
     500: {"model": ErrorResponse, "description": "The images could not be classified, or the server has a bug."},
     503: {

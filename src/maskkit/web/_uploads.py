@@ -1,22 +1,26 @@
 """Request bodies: reading the images of a request within limits, in memory only."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from maskkit.web._batcher import Upload
 from maskkit.web._errors import ApiError, queue_full
+from maskkit.web._inspect import Upload
 from maskkit.web._limits import Limits
 
 _EXPECTED = "expected multipart/form-data with files, or one image as image/... or application/octet-stream"
 
 # Form fields that are not files are ignored. These limits bound the memory that they take while they are parsed.
 _MAX_FIELDS, _MAX_FIELD_BYTES = 100, 65_536
+
+
+Result = TypeVar("Result")
 
 
 class MemoryBudget:
@@ -56,7 +60,7 @@ async def read_uploads(request: Request, limits: Limits, reserve_bytes: Callable
     except TimeoutError as exc:
         raise ApiError(408, "upload_timeout", f"The request did not arrive within {limits.seconds:g} s.") from exc
     except ClientDisconnect as exc:
-        raise ApiError(400, "client_disconnected", "The client has disconnected.") from exc
+        raise _disconnected() from exc
     for upload in uploads:
         if len(upload.data) > limits.image_bytes:
             raise _too_large(upload.name, limits.image_bytes)
@@ -76,6 +80,32 @@ async def _stream_body(
             raise _too_large("The request", limits.request_bytes)
         reserve_bytes(len(chunk))
         yield chunk
+
+
+async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """Return the result of some work; if the client disconnects before, cancel it and raise an `ApiError`.
+
+    The body of the request must have been read.
+    """
+    working, gone = asyncio.create_task(work), asyncio.create_task(_wait_for_disconnect(request))
+    try:
+        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise _disconnected()
+        return working.result()
+    finally:
+        for task in (working, gone):
+            task.cancel()
+        await asyncio.gather(working, gone, return_exceptions=True)
+
+
+async def _wait_for_disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _disconnected() -> ApiError:
+    return ApiError(400, "client_disconnected", "The client has disconnected.")
 
 
 def _too_large(subject: str, n_bytes: int) -> ApiError:
