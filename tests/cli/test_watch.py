@@ -34,8 +34,8 @@ FIELDS = {
     "decided": {"person", "decision", "probability", "first_s", "last_s", "n_frames", "box"},
     "left": {"person", "decision", "probability", "first_s", "last_s", "n_frames", "box"},
     "minute": {"minute", "from_s", "to_s", "n_frames", "n_persons", "persons"},
-    "end": {"reason", "source", "n_read", "n_processed", "n_dropped", "n_failed", "max_lag_s", "n_persons",
-            "persons"},
+    "end": {"reason", "source", "n_read", "n_processed", "n_dropped", "n_failed", "n_skipped", "max_lag_s",
+            "n_persons", "persons"},
 }  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def test_json_has_the_minutes(capsys, video, model):
     code, out, _ = run(capsys, "watch", video, "--model", model, "--format", "json", "--frame-step", "5")
     assert code == 0
     found = json.loads(out)
-    assert (found["n_read"], found["n_processed"], found["n_dropped"]) == (20, 4, 16)
+    assert (found["n_read"], found["n_processed"], found["n_skipped"], found["n_dropped"]) == (20, 4, 16, 0)
     assert [minute["n_persons"] for minute in found["minutes"]] == [1]
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -13,6 +14,7 @@ import av
 
 import maskkit
 from maskkit.exceptions import VideoError
+from tests.cli.conftest import run
 from tests.video.videos import write_video
 
 
@@ -123,6 +125,65 @@ def test_passwords_are_hidden(refuse):
 )
 def test_no_part_of_a_password_is_shown(refuse, url, name):
     assert refuse(url)[-1].startswith(f"{name}: cannot be opened")
+
+
+SECRET = "Geheim"  # It occurs in no message by itself.
+
+
+def chain_of(exc):
+    """Return an exception and everything that its traceback shows with it."""
+    while exc is not None:
+        yield exc
+        exc = exc.__cause__ or exc.__context__
+
+
+@pytest.mark.parametrize(
+    ("source", "options"),
+    [
+        (f"http://user:p@{SECRET}/x@127.0.0.1:9/stream", {}),
+        (f"rtsp://user:p@{SECRET}@127.0.0.1:9", {}),
+        (f"http://127.0.0.1:9/user=admin&password={SECRET}&channel=1", {}),
+        (f"http://127.0.0.1:9/video?channel=1&pwd={SECRET}", {}),
+        ("http://127.0.0.1:9/video", {"headers": f"Authorization: Basic {SECRET}"}),
+        ("http://127.0.0.1:9/video", {f"Authorization: Basic {SECRET}": "1"}),
+        ("/dev/video99", {"password": SECRET}),
+        (f"nosuch://user:{SECRET}@host", {}),
+    ],
+)
+def test_passwords_are_hidden_in_chained_errors_too(savable, source, options):
+    with pytest.raises(VideoError) as error:
+        maskkit.watch(savable, source, ffmpeg_options=options)
+    for exc in chain_of(error.value):
+        assert SECRET not in f"{exc} {exc!r} {vars(exc)}"
+    assert SECRET not in "".join(traceback.format_exception(error.value))
+
+
+def test_passwords_are_hidden_in_events_and_errors_of_the_command(stream, savable, capsys, tmp_path):
+    savable.save(tmp_path / "model")
+    log = tmp_path / "events.jsonl"
+    with serve(stream) as url:
+        url = url.replace("http://", f"http://user:{SECRET}@") + f"?token={SECRET}"
+        parameters = [
+            "--events",
+            log,
+            "--reconnect-timeout",
+            "0.1",
+            "--ffmpeg-option",
+            f"headers=X-Token: {SECRET}\r\n",
+        ]
+        for output in ("json", "table"):
+            code, out, err = run(capsys, "watch", url, "--model", tmp_path / "model", "-f", output, *parameters)
+            assert code == 1
+            assert SECRET not in out + err
+    assert "/camera?token=***" in log.read_text()
+    assert SECRET not in log.read_text()
+
+
+def test_sources_do_not_show_their_url(savable, stream):
+    with serve(stream) as url, maskkit.watch(savable, url.replace("//", f"//user:{SECRET}@")) as watching:
+        source = watching._reader.source
+        assert SECRET in source.url
+        assert SECRET not in repr(source) + watching._reader._thread.name + watching.source
 
 
 def test_rtsp_uses_tcp_by_default(refuse):

@@ -12,14 +12,21 @@ from maskkit import FaceResult, PhotoResult
 CLASSES = ("with_mask", "without_mask")
 
 
-def write_video(path, n_frames=25, *, size=(96, 64), rate=25, codec="libx264", pictures=None, rotation=None):
-    """Write a video of a square that moves to the right, or of given pictures."""
+def write_video(
+    path, n_frames=25, *, size=(96, 64), rate=25, codec="libx264", pictures=None,
+    rotation=0, hflip=False, vflip=False, matrix=None, aspect=None,
+):  # fmt: skip
+    """Write a video of a square that moves to the right, or of given pictures, with given display properties."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
         stream.width, stream.height = size
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        if rotation is not None:
-            stream.set_display_rotation(rotation)
+        if rotation or hflip or vflip:
+            stream.set_display_rotation(rotation, hflip=hflip, vflip=vflip)
+        if matrix is not None:
+            stream.set_display_matrix(matrix)
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
         for picture in pictures if pictures is not None else moving_square(n_frames, size):
             for packet in stream.encode(av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")):
                 container.mux(packet)

@@ -13,6 +13,7 @@ from maskkit._display.drawing import blur_faces, draw_faces
 from maskkit._images.crop import Box
 from maskkit._images.load import RgbImage
 from maskkit._model.results import PhotoResult
+from maskkit._video.display import to_displayed_rgb
 from maskkit._video.persons import Person
 
 EVENT_VERSION = 1
@@ -27,17 +28,19 @@ class Frame(NamedTuple):
     utc: datetime
     due_s: float
     """Earliest time at which it could be processed, on the clock of `time.monotonic`."""
+    aspect: float = 1.0
+    """Width of a pixel relative to its height."""
+    jump_s: float | None = None
+    """Leap of the timestamps since the last frame; None if they went on."""
 
     def to_rgb(self) -> RgbImage:
-        """Return the upright image as (H, W, 3) uint8."""
-        image = self.picture.to_ndarray(format="rgb24")
-        # Phones store the rotation beside the pixels, in degrees counterclockwise.
-        return np.ascontiguousarray(np.rot90(image, round(self.picture.rotation / 90)))
+        """Return the image as players show it, (H, W, 3) uint8."""
+        return to_displayed_rgb(self.picture, self.aspect)
 
 
 @dataclass(slots=True)
 class FrameCounts:
-    """Numbers of frames; at the end ``n_read == n_processed + n_dropped + n_failed``.
+    """Numbers of frames; at the end ``n_read == n_processed + n_dropped + n_failed + n_skipped``.
 
     Attributes
     ----------
@@ -46,15 +49,18 @@ class FrameCounts:
     n_processed : int
         Frames that were searched for faces.
     n_dropped : int
-        Frames that were skipped, because a newer one had arrived or because of `frame_step`.
+        Frames for which there was no time, because a newer one had arrived.
     n_failed : int
         Frames that could not be decoded, or on which the detector failed.
+    n_skipped : int
+        Frames that were left out because of `frame_step`.
     """
 
     n_read: int = 0
     n_processed: int = 0
     n_dropped: int = 0
     n_failed: int = 0
+    n_skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class WatchEvent:
     ----------
     event : str
         Kind of the event: ``"appeared"``, ``"decided"``, ``"changed"``, ``"left"``, ``"minute"``,
-        ``"stream_lost"``, ``"stream_restored"`` or ``"end"``.
+        ``"time_jump"``, ``"stream_lost"``, ``"stream_restored"`` or ``"end"``.
     time_s : float
         Time of the event, in seconds of the stream.
     utc : datetime
@@ -115,7 +121,7 @@ class WatchStep:
     lag_s : float
         Time from the arrival of the frame to the end of its processing, in seconds.
     frames : FrameCounts
-        Numbers of frames read, processed, dropped and failed so far.
+        Numbers of frames read, processed, dropped, failed and skipped so far.
     """
 
     time_s: float

@@ -9,6 +9,8 @@ from typing import Any
 
 import av
 
+from maskkit._video.clock import StreamClock
+from maskkit._video.display import pixel_aspect
 from maskkit._video.events import Frame, FrameCounts, WatchEvent
 from maskkit._video.sources import VideoSource
 from maskkit.exceptions import VideoError
@@ -64,7 +66,8 @@ class FileReader:
         self._stopped = False
 
     def __iter__(self) -> Iterator[Frame]:
-        clock = _StreamClock(self.stream)
+        clock, aspect = StreamClock(self.stream), pixel_aspect(self.stream)
+        jump_s: float | None = None
         try:
             for index, picture in enumerate(decode(self.container, self.stream, self.counts)):
                 time_s = clock.read(picture)
@@ -72,12 +75,14 @@ class FileReader:
                     self.counts.n_dropped += 1
                     self.end_reason = "stopped"
                     return
+                jump_s = clock.jump_s or jump_s
                 if index % self.frame_step:
-                    self.counts.n_dropped += 1
+                    self.counts.n_skipped += 1
                     continue
-                yield Frame(picture, time_s, datetime.now(UTC), time.monotonic())
+                yield Frame(picture, time_s, datetime.now(UTC), time.monotonic(), aspect, jump_s)
+                jump_s = None
         except av.error.FFmpegError as exc:
-            self.end_reason = f"broken: {exc.strerror}"
+            self.end_reason = f"broken: {exc.strerror or type(exc).__name__}"
 
     def stop(self) -> None:
         """Stop after the current frame."""
@@ -176,22 +181,25 @@ class LiveReader:
     def _read_to_end(self) -> str | None:
         """Read until the stream ends; return the error if reading failed."""
         container, stream = self._opened
-        clock = _StreamClock(stream)
+        clock, aspect = StreamClock(stream), pixel_aspect(stream)
         try:
             for picture in decode(container, stream, self.counts):
                 due_s = self._start_s + clock.read(picture) if self.paced else time.monotonic()
                 stopped = self._stop.wait(max(0.0, due_s - time.monotonic()) if self.paced else 0)
-                self._put(Frame(picture, due_s - self._start_s, datetime.now(UTC), due_s))
+                jump_s = clock.jump_s if self.paced else None
+                self._put(Frame(picture, due_s - self._start_s, datetime.now(UTC), due_s, aspect, jump_s))
                 if stopped:
                     break
         except av.error.FFmpegError as exc:
-            return exc.strerror or str(exc)
+            return exc.strerror or type(exc).__name__  # Its text may hold the URL with a password.
         return None
 
     def _put(self, item: Frame | WatchEvent) -> None:
         """Append an item. A frame replaces a frame that still waits; stream events are all kept."""
         with self._changed:
-            if isinstance(item, Frame) and self._items and isinstance(self._items[-1], Frame):
+            last = self._items[-1] if self._items else None
+            if isinstance(item, Frame) and isinstance(last, Frame):
+                item = item._replace(jump_s=item.jump_s or last.jump_s)
                 self._items.pop()
                 self.counts.n_dropped += 1
             self._items.append(item)
@@ -218,20 +226,3 @@ class LiveReader:
             return True
         self.end_reason = "reconnect_timeout"
         return False
-
-
-class _StreamClock:
-    """Seconds since the first picture, always increasing even where the timestamps of a file jump back."""
-
-    def __init__(self, stream: Any):
-        self._step_s = 1 / float(stream.average_rate or stream.guessed_rate or 25)
-        self._first_s: float | None = None
-        self._last_s = -self._step_s
-
-    def read(self, picture: Any) -> float:
-        next_s = self._last_s + self._step_s
-        if picture.time is not None and self._first_s is None:
-            self._first_s = picture.time
-        time_s = next_s if picture.time is None else picture.time - self._first_s
-        self._last_s = time_s if time_s > self._last_s else next_s
-        return self._last_s

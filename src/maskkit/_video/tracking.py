@@ -46,6 +46,10 @@ class FaceTracker:
             tracks[int(index)] = int(track) if track >= 0 else None
         return tracks
 
+    def reset(self) -> None:
+        """End all tracks."""
+        self._tracker.reset()
+
     @property
     def active(self) -> set[int]:
         """Tracks that have not ended: detected in the last frame, or lost for a short time."""

@@ -104,6 +104,7 @@ class Watch(Iterator[WatchStep]):
     def _process(self, frame: Frame) -> WatchStep | None:
         """Return the step of a frame, or None if the detector fails on it."""
         time_s = self._advance(frame.time_s)
+        events = [] if frame.jump_s is None else self._break(frame.jump_s)
         try:
             photo = self._read_photo(frame.to_rgb())
         except (ImageError, PluginError):
@@ -111,11 +112,11 @@ class Watch(Iterator[WatchStep]):
             self._n_failures += 1
             if self._n_failures >= MAX_FAILURES:
                 raise
-            return None
+            return self._step(frame.utc, events) if events else None
         self._n_failures = 0
         # A minute that ended before this frame must not count its persons. Tracks that ended are removed last,
         # because the tracker may have found them again in this frame.
-        events = self._persons.close_minutes(time_s)
+        events += self._persons.close_minutes(time_s)
         tracks = self._tracker.update([face.box for face in photo], time_s)
         events += self._persons.update(photo, tracks, time_s)
         events += self._persons.remove_ended(self._tracker.active)
@@ -126,6 +127,11 @@ class Watch(Iterator[WatchStep]):
         lag_s = time.monotonic() - frame.due_s
         self._max_lag_s = max(self._max_lag_s, lag_s)
         return replace(step, lag_s=lag_s)
+
+    def _break(self, jump_s: float) -> list[EventData]:
+        """End all tracks, because the timestamps of a file leapt: what follows may be another recording."""
+        self._tracker.reset()
+        return [*self._persons.remove_ended(()), ("time_jump", {"jump_s": round(jump_s, 3)})]
 
     def _update_without_frame(self) -> list[EventData]:
         """Update minutes and tracks for time in which no frame arrived."""

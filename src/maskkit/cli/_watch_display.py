@@ -18,10 +18,11 @@ REFRESH_PER_S = 4
 
 
 class WatchDisplay:
-    """Live counts on standard error. If that is not a terminal, only lost and recovered streams are printed."""
+    """Live counts on standard error. If that is not a terminal, only breaks, lost and restored streams are printed."""
 
-    def __init__(self, source: str, *, quiet: bool):
+    def __init__(self, source: str, *, is_live: bool, quiet: bool):
         self.source = source
+        self.is_live = is_live
         self._console = Console(stderr=True, quiet=quiet)
         # Rich moves output to the terminal above the counts. Output to a file must not be redirected to the terminal.
         self._live = Live(
@@ -68,6 +69,8 @@ class WatchDisplay:
             elif event.event == "stream_restored":
                 self._state = ""
                 self._print(f"the stream is back after {event.details['outage_s']:.1f} s")
+            elif event.event == "time_jump":
+                self._print(f"the timestamps jumped by {event.details['jump_s']:,.1f} s; all persons have left")
 
     def _print(self, text: str) -> None:
         self._console.print(f"maskkit: {text}", highlight=False, markup=False, soft_wrap=True)
@@ -82,11 +85,10 @@ class WatchDisplay:
         table.add_row("watching", Text(f"{self.source}  {format_time(step.time_s)}", overflow="ellipsis", no_wrap=True))
         table.add_row("in sight", Text(_list(here) or "nobody"))
         table.add_row("persons", Text(_list(self._persons + Counter(self._decisions.values())) or "none so far"))
-        table.add_row(
-            "frames",
-            f"{frames.n_processed:,} processed, {frames.n_dropped:,} dropped; {rate:.1f} per second, "
-            f"lag {step.lag_s:.2f} s",
-        )
+        skipped = f", {frames.n_skipped:,} skipped" if frames.n_skipped else ""
+        lag = f", lag {step.lag_s:.2f} s" if self.is_live else ""
+        counts = f"{frames.n_processed:,} processed{skipped}, {frames.n_dropped:,} dropped; {rate:.1f} per second{lag}"
+        table.add_row("frames", counts)
         table.add_row("", Text(self._state or "press Ctrl-C to stop", style="dim"))
         return table
 

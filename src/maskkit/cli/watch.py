@@ -128,7 +128,7 @@ def watch(
         )
         stack.enter_context(stop_on_signal(watching))
         end, minutes = _follow(watching, log, printing=output == "jsonl", quiet=quiet)
-    _print_end(end, minutes, output)
+    _print_end(end, minutes, output, is_live=watching.is_live)
     for path in (out, events):
         if path is not None and path.exists():
             print_written(path)
@@ -143,7 +143,7 @@ def _follow(
 
     minutes: deque[dict[str, Any]] = deque(maxlen=_MINUTES_SHOWN)
     end: dict[str, Any] = {}
-    with WatchDisplay(watching.source, quiet=quiet) as display:
+    with WatchDisplay(watching.source, is_live=watching.is_live, quiet=quiet) as display:
         for step in watching:
             display.show(step)
             for event in step.events:
@@ -159,7 +159,7 @@ def _follow(
     return end, list(minutes)
 
 
-def _print_end(end: dict[str, Any], minutes: list[dict[str, Any]], output: Format) -> None:
+def _print_end(end: dict[str, Any], minutes: list[dict[str, Any]], output: Format, *, is_live: bool) -> None:
     if output == "json":
         print_json({**end, "minutes": minutes})
     elif output == "table":
@@ -167,19 +167,21 @@ def _print_end(end: dict[str, Any], minutes: list[dict[str, Any]], output: Forma
 
         from maskkit._display.tables import to_rich
 
-        for table in _tabulate(end, minutes):
+        for table in _tabulate(end, minutes, is_live=is_live):
             rich.print(to_rich(table))
 
 
-def _tabulate(end: dict[str, Any], minutes: list[dict[str, Any]]) -> "Iterator[Table]":
+def _tabulate(end: dict[str, Any], minutes: list[dict[str, Any]], *, is_live: bool) -> "Iterator[Table]":
     from maskkit._display.tables import Table
     from maskkit.cli._watch_display import format_time
 
-    failed = f", {end['n_failed']:,} failed" if end["n_failed"] else ""
-    frames = (
-        f"{end['n_read']:,} frames read: {end['n_processed']:,} processed, {end['n_dropped']:,} dropped{failed}; "
-        f"maximum lag {end['max_lag_s']:.2f} s"
+    counted = {name: end[f"n_{name}"] for name in ("processed", "skipped", "dropped", "failed")}
+    counts = ", ".join(
+        f"{count:,} {name}" for name, count in counted.items() if count or name in ("processed", "dropped")
     )
+    # A frame of a file waits for nobody but the one before it.
+    lag = f"; maximum lag {end['max_lag_s']:.2f} s" if is_live else ""
+    frames = f"{end['n_read']:,} frames read: {counts}{lag}"
     if len(minutes) > 1:
         decisions = list(dict.fromkeys(decision for minute in minutes for decision in minute["persons"]))
         rows = tuple(
@@ -201,6 +203,11 @@ def _raise_unless_complete(end: dict[str, Any], *, is_live: bool) -> None:
     from maskkit.exceptions import VideoError
 
     reason = end["reason"]
+    if reason == "ended" and not end["n_processed"]:
+        raise VideoError(
+            f"{end['source']}: none of its {end['n_read']:,} frames could be decoded and searched; check that the file "
+            f"is complete, and convert it to another format if it is."
+        )
     if reason == "reconnect_timeout":
         raise VideoError(
             f"{end['source']}: the stream stopped and did not come back; pass a longer --reconnect-timeout."
@@ -232,5 +239,6 @@ def stop_on_signal(watching: "Watch") -> Iterator[None]:
 def _split_option(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise typer.BadParameter(f"{text!r}: want NAME=VALUE", param_hint="--ffmpeg-option")
+        # What was passed is not shown, because it may be a password.
+        raise typer.BadParameter("want NAME=VALUE, such as video_size=640x480", param_hint="--ffmpeg-option")
     return name, value
