@@ -23,6 +23,7 @@ from PIL import Image
 
 from benchmarks.peers.timing import Timed, seconds_of, take_turns
 from maskkit._images.load import RgbImage, load_image
+from maskkit.datasets import find_images_below
 from maskkit.detectors import Faces, MaskkitDetector
 from maskkit.detectors._heatmap import _load_runner, _padded_shape
 from maskkit.detectors._pyramid import Tile
@@ -66,7 +67,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path, help="folder of images")
     parser.add_argument("--n", type=int, default=60, help="number of photos")
     args = parser.parse_args()
-    paths = sorted(path for path in args.photos.rglob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
+    paths = find_images_below(args.photos)
     # Even steps through the folder; photos of one shape follow each other, because OpenVINO prepares each new shape.
     images = [load_image(paths[row]) for row in np.linspace(0, len(paths) - 1, min(args.n, len(paths))).astype(int)]
     images.sort(key=lambda image: prepare(image).shape)

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from maskkit import MaskClassifier
+from maskkit.datasets import find_images_below
 
 # One in this many photos is broken.
 BROKEN_INTERVAL = 100
@@ -46,7 +47,7 @@ def resident_mb() -> float:
 
 def main(folder: str, minutes: float) -> int:
     """Run the test; return the exit code."""
-    photos = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
+    photos = find_images_below(Path(folder))
     rng = random.Random(0)
     model = MaskClassifier.from_pretrained()
     expected: list[tuple[str, bool]] = []

@@ -1,5 +1,8 @@
 """What tests share. Nothing here needs the network or real data."""
 
+import builtins
+import errno
+import io
 import os
 import tempfile
 from pathlib import Path
@@ -32,6 +35,40 @@ def fuzzing(n_tries):
         database=None,
         suppress_health_check=list(HealthCheck),
     )
+
+
+@pytest.fixture
+def lock(monkeypatch):
+    """Return a function that takes all permissions from a file or folder.
+
+    The administrator may read everything. To tests that run as one, the system's functions give the error that they
+    give to others.
+    """
+    locked = []
+
+    def guard(function, *, inside_only=False):
+        def guarded(path=".", *args, **kwargs):
+            if isinstance(path, (str, os.PathLike)):
+                place = Path(os.path.abspath(path))
+                if any(item in place.parents or (item == place and not inside_only) for item in locked):
+                    raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+            return function(path, *args, **kwargs)
+
+        return guarded
+
+    def lock(path):
+        locked.append(Path(path).absolute())
+        path.chmod(0)
+
+    if os.geteuid() == 0:
+        for place, name in ((os, "scandir"), (os, "listdir"), (builtins, "open"), (io, "open")):
+            monkeypatch.setattr(place, name, guard(getattr(place, name)))
+        for name in ("stat", "lstat"):
+            monkeypatch.setattr(os, name, guard(getattr(os, name), inside_only=True))
+    yield lock
+    monkeypatch.undo()
+    for path in locked:
+        path.chmod(0o700)
 
 
 @pytest.fixture(scope="session")

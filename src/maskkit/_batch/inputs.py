@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from maskkit._batch.storage import full_name, is_url, open_storage
-from maskkit._images.listing import find_images_of, has_image_ending, is_visible, natural_key
+from maskkit._images.formats import HEAD_BYTES, has_image_ending, is_image_head, may_be_image
+from maskkit._images.listing import find_images_of, is_visible, natural_key, natural_path_key
 from maskkit._images.prefetch import in_batches
 from maskkit.exceptions import DataError
 
@@ -29,6 +30,7 @@ _TEXT, _BYTES = (pa.string(), pa.large_string()), (pa.binary(), pa.large_binary(
 _ROWS_PER_BATCH = 10_000
 # Rows with the bytes of images are large.
 _IMAGES_PER_BATCH = 16
+_HEADS_PER_REQUEST = 256
 
 
 class InputImage(NamedTuple):
@@ -160,7 +162,7 @@ def _find_files(source: str) -> Iterator[str]:
     if has_image_ending(PurePosixPath(path)) and not magic:
         files = [path]
     elif magic and not storage.exists(path):
-        files = (file for file in sorted(storage.glob(path)) if is_visible(PurePosixPath(file)))
+        files = _select_images(storage, _find_matches(storage, path))
     elif storage.isdir(path):
         files = _walk(storage, path)
     elif storage.exists(path):
@@ -168,16 +170,54 @@ def _find_files(source: str) -> Iterator[str]:
     yield from (full_name(storage, file) for file in files)
 
 
-def _walk(storage: Any, folder: str) -> Iterator[str]:
-    """List images as `find_images_below` does; unlike fsspec's walk, it fails on folders that cannot be read."""
-    entries = [entry for entry in storage.ls(folder, detail=True) if entry["name"].rstrip("/") != folder.rstrip("/")]
-    entries = sorted(entries, key=lambda entry: _natural_key(entry["name"]))
-    visible = [entry for entry in entries if is_visible(PurePosixPath(entry["name"]))]
-    files = [entry["name"] for entry in visible if entry["type"] != "directory"]
-    yield from (file for file in files if has_image_ending(PurePosixPath(file)))
-    for entry in visible:
+def _walk(storage: Any, folder: str, *, is_top: bool = True) -> Iterator[str]:
+    """List images as `find_images_below` does: a subfolder without permission takes the place of its images.
+
+    Other errors are raised, unlike in fsspec's own walk: a storage that cannot be reached for a moment must not change
+    the list.
+    """
+    try:
+        entries = storage.ls(folder, detail=True)
+    except PermissionError:
+        if is_top:
+            raise
+        yield folder
+        return
+    entries = _sort_visible(entry for entry in entries if entry["name"].rstrip("/") != folder.rstrip("/"))
+    yield from _select_images(storage, [entry for entry in entries if entry["type"] != "directory"])
+    for entry in entries:
         if entry["type"] == "directory":
-            yield from _walk(storage, entry["name"])
+            yield from _walk(storage, entry["name"], is_top=False)
+
+
+def _find_matches(storage: Any, pattern: str) -> list[dict[str, Any]]:
+    """Return the files that match a pattern, except hidden ones, in natural order."""
+    asked = PurePosixPath(pattern).parts
+    matches = {}
+    for file, entry in storage.glob(pattern, detail=True).items():
+        parts = PurePosixPath(file).parts
+        if entry["type"] != "directory" and all(part in asked or is_visible(PurePosixPath(part)) for part in parts):
+            matches[file] = entry
+    return [matches[file] for file in sorted(matches, key=lambda file: natural_path_key(PurePosixPath(file)))]
+
+
+def _sort_visible(entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    visible = [entry for entry in entries if is_visible(PurePosixPath(entry["name"].rstrip("/")))]
+    return sorted(visible, key=lambda entry: _natural_key(entry["name"]))
+
+
+def _select_images(storage: Any, entries: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Iterate over the files that are images by their extension or their first bytes, or may be and cannot be read."""
+    for batch in in_batches((entry["name"] for entry in entries), _HEADS_PER_REQUEST):
+        unknown = [file for file in batch if not has_image_ending(PurePosixPath(file))]
+        # Storages that can answer several requests at a time do so.
+        heads = storage.cat_ranges(unknown, 0, HEAD_BYTES, on_error="return") if unknown else []
+        images = {file for file, head in zip(unknown, heads, strict=True) if _may_be_image(file, head)}
+        yield from (file for file in batch if file in images or has_image_ending(PurePosixPath(file)))
+
+
+def _may_be_image(file: str, head: bytes | Exception) -> bool:
+    return may_be_image(PurePosixPath(file)) if isinstance(head, Exception) else is_image_head(head)
 
 
 def _natural_key(path: str) -> Any:

@@ -73,6 +73,8 @@ def _image_errors(name: str) -> Iterator[None]:
             f"pass max_px (--max-pixels on the command line)."
         ) from exc
     except Exception as exc:  # Pillow's decoders raise nearly any type on a broken file.
+        if isinstance(exc, OSError) and exc.strerror:  # the system's own error, such as a lack of permission
+            raise ImageError(f"{name}: cannot be read ({exc.strerror}).") from exc
         raise ImageError(f"{name}: cannot be read as an image ({exc}).") from exc
 
 

@@ -38,12 +38,30 @@ def _check_path(path: str | bytes, name: str) -> str | bytes:
         raise ImageError(
             f"{name}: is a URL, and prediction uses no network; download it and pass the path or the bytes."
         )
-    mode = os.stat(path).st_mode
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError as exc:
+        raise ImageError(f"{name}: {_explain_missing(path)}") from exc
     if stat.S_ISDIR(mode):
-        raise ImageError(f"{name}: is a folder; list the image files in it.")
+        raise ImageError(f"{name}: {_explain_folder(path)}")
     if not stat.S_ISREG(mode):  # A pipe may block forever, and a device may never end.
         raise ImageError(f"{name}: is a pipe, socket or device, not a file; read it and pass the bytes.")
     return path
+
+
+def _explain_missing(path: str | bytes) -> str:
+    if os.path.islink(path):
+        return f"is a link to {os.fsdecode(os.readlink(path))}, which does not exist; correct or remove the link."
+    return "no such file; check the path."
+
+
+def _explain_folder(path: str | bytes) -> str:
+    # The listing of images names a folder that it cannot read in place of its images.
+    try:
+        os.scandir(path).close()
+    except OSError as exc:
+        return f"is a folder that cannot be read ({exc.strerror}); check its permissions."
+    return "is a folder; list the image files in it."
 
 
 def _read_stream(stream: Any, name: str) -> bytes:

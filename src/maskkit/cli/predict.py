@@ -1,5 +1,6 @@
 """maskkit predict."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -58,7 +59,7 @@ def predict(
         raise typer.BadParameter("is for the photos that --out writes", param_hint="--blur")
     paths = find_images(sources)
     classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
-    originals = {path.resolve() for path in paths}
+    originals = {os.path.realpath(path) for path in paths}
     n_unreadable = 0
     stems: set[str] = set()
 
@@ -77,7 +78,7 @@ def predict(
                 if out is not None:
                     target = out / f"{stem}.png"
                     # With --out in the folder of the photos, a PNG would be overwritten by its result.
-                    if target.resolve() in originals:
+                    if os.path.realpath(target) in originals:
                         raise ValueError(f"{target}: is one of the input photos; choose another folder.")
                     photo.save(target, blur=blur)
                 if save_crops is not None:

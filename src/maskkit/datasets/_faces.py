@@ -48,11 +48,13 @@ def load_faces(
     ----------
     folder : str or Path
         Path to split and class folders, ``Train/WithMask/*.png``, or to class folders alone,
-        ``WithMask/*.png``. Files are images if Pillow reads their extension, in any case; other files
-        and hidden files are ignored.
+        ``WithMask/*.png``. Files are images by their extension, in any case, or by their first bytes;
+        other files and hidden files are ignored. What may be an image but cannot be read, such as a link
+        to nothing, counts as an image.
     on_error : {"raise", "skip"}, default="raise"
-        With ``"raise"`` no file is opened, so an unreadable image raises when it is used. With
-        ``"skip"`` each image is decoded now, and unreadable ones are left out with one warning.
+        With ``"raise"`` no image is decoded, so an unreadable image raises when it is used. With
+        ``"skip"`` each image is decoded now, and unreadable ones are left out with one warning. A split
+        whose folder cannot be read is left out with a warning in both cases.
     shuffle : bool, default=True
         Whether to shuffle each split. The order before is the natural order of the names, so the result is the
         same on every file system.
@@ -72,7 +74,7 @@ def load_faces(
 
         - `splits`, dict of name -> Bunch of paths and labels; class folders alone have the one split
           ``"all"``;
-        - `skipped`, list of (Path, str): images that were left out, and the reasons.
+        - `skipped`, list of (Path, str): images and splits that were left out, and the reasons.
 
     Raises
     ------
@@ -84,19 +86,19 @@ def load_faces(
     Warns
     -----
     SkippedImageWarning
-        If images were left out.
+        If images or splits were left out.
     """
     check_on_error(on_error)
     folder = check_folder(folder)
-    found = find_faces(folder)
+    found, locked = find_faces(folder)
     everything = [path for classes in found.values() for paths in classes.values() for path in paths]
-    skipped = find_unreadable(everything) if on_error == "skip" else {}
+    unreadable = find_unreadable(everything) if on_error == "skip" else {}
     splits: dict[str, Bunch] = {}
     for split, classes in found.items():
         name = "all" if split == folder else split.name.lower()
         if name in splits or name in _RESERVED:
             raise DataError(f"{split}: the split's name in lower case, {name!r}, is taken; rename the folder.")
-        pairs = [(path, label) for label, paths in classes.items() for path in paths if path not in skipped]
+        pairs = [(path, label) for label, paths in classes.items() for path in paths if path not in unreadable]
         if empty := classes.keys() - {label for _, label in pairs}:
             raise DataError(
                 f"{split}: no image of {', '.join(sorted(empty))} can be read; want at least one per class. "
@@ -107,8 +109,9 @@ def load_faces(
         splits[name] = FaceBunch(
             paths=[path for path, _ in pairs], labels=np.array([label for _, label in pairs], dtype=np.str_)
         )
-    warn_of_skipped(skipped, len(everything), "images")
-    faces = FaceBunch(splits=splits, skipped=list(skipped.items()))
+    warn_of_skipped(unreadable, len(everything), "images")
+    warn_of_skipped(locked, len(found) + len(locked), "splits")
+    faces = FaceBunch(splits=splits, skipped=[*unreadable.items(), *locked.items()])
     faces.update(splits["all"] if folder in found else splits)
     return faces
 

@@ -2,10 +2,10 @@
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from maskkit._images.listing import list_folders, list_images
+from maskkit._images.listing import check_listable, list_folders, list_images
 from maskkit._images.load import load_image
 from maskkit._images.prefetch import prefetch_map
 from maskkit.exceptions import DataError, ImageError, SkippedImageWarning
@@ -14,12 +14,13 @@ _LAYOUTS = "want split and class folders (Train/WithMask/*.png) or class folders
 
 
 def check_folder(folder: str | os.PathLike[str]) -> Path:
-    """Return a folder as a Path; raise DataError if it is missing or a file."""
+    """Return a folder as a Path; raise DataError if it is missing, a file, or cannot be read."""
     folder = Path(folder)
     if not folder.exists():
         raise DataError(f"{folder}: no such folder; check the path.")
     if not folder.is_dir():
         raise DataError(f"{folder}: is a file; pass the folder that contains the data.")
+    check_listable(folder)
     return folder
 
 
@@ -29,39 +30,55 @@ def check_on_error(on_error: str) -> None:
         raise ValueError(f"on_error={on_error!r} is unknown; use 'raise' or 'skip'.")
 
 
-def find_faces(folder: Path) -> dict[Path, dict[str, list[Path]]]:
-    """Find the images of a folder of face crops: folder of the split -> name of the class -> paths.
+def find_faces(folder: Path) -> tuple[dict[Path, dict[str, list[Path]]], dict[Path, str]]:
+    """Find the images of a folder of face crops.
 
-    Class folders alone are one split, whose key is `folder` itself. Raises DataError if the folder has neither layout,
-    or a class contains no image.
+    Returns folder of the split -> name of the class -> paths, and splits that cannot be read -> reason. Class folders
+    alone are one split, whose key is `folder` itself. A class folder that cannot be read is its only image.
+
+    Raises DataError if the folder has neither layout, or a class contains no image.
     """
     inside = list_folders(folder)
     if not inside:
         raise DataError(f"{folder}: contains {_count(list_images(folder))} and no folder; {_LAYOUTS}.")
     # A split contains folders of classes; a class contains images only.
-    splits = [path for path in inside if list_folders(path)]
+    splits = [path for path in inside if _split_listable(list_folders(path))[0]]
     if not splits:
-        return {folder: _find_classes(folder)}
-    if len(splits) < len(inside):
-        others = [path for path in inside if path not in splits]
+        return {folder: _find_classes(folder)}, {}
+    others, locked = _split_listable(path for path in inside if path not in splits)
+    if others:
         raise DataError(
             f"{folder}: mixes layouts: {_names(splits)} with class folders inside, {_names(others)} without; "
             f"{_LAYOUTS}. Move other folders elsewhere."
         )
     _check_no_images(folder)
-    return {split: _find_classes(split) for split in splits}
+    return {split: _find_classes(split) for split in splits}, locked
+
+
+def _split_listable(folders: Iterable[Path]) -> tuple[list[Path], dict[Path, str]]:
+    """Return the folders that can be read, and the reasons why the others cannot."""
+    listable: list[Path] = []
+    locked = {}
+    for path in folders:
+        try:
+            check_listable(path)
+            listable.append(path)
+        except DataError as exc:
+            locked[path] = str(exc)
+    return listable, locked
 
 
 def _find_classes(folder: Path) -> dict[str, list[Path]]:
     _check_no_images(folder)
     classes = {}
     for path in list_folders(folder):
-        if deeper := list_folders(path):
+        deeper, locked = _split_listable(list_folders(path))
+        if deeper:
             raise DataError(
                 f"{path}: contains folders ({_names(deeper)}) instead of images; {_LAYOUTS}. "
                 f"If the data are in a subfolder, pass that folder, such as {folder}."
             )
-        classes[path.name] = list_images(path)
+        classes[path.name] = [*list_images(path), *locked]
         if not classes[path.name]:
             raise DataError(f"{path}: contains no image; want at least one per class. Fill the folder or remove it.")
     if len(classes) < 2:

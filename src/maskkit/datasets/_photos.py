@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from maskkit._images.listing import list_folders, list_images, natural_key
+from maskkit._images.listing import check_listable, list_folders, list_images, natural_key
 from maskkit.datasets._folders import check_folder, check_on_error, find_unreadable, warn_of_skipped
 from maskkit.exceptions import DataError
 
@@ -119,6 +119,8 @@ def _find_annotations(folder: Path) -> tuple[list[Path], dict[str, list[Path]]]:
     folders = {path.name.lower(): path for path in list_folders(folder)}
     annotated = folders.get("annotations", folder)
     image_folders = [folders[name] for name in _IMAGE_FOLDERS if name in folders]
+    for needed in (annotated, *image_folders):
+        check_listable(needed)
     annotations = [path for path in annotated.iterdir() if path.suffix.lower() == ".xml"]
     annotations = sorted((path for path in annotations if not path.name.startswith(".")), key=natural_key)
     if not annotations:
@@ -138,6 +140,8 @@ def _read_annotation(path: Path, images: dict[str, list[Path]]) -> AnnotatedPhot
         root = ElementTree.parse(path).getroot()
     except (ElementTree.ParseError, LookupError, ValueError) as exc:  # the latter two: a wrong encoding
         raise DataError(f"{path}: is not well-formed XML ({exc}); correct the file or remove it.") from exc
+    except OSError as exc:
+        raise DataError(f"{path}: cannot be read ({exc.strerror}); check the file or remove it.") from exc
     if root.tag != "annotation":
         raise DataError(f"{path}: begins with <{root.tag}>; want <annotation> (Pascal VOC).")
     # Annotations made on Windows separate folders by backslashes.
