@@ -229,6 +229,56 @@ def test_patterns_are_listed(memory, folder):
     ]
 
 
+def test_images_without_ending_are_found_in_storage(memory, pngs):
+    """By their first bytes; patterns give images only, in natural order, and no hidden ones."""
+    for name in ("IMG10", "IMG2", "sub/b.txt", "a.jpg", ".hidden/c.png"):
+        memory.pipe(f"/photos/{name}", pngs[0])
+    memory.pipe("/photos/notes", b"BMW and P1")
+    memory.pipe("/photos/Thumbs.db", b"\xd0\xcf\x11\xe0")
+    memory.pipe("/photos/new.HEIC", b"")
+    for pattern, wanted in (
+        ("", ["a.jpg", "IMG2", "IMG10", "new.HEIC", "sub/b.txt"]),
+        ("/*", ["a.jpg", "IMG2", "IMG10", "new.HEIC"]),
+        ("/**", ["a.jpg", "IMG2", "IMG10", "new.HEIC", "sub/b.txt"]),
+        ("/.hidden/*", [".hidden/c.png"]),
+    ):
+        found = [place.source for place in inputs_of(f"memory://photos{pattern}")]
+        assert sorted(found) == sorted(f"memory:///photos/{name}" for name in wanted)
+        assert [name for name in found if "IMG" in name] == ["memory:///photos/IMG2", "memory:///photos/IMG10"][
+            : len(found) - 1
+        ]
+
+
+def test_locked_folder_in_storage_is_an_unreadable_item(memory, pngs, monkeypatch, savable):
+    for name in ("a.png", "locked/b.png", "sub/c.png"):
+        memory.pipe(f"/photos/{name}", pngs[0])
+    ls = type(memory).ls
+
+    def refuse(storage, path, *args, **kwargs):
+        if path.rstrip("/").endswith("locked"):
+            raise PermissionError("403 Forbidden")
+        return ls(storage, path, *args, **kwargs)
+
+    monkeypatch.setattr(type(memory), "ls", refuse)
+    places = inputs_of("memory://photos")
+    assert [place.source.rpartition("/photos/")[2] for place in places] == ["a.png", "locked", "sub/c.png"]
+    rows = [row for of_image in predict_photos(savable.predictor_, read_contents(places, None)) for row in of_image]
+    assert [row["status"] for row in rows] == ["ok", "unreadable", "ok"]
+    with pytest.raises(PermissionError):
+        inputs_of("memory://photos/locked")
+
+
+def test_batch_names_what_cannot_be_read(savable, folder, tmp_path, lock):
+    (folder / "gone.jpg").symlink_to("nothing")
+    (folder / "loop").symlink_to("loop")
+    (folder / "no_ending").write_bytes((folder / "0.png").read_bytes())
+    lock(folder / "more")
+    run_here(savable, [folder], tmp_path / "out")
+    status = {os.path.relpath(row["source"], folder): row["status"] for row in read_rows(tmp_path / "out")}
+    assert len(status) == 15
+    assert {name for name in status if status[name] == "unreadable"} == {"broken.jpg", "gone.jpg", "loop", "more"}
+
+
 def test_relative_sources_are_found_from_any_folder(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
     assert inputs_of("photos/more") == [InputImage(str(folder / "more" / "last.png"), None)]

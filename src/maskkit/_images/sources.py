@@ -51,7 +51,7 @@ def _check_path(path: str | bytes, name: str) -> str | bytes:
 
 def _explain_missing(path: str | bytes) -> str:
     if os.path.islink(path):
-        return f"is a link to {os.fsdecode(os.readlink(path))}, which does not exist; correct or remove the link."
+        return f"is a link to {os.readlink(os.fsdecode(path))}, which does not exist; correct or remove the link."
     return "no such file; check the path."
 
 
