@@ -1,4 +1,4 @@
-"""What files are by their first bytes and by their names."""
+"""Identification of images by the first bytes and by the names of files."""
 
 import io
 import mimetypes
