@@ -28,6 +28,14 @@ def normalize_label(label: Any) -> str:
     return "".join(letter for letter in str(label).casefold() if letter.isalnum())
 
 
+def is_missing(label: Any) -> bool:
+    """Return whether a label is None, NaN, or another value that stands for a missing one, such as that of pandas."""
+    try:
+        return label is None or bool(label != label)
+    except TypeError:  # pandas.NA, compared with itself, is neither true nor false
+        return True
+
+
 def color_of(label: Any, classes: Sequence[Any]) -> str:
     """Return the color of a class: by its meaning if known, else by its index in `classes`; gray if not a class."""
     meaning = meaning_of(label)

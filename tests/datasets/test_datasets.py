@@ -247,11 +247,11 @@ OBJECT = (
 )
 
 
-def add_photo(folder, stem, faces=(), filename=None, beside=False, image=True):
+def add_photo(folder, stem, faces=(), filename=None, beside=False, image=True, size=(100, 60)):
     annotations, images = (folder, folder) if beside else (folder / "annotations", folder / "images")
     annotations.mkdir(parents=True, exist_ok=True)
     if image:
-        add_image(images / f"{stem}.jpg", size=(100, 60))
+        add_image(images / f"{stem}.jpg", size=size)
     objects = "".join(OBJECT.format(label, y0, x0, x1, y1) for label, (x0, y0, x1, y1) in faces)
     text = f"<annotation><filename>{filename or stem + '.jpg'}</filename>{objects}</annotation>"
     path = annotations / f"{stem}.xml"
@@ -422,7 +422,7 @@ def test_describe_without_any_readable_header(tmp_path):
 
 def test_describe_photos_counts_faces_by_size(tmp_path):
     sides = (15.9, 16, 31, 32, 63, 64, 500)
-    add_photo(tmp_path, "a", [("with_mask", (0, 0, 1, side)) for side in sides])
+    add_photo(tmp_path, "a", [("with_mask", (0, 0, 1, side)) for side in sides], size=(100, 500))
     add_photo(tmp_path, "b", FACES)
     add_photo(tmp_path, "empty")
     described = describe(load_photos(tmp_path))
@@ -434,7 +434,7 @@ def test_describe_photos_counts_faces_by_size(tmp_path):
         ("all", 9, 1.0, 1, 3, 3, 2),
     )
     assert photos.rows[0][:2] == (3, 1)
-    assert sides.rows == ((60, 60, 60, 100, 100, 100),)
+    assert sides.rows == ((60, 60, 96, 100, 100, 460),)
     assert described.to_dict()["n_photos_without_faces"] == 1
 
 

@@ -29,7 +29,7 @@ class Finder:
     def predict_photos(self, photos):
         for index, photo in enumerate(photos):
             yield PhotoResult(
-                tuple(self.found[index]), photo, str(photo), (100, 100), "m", "d", error=self.errors.get(index)
+                tuple(self.found[index]), photo, str(photo), (1000, 100), "m", "d", error=self.errors.get(index)
             )
 
 

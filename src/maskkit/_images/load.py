@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from maskkit._images.decode import check_size, choose_formats, open_picture, pillow_limit_raised
 from maskkit._images.hashing import hash_content
+from maskkit._images.orientation import ImageHeader, read_picture_header
 from maskkit._images.sources import SOURCE_LOCK, open_file
 from maskkit.exceptions import ImageError
 
@@ -92,6 +93,16 @@ def read_size(
         return width, height
     with _image_errors(name), _open_picture(source, name, allowed, max_px) as picture:
         return picture.size
+
+
+def read_header(source: ImageSource) -> ImageHeader:
+    """Return the size and the EXIF orientation of an image file; the pixels are not decoded.
+
+    Raises ImageError, as `load_image` does.
+    """
+    name = name_source(source)
+    with _image_errors(name), _open_picture(source, name, choose_formats(None), None) as picture:
+        return read_picture_header(picture)
 
 
 def read_content(source: ImageSource, *, name: str | None = None) -> tuple[bytes | RgbImage, str]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskkit._images.load import RgbImage
-from maskkit.detectors._base import Detector
+from maskkit.detectors._base import Detector, check_faces
 
 
 def vector(*values: float) -> NDArray[np.float32]:
@@ -51,7 +51,8 @@ def find_points(image: RgbImage, detector: Detector) -> NDArray[np.float32] | No
     """Return the landmarks of one crop, or None if no face is detected."""
     height, width = image.shape[:2]
     margin = round(_PADDING * max(height, width))
-    faces = detector.detect(np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="edge"))
+    padded = np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
+    faces = check_faces(detector.detect(padded), type(detector).__name__, padded)
     if len(faces) == 0 or faces.landmarks is None or faces.landmarks.shape[1] != 5:
         return None
     sizes = (faces.boxes_xyxy[:, 2:] - faces.boxes_xyxy[:, :2]).prod(axis=1)

@@ -17,8 +17,9 @@ from maskkit._display.charts import draw_chart, save_figure
 from maskkit._display.collage import choose_evenly, compose_tiles
 from maskkit._display.drawing import blur_faces
 from maskkit._display.tables import Table, Tabulated
+from maskkit._images.boxes import check_inside
 from maskkit._images.crop import crop_square
-from maskkit._images.load import load_image, name_source, read_size
+from maskkit._images.load import load_image, name_source, read_header
 from maskkit._images.prefetch import prefetch_map
 from maskkit._images.quality import SIZE_BINS
 from maskkit.datasets._faces import FaceData, as_photos, as_splits
@@ -112,6 +113,8 @@ def describe(faces: FaceData) -> Description:
     ------
     TypeError
         If `faces` is another kind of data.
+    DataError
+        If a box lies outside its photo.
     ValueError
         If it is empty, or paths and labels differ in number.
 
@@ -163,6 +166,8 @@ def collage(
     ------
     ImageError
         If an image of the sample cannot be read; the message names it.
+    DataError
+        If a box lies outside its photo.
     TypeError
         If `faces` is another kind of data.
     ValueError
@@ -191,7 +196,10 @@ def collage(
 
 def _crop_tile(path: Any, box: NDArray[np.float32] | None) -> Image.Image:
     image = load_image(path)
-    return Image.fromarray(image if box is None else crop_square(image, box))
+    if box is None:
+        return Image.fromarray(image)
+    check_inside(box[None], (image.shape[1], image.shape[0]), name_source(path))
+    return Image.fromarray(crop_square(image, box))
 
 
 def _describe_faces(splits: Mapping[str, tuple[Sequence[Any], NDArray[Any]]]) -> Description:
@@ -200,7 +208,7 @@ def _describe_faces(splits: Mapping[str, tuple[Sequence[Any], NDArray[Any]]]) ->
     unreadable: list[str] = []
     sizes_px: dict[str, list[NDArray[np.float64]]] = {}
     for split, (paths, labels) in splits.items():
-        sizes = _read_sizes(paths)
+        sizes = np.sort(_read_sizes(paths))
         unreadable += _names_without_size(paths, sizes)
         statistics[split] = {"n_images": len(paths), **_sides(sizes), "classes": {}}
         for label in np.unique(labels).tolist():
@@ -240,7 +248,11 @@ def _describe_photos(photos: Sequence[AnnotatedPhoto]) -> Description:
     sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     per_photo = np.array([len(photo.labels) for photo in photos])
     paths = [photo.path for photo in photos]
-    sizes = _read_sizes(paths)
+    upright_sizes = _read_sizes(paths)
+    for photo, size in zip(photos, upright_sizes, strict=True):
+        if not np.isnan(size[0]):
+            check_inside(photo.boxes_xyxy, (int(size[0]), int(size[1])), name_source(photo.path))
+    sizes = np.sort(upright_sizes)
     unreadable = _names_without_size(paths, sizes)
     sizes_px = {str(label): sides[labels == label] for label in np.unique(labels)}
     classes: dict[str, dict[str, Any]] = {
@@ -290,16 +302,15 @@ def _describe_photos(photos: Sequence[AnnotatedPhoto]) -> Description:
 
 
 def _read_sizes(paths: Sequence[Any]) -> Sizes:
-    """Read the shorter and longer side of each image from its header; NaN if that cannot be read."""
+    """Read width and height of each upright image from its header, (n, 2); NaN if that cannot be read."""
     return np.array(list(prefetch_map(_read_size, paths)), dtype=np.float64).reshape(-1, 2)
 
 
 def _read_size(path: Any) -> tuple[float, float]:
     try:
-        size = read_size(path)
+        return read_header(path).upright_size
     except ImageError:  # the description lists the image
         return float("nan"), float("nan")
-    return min(size), max(size)
 
 
 def _names_without_size(paths: Sequence[Any], sizes: Sizes) -> list[str]:

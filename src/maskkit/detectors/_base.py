@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.utils import check_scalar
 
+from maskkit._images.boxes import are_fractions
 from maskkit._images.load import RgbImage
 from maskkit.exceptions import PluginError
 
@@ -69,8 +70,8 @@ class Detector(Protocol):
 def check_faces(faces: Any, detector: str, image: RgbImage) -> Faces:
     """Check the faces that a detector returned, which may be any object with these attributes; convert to float32.
 
-    Raises PluginError if attributes are missing, shapes disagree, values are not finite, or a box is empty or outside
-    the image.
+    Raises PluginError if attributes are missing, shapes disagree, values are not finite, or a box is empty, outside the
+    image or a fraction of it.
     """
     try:
         boxes = np.asarray(faces.boxes_xyxy, dtype=np.float32)
@@ -99,6 +100,11 @@ def check_faces(faces: Any, detector: str, image: RgbImage) -> Faces:
             f"detector {detector}: a box has right <= left or bottom <= top; want left, top, right, bottom."
         )
     height, width = image.shape[:2]
+    if len(boxes) and max(height, width) > 2 and are_fractions(boxes).all():
+        raise PluginError(
+            f"detector {detector}: the box {boxes[0].tolist()} seems to be a fraction of the image of "
+            f"{width} x {height} px; want pixels: multiply by its width and height."
+        )
     outside = (boxes[:, :2] >= (width, height)).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1)
     if outside.any():
         raise PluginError(

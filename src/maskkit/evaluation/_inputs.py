@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_scalar, column_or_1d
 from sklearn.utils.validation import check_consistent_length
 
+from maskkit._images.boxes import check_boxes, check_inside
 from maskkit._images.crop import crop_square
 from maskkit._images.load import RgbImage, check_images, load_image, name_source
 from maskkit._images.prefetch import prefetch_map
@@ -160,10 +161,12 @@ def _crop_faces(photos: Sequence[Any]) -> FaceSet:
 
 
 def _cut(photo: Any) -> list[RgbImage]:
-    if not len(photo.boxes_xyxy):
+    boxes = check_boxes(photo.boxes_xyxy, len(photo.labels), name_source(photo.path))
+    if not len(boxes):
         return []
     image = load_image(photo.path)
-    return [crop_square(image, box) for box in photo.boxes_xyxy]
+    check_inside(boxes, (image.shape[1], image.shape[0]), name_source(photo.path))
+    return [crop_square(image, box) for box in boxes]
 
 
 def describe_left_out(left_out: Mapping[str, int]) -> str:

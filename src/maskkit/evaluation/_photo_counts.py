@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskkit._display.tables import Estimate
-from maskkit._images.boxes import share_of_smaller
+from maskkit._images.boxes import check_boxes, check_inside, share_of_smaller
+from maskkit._images.load import name_source
 from maskkit._images.quality import SIZE_BINS
 from maskkit._model.results import PhotoResult
 from maskkit.evaluation._intervals import bootstrapped, resample, wilson
@@ -85,11 +86,13 @@ class PhotoCounts:
         return sum(map(len, self.faces))
 
     def add(self, photo: Annotated, result: PhotoResult) -> None:
-        """Add the result of one photo."""
+        """Add the result of one photo; raise DataError if annotated boxes are invalid or lie outside the photo."""
         if result.error is not None:
             raise ImageError(result.error)
         true = np.array([self.indices.get(str(label), self.unknown) for label in photo.labels], dtype=np.int64)
-        true_boxes = np.asarray(photo.boxes_xyxy, dtype=np.float64).reshape(-1, 4)
+        true_boxes = check_boxes(photo.boxes_xyxy, len(photo.labels), name_source(photo.path)).astype(np.float64)
+        if result.size is not None:
+            check_inside(true_boxes, result.size, name_source(photo.path))
         faces = list(result)
         boxes = np.array([face.box for face in faces], dtype=np.float64).reshape(-1, 4)
         scores = np.array([face.detection_score for face in faces], dtype=np.float64)
