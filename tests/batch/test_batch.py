@@ -317,10 +317,15 @@ def test_table_of_bytes_in_several_files(memory):
         (
             {"first": ["a"], "second": ["b"]},
             None,
-            "cannot choose the column .*: first, second",
+            r"cannot choose the column .* It has: first \(string\), second \(string\)\.",
         ),
-        ({"first": ["a"], "n": [1]}, "n", "has no column 'n' of text or bytes; it has: first"),
-        ({"n": [1]}, None, "of text or bytes: none"),
+        ({"first": ["a"], "n": [1]}, "n", r"has no column 'n' of text.* it has: first \(string\), n \(int64\)\."),
+        ({"n": [1]}, None, r"It has: n \(int64\)\."),
+        ({}, None, "It has: no column"),
+        ({"image": [[b"a"]], "n": [1]}, None, r"It has: image \(list<.*binary>\), n \(int64\)\."),
+        ({"image": [[b"a"]]}, "image", r"has no column 'image' of .* it has: image \(list<.*binary>\)\."),
+        ({"image": [{"pixels": b"a", "path": 1}]}, None, r"It has: image \(struct<pixels: binary, path: int64>\)"),
+        ({f"column{n}": [n] for n in range(99)}, None, r"column19 \(int64\) and 79 more\."),
     ],
 )
 def test_ambiguous_or_missing_column_raises(columns, column, message, tmp_path):

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from maskkit._batch.columns import choose_column
 from maskkit._batch.storage import full_name, is_url, open_storage
 from maskkit._images.formats import HEAD_BYTES, has_image_ending, is_image_head, may_be_image
 from maskkit._images.listing import find_images_of, is_visible, natural_key, natural_path_key
@@ -23,10 +24,6 @@ from maskkit.exceptions import DataError
 
 INPUT_SCHEMA = pa.schema([("source", pa.string()), ("row", pa.int64())])
 
-# The first of these columns that a table has is used, unless a column is given.
-DEFAULT_COLUMNS = ("path", "image", "bytes")
-
-_TEXT, _BYTES = (pa.string(), pa.large_string()), (pa.binary(), pa.large_binary())
 _ROWS_PER_BATCH = 10_000
 # Rows with the bytes of images are large.
 _IMAGES_PER_BATCH = 16
@@ -80,8 +77,8 @@ def read_inputs(file: Any, part: int) -> list[InputImage]:
     return [InputImage(**row) for row in pq.ParquetFile(file).read_row_group(part).to_pylist()]
 
 
-def read_contents(images: Iterable[InputImage], column: str | None) -> Iterator[tuple[InputImage, bytes | None]]:
-    """Iterate over images with their bytes from the table; None for files and for empty cells."""
+def read_contents(images: Iterable[InputImage], column: str | None) -> Iterator[tuple[InputImage, bytes | str | None]]:
+    """Iterate over images with their bytes from the table, or their location; None for files and for empty cells."""
     for table, group in groupby(images, key=lambda image: None if image.row is None else image.source):
         if table is None:
             yield from ((image, None) for image in group)
@@ -89,35 +86,26 @@ def read_contents(images: Iterable[InputImage], column: str | None) -> Iterator[
             yield from _read_rows(table, list(group), column)
 
 
-def _read_rows(table: str, images: list[InputImage], column: str | None) -> Iterator[tuple[InputImage, bytes | None]]:
+def _read_rows(
+    table: str, images: list[InputImage], column: str | None
+) -> Iterator[tuple[InputImage, bytes | str | None]]:
     """Read rows of a table, which are in its order; only row groups with one of them are read."""
     rows: list[Any] = [image.row for image in images]
     with _open_table(table) as parquet:
-        name = _choose_column(parquet.schema_arrow, column, table)
+        chosen = choose_column(parquet.schema_arrow, column, table)
         counts = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
         stops = np.cumsum([0, *counts])
         if rows[-1] >= stops[-1]:
             raise DataError(f"{table}: has fewer rows than when it was listed; start again with a new folder.")
         first, last = np.searchsorted(stops, [rows[0], rows[-1]], side="right") - 1
         groups = list(range(first, last + 1))
-        batches = parquet.iter_batches(batch_size=_IMAGES_PER_BATCH, row_groups=groups, columns=[name])
+        batches = parquet.iter_batches(batch_size=_IMAGES_PER_BATCH, row_groups=groups, columns=[chosen.name])
         cells = enumerate(chain.from_iterable(batch.column(0) for batch in batches), stops[first])
         for image in images:
             # Rows between two images, whose cells hold paths, are skipped.
             cell = next(cell for row, cell in cells if row == image.row)
-            yield image, cell.as_py() or None
-
-
-def _choose_column(schema: pa.Schema, column: str | None, table: str) -> str:
-    """Return the column with the images: the given one, else one with a default name, else the only candidate."""
-    candidates = [field.name for field in schema if field.type in (*_TEXT, *_BYTES)]
-    listed = ", ".join(candidates) or "none"
-    if column is not None and column not in candidates:
-        raise DataError(f"{table}: has no column {column!r} of text or bytes; it has: {listed}.")
-    defaults = [name for name in (column, *DEFAULT_COLUMNS) if name in candidates]
-    if not defaults and len(candidates) != 1:
-        raise DataError(f"{table}: cannot choose the column with the images. Columns of text or bytes: {listed}.")
-    return str((defaults or candidates)[0])
+            content = chosen.read(cell)
+            yield image, _join(_base_of(table), content) if isinstance(content, str) else content
 
 
 def _find_tables(source: str) -> Iterator[tuple[str, str]]:
@@ -135,18 +123,18 @@ def _find_tables(source: str) -> Iterator[tuple[str, str]]:
 
 def _list_table(table: str, base: str, column: str | None, on_table: Callable[[bytes], None]) -> Iterator[InputImage]:
     with _open_table(table) as parquet:
-        name = _choose_column(parquet.schema_arrow, column, table)
-        if parquet.schema_arrow.field(name).type in _BYTES:
+        chosen = choose_column(parquet.schema_arrow, column, table)
+        if chosen.holds_bytes:
             footer = io.BytesIO()
             parquet.metadata.write_metadata_file(footer)
             on_table(footer.getvalue())
             yield from (InputImage(table, row) for row in range(parquet.metadata.num_rows))
             return
-        batches = parquet.iter_batches(batch_size=_ROWS_PER_BATCH, columns=[name])
+        batches = parquet.iter_batches(batch_size=_ROWS_PER_BATCH, columns=[chosen.name])
         for row, cell in enumerate(chain.from_iterable(batch.column(0) for batch in batches)):
-            path = cell.as_py()
+            path = chosen.read(cell)
             # An empty cell keeps its row number, so that it has a row in the results.
-            yield InputImage(_join(base, path), None) if path else InputImage(table, row)
+            yield InputImage(_join(base, path), None) if isinstance(path, str) else InputImage(table, row)
 
 
 def _find_files(source: str) -> Iterator[str]:
@@ -222,6 +210,12 @@ def _may_be_image(file: str, head: bytes | Exception) -> bool:
 
 def _natural_key(path: str) -> Any:
     return natural_key(PurePosixPath(path.rstrip("/")))
+
+
+def _base_of(table: str) -> str:
+    """Return the folder that the relative paths of a file of a table start from: the table itself if it is a folder."""
+    head, is_folder, _ = table.partition(".parquet/")
+    return f"{head}.parquet" if is_folder else posixpath.dirname(table)
 
 
 def _join(base: str, path: str) -> str:

@@ -76,7 +76,8 @@ def predict_batch(
     crops : bool, default=False
         Whether each image is one face, classified as by `MaskClassifier.predict` without face detection.
     column : str, optional
-        Column of the tables. By default ``path``, ``image`` or ``bytes``, else the only column of text or bytes.
+        Column of the tables. By default ``path``, ``image`` or ``bytes``, else the only column of text, bytes or
+        structs with ``bytes`` or ``path``.
     output_format : {"parquet", "jsonl"}, default="parquet"
         Format of the files ``part-000000.parquet``, ... or ``part-000000.jsonl``, ... (JSON Lines).
     part_size : int, >= 1, default=10000

@@ -22,7 +22,7 @@ RESULT_FIELDS = (*ROW_FIELDS, "error")
 """Columns of the results."""
 
 Row = dict[str, Any]
-Contents = Iterable[tuple[InputImage, bytes | None]]
+Contents = Iterable[tuple[InputImage, bytes | str | None]]
 
 # Requests to remote storage spend most of their time waiting.
 _N_FETCH_THREADS = 16
@@ -77,17 +77,18 @@ def _prefetch(contents: Contents) -> Iterator[_Fetched]:
     return prefetch_map(_fetch, contents, n_ahead=2 * _N_FETCH_THREADS, n_workers=_N_FETCH_THREADS)
 
 
-def _fetch(content: tuple[InputImage, bytes | None]) -> _Fetched:
+def _fetch(content: tuple[InputImage, bytes | str | None]) -> _Fetched:
     """Return an image as a local path or as bytes; empty bytes and the error if it cannot be fetched."""
-    image, in_table = content
-    if in_table is not None:
-        return _Fetched(image.name, in_table)
-    if image.row is not None:
+    image, location = content
+    if isinstance(location, bytes):
+        return _Fetched(image.name, location)
+    if location is None and image.row is not None:
         return _Fetched(image.name, b"", f"{image.name}: the cell is empty.")
-    if not is_url(image.source):
-        return _Fetched(image.name, image.source)
+    location = location or image.source
+    if not is_url(location):
+        return _Fetched(image.name, location)
     try:
-        storage, path = open_storage(image.source)
+        storage, path = open_storage(location)
         return _Fetched(image.name, storage.cat_file(path))
     except FileNotFoundError:
         return _Fetched(image.name, b"", f"{image.name}: no such file; check the path.")
