@@ -1,7 +1,9 @@
 """Which formats are read, and how many pixels."""
 
 import io
+import sys
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -80,3 +82,54 @@ def test_the_limit_holds_for_pictures_that_are_open():
     with pytest.raises(ImageError, match="has 50 x 40 pixels; want 1,999 at most"):
         load_image(picture, max_px=1999)
     np.testing.assert_array_equal(load_image(picture, max_px=2000), np.zeros((40, 50, 3)))
+
+
+HEIC = b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf" + bytes(36)
+
+
+@pytest.mark.parametrize("brands", [b"heic\0\0\0\0mif1heic", b"mif1\0\0\0\0miafheic", b"msf1\0\0\0\0hevcmsf1"])
+def test_heic_without_its_library_names_the_extra(brands, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    for form in ("HEIF", "AVIF"):
+        monkeypatch.delitem(Image.OPEN, form, raising=False)
+    data = (8 + len(brands)).to_bytes(4, "big") + b"ftyp" + brands
+    with pytest.raises(ImageError) as caught:
+        load_image(data, name="IMG_0001.HEIC")
+    assert str(caught.value) == (
+        "IMG_0001.HEIC: is a photo in HEIC, and pillow_heif is not installed; install it: "
+        "pip install 'maskkit[heif]', or convert it to JPEG."
+    )
+
+
+def test_heic_is_read_by_the_library_of_the_extra(monkeypatch):
+    """The opener is registered at the first photo that needs it, and not for those who read other formats only."""
+    Image.init()
+    for name in ("OPEN", "EXTENSION"):
+        monkeypatch.setattr(Image, name, dict(getattr(Image, name)))
+    Image.OPEN.pop("HEIF", None)
+
+    def register_heif_opener():
+        Image.OPEN["HEIF"] = (lambda file, name: Image.new("RGB", (4, 3), "red"), lambda head: head[4:8] == b"ftyp")
+
+    monkeypatch.setitem(sys.modules, "pillow_heif", SimpleNamespace(register_heif_opener=register_heif_opener))
+    with pytest.raises(ImageError, match="its format is HEIC, which is not read; convert it to JPEG or PNG"):
+        load_image(HEIC, formats=["JPEG"])
+    assert "HEIF" not in Image.OPEN
+    assert load_image(HEIC).shape == (3, 4, 3)
+    assert load_image(HEIC).shape == (3, 4, 3)
+
+
+def test_heic_of_a_phone_is_read():
+    pillow_heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed: pip install 'maskkit[heif]'")
+    gradient = np.linspace(0, 255, 64 * 48 * 3).astype(np.uint8).reshape(48, 64, 3)
+    file = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(gradient)).save(file, quality=95)
+    read = load_image(file.getvalue())
+    assert read.shape == gradient.shape
+    assert np.abs(read.astype(int) - gradient).mean() < 12
+
+
+@pytest.mark.parametrize(("head", "form"), [(b"\xff\x0a\xfa\x7f", "JPEG XL"), (b"FUJIFILMCCD-RAW 0201", "camera raw")])
+def test_known_format_that_is_not_read_is_named(head, form):
+    with pytest.raises(ImageError, match=f"its format is {form}, which is not read; convert it to JPEG or PNG"):
+        load_image(head + bytes(64), name="a")

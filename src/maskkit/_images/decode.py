@@ -9,7 +9,9 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from maskkit.exceptions import ImageError, ImageWarning
+from maskkit._images.formats import HEAD_BYTES, name_format
+from maskkit._optional import require
+from maskkit.exceptions import ImageError, ImageWarning, MissingLibraryError
 
 # Pillow would pass EPS to an external PostScript interpreter, which is unsafe for unknown files.
 _UNSAFE_FORMATS = {"EPS"}
@@ -47,24 +49,41 @@ def open_picture(file: BinaryIO, name: str, formats: list[str], max_px: int | No
 
     This is what `PIL.Image.open` does, without the check of the number of pixels, whose message does not name the file.
     """
-    head = file.read(16)
-    reasons = []
+    head = file.read(HEAD_BYTES)
+    reasons: list[str] = []
+    picture = _try_readers(file, head, formats, reasons)
+    if picture is None and name_format(head) == "HEIC" and formats == choose_formats():
+        _register_heif(name)
+        picture = _try_readers(file, head, choose_formats(), reasons)
+    if picture is None:
+        raise ImageError(f"{name}: cannot be read as an image ({_describe_unknown(head, formats, reasons)}).")
+    check_size(picture, name, max_px)
+    return picture
+
+
+def _try_readers(file: BinaryIO, head: bytes, formats: list[str], reasons: list[str]) -> Image.Image | None:
+    """Return the picture of the first reader that takes a file, or None; append the reasons of those that do not."""
     for form in formats:
         factory, accept = Image.OPEN[form]
-        accepted = accept is None or accept(head)
+        accepted = accept is None or accept(head[:16])
         if isinstance(accepted, str):  # The library that decodes this format is missing.
             reasons.append(accepted)
         elif accepted:
             file.seek(0)
             try:
-                picture = factory(file, "")
+                return factory(file, "")
             except _NOT_THIS_FORMAT as exc:
                 if accept is not None:
                     reasons.append(f"{form}: {exc}")
-            else:
-                check_size(picture, name, max_px)
-                return picture
-    raise ImageError(f"{name}: cannot be read as an image ({_describe_unknown(head, formats, reasons)}).")
+    return None
+
+
+def _register_heif(name: str) -> None:
+    """Register the reader of HEIC with Pillow, at the first photo that needs it; raise ImageError if it is missing."""
+    try:
+        require("pillow_heif", "heif").register_heif_opener()
+    except MissingLibraryError as exc:
+        raise ImageError(f"{name}: is a photo in HEIC, and {exc}, or convert it to JPEG.") from exc
 
 
 def _describe_unknown(head: bytes, allowed: list[str], reasons: list[str]) -> str:
@@ -75,7 +94,10 @@ def _describe_unknown(head: bytes, allowed: list[str], reasons: list[str]) -> st
         accept = Image.OPEN[form][1]
         if accept is not None and accept(head) is True:
             return f"its format is {form}; want {', '.join(sorted(allowed))}"
-    return "no format that Pillow knows"
+    kind = name_format(head)
+    if kind is None:
+        return "no format that Pillow knows"
+    return f"its format is {kind}, which is not read; convert it to JPEG or PNG"
 
 
 def check_size(picture: Image.Image, name: str, max_px: int | None) -> None:
