@@ -72,13 +72,14 @@ def photo(faces):
 class Live:
     """A server in a thread, on a free port."""
 
-    def __init__(self, classifier, *, max_connections=1000, **options):
+    def __init__(self, classifier, *, server_options=None, **options):
         self.app = create_app(classifier, **options)
         self.listening = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.address = self.listening.getsockname()
         self.url = f"http://127.0.0.1:{self.address[1]}/"
         started = threading.Event()
-        self.server = make_server(self.app, seconds=30, max_connections=max_connections, on_start=started.set)
+        server_options = {"seconds": 30, **(server_options or {})}
+        self.server = make_server(self.app, on_start=started.set, **server_options)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listening]})
         self.thread.start()
         assert started.wait(60)

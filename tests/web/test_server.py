@@ -172,7 +172,7 @@ def test_slow_uploads_do_not_block_other_clients(fitted, photo):
 
 
 def test_connections_without_a_request_do_not_block_other_clients(fitted, photo):
-    with serving(fitted, max_connections=40) as live:
+    with serving(fitted, server_options={"max_connections": 40}) as live:
         connections = [socket.create_connection(live.address, timeout=60) for _ in range(39)]
         for connection in connections[::2]:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: loc")

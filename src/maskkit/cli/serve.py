@@ -87,6 +87,7 @@ def serve(
         server = make_server(
             app,
             seconds=2 * timeout,
+            wait_seconds=timeout,
             on_start=lambda: typer.echo(f"listening on {url_of(listening)} (press Ctrl-C to stop)"),
         )
         # uvicorn finishes the open requests, then raises the interruption again.

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import uvicorn
 from starlette.types import ASGIApp
 
+from maskkit.web._deadlines import deadline_protocol
+
 
 def bind(host: str, port: int) -> socket.socket:
     """Return a listening socket; port 0 is any free one. Raises OSError with a hint."""
@@ -43,6 +45,7 @@ def make_server(
     app: ASGIApp,
     *,
     seconds: float,
+    wait_seconds: float = 30.0,
     max_connections: int = 1000,
     on_start: Callable[[], None] = lambda: None,
 ) -> uvicorn.Server:
@@ -53,6 +56,9 @@ def make_server(
     app : ASGI application
     seconds : float
         Longest time of a request, in seconds; stopping waits that long.
+    wait_seconds : float, default=30
+        Longest time that a connection may take to send the header of a request, from its start or the end of the last
+        answer, and longest time to read an answer, in seconds. Slower connections are closed.
     max_connections : int, default=1000
         Number of open connections at which the server begins to answer requests with a 503.
     on_start : callable, optional
@@ -70,15 +76,15 @@ def make_server(
 
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=deadline_protocol(wait_seconds=wait_seconds, request_seconds=seconds + wait_seconds),
+        timeout_keep_alive=max(1, min(5, round(wait_seconds))),
         ws="none",
         lifespan="on",
         log_level="warning",
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        # Uvicorn has no time-out for the header of a connection's first request. This limit bounds the memory of
-        # connections on which nothing is sent.
+        # The deadlines end slow connections; this limit bounds the memory of those that are open at once.
         limit_concurrency=max_connections,
         timeout_graceful_shutdown=round(seconds) + 5,
     )
