@@ -1,11 +1,16 @@
 """Meanings and colors of the labels of face-mask data, in any spelling."""
 
+import re
+import unicodedata
+import warnings
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import column_or_1d
+
+from maskkit._checks.columns import as_labels
 
 # Okabe and Ito's palette for color-blind readers (2008, "Color Universal Design"), darkened where
 # white text on it would not be readable.
@@ -24,16 +29,64 @@ _COLORS = {MASKED: BLUE, UNMASKED: VERMILION, INCORRECT: ORANGE}
 
 
 def normalize_label(label: Any) -> str:
-    """Return the letters and digits of a label in lower case: ``WithMask`` and ``with_mask`` become equal."""
-    return "".join(letter for letter in str(label).casefold() if letter.isalnum())
+    """Return the letters and digits of a label in lower case: ``WithMask`` and ``with_mask`` become equal.
+
+    A label without letters and digits is returned as it is.
+    """
+    text = unicodedata.normalize("NFKC", str(label))
+    return "".join(letter for letter in text.casefold() if letter.isalnum()) or text
 
 
-def is_missing(label: Any) -> bool:
-    """Return whether a label is None, NaN, or another value that stands for a missing one, such as that of pandas."""
-    try:
-        return label is None or bool(label != label)
-    except TypeError:  # pandas.NA, compared with itself, is neither true nor false
-        return True
+def find_twins(labels: Iterable[Any]) -> list[list[str]]:
+    """Return the groups of labels that differ in case, spaces, underscores, hyphens or accents' encoding only, sorted.
+
+    Only str are compared, and numbers are never twins.
+    """
+    groups: defaultdict[str, set[str]] = defaultdict(set)
+    for label in labels:
+        if isinstance(label, str) and not re.fullmatch(r"[\s\d.+-]*", label):
+            folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
+            groups[re.sub(r"[\s_-]+", "", folded)].add(str(label))
+    return sorted(sorted(group) for group in groups.values() if len(group) > 1)
+
+
+def describe_twins(twins: Sequence[Sequence[str]]) -> str:
+    """Return the twins of `find_twins` as words for a message."""
+    return ", ".join(" and ".join(map(repr, group)) for group in twins)
+
+
+def warn_of_twins(labels: Iterable[Any], name: str, stacklevel: int = 3) -> None:
+    """Warn the caller's caller if labels differ only in how they are spelled, because each is a class of its own."""
+    if twins := find_twins(labels):
+        warnings.warn(
+            f"{name} holds {describe_twins(twins)}, which differ only in spelling but are different classes; "
+            f"rename one if they mean the same.",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def warn_of_unknown(labels: Iterable[Any], classes: Sequence[Any]) -> None:
+    """Warn the caller's caller of labels that are no class, which no prediction can equal."""
+    unknown = sorted({repr(label) for label in set(labels) - set(classes)})
+    if unknown:
+        shown = ", ".join(unknown[:5]) + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
+        warnings.warn(
+            f"y holds {shown}, which is not a class of the classifier, and counts as a mistake; its classes are "
+            f"{', '.join(map(repr, classes))}. Spell labels as the classes, or use evaluate, which matches spellings.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def check_class_weight(class_weight: Any, classes: Sequence[Any]) -> None:
+    """Raise ValueError if a key of `class_weight` is a class in another spelling; scikit-learn might ignore it."""
+    keys = set(class_weight) - set(classes) if isinstance(class_weight, dict) else set()
+    if twins := [group for group in find_twins([*keys, *classes]) if keys.intersection(group)]:
+        raise ValueError(
+            f"class_weight spells a class in another way: {describe_twins(twins)}; the classes are "
+            f"{', '.join(map(repr, classes))}. Spell the keys as the classes."
+        )
 
 
 def color_of(label: Any, classes: Sequence[Any]) -> str:
@@ -78,9 +131,10 @@ def index_labels(y: ArrayLike, classes: Sequence[Any]) -> NDArray[np.int64]:
     The index of an incorrectly worn mask is -1 if the classifier has no class for it, because no
     prediction would be correct. Any other label without a class is probably a mistake.
 
-    Raises ValueError if another label matches none of the classes, or one matches two.
+    Raises TypeError, ValueError if `y` is no column of labels, another label matches none of the classes, or one
+    matches two.
     """
-    labels = column_or_1d(y).tolist()
+    labels = as_labels(y).tolist()
     matches = match_labels(labels, classes)
     unknown = sorted({repr(label) for label in labels if label not in matches and meaning_of(label) != INCORRECT})
     if unknown:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from maskkit._checks.columns import as_column
 from maskkit._images.decode import check_size, choose_formats, open_picture, pillow_limit_raised
 from maskkit._images.hashing import hash_content
 from maskkit._images.orientation import ImageHeader, read_picture_header
@@ -127,7 +128,7 @@ def read_content(source: ImageSource, *, name: str | None = None) -> tuple[bytes
 def check_images(X: Any) -> list[Any]:
     """Check that X is a collection of images, not a single one, and return it as a list.
 
-    Raises TypeError if X is a single image or not iterable; ValueError if X is empty.
+    Raises TypeError, ValueError if X is a single image, is no column of images, or is empty.
     """
     sources = list(iterate_images(X))
     if not sources:
@@ -136,11 +137,12 @@ def check_images(X: Any) -> list[Any]:
 
 
 def iterate_images(X: Any) -> Iterator[Any]:
-    """Return the iterator of a collection or stream of images; raise TypeError if X is a single image."""
+    """Return the iterator of a collection or stream of images, such as a list or the only column of a table.
+
+    Raises TypeError, ValueError if X is a single image, has no order, or has several columns.
+    """
     check_not_single(X)
-    if not hasattr(X, "__iter__"):
-        raise TypeError(f"X is of type {type(X).__name__}; want a list of images.")
-    return iter(X)
+    return iter(as_column(X, "X"))
 
 
 def check_not_single(X: Any) -> None:

@@ -11,8 +11,10 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from maskkit import _plugins
-from maskkit._images.load import ImageSource, check_images, check_not_single, iterate_images
+from maskkit._checks.columns import as_labels
+from maskkit._images.load import ImageSource, check_images, iterate_images
 from maskkit._images.preprocess import Augment
+from maskkit._labels import warn_of_twins
 from maskkit._model.calibration import CalibrationMixin
 from maskkit._model.decision import DecisionRule
 from maskkit._model.embedder import make_embedder
@@ -25,14 +27,14 @@ from maskkit._model.persistence import PersistenceMixin
 from maskkit._model.predictor import FacePredictor
 from maskkit._model.results import PhotoResult
 from maskkit._model.saving import check_plugins_named
+from maskkit._model.scoring import ScoreMixin
 from maskkit._training.history import History
-from maskkit._training.targets import check_labels
 from maskkit.backbones._base import Backbone, Weights
 from maskkit.detectors._base import Detector
 from maskkit.detectors._heatmap import on_device
 
 
-class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEstimator):
+class MaskClassifier(ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEstimator):
     """Classify face images as masked or unmasked, or into any other classes.
 
     A scikit-learn classifier of images. A backbone pretrained on ImageNet computes features, and a head that is trained
@@ -232,9 +234,10 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
         """
         check_params(self)
         sources = check_images(X)
-        y = check_labels(y)
+        y = as_labels(y)
         if len(y) != len(sources):
             raise ValueError(f"X has {len(sources)} images and y {len(y)} labels; want one label per image.")
+        warn_of_twins(y.tolist(), "y")
         # Everything that can be wrong with labels and parameters raises here, before images are read and fitted
         # attributes change.
         plan = plan_fit(self.get_params(deep=False), y, sample_weight)
@@ -342,8 +345,7 @@ class MaskClassifier(CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEs
         predictor = self.predictor_
         if on_error not in ("report", "skip", "raise"):
             raise ValueError(f"on_error={on_error!r} is unknown; use 'report', 'skip' or 'raise'.")
-        check_not_single(photos)
-        return predictor.read_photos(photos, on_error=on_error)
+        return predictor.read_photos(iterate_images(photos), on_error=on_error)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters. ``head__hidden_units=50`` also works on ``head=None``, which means ``TransferHead()``."""

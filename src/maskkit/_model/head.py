@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
 from maskkit._model.params import check_params
+from maskkit._model.scoring import ScoreMixin
 from maskkit._training.history import History
 from maskkit._training.targets import Targets, split_rows
 from maskkit._training.trainer import Batch, Batches, Trainer, TrainerOptions, make_adamw
@@ -23,7 +24,7 @@ _EPOCHS = 10
 _MIN_STEPS = 40
 
 
-class TransferHead(ClassifierMixin, BaseEstimator):
+class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
     """The head of a transfer network: Dropout, Linear, Dropout, Linear, softmax.
 
     A scikit-learn classifier for tables of features. It can be used on its own. Features are standardized during

@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
+
+from maskkit._labels import check_class_weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Targets:
             raise ValueError(
                 f"y holds 1 class, {classes[:1].tolist()[0]!r}; want two or more: add examples of another class."
             )
+        check_class_weight(class_weight, classes.tolist())
         given = None if sample_weight is None else np.asarray(sample_weight)
         return cls(y, classes, indices, _merge_weights(class_weight, y, given), given)
 
@@ -46,24 +48,6 @@ class Targets:
         labels, indices, weights = (np.repeat(values, times) for values in (self.labels, self.indices, self.weights))
         given = None if self.sample_weight is None else np.repeat(self.sample_weight, times)
         return type(self)(labels, self.classes, indices, weights, given)
-
-
-def check_labels(y: ArrayLike) -> NDArray[Any]:
-    """Return labels as an array of shape (n_samples,).
-
-    Raises ValueError if one is missing, they mix str with another type, or they are not one-dimensional.
-    """
-    labels = np.asarray(y, dtype=object).tolist() if np.ndim(np.asarray(y, dtype=object)) == 1 else []
-    for row, label in enumerate(labels):
-        if label is None or label != label:
-            raise ValueError(f"y[{row}] is {label!r}; want a label for every image.")
-    # NumPy would silently convert a list of str and int to str.
-    kinds = {type(label) for label in labels}
-    if any(issubclass(kind, str) for kind in kinds) and not all(issubclass(kind, str) for kind in kinds):
-        raise ValueError(
-            f"y mixes labels of {', '.join(sorted(kind.__name__ for kind in kinds))}; want all str or all int."
-        )
-    return column_or_1d(y)
 
 
 def _merge_weights(class_weight: Any, y: NDArray[Any], sample_weight: NDArray[Any] | None) -> NDArray[np.float32]:

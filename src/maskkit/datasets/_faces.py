@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch, check_random_state
 
+from maskkit._checks.columns import as_labels
+from maskkit._images.load import iterate_images
 from maskkit.datasets._folders import check_folder, check_on_error, find_faces, find_unreadable, warn_of_skipped
 from maskkit.datasets._photos import AnnotatedPhoto
 from maskkit.exceptions import DataError
@@ -79,7 +81,8 @@ def load_faces(
     Raises
     ------
     DataError
-        If the folder is missing, has neither layout, or a class contains no (readable) image.
+        If the folder is missing, has neither layout or only one class, a class contains no (readable) image, or two
+        classes differ only in spelling, such as WithMask and with_mask.
     ValueError
         If `on_error` is unknown.
 
@@ -138,7 +141,10 @@ def as_splits(faces: FaceData) -> dict[str, tuple[list[Any], NDArray[Any]]]:
             f"faces is of type {type(faces).__name__}; want the result of load_faces or load_photos, "
             f"or (paths, labels)."
         )
-    splits = {name: (list(paths), np.asarray(labels, dtype=np.str_)) for name, (paths, labels) in pairs.items()}
+    splits = {
+        name: (list(iterate_images(paths)), as_labels(labels, "labels").astype(np.str_))
+        for name, (paths, labels) in pairs.items()
+    }
     for name, (paths, labels) in splits.items():
         if labels.shape != (len(paths),):
             raise ValueError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from maskkit._images.listing import check_listable, list_folders, list_images
 from maskkit._images.load import load_image
 from maskkit._images.prefetch import prefetch_map
+from maskkit._labels import describe_twins, find_twins
 from maskkit.exceptions import DataError, ImageError, SkippedImageWarning
 
 _LAYOUTS = "want split and class folders (Train/WithMask/*.png) or class folders alone (WithMask/*.png)"
@@ -44,7 +45,9 @@ def find_faces(folder: Path) -> tuple[dict[Path, dict[str, list[Path]]], dict[Pa
     # A split contains folders of classes; a class contains images only.
     splits = [path for path in inside if _split_listable(list_folders(path))[0]]
     if not splits:
-        return {folder: _find_classes(folder)}, {}
+        found = {folder: _find_classes(folder)}
+        _check_classes(folder, found)
+        return found, {}
     others, locked = _split_listable(path for path in inside if path not in splits)
     if others:
         raise DataError(
@@ -52,7 +55,9 @@ def find_faces(folder: Path) -> tuple[dict[Path, dict[str, list[Path]]], dict[Pa
             f"{_LAYOUTS}. Move other folders elsewhere."
         )
     _check_no_images(folder)
-    return {split: _find_classes(split) for split in splits}, locked
+    found = {split: _find_classes(split) for split in splits}
+    _check_classes(folder, found)
+    return found, locked
 
 
 def _split_listable(folders: Iterable[Path]) -> tuple[list[Path], dict[Path, str]]:
@@ -81,9 +86,23 @@ def _find_classes(folder: Path) -> dict[str, list[Path]]:
         classes[path.name] = [*list_images(path), *locked]
         if not classes[path.name]:
             raise DataError(f"{path}: contains no image; want at least one per class. Fill the folder or remove it.")
-    if len(classes) < 2:
-        raise DataError(f"{folder}: contains only one class, {_names(list_folders(folder))}; {_LAYOUTS}, two or more.")
     return classes
+
+
+def _check_classes(folder: Path, found: Mapping[Path, Mapping[str, list[Path]]]) -> None:
+    """Raise DataError unless the splits together have two classes or more, each spelled in one way.
+
+    A split may lack a class: what is trained on is checked where it is trained on. With one class in all, the folders
+    are probably at another level.
+    """
+    names = sorted({name for classes in found.values() for name in classes})
+    if len(names) < 2:
+        raise DataError(f"{folder}: contains only one class, {names[0]}; {_LAYOUTS}, two or more.")
+    if twins := find_twins(names):
+        raise DataError(
+            f"{folder}: the class folders {describe_twins(twins)} differ only in spelling, but would be different "
+            f"classes; want one name per class. Rename or merge them."
+        )
 
 
 def _check_no_images(folder: Path) -> None:

@@ -10,11 +10,12 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from maskkit._checks.columns import is_missing
 from maskkit._images.boxes import check_boxes
 from maskkit._images.load import read_header
 from maskkit._images.orientation import ImageHeader
 from maskkit._images.prefetch import prefetch_map
-from maskkit._labels import is_missing
+from maskkit._labels import warn_of_twins
 from maskkit.datasets._folders import check_folder, check_on_error, find_unreadable, warn_of_skipped
 from maskkit.datasets._frames import PlacedAnnotation, check_frame, find_usual_frame
 from maskkit.datasets._voc import list_annotations, read_annotation
@@ -110,6 +111,8 @@ def load_photos(
     -----
     SkippedImageWarning
         If photos were left out.
+    UserWarning
+        If labels differ in spelling only.
     """
     check_on_error(on_error)
     check_frame(frame)
@@ -124,6 +127,7 @@ def load_photos(
     photos = list(collect(lambda _, each: _make_photo(each, usual_frame), placed).values())
     unreadable = find_unreadable([photo.path for photo in photos]) if on_error == "skip" else {}
     warn_of_skipped(skipped | unreadable, len(paths), "photos")
+    warn_of_twins((label for photo in photos for label in photo.labels.tolist()), str(folder))
     return [photo for photo in photos if photo.path not in unreadable]
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import check_scalar, column_or_1d
+from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_consistent_length
 
+from maskkit._checks.columns import as_labels
 from maskkit._images.boxes import check_boxes, check_inside
 from maskkit._images.crop import crop_square
 from maskkit._images.load import RgbImage, check_images, load_image, name_source
@@ -99,7 +100,7 @@ def read_face_set(X: Any, y: Any = None) -> FaceSet:
             return _crop_faces(X)
         X, y = _split_data(X)
     sources = check_images(X)
-    labels = column_or_1d(y).tolist()
+    labels = as_labels(y).tolist()
     check_consistent_length(sources, labels)
     names = [name_source(source, index) for index, source in enumerate(sources)]
     return FaceSet(sources, labels, names, [None] * len(sources))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskkit._checks.columns import as_column
 from maskkit._display.tables import Estimate, Record, Table
 from maskkit._images.load import load_image
 from maskkit._images.prefetch import prefetch_map
@@ -100,11 +101,11 @@ def _measure(source: Any, name: str) -> tuple[float, float, float]:
 def check_column(name: str, values: Any, n_faces: int) -> Column:
     """Group faces by a user-defined column.
 
-    Raises ValueError if it has another length, too many groups or a reserved name.
+    Raises TypeError, ValueError if it is no column, has another length, too many groups or a reserved name.
     """
     if name in _BUILT_IN:
         raise ValueError(f"slices[{name!r}] is a built-in slice; rename the column.")
-    column = np.array([str(value) for value in values], dtype=np.str_)
+    column = np.array([str(value) for value in as_column(values, f"slices[{name!r}]")], dtype=np.str_)
     if len(column) != n_faces:
         raise ValueError(
             f"slices[{name!r}] has {len(column):,} values for {n_faces:,} faces; want one per face; "

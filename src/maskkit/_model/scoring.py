@@ -1,0 +1,36 @@
+"""Accuracy of classifiers, with a warning of labels that cannot be right."""
+
+from typing import Any
+
+from numpy.typing import ArrayLike
+from sklearn.metrics import accuracy_score
+
+from maskkit._checks.columns import as_labels
+from maskkit._labels import warn_of_unknown
+
+
+class ScoreMixin:
+    """The method `score` of a classifier."""
+
+    classes_: Any
+
+    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy of the predicted classes.
+
+        Parameters
+        ----------
+        X : sequence
+            What `predict` takes.
+        y : array-like of shape (n,)
+            True labels, spelled as in `classes_`. A label that is not a class counts as a mistake, with a warning.
+        sample_weight : array-like of shape (n,), optional
+            Weight of each row.
+
+        Returns
+        -------
+        accuracy : float
+        """
+        labels = as_labels(y)
+        predicted = self.predict(X)  # type: ignore[attr-defined]
+        warn_of_unknown(labels.tolist(), self.classes_.tolist())
+        return float(accuracy_score(labels, predicted, sample_weight=sample_weight))
