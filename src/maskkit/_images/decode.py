@@ -1,23 +1,34 @@
-"""Opening of image files with Pillow: which formats are read, and how many pixels they may have."""
+"""Reading of image files with Pillow: which formats, and how many pixels they may have."""
 
+import math
 import struct
 import threading
-import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImagePalette, UnidentifiedImageError
 
 from maskkit._images.formats import HEAD_BYTES, name_format
+from maskkit._images.mending import lacks_detail, lacks_pixels
+from maskkit._images.orientation import ImageHeader, read_orientation, turn_upright
+from maskkit._images.tiff import DeepTiff, open_tiff
 from maskkit._optional import require
-from maskkit.exceptions import ImageError, ImageWarning, MissingLibraryError
+from maskkit.exceptions import ImageError, MissingLibraryError
 
 # Pillow would pass EPS to an external PostScript interpreter, which is unsafe for unknown files.
 _UNSAFE_FORMATS = {"EPS"}
 
 # These errors of a reader mean that the file is of another format, or of a kind that the reader does not know.
 _NOT_THIS_FORMAT = (SyntaxError, IndexError, TypeError, struct.error)
+
+# Formats whose further pictures are layers, sizes or views of the first one; pages of TIFF files are counted by tags.
+_NOT_PAGES = {"TIFF", "MPO", "PSD", "ICO", "ICNS", "CUR"}
+
+# Factors by which Pillow scales the gray values of PNG files of few bits.
+_GRAY_SCALES = {"L;2": 85, "L;4": 17}
 
 _LIMIT_LOCK = threading.Lock()
 # Limits of the pictures that are being read although Pillow's own limit is lower, and Pillow's own limit.
@@ -44,24 +55,109 @@ def choose_formats(formats: Collection[str] | None = None) -> list[str]:
     return [form for form in known if form in wanted or (form == "JPEG" and "MPO" in wanted)]
 
 
-def open_picture(file: BinaryIO, name: str, formats: list[str], max_px: int | None) -> Image.Image:
-    """Open an image file, and check its number of pixels; the pixels are not read yet.
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """An image file of which the header was read. Without `orientation`, it is in the metadata of the picture."""
+
+    picture: Image.Image | DeepTiff
+    orientation: int | None = None
+    n_pages: int = 1
+
+
+def decode(
+    file: BinaryIO, name: str, *, formats: list[str], min_px: int | None, max_px: int | None, notes: list[str]
+) -> Image.Image:
+    """Decode the first picture of an image file, upright; add to `notes` what the user should know about it."""
+    with _pillow_limit_raised(max_px):
+        opened = _open(file, name, formats)
+    picture = opened.picture
+    check_size(picture.size, name, max_px, notes)
+    if opened.n_pages > 1:
+        notes.append(f"has {opened.n_pages} pages; only the first is used")
+    if isinstance(picture, DeepTiff):
+        with _pillow_limit_raised(picture.n_bytes):
+            return turn_upright(picture.decode(notes), opened.orientation or 1)
+    if min_px is not None:
+        picture.draft(None, (min_px, min_px))
+    with _pillow_limit_raised(math.prod(picture.size)):
+        _adapt_transparency(picture)
+        picture.load()
+    if picture.format in ("JPEG", "MPO"):
+        _check_complete(picture, file, notes)
+    upright = turn_upright(picture, opened.orientation or read_orientation(picture))
+    if getattr(picture, "is_animated", False) and picture.format not in _NOT_PAGES:
+        upright = upright.copy() if upright is picture else upright
+        notes.append("is an animation; only its first picture is used")
+    return upright
+
+
+def read_header(file: BinaryIO, name: str, *, formats: list[str], max_px: int | None) -> ImageHeader:
+    """Return the size of an image file as stored, and its orientation."""
+    with _pillow_limit_raised(max_px):
+        opened = _open(file, name, formats)
+    picture = opened.picture
+    check_size(picture.size, name, max_px, [])
+    if isinstance(picture, DeepTiff) or opened.orientation is not None:
+        return ImageHeader(picture.size, opened.orientation or 1)
+    if picture.format == "PNG" and "exif" not in picture.info and _mentions_orientation(file):
+        picture.load()  # A PNG file may hold its EXIF data behind the pixels.
+    return ImageHeader(picture.size, read_orientation(picture))
+
+
+def read_size(file: BinaryIO, name: str, *, formats: list[str], max_px: int | None) -> tuple[int, int]:
+    """Return width and height of an image file as stored, from its header alone."""
+    with _pillow_limit_raised(max_px):
+        size = _open(file, name, formats).picture.size
+    check_size(size, name, max_px, [])
+    return size
+
+
+def _mentions_orientation(file: BinaryIO) -> bool:
+    file.seek(0)
+    data = file.read()
+    return any(word in data for word in (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp"))
+
+
+def _check_complete(picture: Image.Image, file: BinaryIO, notes: list[str]) -> None:
+    """Raise ValueError if a JPEG lacks pixels; add a note if it lacks detail."""
+    corner = np.atleast_1d(np.asarray(picture.getpixel((picture.width - 1, picture.height - 1))))
+    file.seek(0)
+    data = file.read()
+    if lacks_pixels(data, corner.tolist()):
+        raise ValueError("image file is truncated: the lower part is missing")
+    if "progression" in picture.info and lacks_detail(data):
+        notes.append("lacks its finest detail: the file is cut off, or was written so")
+
+
+def _adapt_transparency(picture: Image.Image) -> None:
+    """Scale the transparent color of a PNG as Pillow scales its pixels."""
+    color = picture.info.get("transparency")
+    tiles: Any = getattr(picture, "tile", None)
+    raw_mode = tiles[0].args if picture.format == "PNG" and tiles else None
+    if raw_mode in _GRAY_SCALES and isinstance(color, int):
+        picture.info["transparency"] = min(255, color * _GRAY_SCALES[raw_mode])
+    elif raw_mode == "RGB;16B" and isinstance(color, tuple):
+        picture.info["transparency"] = tuple(value >> 8 for value in color)
+
+
+def _open(file: BinaryIO, name: str, formats: list[str]) -> _Opened:
+    """Open an image file, without reading its pixels.
 
     This is what `PIL.Image.open` does, without the check of the number of pixels, whose message does not name the file.
     """
+    file.seek(0)
     head = file.read(HEAD_BYTES)
     reasons: list[str] = []
-    picture = _try_readers(file, head, formats, reasons)
-    if picture is None and name_format(head) == "HEIC" and formats == choose_formats():
+    opened = _try_readers(file, head, formats, reasons)
+    if opened is None and name_format(head) == "HEIC" and formats == choose_formats():
         _register_heif(name)
-        picture = _try_readers(file, head, choose_formats(), reasons)
-    if picture is None:
-        raise ImageError(f"{name}: cannot be read as an image ({_describe_unknown(head, formats, reasons)}).")
-    check_size(picture, name, max_px)
-    return picture
+        opened = _try_readers(file, head, choose_formats(), reasons)
+    if opened is None:
+        raise UnidentifiedImageError(_describe_unknown(head, formats, reasons))
+    return opened
 
 
-def _try_readers(file: BinaryIO, head: bytes, formats: list[str], reasons: list[str]) -> Image.Image | None:
+def _try_readers(file: BinaryIO, head: bytes, formats: list[str], reasons: list[str]) -> _Opened | None:
     """Return the picture of the first reader that takes a file, or None; append the reasons of those that do not."""
     for form in formats:
         factory, accept = Image.OPEN[form]
@@ -71,11 +167,19 @@ def _try_readers(file: BinaryIO, head: bytes, formats: list[str], reasons: list[
         elif accepted:
             file.seek(0)
             try:
-                return factory(file, "")
+                return _open_tiff(file, factory) if form == "TIFF" else _Opened(factory(file, ""))
             except _NOT_THIS_FORMAT as exc:
                 if accept is not None:
                     reasons.append(f"{form}: {exc}")
     return None
+
+
+def _open_tiff(file: BinaryIO, factory: Callable[[BinaryIO, str], Image.Image]) -> _Opened:
+    tiff = open_tiff(file)
+    picture = tiff.open_deep() or factory(tiff.without_metadata(), "")
+    if isinstance(picture, Image.Image) and picture.mode in ("P", "PA") and tiff.palette is not None:
+        picture.palette = ImagePalette.raw("RGB;L", tiff.palette)
+    return _Opened(picture, tiff.orientation, tiff.n_pages)
 
 
 def _register_heif(name: str) -> None:
@@ -100,13 +204,13 @@ def _describe_unknown(head: bytes, allowed: list[str], reasons: list[str]) -> st
     return f"its format is {kind}, which is not read; convert it to JPEG or PNG"
 
 
-def check_size(picture: Image.Image, name: str, max_px: int | None) -> None:
+def check_size(size: tuple[int, int], name: str, max_px: int | None, notes: list[str]) -> None:
     """Raise ImageError if a picture has more than `max_px` pixels, by default twice `PIL.Image.MAX_IMAGE_PIXELS`.
 
-    Without `max_px`, a picture of more pixels than `PIL.Image.MAX_IMAGE_PIXELS` causes a warning.
+    Without `max_px`, a picture of more pixels than `PIL.Image.MAX_IMAGE_PIXELS` is noted.
     """
-    n_pixels = picture.width * picture.height
-    has = f"{name}: has {picture.width} x {picture.height} pixels"
+    n_pixels = math.prod(size)
+    has = f"{name}: has {size[0]} x {size[1]} pixels"
     if max_px is not None:
         if n_pixels > max_px:
             raise ImageError(f"{has}; want {max_px:,} at most.")
@@ -120,13 +224,11 @@ def check_size(picture: Image.Image, name: str, max_px: int | None) -> None:
             f"if you trust it, pass max_px={n_pixels} (--max-pixels {n_pixels} on the command line)."
         )
     if n_pixels > warn_px:
-        warnings.warn(
-            f"{has}; reading it takes about {n_pixels * 10 / 1e9:.1f} GB of memory.", ImageWarning, stacklevel=2
-        )
+        notes.append(f"has {size[0]} x {size[1]} pixels; reading it takes about {n_pixels * 10 / 1e9:.1f} GB of memory")
 
 
 @contextmanager
-def pillow_limit_raised(max_px: int | None) -> Iterator[None]:
+def _pillow_limit_raised(max_px: int | None) -> Iterator[None]:
     """Keep Pillow from refusing, or warning of, a picture of up to `max_px` pixels; no effect if Pillow allows them.
 
     Several of Pillow's readers check the number of pixels again when they decode. Their limit is one variable of the

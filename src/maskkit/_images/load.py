@@ -2,26 +2,37 @@
 
 import io
 import os
-from collections.abc import Collection, Iterator
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from maskkit._checks.columns import as_column
-from maskkit._images.decode import check_size, choose_formats, open_picture, pillow_limit_raised
+from maskkit._images.channels import to_rgb
+from maskkit._images.decode import (
+    check_size,
+    choose_formats,
+    decode,
+    read_header as read_file_header,
+    read_size as read_file_size,
+)
 from maskkit._images.hashing import hash_content
-from maskkit._images.orientation import ImageHeader, read_picture_header
-from maskkit._images.sources import SOURCE_LOCK, open_file
-from maskkit.exceptions import ImageError
+from maskkit._images.mending import mend
+from maskkit._images.orientation import ImageHeader, read_orientation, turn_upright
+from maskkit._images.sources import SOURCE_LOCK, keep_readable, open_file, shorten_path, shorten_reason
+from maskkit.exceptions import ImageError, ImageWarning
 
 ImageSource: TypeAlias = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[np.uint8]
 )
 """Every form of image that the library accepts."""
+
+Result = TypeVar("Result")
 
 RgbImage: TypeAlias = NDArray[np.uint8]
 """Shape (H, W, 3), uint8, RGB, upright."""
@@ -37,10 +48,10 @@ def load_image(
 ) -> RgbImage:
     """Load one image.
 
-    Files are decoded by Pillow: the EXIF orientation is applied (if it can be read), transparent pixels are composited
-    on white, 16-bit gray is scaled to 8 bits, and only the first frame of an animation is used. An array is (H, W, 3)
-    RGB or (H, W) gray, uint8, and taken to be upright. A binary file is read from its current position, which is
-    restored.
+    Files are decoded by Pillow: the orientation in EXIF or XMP data is applied, transparent pixels are composited on
+    white, more than 8 bits are scaled by the range that the file gives, and only the first page is used. What is not
+    certain is said by an `ImageWarning`. An array is (H, W, 3) RGB or (H, W) gray, uint8, and taken to be upright. A
+    binary file is read from its current position, which is restored if the file can seek.
 
     `min_px` is the smallest side that is needed. A JPEG at least twice as large is decoded at 1/2, 1/4 or 1/8 of its
     size, which takes a fraction of the time. A file of more than `max_px` pixels (by default twice
@@ -50,14 +61,63 @@ def load_image(
     Raises ImageError if the image cannot be read; the message holds `name`, by default the path or form of the source.
     """
     name = name or name_source(source)
+    image, notes = read_image(source, name=name, min_px=min_px, max_px=max_px, formats=formats)
+    warn_of(name, notes)
+    return image
+
+
+def warn_of(name: str, notes: Iterable[str]) -> None:
+    """Warn of what users should know about an image, as `read_image` returns it."""
+    for note in notes:
+        warnings.warn(f"{name}: {note}.", ImageWarning, stacklevel=3)
+
+
+def read_image(
+    source: ImageSource,
+    *,
+    name: str,
+    min_px: int | None = None,
+    max_px: int | None = None,
+    formats: Collection[str] | None = None,
+) -> tuple[RgbImage, tuple[str, ...]]:
+    """Load one image like `load_image`; return what users should know about it as texts instead of warnings."""
     allowed = choose_formats(formats)
+    notes: list[str] = []
     if isinstance(source, np.ndarray):
-        return _check_array(source, name)
-    with _image_errors(name), _open_picture(source, name, allowed, max_px) as picture:
-        if min_px is not None and not isinstance(source, Image.Image):
-            picture.draft(None, (min_px, min_px))
-        with pillow_limit_raised(max(max_px or 0, picture.width * picture.height)):
-            return _to_rgb(picture)
+        return _check_array(source, name), ()
+    with _image_errors(name):
+        if isinstance(source, Image.Image):
+            picture = _load_picture(source, name, max_px)
+        else:
+            picture = _read_file(
+                source,
+                name,
+                lambda file: decode(file, name, formats=allowed, min_px=min_px, max_px=max_px, notes=notes),
+            )
+        return to_rgb(picture, notes), tuple(notes)
+
+
+def _load_picture(picture: Image.Image, name: str, max_px: int | None) -> Image.Image:
+    if max_px is not None:
+        check_size(picture.size, name, max_px, [])
+    with SOURCE_LOCK:
+        picture.load()
+    return turn_upright(picture, read_orientation(picture))
+
+
+def _read_file(source: Any, name: str, read: Callable[[BinaryIO], Result]) -> Result:
+    """Return what `read` makes of an image file, or of the mended file if it cannot be read as it is."""
+    with open_file(source, name) as file:
+        try:
+            return read(file)
+        except ImageError:
+            raise
+        except Exception:  # Pillow's decoders raise nearly any type on a broken file.
+            file.seek(0)
+            mended = mend(file.read())
+            if mended is None:
+                raise
+    return read(io.BytesIO(mended))
 
 
 @contextmanager
@@ -77,7 +137,7 @@ def _image_errors(name: str) -> Iterator[None]:
     except Exception as exc:  # Pillow's decoders raise nearly any type on a broken file.
         if isinstance(exc, OSError) and exc.strerror:  # the system's own error, such as a lack of permission
             raise ImageError(f"{name}: cannot be read ({exc.strerror}).") from exc
-        raise ImageError(f"{name}: cannot be read as an image ({exc}).") from exc
+        raise ImageError(f"{name}: cannot be read as an image ({shorten_reason(exc)}).") from exc
 
 
 def read_size(
@@ -92,18 +152,22 @@ def read_size(
     if isinstance(source, np.ndarray):
         height, width = _check_array(source, name).shape[:2]
         return width, height
-    with _image_errors(name), _open_picture(source, name, allowed, max_px) as picture:
-        return picture.size
+    with _image_errors(name):
+        if isinstance(source, Image.Image):
+            return source.size
+        return _read_file(source, name, lambda file: read_file_size(file, name, formats=allowed, max_px=max_px))
 
 
 def read_header(source: ImageSource) -> ImageHeader:
-    """Return the size and the EXIF orientation of an image file; the pixels are not decoded.
+    """Return the size and the orientation of an image file.
 
     Raises ImageError, as `load_image` does.
     """
     name = name_source(source)
-    with _image_errors(name), _open_picture(source, name, choose_formats(None), None) as picture:
-        return read_picture_header(picture)
+    with _image_errors(name):
+        return _read_file(
+            source, name, lambda file: read_file_header(file, name, formats=choose_formats(), max_px=None)
+        )
 
 
 def read_content(source: ImageSource, *, name: str | None = None) -> tuple[bytes | RgbImage, str]:
@@ -139,10 +203,12 @@ def check_images(X: Any) -> list[Any]:
 def iterate_images(X: Any) -> Iterator[Any]:
     """Return the iterator of a collection or stream of images, such as a list or the only column of a table.
 
+    Streams that cannot be read twice are replaced by their bytes.
+
     Raises TypeError, ValueError if X is a single image, has no order, or has several columns.
     """
     check_not_single(X)
-    return iter(as_column(X, "X"))
+    return map(keep_readable, as_column(X, "X"))
 
 
 def check_not_single(X: Any) -> None:
@@ -156,7 +222,7 @@ def check_not_single(X: Any) -> None:
 def name_source(source: Any, index: int | None = None) -> str:
     """Return the name of an image for messages: its path, else its form and its index."""
     if isinstance(source, (str, os.PathLike)):
-        return os.fspath(source)
+        return shorten_path(os.fspath(source))
     if isinstance(source, np.ndarray):
         form = f"array of shape {source.shape} and dtype {source.dtype}"
     elif isinstance(source, Image.Image):
@@ -166,51 +232,6 @@ def name_source(source: Any, index: int | None = None) -> str:
     else:
         form = type(source).__name__
     return form if index is None else f"image {index} ({form})"
-
-
-@contextmanager
-def _open_picture(source: Any, name: str, formats: list[str], max_px: int | None) -> Iterator[Image.Image]:
-    if isinstance(source, Image.Image):
-        if max_px is not None:
-            check_size(source, name, max_px)
-        with SOURCE_LOCK:
-            source.load()
-        yield source
-        return
-    with open_file(source, name) as file:
-        with pillow_limit_raised(max_px):
-            picture = open_picture(file, name, formats, max_px)
-        with picture:
-            yield picture
-
-
-def _to_rgb(picture: Image.Image) -> RgbImage:
-    picture = _transpose_exif(picture)
-    if picture.mode.startswith("I"):
-        return _scale_16_bit(np.asarray(picture))
-    if picture.mode == "F":
-        raise ValueError("its pixels are floats of unknown range; scale them to 0-255 and pass uint8")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return np.array(picture.convert("RGB"))
-
-
-def _transpose_exif(picture: Image.Image) -> Image.Image:
-    picture.load()
-    try:
-        return ImageOps.exif_transpose(picture)
-    except Exception:  # Pillow's EXIF reader raises nearly any type; the pixels do not depend on EXIF
-        return picture
-
-
-def _scale_16_bit(gray: NDArray[Any]) -> RgbImage:
-    if gray.min() < 0 or gray.max() > 65535:
-        raise ValueError("its pixels are 32-bit integers of unknown range; scale them to 0-255 and pass uint8")
-    # 65535 = 255 * 257, so this maps white to white and rounds to the nearest level.
-    scaled = ((gray.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return np.repeat(scaled[:, :, None], 3, axis=2)
 
 
 def _check_array(array: NDArray[Any], name: str) -> RgbImage:

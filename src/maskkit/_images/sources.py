@@ -14,18 +14,28 @@ from maskkit.exceptions import ImageError
 # Images are decoded in several threads, and two of them may be given the same open file or picture.
 SOURCE_LOCK = threading.Lock()
 
+# No path is longer, so a longer text was not meant as one.
+_MAX_PATH = 4096
+_MAX_REASON = 300
+
+_DATA_URL = re.compile(r"data:[^,]{0,200},", re.IGNORECASE)
+# The first letters of JPEG, PNG, GIF, WebP, TIFF (two byte orders), BMP, AVIF and HEIC files in base64.
+_BASE64_STARTS = ("/9j/", "iVBOR", "R0lGOD", "UklGR", "SUkqA", "TU0AK", "Qk", "AAAAGGZ0", "AAAAHGZ0", "AAAAIGZ0")
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\s_-]{200,}")
+
 
 @contextmanager
 def open_file(source: Any, name: str) -> Iterator[BinaryIO]:
     """Open an image file given as a path, bytes or a binary stream; the position of a stream is restored."""
     if isinstance(source, (bytes, bytearray, memoryview)):
+        _check_not_text(bytes(source[:1000]).decode("latin-1"), len(source), name)
         yield io.BytesIO(source)
     elif isinstance(source, (str, os.PathLike)):
         path = _check_path(os.fspath(source), name)
         with open(path, "rb") as file:
             yield file
     elif hasattr(source, "read"):
-        yield io.BytesIO(_read_stream(source, name))
+        yield io.BytesIO(read_stream(source, name))
     else:
         raise ImageError(
             f"{name}: is not an image; "
@@ -33,11 +43,31 @@ def open_file(source: Any, name: str) -> Iterator[BinaryIO]:
         )
 
 
+def shorten(text: str, length: int) -> str:
+    """Return the beginning and the length of a text that has more than so many letters."""
+    return text if len(text) <= length else f"{text[:length]}... ({len(text):,} letters)"
+
+
+def shorten_path(path: str) -> str:
+    """Return a path for messages; of a text that is too long to be one, the beginning."""
+    return path if len(path) <= _MAX_PATH else shorten(path, 60)
+
+
+def shorten_reason(exc: BaseException) -> str:
+    """Return the message of an exception on one line, shortened."""
+    return shorten(" ".join(str(exc).split()), _MAX_REASON) or type(exc).__name__
+
+
 def _check_path(path: str | bytes, name: str) -> str | bytes:
-    if isinstance(path, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
-        raise ImageError(
-            f"{name}: is a URL, and prediction uses no network; download it and pass the path or the bytes."
-        )
+    if isinstance(path, str):
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
+            raise ImageError(
+                f"{name}: is a URL, and prediction uses no network; download it and pass the path or the bytes."
+            )
+        if not path:
+            raise ImageError("'': is an empty path; pass the path of an image file.")
+        if not os.path.lexists(path):
+            _check_not_text(path[:1000], len(path), name)
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError as exc:
@@ -64,13 +94,45 @@ def _explain_folder(path: str | bytes) -> str:
     return "is a folder; list the image files in it."
 
 
-def _read_stream(stream: Any, name: str) -> bytes:
+def _check_not_text(text: str, length: int, name: str) -> None:
+    """Raise ImageError if an image is given as base64 text or as a data URL."""
+    is_url = _DATA_URL.match(text) is not None
+    if is_url or (text.startswith(_BASE64_STARTS) and _BASE64.fullmatch(text)):
+        what = "a data URL" if is_url else "base64 text"
+        raise ImageError(f"{shorten(name, 60)}: is {what} ({length:,} letters); decode it and pass the bytes.")
+
+
+def can_rewind(stream: Any) -> bool:
+    """Return whether a stream can be read again, which pipes, sockets and HTTP responses cannot."""
+    try:
+        return bool(stream.seekable())
+    except AttributeError:
+        return hasattr(stream, "seek") and hasattr(stream, "tell")
+
+
+def keep_readable(source: Any) -> Any:
+    """Return a source that can be read several times: the bytes of a stream that cannot seek, else the source itself.
+
+    An error is left to the reading of the image, which knows its name.
+    """
+    if not hasattr(source, "read") or isinstance(source, os.PathLike) or can_rewind(source):
+        return source
     with SOURCE_LOCK:
-        start = stream.tell()
+        data = source.read()
+    return data if isinstance(data, bytes) else source
+
+
+def read_stream(stream: Any, name: str) -> bytes:
+    """Return the rest of a binary stream; its position is restored if it can seek."""
+    with SOURCE_LOCK:
+        start = stream.tell() if can_rewind(stream) else None
         try:
             data = stream.read()
         finally:
-            stream.seek(start)
-    if not isinstance(data, bytes):
+            if start is not None:
+                stream.seek(start)
+    if isinstance(data, str):
         raise ImageError(f"{name}: is a text file; open it in binary mode, open(path, 'rb').")
-    return data
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise ImageError(f"{name}: its read() returned {type(data).__name__}; want bytes.")
+    return bytes(data)

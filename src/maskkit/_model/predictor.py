@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskkit._images.crop import crop_square
-from maskkit._images.load import ImageSource, RgbImage, load_image, name_source
+from maskkit._images.load import ImageSource, RgbImage, name_source, read_image, warn_of
 from maskkit._images.prefetch import in_batches, prefetch_map
+from maskkit._images.sources import keep_readable
 from maskkit._model.decision import DecisionRule
 from maskkit._model.features import FeatureExtractor
 from maskkit._model.results import FaceResult, PhotoResult
@@ -84,7 +85,7 @@ class FacePredictor:
 
         Raises ImageError if the photo cannot be read; PluginError if the detector fails.
         """
-        (detected,) = self._detect([_load(name_source(photo), photo)])
+        (detected,) = self._detect([_load(name_source(photo), keep_readable(photo))])
         if detected.photo.error is not None:
             raise detected.photo.error
         return next(self._classify([detected]))
@@ -94,7 +95,7 @@ class FacePredictor:
 
         The photos may be endless; a few are read ahead. `on_error` is that of `MaskClassifier.predict_photos`.
         """
-        named = ((name_source(photo, index), photo) for index, photo in enumerate(photos))
+        named = ((name_source(photo, index), keep_readable(photo)) for index, photo in enumerate(photos))
         return self.read_named_photos(named, on_error=on_error)
 
     def read_named_photos(
@@ -196,6 +197,7 @@ class FacePredictor:
         rows = iter(self.predict_proba(crops, are_crops=True) if crops else ())
         face_ms = (time.perf_counter() - start) * 1000 / max(1, len(crops))
         for photo, faces, detect_ms in window:
+            warn_of(photo.name, photo.notes)
             speed_ms = {"read": photo.read_ms, "detect": detect_ms, "classify": face_ms * len(faces)}
             yield PhotoResult(
                 tuple(self._detected_face(faces, index, next(rows)) for index in range(len(faces))),
@@ -206,6 +208,7 @@ class FacePredictor:
                 self.detector_name,
                 error=None if photo.error is None else str(photo.error),
                 speed_ms={stage: round(value, 3) for stage, value in speed_ms.items()},
+                notes=photo.notes,
             )
 
     def _detected_face(self, faces: Faces, index: int, row: NDArray[np.float64]) -> FaceResult:
@@ -246,6 +249,7 @@ class _Photo(NamedTuple):
     error: ImageError | PluginError | None
     read_ms: float
     is_wanted: Callable[[], bool] = _always
+    notes: tuple[str, ...] = ()
 
 
 class _DetectedPhoto(NamedTuple):
@@ -295,12 +299,13 @@ def _load(name: str, source: ImageSource, *, is_wanted: Callable[[], bool] = _al
     """Load a photo; `limits` are those of `load_image`."""
     start = time.perf_counter()
     image, error = _NO_IMAGE, None
+    notes: tuple[str, ...] = ()
     try:
         if is_wanted():
-            image = load_image(source, name=name, **limits)
+            image, notes = read_image(source, name=name, **limits)
     except ImageError as exc:
         error = exc
-    return _Photo(source, name, image, error, (time.perf_counter() - start) * 1000, is_wanted)
+    return _Photo(source, name, image, error, (time.perf_counter() - start) * 1000, is_wanted, notes)
 
 
 def _unwanted(name: str) -> ImageError:

@@ -16,7 +16,7 @@ from PIL import Image
 from maskkit._display.drawing import blur_faces, draw_faces
 from maskkit._display.tables import Table, to_html, to_rich
 from maskkit._images.crop import Box, crop_square
-from maskkit._images.load import ImageSource, load_image
+from maskkit._images.load import ImageSource, read_image
 from maskkit._model.decision import UNCERTAIN
 from maskkit._optional import require
 from maskkit.exceptions import ImageError
@@ -109,6 +109,8 @@ class PhotoResult(Sequence[FaceResult]):
         Reason why the photo is unreadable.
     speed_ms : dict
         Milliseconds for ``read``, ``detect`` and ``classify``; the latter two are shares of the time of several photos.
+    notes : tuple of str
+        What the reading of the photo left out or assumed, such as further pages; also an `ImageWarning`.
     model, detector : str
         Names of the model and the detector.
     """
@@ -121,6 +123,7 @@ class PhotoResult(Sequence[FaceResult]):
     detector: str
     error: str | None = None
     speed_ms: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def status(self) -> Literal["ok", "no_face", "unreadable"]:
@@ -167,7 +170,7 @@ class PhotoResult(Sequence[FaceResult]):
         ImageError
             If the photo can no longer be read.
         """
-        picture = Image.fromarray(load_image(self.source, name=self.name))
+        picture = Image.fromarray(read_image(self.source, name=self.name)[0])
         boxes = [face.box for face in self.faces]
         if blur:
             picture = blur_faces(picture, boxes)
@@ -187,7 +190,7 @@ class PhotoResult(Sequence[FaceResult]):
             return []
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        image = load_image(self.source, name=self.name)
+        image = read_image(self.source, name=self.name)[0]
         if stem is None:
             stem = Path(self.name).stem if isinstance(self.source, (str, os.PathLike)) else "photo"
         paths = []
@@ -204,6 +207,7 @@ class PhotoResult(Sequence[FaceResult]):
             "size": None if self.size is None else list(self.size),
             "status": self.status,
             "error": self.error,
+            "notes": list(self.notes),
             "summary": {str(label): count for label, count in self.summary().items()},
             "faces": [face.to_dict() for face in self.faces],
             "speed_ms": dict(self.speed_ms),

@@ -30,6 +30,7 @@ class Photo(_Schema):
     size: tuple[int, int] | None = Field(description="Width and height, upright; null if unreadable.")
     status: Literal["ok", "no_face", "unreadable"]
     error: str | None
+    notes: list[str] = Field(description="What was left out or assumed when the photo was read.")
     summary: dict[str, int] = Field(description="Number of faces by decision.")
     faces: list[Face]
     speed_ms: dict[str, float] = Field(description="Milliseconds to read, detect and classify.")
