@@ -250,6 +250,60 @@ def test_health(client):
     assert client.get("/health").json() == {"status": "ok"}
 
 
+GET_PATHS = ("/", "/health", "/metrics", "/v1/model", "/openapi.json", "/static/app.js")
+
+
+@pytest.mark.parametrize("path", GET_PATHS)
+def test_head_is_answered_as_get_without_a_body(client, path):
+    wanted, response = client.get(path), client.head(path)
+    assert (response.status_code, response.content) == (200, b"")
+    for name in ("content-type", "content-security-policy", *(["content-length"] if path != "/metrics" else [])):
+        assert response.headers[name] == wanted.headers[name]
+    assert client.get("/health").status_code == 200  # on the same connection
+
+
+@pytest.mark.parametrize("path", [*GET_PATHS, "/v1/faces"])
+@pytest.mark.parametrize("method", ["OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "BREW"])
+def test_other_methods_are_a_405_that_lists_the_allowed_ones(client, path, method):
+    response = client.request(method, path)
+    assert error_of(response, 405, "method_not_allowed") == f"Method Not Allowed: {method} {path}"
+    assert response.headers["allow"] == ("POST" if path == "/v1/faces" else "GET, HEAD")
+
+
+def test_head_of_other_paths(client):
+    response = client.head("/v1/faces")
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+    assert client.head("/nothing").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/v1/faces/", "/health/", "/v1/model/", "/metrics/", "/static", "/static/"])
+def test_trailing_slash_is_not_redirected(client, photo, path):
+    for response in (client.post(path, content=photo, headers=PNG), client.get(path)):
+        assert response.status_code in (404, 405)
+        assert "location" not in response.headers
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "GZIP", "gzip, identity", "zstd"])
+def test_compressed_body_is_a_415(client, photo, encoding):
+    response = client.post("/v1/faces", content=photo, headers=PNG | {"Content-Encoding": encoding})
+    assert error_of(response, 415, "unsupported_encoding") == (
+        f"The body is compressed (Content-Encoding: {encoding.lower()}); send it without compression."
+    )
+    assert response.headers["accept-encoding"] == "identity"
+    plain = client.post("/v1/faces", content=photo, headers=PNG | {"Content-Encoding": "identity"})
+    assert plain.status_code == 200
+
+
+def test_other_content_types_are_named(client):
+    response = client.post("/v1/faces", json={"image": "/9j/4AAQ"})
+    assert error_of(response, 415, "unsupported_media_type") == (
+        "The content type is application/json; expected multipart/form-data with files, or one image as image/... or "
+        "application/octet-stream. JSON and base64 are not read."
+    )
+    form = client.post("/v1/faces", files={"image": (None, b"/9j/" * 20_000)})
+    assert error_of(form, 400, "invalid_form").endswith("; send images as files, with a file name.")
+
+
 def test_metrics_count_requests_photos_and_faces(fitted, photo):
     with serving_client(fitted) as client:
         client.post("/v1/faces", files=[("image", ("a", photo)), ("image", ("b", b"x")), ("image", ("c", photo))])

@@ -3,8 +3,11 @@
 import socket
 
 import pytest
+from hypothesis import given, strategies as st
 
 from maskkit.web import create_app
+from maskkit.web._guard import parse_host
+from tests.conftest import fuzzing
 from tests.web.conftest import serving_client
 
 PNG = {"Content-Type": "image/png"}
@@ -13,7 +16,7 @@ PNG = {"Content-Type": "image/png"}
 @pytest.fixture(scope="module")
 def guarded(fitted):
     """A client of a server with a token, behind a named proxy."""
-    with serving_client(fitted, token="s3cret ü", hosts=["masks.example.org"]) as client:
+    with serving_client(fitted, token="s3cret-~!", hosts=["https://Masks.example.org.:8443/"]) as client:
         yield client
 
 
@@ -35,8 +38,8 @@ def test_wrong_token_is_refused(guarded, header):
 
 
 def test_correct_token_is_accepted(guarded, photo):
-    assert guarded.post("/v1/faces", content=photo, headers=PNG | bearer("s3cret ü")).status_code == 200
-    assert guarded.get("/metrics", headers={"Authorization": b"bearer  s3cret \xc3\xbc"}).status_code == 200
+    assert guarded.post("/v1/faces", content=photo, headers=PNG | bearer("s3cret-~!")).status_code == 200
+    assert guarded.get("/metrics", headers={"Authorization": b"bearer  s3cret-~!"}).status_code == 200
 
 
 def test_page_and_health_check_need_no_token(guarded):
@@ -50,6 +53,57 @@ def test_empty_token_is_an_error(fitted):
             create_app(fitted, token=token)
 
 
+@pytest.mark.parametrize("token", ["two words", "secret\n", " secret", "sécret", "日本", "a\0b", "\x7f", "a\tb"])
+def test_token_that_not_every_client_can_send_is_an_error(fitted, token):
+    with pytest.raises(ValueError, match="the token has spaces, line ends or characters outside ASCII"):
+        create_app(fitted, token=token)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("masks.example.org", "masks.example.org"),
+        ("Masks.Example.ORG", "masks.example.org"),
+        ("masks.example.org.", "masks.example.org"),
+        ("masks.example.org:8443", "masks.example.org"),
+        ("https://masks.example.org:8443/", "masks.example.org"),
+        ("//masks.example.org", "masks.example.org"),
+        (" masks ", "masks"),
+        ("my_host-1", "my_host-1"),
+        ("münchen.example", "xn--mnchen-3ya.example"),
+        ("192.168.0.7", "192.168.0.7"),
+        ("192.168.0.7:80", "192.168.0.7"),
+        ("::1", "::1"),
+        ("[FE80::1]", "fe80::1"),
+        ("[fe80::1]:8443", "fe80::1"),
+        ("http://[::1]:80", "::1"),
+    ],
+)
+def test_allowed_host_may_be_written_in_any_form(given, name):
+    assert parse_host(given) == name
+
+
+NO_HOSTS = ("", " ", "*", "*.example.org", "a b", "https://", "a/path", "http://a/path", "a?b", "a#b", "user@a", "a,b")
+
+
+@pytest.mark.parametrize(
+    "given", [*NO_HOSTS, "a:b", "a:99999", "[::1", "[x]", "1:2:3", "a..b", ".", "-" * 300, "a\nb", "\0"]
+)
+def test_allowed_host_that_is_no_name_is_an_error(fitted, given):
+    with pytest.raises(ValueError, match="is not a host name; pass a name such as"):
+        create_app(fitted, hosts=[given])
+
+
+@given(st.text(max_size=30))
+@fuzzing(300)
+def test_any_allowed_host_is_a_name_or_an_error(given):
+    try:
+        name = parse_host(given)
+    except ValueError:
+        return
+    assert parse_host(name) == parse_host(f"https://{name}:1/" if ":" not in name else name) == name
+
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [
@@ -59,6 +113,9 @@ def test_empty_token_is_an_error(fitted):
         ("[::1]:8000", 200),
         ("192.168.0.7", 200),
         ("masks.example.org", 200),
+        ("masks.example.org:8443", 200),
+        ("MASKS.example.org.", 200),
+        ("localhost.", 200),
         ("attacker.example", 403),  # a name that points at 127.0.0.1
         ("localhost.attacker.example", 403),
         ("127.0.0.1.attacker.example:8000", 403),
@@ -68,6 +125,22 @@ def test_empty_token_is_an_error(fitted):
 )
 def test_only_allowed_hosts_are_answered(guarded, host, status):
     assert guarded.get("/health", headers={"Host": host}).status_code == status
+
+
+def ask(client, request):
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=60) as connection:
+        connection.sendall(request)
+        return connection.makefile("rb").readline()
+
+
+def test_request_without_a_host_is_answered(guarded):
+    """Health checks of HTTP/1.0 send none; HTTP/1.1 demands one, and forbids two."""
+    assert b" 200 " in ask(guarded, b"GET /health HTTP/1.0\r\n\r\n")
+    assert b" 200 " in ask(guarded, b"HEAD / HTTP/1.0\r\n\r\n")
+    assert b" 403 " in ask(guarded, b"GET /health HTTP/1.0\r\nHost: attacker.example\r\n\r\n")
+    assert b" 401 " in ask(guarded, b"GET /metrics HTTP/1.0\r\n\r\n")
+    assert b" 400 " in ask(guarded, b"GET /health HTTP/1.1\r\n\r\n")
+    assert b" 400 " in ask(guarded, b"GET /health HTTP/1.1\r\nHost: a\r\nHost: localhost\r\n\r\n")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +155,7 @@ def test_only_allowed_hosts_are_answered(guarded, host, status):
     ],
 )
 def test_requests_from_other_origins_are_refused(guarded, photo, origin, status):
-    headers = PNG | bearer("s3cret ü") | {"Host": "localhost:8123", "Origin": origin}
+    headers = PNG | bearer("s3cret-~!") | {"Host": "localhost:8123", "Origin": origin}
     assert guarded.post("/v1/faces", content=photo, headers=headers).status_code == status
 
 

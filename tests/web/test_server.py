@@ -241,6 +241,20 @@ def test_invalid_usage_is_an_error(capsys, monkeypatch):
     assert run(capsys, "serve", "--port", 70_000)[0] == 2
     assert run(capsys, "serve", "--queue", 3, "--max-images", 4)[0] == 2
     assert run(capsys, "serve", "--timeout", 0)[0] == 2
+    code, _, err = run(capsys, "serve", "--allow-host", "*.example.org")
+    assert code == 1
+    assert "'*.example.org' is not a host name" in err
+    for token, reason in {
+        "": "MASKKIT_TOKEN: is set but empty",
+        " ": "the token is empty",
+        "a b": "has spaces",
+    }.items():
+        monkeypatch.setenv("MASKKIT_TOKEN", token)
+        code, out, err = run(capsys, "serve", "--port", 0)
+        assert code in (1, 2)
+        assert reason in err
+        assert out == ""
+    monkeypatch.delenv("MASKKIT_TOKEN")
     monkeypatch.setitem(sys.modules, "maskkit.web", None)
     assert run(capsys, "serve")[0] == 1
 
@@ -283,13 +297,13 @@ def test_options_reach_the_server(savable, tmp_path, capsys, monkeypatch):
         raise ValueError("that is enough")
 
     monkeypatch.setattr("maskkit.web.create_app", record)
-    monkeypatch.setenv("MASKKIT_TOKEN", "from the environment")
-    options = "--allow-host a.example --allow-host b.example --max-bytes 100000000 --queue 20 --timeout 2"
+    monkeypatch.setenv("MASKKIT_TOKEN", "from-the-environment")
+    options = "--allow-host a.example --allow-host https://B.example:8443 --max-bytes 100000000 --queue 20 --timeout 2"
     model = savable.save(tmp_path / "model")
     code, _, err = run(capsys, "serve", "--model", model, "--port", 0, *options.split())
     assert (code, err) == (1, "maskkit: error: that is enough\n")
     assert (made["token"], made["hosts"], made["detector"]) == (
-        "from the environment",
+        "from-the-environment",
         ["a.example", "b.example"],
         "WholeImageDetector",
     )

@@ -1,5 +1,6 @@
 """maskkit serve."""
 
+import os
 from contextlib import suppress
 from typing import Annotated
 
@@ -58,8 +59,16 @@ def serve(
     Example: maskkit serve --port 8000
     """
     from maskkit.web import Limits, create_app
+    from maskkit.web._guard import check_token, parse_host
     from maskkit.web._server import bind, is_loopback, make_server, url_of
 
+    # The parser of options takes an environment variable that is set but empty for one that is not set.
+    if token is None and "MASKKIT_TOKEN" in os.environ:
+        raise typer.BadParameter("is set but empty; set a secret, or unset it", param_hint="MASKKIT_TOKEN")
+    # What create_app checks, too, but after the model is loaded.
+    if token is not None:
+        check_token(token)
+    hosts = [parse_host(name) for name in allow_host or ()]
     if queue < max_images:
         raise typer.BadParameter(
             f"must hold the {max_images} images of one request; pass at least {max_images}", param_hint="--queue"
@@ -79,7 +88,7 @@ def serve(
     # The port is bound before the model is loaded, so that an address in use is reported at once.
     with bind(host, port) as listening:
         classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
-        app = create_app(classifier, token=token, limits=limits, hosts=allow_host or ())
+        app = create_app(classifier, token=token, limits=limits, hosts=hosts)
         if token is None and not is_loopback(listening):
             typer.echo(
                 "maskkit: warning: anyone who can reach this address can use the server; set a --token.", err=True

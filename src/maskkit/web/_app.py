@@ -18,7 +18,8 @@ from maskkit._model.predictor import FacePredictor
 from maskkit._model.results import PhotoResult
 from maskkit.web._batcher import Batcher
 from maskkit.web._errors import ApiError, InternalErrorHandler, add_exception_handlers
-from maskkit.web._guard import Guard, SecurityHeaders
+from maskkit.web._guard import Guard, SecurityHeaders, check_token, parse_host
+from maskkit.web._head import AnswerHead
 from maskkit.web._inspect import Inspection, UnsupportedFormatError, Upload, inspect_uploads
 from maskkit.web._limits import Limits
 from maskkit.web._metrics import Metrics, RequestMetrics
@@ -47,12 +48,13 @@ def create_app(
     classifier : MaskClassifier
         Fitted classifier. It must not be used elsewhere at the same time.
     token : str, optional
-        Bearer token that clients must send. Without one, everyone who reaches the server may use it.
+        Bearer token that clients must send, of printable ASCII characters without spaces. Without one, everyone who
+        reaches the server may use it.
     limits : Limits, optional
         Upper bounds on requests.
     hosts : collection of str
-        Additional allowed Host headers, such as the name of a proxy. ``localhost`` and IP addresses are always
-        allowed.
+        Additional allowed Host headers, such as the name of a proxy. Scheme, port, upper case and a trailing dot
+        make no difference. ``localhost`` and IP addresses are always allowed.
 
     Returns
     -------
@@ -62,10 +64,11 @@ def create_app(
     Raises
     ------
     ValueError
-        If the token is empty.
+        If the token is empty or has characters that headers cannot carry, or a host is not a name.
     """
-    if token is not None and not token.strip():
-        raise ValueError("the token is empty; pass a secret, or None for a server without a token.")
+    if token is not None:
+        check_token(token)
+    hosts = [parse_host(host) for host in hosts]
     limits = limits or Limits()
     service = _Service(classifier.predictor_, limits)
     app = FastAPI(
@@ -75,6 +78,8 @@ def create_app(
         # FastAPI's page of documentation loads scripts from another host.
         docs_url=None,
         redoc_url=None,
+        # A redirect would name this server's own address and scheme, which a proxy may have replaced.
+        redirect_slashes=False,
         # FastAPI would send request paths, and so file names, to the collector that the environment names.
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
@@ -97,6 +102,7 @@ def create_app(
     app.add_middleware(Guard, token=token, hosts=hosts)
     app.add_middleware(DrainRequestBody, max_bytes=limits.request_bytes, seconds=min(_DRAIN_SECONDS, limits.seconds))
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(AnswerHead)
     paths = ("/", "/v1/faces", "/v1/model", "/health", "/metrics", "/openapi.json")
     app.add_middleware(RequestMetrics, metrics=service.metrics, paths=paths)
     return app

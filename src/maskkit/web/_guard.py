@@ -10,6 +10,7 @@ Every page that is open in a browser can send requests to a server on the same m
 """
 
 import ipaddress
+import re
 import secrets
 from collections.abc import Collection
 from urllib.parse import urlsplit
@@ -60,13 +61,13 @@ class SecurityHeaders:
 class Guard:
     """ASGI middleware that refuses other hosts, other pages, and requests without the token.
 
-    Allowed are ``localhost``, IP addresses, and the names in `hosts`.
+    Allowed are ``localhost``, IP addresses, and the names in `hosts`, as `parse_host` returns them.
     """
 
     def __init__(self, app: ASGIApp, *, token: str | None, hosts: Collection[str]) -> None:
         self.app = app
         self.token = None if token is None else token.encode()
-        self.hosts = {"localhost", *(host.lower() for host in hosts)}
+        self.hosts = {"localhost", *hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -83,7 +84,11 @@ class Guard:
         await self.app(scope, receive, send)
 
     def _check_host(self, headers: Headers) -> None:
-        host = headers.get("host", "")
+        given = headers.getlist("host")
+        # HTTP/1.0 needs no host, and health checks send none. Every browser sends one.
+        if not given:
+            return
+        host = ", ".join(given)
         name = _host_name(f"//{host}")
         if name not in self.hosts and not _is_ip_address(name):
             message = f"The host {host!r} is not allowed; if it is this server's, start it with --allow-host."
@@ -121,8 +126,45 @@ def _is_ip_address(name: str) -> bool:
 
 
 def _host_name(url: str) -> str:
-    """Return the host of a URL in lower case, without its port; "" if it has none."""
+    """Return the host of a URL in lower case, without its port and trailing dot; "" if it has none."""
     try:
-        return urlsplit(url).hostname or ""
+        return (urlsplit(url).hostname or "").removesuffix(".")
     except ValueError:
         return ""
+
+
+def check_token(token: str) -> None:
+    """Raise ValueError if a token is empty, or has characters that not every client can send in a header."""
+    if not token.strip():
+        raise ValueError("the token is empty; pass a secret, or None for a server without a token.")
+    if not all("!" <= letter <= "~" for letter in token):
+        raise ValueError(
+            "the token has spaces, line ends or characters outside ASCII, which not every client can send; "
+            "use letters and digits, such as those of: openssl rand -hex 32"
+        )
+
+
+def parse_host(given: str) -> str:
+    """Return the name in an allowed host, which may be written as a URL or with a port.
+
+    Raises ValueError if it is not the name of one host.
+    """
+    text = given.strip()
+    if text.count(":") > 1 and "/" not in text and not text.startswith("["):  # an IPv6 address without brackets
+        text = f"[{text}]"
+    try:
+        parts = urlsplit(text if "//" in text else f"//{text}")
+        name = (parts.hostname or "").removesuffix(".").encode("idna").decode()
+        is_name = _is_ip_address(name) or re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name) is not None
+        # urlsplit drops tabs and line ends.
+        is_alone = (
+            text.isprintable()
+            and parts.path in ("", "/")
+            and not (parts.query or parts.fragment or parts.username is not None)
+        )
+        parts.port  # noqa: B018  # raises if it is no number
+    except ValueError:  # an address in brackets that is none, a port that is none, or letters that no name can have
+        is_name = is_alone = False
+    if not (is_name and is_alone):
+        raise ValueError(f"the allowed host {given!r} is not a host name; pass a name such as masks.example.org.")
+    return name

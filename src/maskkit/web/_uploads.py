@@ -49,10 +49,12 @@ class MemoryBudget:
 
 async def read_uploads(request: Request, limits: Limits, reserve_bytes: Callable[[int], None]) -> list[Upload]:
     """Read the images of a request, in the order in which they were sent, or raise an `ApiError`."""
+    _check_encoding(request)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_form = content_type == "multipart/form-data"
     if not (is_form or content_type == "application/octet-stream" or content_type.startswith("image/")):
-        raise ApiError(415, "unsupported_media_type", f"{content_type or 'no content type'}; {_EXPECTED}.")
+        message = f"The content type is {content_type[:100] or 'missing'}; {_EXPECTED}. JSON and base64 are not read."
+        raise ApiError(415, "unsupported_media_type", message)
     body = _stream_body(request, limits, reserve_bytes)
     try:
         async with asyncio.timeout(limits.seconds):
@@ -65,6 +67,13 @@ async def read_uploads(request: Request, limits: Limits, reserve_bytes: Callable
         if len(upload.data) > limits.image_bytes:
             raise _too_large(upload.name, limits.image_bytes)
     return uploads
+
+
+def _check_encoding(request: Request) -> None:
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        message = f"The body is compressed (Content-Encoding: {encoding[:100]}); send it without compression."
+        raise ApiError(415, "unsupported_encoding", message, {"Accept-Encoding": "identity"})
 
 
 async def _stream_body(
@@ -139,7 +148,8 @@ async def _read_form(request: Request, body: AsyncGenerator[bytes, None], limits
         # Starlette raises one exception for everything, so only the text distinguishes this case.
         if reason.startswith("Too many files"):
             raise ApiError(413, "too_many_images", f"{reason}; send several requests.") from exc
-        raise ApiError(400, "invalid_form", f"The form cannot be read ({reason}).") from exc
+        hint = "; send images as files, with a file name" if reason.startswith("Part exceeded") else ""
+        raise ApiError(400, "invalid_form", f"The form cannot be read ({reason}){hint}.") from exc
     files = [file for _, file in form.multi_items() if isinstance(file, UploadFile)]
     # A file field in which no file was chosen is sent empty and without a name.
     files = [file for file in files if file.filename or file.size]
