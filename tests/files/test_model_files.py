@@ -17,8 +17,9 @@ import torch
 from hypothesis import given, strategies as st
 
 from maskkit import MaskClassifier
+from maskkit.backbones._base import describe_network
 from maskkit.exceptions import ModelFileError
-from maskkit.testing import make_faces
+from maskkit.testing import TinyBackbone, make_faces
 from tests.conftest import fuzzing
 
 # Written by maskkit 0.1.0: MaskClassifier("timm:test_efficientnet", weights=None, image_size=32, detector="whole",
@@ -332,3 +333,75 @@ def test_fuzz(tmp_path_factory, data):
         sign(folder)
     try_to_load(folder)
     shutil.rmtree(folder.parent)
+
+
+def claim_tensor(path, name, n_bytes):
+    """Write a file of a few bytes that states a tensor of many, which are a hole."""
+    entry = {"dtype": "F32", "shape": [n_bytes // 4], "data_offsets": [0, n_bytes]}
+    header = json.dumps({name: entry}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    os.truncate(path, 8 + len(header) + n_bytes)
+
+
+@pytest.mark.parametrize("spec", ["timm:vit_gigantic_patch14_224", "timm:eva02_enormous_patch14_clip_224", "resnet50"])
+def test_network_that_does_not_fit_the_weights_is_not_built(folder, monkeypatch, spec):
+    change(folder, ["backbone", "spec"], spec)
+    # What is built without memory has another way in.
+    monkeypatch.setattr("maskkit._model.saving.build_network", lambda *_: pytest.fail("it was built"))
+    with pytest.raises(ModelFileError, match=rf"its parts do not match .*{spec} does not fit this network: it lacks"):
+        MaskClassifier.load(folder)
+
+
+@pytest.mark.parametrize("name", ["backbone.other", "backbone.conv_stem.weight", "other"])
+def test_huge_tensors_that_a_file_states_are_not_read(folder, monkeypatch, name):
+    claim_tensor(folder / "model.safetensors", name, 2 * 10**10)
+    monkeypatch.setattr("safetensors.torch.load_file", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(ModelFileError, match="its parts do not match"):
+        MaskClassifier.load(folder)
+
+
+def test_huge_int8_files_are_not_read(folder):
+    for name in ("int8.xml", "int8.bin"):
+        (folder / name).touch()
+        os.truncate(folder / name, 10**8)
+        digest = hashlib.sha256(bytes(10**8)).hexdigest()
+        change(folder, ["files", name], {"sha256": digest})
+    with pytest.raises(ModelFileError, match=r"int8\.xml: has 100,000,000 bytes, more than any model's"):
+        MaskClassifier.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (["head", "hidden_units"], 10**12),
+        (["head", "hidden_units"], -1),
+        (["head", "hidden_units"], 2**70),
+        (["head", "n_features"], 10**12),
+    ],
+)
+def test_huge_heads_are_refused(folder, place, value):
+    change(folder, place, value)
+    with pytest.raises(ModelFileError, match=r"its parts do not match|hidden_units"):
+        MaskClassifier.load(folder)
+
+
+class ValueNetwork(TinyBackbone):
+    """A backbone that needs the values of its weights when it is built."""
+
+    def build(self, weights):
+        network = super().build(weights)
+        self.total = sum(float(parameter.sum()) for parameter in network.parameters())
+        return network
+
+
+def test_backbone_that_needs_values_to_be_built_is_not_compared_first():
+    assert describe_network(ValueNetwork()) is None
+    assert describe_network(TinyBackbone()) == {
+        name: tuple(tensor.shape) for name, tensor in TinyBackbone().build(None).state_dict().items()
+    }
+
+
+def test_describing_a_network_draws_no_random_numbers():
+    state = torch.get_rng_state()
+    describe_network(TinyBackbone())
+    assert torch.equal(torch.get_rng_state(), state)

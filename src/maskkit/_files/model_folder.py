@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ import safetensors.torch
 import torch
 
 from maskkit._files.atomic import check_writable, write_folder
-from maskkit._images.hashing import hash_content, hash_file
+from maskkit._files.tensors import Shapes, read_shapes
+from maskkit._images.hashing import hash_file
 from maskkit.exceptions import ModelFileError
 
 FORMAT_VERSION = 1
@@ -92,31 +95,38 @@ def _fits_half(tensor: torch.Tensor) -> bool:
 
 
 def read_model(
-    folder: str | os.PathLike[str],
+    folder: str | os.PathLike[str], check: Callable[[ModelConfig, Shapes], None]
 ) -> tuple[ModelConfig, dict[str, torch.Tensor], tuple[bytes, bytes] | None]:
     """Read and verify a model folder: description, weights in float32, and the backbone in int8 if saved.
+
+    `check` gets the description and the shapes of the weights before any of them is read.
 
     Raises ModelFileError if a file is missing, damaged, changed, or of an unknown version.
     """
     folder = Path(folder)
     document = _read_document(folder / CONFIG_FILE)
+    config = ModelConfig(**{name: document[name] for name in ModelConfig.__dataclass_fields__})
     names = [TENSOR_FILE, *(name for name in INT8_FILES if name in document["files"])]
-    contents = {name: _read_file(folder / name) for name in names}
-    for name, data in contents.items():
+    sizes = {name: _file_size(folder / name) for name in names}
+    shapes = read_shapes(folder / TENSOR_FILE)
+    if shapes is not None:
+        check(config, shapes)
+    for name in names:
         # A copy that was cut off, or weights from elsewhere, would otherwise predict nonsense without an error.
-        _check_digest(folder / name, data, document["files"].get(name))
+        _check_digest(folder / name, document["files"].get(name))
     try:
-        stored = safetensors.torch.load(contents[TENSOR_FILE])
+        stored = safetensors.torch.load_file(folder / TENSOR_FILE)
     except Exception as exc:  # The error type of safetensors is not public.
         raise ModelFileError(f"{folder / TENSOR_FILE}: is not a safetensors file ({exc}).") from exc
     tensors = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in stored.items()}
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise ModelFileError(f"{folder / TENSOR_FILE}: holds weights that are not finite; train the model again.")
-    int8 = tuple(contents[name] for name in INT8_FILES if name in contents)
+    # Weights in int8 take less room than the same in another precision.
+    max_bytes = sizes[TENSOR_FILE] + _MAX_CONFIG_BYTES
+    int8 = tuple(_read_file(folder / name, max_bytes=max_bytes) for name in names[1:])
     if len(int8) == 1:
         raise ModelFileError(f"{folder}: lists only one of {' and '.join(INT8_FILES)}; save the model again.")
-    fields = ModelConfig.__dataclass_fields__
-    return ModelConfig(**{name: document[name] for name in fields}), tensors, int8 or None  # type: ignore[return-value]
+    return config, tensors, int8 or None  # type: ignore[return-value]
 
 
 def _read_document(file: Path) -> dict[str, Any]:
@@ -144,15 +154,27 @@ def _read_document(file: Path) -> dict[str, Any]:
     return document
 
 
-def _read_file(file: Path, *, max_bytes: int | None = None) -> bytes:
-    """Read a regular file; a pipe is refused, because it might never end."""
-    try:
+def _file_size(file: Path) -> int:
+    """Return the size of a regular file; a pipe is refused, because it might never end."""
+    with _read_errors(file):
         status = file.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise ModelFileError(f"{file}: is not a regular file; pass a folder that save() wrote.")
-        if max_bytes is not None and status.st_size > max_bytes:
-            raise ModelFileError(f"{file}: has {status.st_size:,} bytes, more than any model's ({max_bytes:,}).")
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelFileError(f"{file}: is not a regular file; pass a folder that save() wrote.")
+    return status.st_size
+
+
+def _read_file(file: Path, *, max_bytes: int) -> bytes:
+    size = _file_size(file)
+    if size > max_bytes:
+        raise ModelFileError(f"{file}: has {size:,} bytes, more than any model's ({max_bytes:,}).")
+    with _read_errors(file):
         return file.read_bytes()
+
+
+@contextmanager
+def _read_errors(file: Path) -> Iterator[None]:
+    try:
+        yield
     except (FileNotFoundError, NotADirectoryError) as exc:
         raise ModelFileError(
             f"{file.parent}: is not a maskkit model ({file.name} is missing); "
@@ -162,8 +184,9 @@ def _read_file(file: Path, *, max_bytes: int | None = None) -> bytes:
         raise ModelFileError(f"{file}: cannot be read ({exc}).") from exc
 
 
-def _check_digest(file: Path, data: bytes, entry: Any) -> None:
-    sha256 = hash_content(data)
+def _check_digest(file: Path, entry: Any) -> None:
+    with _read_errors(file):
+        sha256 = hash_file(file)
     wanted = entry.get("sha256") if isinstance(entry, dict) else None
     if sha256 != wanted:
         raise ModelFileError(

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,5 +21,6 @@ def hash_content(*parts: bytes | memoryview | NDArray[Any]) -> str:
 
 
 def hash_file(path: str | os.PathLike[str]) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    return hash_content(Path(path).read_bytes())
+    """Return the SHA-256 of a file's bytes, which need not fit in memory."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

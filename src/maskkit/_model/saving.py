@@ -6,18 +6,21 @@ import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_scalar
+from torch import nn
 
 from maskkit import _plugins
 from maskkit._files.model_card import write_card
 from maskkit._files.model_folder import ModelConfig, read_model, write_model
+from maskkit._files.tensors import Shapes, check_weights, shapes_of
 from maskkit._images.preprocess import Preprocess
 from maskkit._model.embedder import make_embedder
 from maskkit._model.fitted_backbone import FittedBackbone
@@ -25,9 +28,11 @@ from maskkit._model.head import TransferHead
 from maskkit._model.params import check_params
 from maskkit._model.predictor import FacePredictor
 from maskkit._training.history import History
-from maskkit.backbones._base import build_network
+from maskkit.backbones._base import build_network, describe_network
 from maskkit.detectors._heatmap import HeatmapDetector
 from maskkit.exceptions import ModelFileError, PluginError
+
+Value = TypeVar("Value")
 
 # Backbones take a few hundred pixels. A file that asks for a million could fill the memory.
 _MAX_IMAGE_SIZE = 4096
@@ -89,10 +94,9 @@ def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overr
             f"load() cannot change {', '.join(unknown)}, because the model is trained; "
             f"it takes {', '.join(_PREDICTION_PARAMETERS)}."
         )
-    config, tensors, int8 = read_model(folder)
+    config, tensors, int8 = read_model(folder, partial(_check_parts, folder, without=overrides))
     # The checksums reveal damage, not intent: a file may state anything, so each part is checked before it is used.
     with _rebuild_errors(folder):
-        _check_plugins_installed(config, without=overrides)
         # A detector that is overridden is not built first, because its plugin may not be installed here.
         estimator = estimator_class(**_restore_params(config, without=overrides))
         check_params(estimator)
@@ -114,6 +118,26 @@ def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overr
     estimator.embedder_ = make_embedder(estimator.get_params(deep=False))._set_backbone(fitted)
     estimator.model_name_ = Path(folder).resolve().name
     return estimator
+
+
+def _check_parts(
+    folder: str | os.PathLike[str], config: ModelConfig, shapes: Shapes, *, without: Collection[str]
+) -> None:
+    """Raise ModelFileError if plugins are missing, or the weights are not those of the network that the model names.
+
+    The network is built without memory. A folder of a few kilobytes may name one of many gigabytes.
+    """
+    with _rebuild_errors(folder):
+        _check_plugins_installed(config, without=without)
+        described = config.backbone
+        backbone = describe_network(_plugins.load("backbones", described["spec"], **described["params"]))
+        head = _build_empty(_make_head(config), config, _restore_classes(config.classes))
+        wanted = {f"head.{name}": shape for name, shape in shapes_of(head).items()}
+        if backbone is None:  # only the network itself can tell
+            shapes = {name: shape for name, shape in shapes.items() if not name.startswith("backbone.")}
+        else:
+            wanted |= {f"backbone.{name}": shape for name, shape in backbone.items()}
+        check_weights(wanted, shapes, str(described["spec"]))
 
 
 def _check_plugins_installed(config: ModelConfig, *, without: Collection[str]) -> None:
@@ -215,9 +239,14 @@ def _restore_params(config: ModelConfig, *, without: Collection[str]) -> dict[st
             }
         if field not in without:
             plugins[field] = _plugins.load(group, spec, **params) if params else spec
-    head = {name: value for name, value in _from_plain(config.head).items() if name != "n_features"}
     params = {name: value for name, value in _from_plain(config.params).items() if name not in _MACHINE_PARAMETERS}
-    return {**params, **plugins, "head": TransferHead(**head | {"device": "auto"})}
+    return {**params, **plugins, "head": _make_head(config)}
+
+
+def _make_head(config: ModelConfig) -> TransferHead:
+    """Return the unfitted head of a model."""
+    params = {name: value for name, value in _from_plain(config.head).items() if name != "n_features"}
+    return TransferHead(**params | {"device": "auto"})
 
 
 def _restore_classes(labels: list[Any]) -> NDArray[Any]:
@@ -243,15 +272,21 @@ def _restore_head(
     unfitted: TransferHead, config: ModelConfig, classes: NDArray[Any], tensors: dict[str, torch.Tensor]
 ) -> TransferHead:
     head = TransferHead(**unfitted.get_params())
-    check_params(head)
+    network = _build_empty(head, config, classes)
     head.classes_ = classes
     head.n_features_in_ = config.head["n_features"]
-    check_scalar(head.n_features_in_, "n_features", int, min_val=1)
-    with torch.device("meta"):  # This takes no memory, however many units the file states.
-        network = head._build(head.n_features_in_, len(classes))
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     head.network_ = network.eval()
     return head
+
+
+def _build_empty(head: TransferHead, config: ModelConfig, classes: NDArray[Any]) -> nn.Sequential:
+    """Return the network of a head without memory for its weights, however many units the file states."""
+    check_params(head)
+    n_features = config.head["n_features"]
+    check_scalar(n_features, "n_features", int, min_val=1)
+    with torch.device("meta"):
+        return head._build(n_features, len(classes))
 
 
 def _restore_training(config: ModelConfig, n_classes: int) -> tuple[NDArray[np.int64], list[dict[str, float]], bool]:
@@ -265,5 +300,5 @@ def _restore_training(config: ModelConfig, n_classes: int) -> tuple[NDArray[np.i
     return counts, history, fine_tuned
 
 
-def _select(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+def _select(values: dict[str, Value], prefix: str) -> dict[str, Value]:
+    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}

@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from maskkit._files.tensors import Shapes, check_weights, shapes_of
 from maskkit._plugins import plugin_errors
 from maskkit.exceptions import PluginError, WeightsError
 
@@ -113,23 +114,23 @@ def load_backbone_weights(network: nn.Module, state: StateDict, *, drop: str | S
     """
     dropped = tuple(f"{name}." for name in ([drop] if isinstance(drop, str) else drop))
     state = {key: value for key, value in state.items() if not key.startswith(dropped)}
-    wanted = network.state_dict()
-    # The counts of batches seen are not used in predictions, and older files lack them.
-    missing = [key for key in wanted if key not in state and not key.endswith("num_batches_tracked")]
-    unexpected = [key for key in state if key not in wanted]
-    misshapen = [
-        f"{key}: {tuple(state[key].shape)}, want {tuple(wanted[key].shape)}"
-        for key in state
-        if key in wanted and state[key].shape != wanted[key].shape
-    ]
-    for fault, keys in (("lacks", missing), ("has unknown", unexpected), ("has misshapen", misshapen)):
-        if keys:
-            shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
-            raise WeightsError(
-                f"{source} does not fit this network: it {fault} {shown}; pass weights of the same architecture."
-            )
+    check_weights(shapes_of(network), {key: tuple(value.shape) for key, value in state.items()}, source)
     network.load_state_dict(state, strict=False)
     return network
+
+
+def describe_network(backbone: Backbone) -> Shapes | None:
+    """Return the names and shapes of the weights of a backbone without taking memory for them.
+
+    Returns None if its network cannot be built without values. Raises PluginError if it cannot be built at all.
+    """
+    try:
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            return shapes_of(build_network(backbone, None))
+    except PluginError as exc:
+        if isinstance(exc.__cause__, (NotImplementedError, RuntimeError)):  # torch's errors about values without memory
+            return None
+        raise
 
 
 def download_hint(wanted: str) -> str:

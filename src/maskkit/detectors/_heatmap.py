@@ -21,6 +21,8 @@ from maskkit.engines._devices import resolve_device
 
 _SMALL_TILE_PX = 256
 _MIN_SIDE_PX = 32
+# A larger image of any shape would not fit in the memory of most machines; a model file may state any side. Ours.
+_MAX_SIDE_PX = 32_768
 # Tiles wait until they have so many pixels, 48 MB, and are then run in the order of their shapes: OpenVINO takes
 # longer whenever the shape changes.
 _MAX_WAITING_PIXELS = 16_000_000
@@ -154,7 +156,7 @@ class HeatmapDetector(BaseEstimator):
         if not sides:
             raise ValueError("long_sides_px is empty; use 'auto', or long sides such as (240, 800).")
         for side in sides:
-            check_scalar(side, "long_sides_px", Integral, min_val=_MIN_SIDE_PX)
+            check_scalar(side, "long_sides_px", Integral, min_val=_MIN_SIDE_PX, max_val=_MAX_SIDE_PX)
         return sorted(set(sides))
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from maskkit._files.tensors import check_weights, read_shapes, shapes_of
 from maskkit.detectors._heatmap import HeatmapDetector
 from maskkit.detectors._network import FaceNetwork, make_network
 from maskkit.detectors._weights import check_weights_file
@@ -84,7 +85,10 @@ class MaskkitDetector(HeatmapDetector):
 def read_weights(path: str | os.PathLike[str]) -> FaceNetwork:
     """Read the weights of the face network; raise WeightsError if the file is not one of them."""
     network = make_network()
+    shapes = read_shapes(path)
     try:
+        if shapes is not None:  # compared first, because the file may state tensors of any size
+            check_weights(shapes_of(network), shapes, os.fspath(path))
         network.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()}, assign=True)
     except (SafetensorError, RuntimeError) as exc:
         raise WeightsError(

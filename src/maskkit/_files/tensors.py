@@ -1,0 +1,42 @@
+"""Shapes of weights, and their comparison."""
+
+import os
+from typing import TypeAlias
+
+import safetensors
+from torch import nn
+
+from maskkit.exceptions import WeightsError
+
+Shapes: TypeAlias = dict[str, tuple[int, ...]]
+"""The shape of each tensor by its name."""
+
+
+def read_shapes(file: str | os.PathLike[str]) -> Shapes | None:
+    """Return the shapes that a safetensors file states, without reading its tensors; None if it is damaged."""
+    try:
+        with safetensors.safe_open(file, framework="pt") as stored:
+            return {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, ValueError):
+        return None
+
+
+def shapes_of(network: nn.Module) -> Shapes:
+    """Return the shapes of the weights of a network."""
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+def check_weights(wanted: Shapes, shapes: Shapes, source: str) -> None:
+    """Raise WeightsError if names or shapes of weights differ from those of a network; it names the first three."""
+    # The counts of batches seen are not used in predictions, and older files lack them.
+    missing = [key for key in wanted if key not in shapes and not key.endswith("num_batches_tracked")]
+    unexpected = [key for key in shapes if key not in wanted]
+    misshapen = [
+        f"{key}: {shape}, want {wanted[key]}" for key, shape in shapes.items() if key in wanted and shape != wanted[key]
+    ]
+    for fault, keys in (("lacks", missing), ("has unknown", unexpected), ("has misshapen", misshapen)):
+        if keys:
+            shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+            raise WeightsError(
+                f"{source} does not fit this network: it {fault} {shown}; pass weights of the same architecture."
+            )
