@@ -17,9 +17,8 @@ from maskkit._images.preprocess import Augment
 from maskkit._labels import warn_of_twins
 from maskkit._model.calibration import CalibrationMixin
 from maskkit._model.decision import DecisionRule
-from maskkit._model.embedder import make_embedder
 from maskkit._model.features import FeatureExtractor
-from maskkit._model.fit import fit_every_layer, fit_head, plan_fit
+from maskkit._model.fit import fit_embedder, fit_every_layer, fit_head, plan_fit
 from maskkit._model.fitted_backbone import ComputeSettings
 from maskkit._model.head import TransferHead
 from maskkit._model.params import check_params
@@ -81,7 +80,8 @@ class MaskClassifier(ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierM
         but without painting; with ``early_stopping=True``, on the images alone. A callable, for fine-tuning, maps
         (image, rng) to an image.
     image_size : int, optional
-        Side of the square input in pixels. By default 160 when fine-tuning, otherwise the backbone's own.
+        Side of the square input in pixels. By default 160 when fine-tuning, if the network takes it, otherwise the
+        backbone's own.
     find_face : bool, default=True
         Whether `fit` and `predict` crop pictures that show much more than a face, such as a whole person, to the
         largest face.
@@ -245,7 +245,7 @@ class MaskClassifier(ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierM
         # An interrupted fit leaves a mix of old and new parts, which must not count as fitted.
         self.__dict__.pop("model_name_", None)
         self.detector_ = _plugins.resolve("detectors", self.detector)
-        self.embedder_ = make_embedder(plan.params, plan.seed).fit(sources)
+        self.embedder_ = fit_embedder(plan, sources)
         if plan.every_layer:
             self.head_ = fit_every_layer(plan, self.embedder_, sources)
         else:

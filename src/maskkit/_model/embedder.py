@@ -16,7 +16,7 @@ from maskkit._images.load import ImageSource, check_images
 from maskkit._images.preprocess import Preprocess
 from maskkit._model.feature_cache import open_cache
 from maskkit._model.features import FeatureExtractor
-from maskkit._model.fitted_backbone import ComputeSettings, FittedBackbone
+from maskkit._model.fitted_backbone import ComputeSettings, FittedBackbone, check_network
 from maskkit._model.params import check_params
 from maskkit.backbones._base import Backbone, Weights, build_network
 from maskkit.detectors._face_finder import FaceFinder
@@ -125,7 +125,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         WeightsError
             If the weights cannot be found or do not fit the network.
         PluginError
-            If the backbone is unknown.
+            If the backbone is unknown, or its network does not take images of `image_size`.
         """
         check_params(self)
         check_images(X)
@@ -136,6 +136,8 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         with seeded(int(check_random_state(self.random_state).randint(2**31 - 1))):
             network = build_network(backbone, self.weights)
         size = self.image_size or backbone.image_size
+        if size != backbone.image_size:  # Many transformers take one size only; engines would fail less clearly.
+            check_network(network, backbone, size)
         preprocess = Preprocess(size, tuple(backbone.mean), tuple(backbone.std))
         return self._set_backbone(FittedBackbone(backbone, network, preprocess))
 
@@ -222,6 +224,14 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self._face_finder = FaceFinder()
         self._n_features_out = fitted.backbone.n_features
         return self
+
+    def _set_image_size(self, image_size: int) -> None:
+        """Use another input size than the network was built for."""
+        fitted = self._fitted
+        preprocess = Preprocess(image_size, fitted.preprocess.mean, fitted.preprocess.std)
+        self.set_params(image_size=image_size)._set_backbone(
+            FittedBackbone(fitted.backbone, fitted.network, preprocess)
+        )
 
     def _settings(self) -> ComputeSettings:
         return ComputeSettings(self.device, self.engine, self.precision, self.batch_size, self.cache)

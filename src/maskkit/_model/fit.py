@@ -16,9 +16,9 @@ from torch import nn
 from maskkit._images.hashing import hash_content
 from maskkit._images.load import ImageSource
 from maskkit._images.prefetch import in_batches, prefetch_map
-from maskkit._model.embedder import FaceEmbedder
+from maskkit._model.embedder import FaceEmbedder, make_embedder
 from maskkit._model.features import FeatureExtractor
-from maskkit._model.fitted_backbone import check_network
+from maskkit._model.fitted_backbone import FittedBackbone, check_network
 from maskkit._model.head import TransferHead
 from maskkit._training.allocator import keep_freed_memory
 from maskkit._training.checkpoint import VERSIONS, Checkpoint, digest_images, find_seed
@@ -31,6 +31,7 @@ from maskkit.augment._camera import augment_face
 from maskkit.augment._random_painting import RandomPainting
 from maskkit.engines._devices import resolve_device, resolve_precision, seeded
 from maskkit.engines._fingerprint import fingerprint
+from maskkit.exceptions import PluginError
 
 # The settings of a fit of every layer that generalized best: docs/measurements.md.
 FINE_TUNE_DEFAULTS: dict[str, Any] = {"epochs": 4, "batch_size": 32, "learning_rate": 3e-4, "early_stopping": False}
@@ -51,7 +52,7 @@ _HEAD_PARAMETERS = ("epochs", "batch_size", "learning_rate", "class_weight", "ea
 class FitPlan:
     """Decisions about a fit, made and checked before any image is read.
 
-    In `params`, the input size and training settings that the classifier leaves open are filled in. `seed` seeds
+    In `params`, the training settings that the classifier leaves open are filled in. `seed` seeds
     everything that the fit draws. The head is unfitted, and `world` are the processes that train together.
     """
 
@@ -75,9 +76,25 @@ def plan_fit(params: Mapping[str, Any], y: NDArray[Any], sample_weight: Any) -> 
     head = _make_head(given, seed, every_layer=every_layer)
     targets = Targets.encode(y, head.class_weight if isinstance(head, TransferHead) else None, sample_weight)
     if every_layer:
-        defaults = {**FINE_TUNE_DEFAULTS, "image_size": FINE_TUNE_SIZE_PX}
-        given |= {name: value for name, value in defaults.items() if given[name] is None}
+        given |= {name: value for name, value in FINE_TUNE_DEFAULTS.items() if given[name] is None}
     return FitPlan(given, every_layer, seed, head, targets, world)
+
+
+def fit_embedder(plan: FitPlan, sources: Sequence[ImageSource]) -> FaceEmbedder:
+    """Build the embedder of a fit. For a fit of every layer, its input has the size that such fits use, if possible."""
+    embedder = make_embedder(plan.params, plan.seed).fit(sources)
+    if plan.every_layer and plan.params["image_size"] is None:
+        embedder._set_image_size(_choose_image_size(embedder._fitted))
+    return embedder
+
+
+def _choose_image_size(fitted: FittedBackbone) -> int:
+    """Return `FINE_TUNE_SIZE_PX` if the network takes it, else the backbone's own size."""
+    try:
+        check_network(fitted.network, fitted.backbone, FINE_TUNE_SIZE_PX)
+    except PluginError:  # Most transformers take one size. If the network is at fault, the check at that size says so.
+        return fitted.preprocess.image_size
+    return FINE_TUNE_SIZE_PX
 
 
 def fit_head(plan: FitPlan, extractor: FeatureExtractor, sources: Sequence[ImageSource]) -> Any:

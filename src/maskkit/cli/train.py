@@ -54,7 +54,7 @@ ImageSizeOption = Annotated[
     int | None,
     option(
         "PX",
-        "Side of the input image. By default the backbone's own, or 160 if all layers are trained.",
+        "Side of the input image. By default the backbone's own; 160, if possible, if all layers are trained.",
         MODEL_GROUP,
         min=16,
     ),
