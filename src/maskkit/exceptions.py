@@ -8,13 +8,16 @@
     ├── EngineError      an engine is not installed or cannot run the network (also a RuntimeError)
     ├── MissingLibraryError  an optional library is not installed (also an ImportError)
     ├── PluginError      a plugin is unknown, fails to load or breaks its contract (also a LookupError)
-    └── ModelFileError   a saved model or checkpoint is damaged or cannot be written (also a ValueError)
+    ├── ModelFileError   a saved model or checkpoint is damaged or cannot be written (also a ValueError)
+    └── OutputError      a file cannot be written, as its path is empty or taken (also a ValueError)
 
 Wrong arguments raise plain ``ValueError`` and ``TypeError``; an unfitted model raises
 scikit-learn's ``NotFittedError``.
 """
 
 from typing import Any
+
+from maskkit._text import escape_text
 
 __all__ = [
     "MaskkitError",
@@ -27,12 +30,17 @@ __all__ = [
     "PluginError",
     "ModelFileError",
     "ImageWarning",
+    "OutputError",
     "SkippedImageWarning",
 ]
 
 
 class MaskkitError(Exception):
     """Base class of all errors of maskkit."""
+
+    def __str__(self) -> str:
+        # A message names files, and a file name may hold commands for the terminal.
+        return escape_text(super().__str__(), keep="\n")
 
 
 class ImageError(MaskkitError, ValueError):
@@ -71,7 +79,7 @@ class PluginError(MaskkitError, LookupError):
     evaluation: Any = None
 
     def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
+        return escape_text(self.args[0], keep="\n") if self.args else ""
 
 
 class ModelFileError(MaskkitError, ValueError):
@@ -80,6 +88,10 @@ class ModelFileError(MaskkitError, ValueError):
 
 class ImageWarning(UserWarning):
     """An image was read, but not all of it, or with an assumption; the message names the image and says which."""
+
+
+class OutputError(MaskkitError, ValueError):
+    """A file cannot be written: its path is empty, a folder, or taken, and no file is ever replaced."""
 
 
 class SkippedImageWarning(UserWarning):

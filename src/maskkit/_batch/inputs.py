@@ -17,12 +17,14 @@ import pyarrow.parquet as pq
 
 from maskkit._batch.columns import choose_column
 from maskkit._batch.storage import full_name, is_url, open_storage
+from maskkit._files.outputs import OutputFolders
 from maskkit._images.formats import HEAD_BYTES, has_image_ending, is_image_head, may_be_image
 from maskkit._images.listing import find_images_of, is_visible, natural_key, natural_path_key
 from maskkit._images.prefetch import in_batches
 from maskkit.exceptions import DataError
 
-INPUT_SCHEMA = pa.schema([("source", pa.string()), ("row", pa.int64())])
+# Names are bytes, because they need not be UTF-8.
+INPUT_SCHEMA = pa.schema([("source", pa.binary()), ("row", pa.int64())])
 
 _ROWS_PER_BATCH = 10_000
 # Rows with the bytes of images are large.
@@ -42,23 +44,41 @@ class InputImage(NamedTuple):
         return self.source if self.row is None else f"{self.source}#{self.row}"
 
 
-def list_inputs(sources: Iterable[str], column: str | None, on_table: Callable[[bytes], None]) -> Iterator[InputImage]:
-    """Iterate over the images of all sources.
+def list_inputs(
+    sources: Iterable[str], column: str | None, on_table: Callable[[bytes], None], *, out: str | None = None
+) -> Iterator[InputImage]:
+    """Iterate over the images of all sources, except those in the output folder `out`.
 
     The images of a folder come in natural order, before those of its subfolders. `on_table` is called with the
     footer of each table that contains the bytes of images: it holds sizes, offsets and ranges of all columns.
     """
+    leave_out = _make_filter(out)
     for source in sources:
         if source.rstrip("/").endswith(".parquet"):
             found: Iterator[InputImage] = chain.from_iterable(
-                _list_table(*table, column, on_table) for table in _find_tables(source)
+                _list_table(*table, column, on_table)
+                for table in _find_tables(source)
+                if next(leave_out([table[0]], source), None)
             )
         else:
-            found = (InputImage(file, None) for file in _find_files(source))
+            found = (InputImage(file, None) for file in leave_out(_find_files(source), source))
         first = next(found, None)
         if first is None:
             raise DataError(f"{source}: contains no images or does not exist; check the path.")
         yield from chain([first], found)
+
+
+def _make_filter(out: str | None) -> Callable[[Iterable[str], str], Iterator[str]]:
+    """Return a function that leaves files out that are in the output folder."""
+    local = OutputFolders([] if out is None or is_url(out) else [out])
+
+    def leave_out(files: Iterable[str], source: str) -> Iterator[str]:
+        if is_url(source):
+            return (file for file in files if not file.startswith(f"{out}/"))
+        local.check_source(source)
+        return local.leave_out(files, source)
+
+    return leave_out
 
 
 def write_inputs(images: Iterable[InputImage], file: Any, part_size: int) -> int:
@@ -66,7 +86,8 @@ def write_inputs(images: Iterable[InputImage], file: Any, part_size: int) -> int
     n_images = 0
     with pq.ParquetWriter(file, INPUT_SCHEMA) as writer:
         for part in in_batches(images, part_size):
-            table = pa.Table.from_pylist([image._asdict() for image in part], schema=INPUT_SCHEMA)
+            rows = [{"source": encode_name(image.source), "row": image.row} for image in part]
+            table = pa.Table.from_pylist(rows, schema=INPUT_SCHEMA)
             writer.write_table(table, row_group_size=part_size)
             n_images += len(part)
     return n_images
@@ -74,7 +95,18 @@ def write_inputs(images: Iterable[InputImage], file: Any, part_size: int) -> int
 
 def read_inputs(file: Any, part: int) -> list[InputImage]:
     """Read the list of images of one part."""
-    return [InputImage(**row) for row in pq.ParquetFile(file).read_row_group(part).to_pylist()]
+    rows = pq.ParquetFile(file).read_row_group(part).to_pylist()
+    # Lists of earlier versions hold text.
+    return [InputImage(_decode_name(row["source"]), row["row"]) for row in rows]
+
+
+def encode_name(name: str) -> bytes:
+    """Return a name as bytes, from which it can be restored, whatever it contains."""
+    return name.encode("utf-8", errors="surrogatepass")
+
+
+def _decode_name(name: bytes | str) -> str:
+    return name if isinstance(name, str) else name.decode("utf-8", errors="surrogatepass")
 
 
 def read_contents(images: Iterable[InputImage], column: str | None) -> Iterator[tuple[InputImage, bytes | str | None]]:

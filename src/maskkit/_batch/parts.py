@@ -6,16 +6,29 @@ import math
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
-from maskkit._batch.inputs import InputImage, list_inputs, read_contents, read_inputs, write_inputs
+from maskkit._batch.inputs import (
+    INPUT_SCHEMA,
+    InputImage,
+    encode_name,
+    list_inputs,
+    read_contents,
+    read_inputs,
+    write_inputs,
+)
 from maskkit._batch.results import WRITERS, Row, classify_crops, predict_photos
-from maskkit._batch.storage import full_name, open_storage, write_atomically
-from maskkit.exceptions import DataError
+from maskkit._batch.storage import full_name, is_url, open_storage, write_atomically
+from maskkit._files.outputs import check_output_folder
+from maskkit._text import to_json
+from maskkit.exceptions import DataError, OutputError
 
 if TYPE_CHECKING:
     from maskkit._model.predictor import FacePredictor
@@ -24,6 +37,7 @@ FORMAT_VERSION = 1
 # Readers of Parquet skip names with a leading underscore: pandas.read_parquet(FOLDER) reads the results alone.
 MANIFEST_FILE = "_manifest.json"
 INPUT_FILE = "_inputs.parquet"
+LOCK_FILE = ".lock"
 
 # Entries of the manifest that must be equal in every run into a folder, and their names in messages.
 _FIXED = {
@@ -62,6 +76,31 @@ class Job:
         names = (os.path.basename(path) for path in storage.ls(folder, detail=False))
         matches = (re.fullmatch(rf"part-(\d{{6,}})\.{self.output_format}", name) for name in names)
         return {int(match[1]) for match in matches if match}
+
+
+@contextmanager
+def take_folder(job: Job) -> Iterator[None]:
+    """Make the output folder and take it for one run, before anything is listed.
+
+    A local folder is locked by the operating system, which releases it when a process is killed. Object stores have no
+    locks: there, `prepare` reads the manifest again after it has written it.
+
+    Raises OutputError if another run has the folder.
+    """
+    if is_url(job.out):
+        yield
+        return
+    folder = check_output_folder(job.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK_FILE, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as exc:
+        raise OutputError(f"{job.out}: another run is writing to this folder; wait for it, or choose another.") from exc
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def compute_part(job: Job, predictor: "FacePredictor", part: int) -> dict[str, int]:
@@ -119,8 +158,8 @@ def prepare(job: Job, predictor: "FacePredictor", sources: list[str], part_size:
     digest = hashlib.sha256()
 
     def images() -> Iterator[InputImage]:
-        for image in list_inputs(sources, job.column, digest.update):
-            digest.update(f"{image.name}\n".encode())
+        for image in list_inputs(sources, job.column, digest.update, out=job.out):
+            digest.update(encode_name(f"{image.name}\n"))
             yield image
 
     if earlier is None:
@@ -133,7 +172,8 @@ def prepare(job: Job, predictor: "FacePredictor", sources: list[str], part_size:
     _compare(job, earlier, manifest)
     if earlier is None:
         with write_atomically(storage, path) as file:
-            file.write((json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
+            file.write((to_json(manifest, indent=2) + "\n").encode())
+        _compare(job, _read_manifest(storage, path), manifest)
     return n_parts
 
 
@@ -161,6 +201,16 @@ def _check_folder(job: Job) -> None:
     """Refuse a folder with other files than those of a run that was interrupted while it listed the images."""
     storage, folder = open_storage(job.out)
     names = sorted(os.path.basename(path.rstrip("/")) for path in storage.ls(folder, detail=False))
-    unexpected = [name for name in names if name != INPUT_FILE and not name.startswith(f".{INPUT_FILE}.")]
+    ours = {LOCK_FILE, INPUT_FILE} if _is_input_list(job) else {LOCK_FILE}
+    unexpected = [name for name in names if not (name in ours or name.startswith(f".{INPUT_FILE}."))]
     if unexpected:
         raise DataError(f"{job.out}: contains {unexpected[0]} and no {MANIFEST_FILE}; choose an empty or a new folder.")
+
+
+def _is_input_list(job: Job) -> bool:
+    storage, path = job.locate(INPUT_FILE)
+    try:
+        with storage.open(path, "rb") as file:
+            return pq.read_schema(file).names == INPUT_SCHEMA.names
+    except (OSError, pa.ArrowInvalid):
+        return False

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from maskkit._optional import require
+from maskkit._text import check_path
+from maskkit.exceptions import DataError, OutputError
 
 if TYPE_CHECKING:
+    from maskkit._batch.parts import Job
     from maskkit._model.classifier import MaskClassifier
+    from maskkit._model.predictor import FacePredictor
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,8 @@ def predict_batch(
         If Ray is not installed.
     DataError
         If a source contains no image, or `out` contains the results of a different model, options or images.
+    OutputError
+        If `out` is empty or a file, or another run is writing to it.
     ModelFileError
         If the classifier has a part that could not be saved.
     MaskkitError
@@ -124,9 +130,8 @@ def predict_batch(
         require(library, "ray")
     from sklearn.utils.validation import check_is_fitted
 
-    from maskkit._batch.cluster import cluster, compute_parts
-    from maskkit._batch.parts import Job, prepare
-    from maskkit._batch.storage import is_url
+    from maskkit._batch.parts import Job, prepare, take_folder
+    from maskkit._batch.storage import full_name, open_storage
 
     check_is_fitted(classifier)
     predictor = classifier.predictor_
@@ -136,9 +141,21 @@ def predict_batch(
     source_list = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
     if not source_list:
         raise ValueError("sources is empty; want at least one folder, pattern, file or table.")
-    folder = os.fspath(out)
-    job = Job(folder if is_url(folder) else os.path.abspath(folder), output_format, crops, column)
-    n_parts = prepare(job, predictor, [os.fspath(source) for source in source_list], part_size)
+    for source in source_list:
+        check_path(source, DataError)
+    check_path(out, OutputError)
+    job = Job(full_name(*open_storage(os.fspath(out))).rstrip("/"), output_format, crops, column)
+    with take_folder(job):
+        n_parts = prepare(job, predictor, [os.fspath(source) for source in source_list], part_size)
+        return _compute(job, predictor, n_parts, workers=workers, address=address, verbose=verbose)
+
+
+def _compute(
+    job: "Job", predictor: "FacePredictor", n_parts: int, *, workers: int | None, address: str | None, verbose: int
+) -> BatchSummary:
+    """Compute the parts that are missing, and return the counts."""
+    from maskkit._batch.cluster import cluster, compute_parts
+
     missing = sorted(set(range(n_parts)) - job.finished())
     totals = {"n_images": 0, "n_faces": 0, "n_unreadable": 0}
     if missing:

@@ -1,6 +1,5 @@
 """Prediction of the images of a part, and the rows of its results."""
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +12,7 @@ from maskkit._batch.storage import is_url, open_storage
 from maskkit._images.load import ImageSource, RgbImage, load_image
 from maskkit._images.prefetch import in_batches, prefetch_map
 from maskkit._model.results import ROW_FIELDS, rows_of
+from maskkit._text import escape_text, to_json
 from maskkit.exceptions import ImageError
 
 if TYPE_CHECKING:
@@ -103,12 +103,17 @@ def _write_parquet(file: IO[bytes], rows: Iterable[Row], label_type: pa.DataType
     schema = pa.schema(list(types.items()))
     with pq.ParquetWriter(file, schema) as writer:
         for batch in in_batches(rows, _ROWS_PER_WRITE):
-            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+            writer.write_table(pa.Table.from_pylist([_escape(row) for row in batch], schema=schema))
+
+
+def _escape(row: Row) -> Row:
+    """Return a row whose text is UTF-8, as Parquet requires, with names escaped that are not."""
+    return {name: escape_text(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
 
 
 def _write_jsonl(file: IO[bytes], rows: Iterable[Row], label_type: pa.DataType) -> None:
     for row in rows:
-        file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
+        file.write((to_json(row) + "\n").encode())
 
 
 WRITERS: dict[str, Callable[[IO[bytes], Iterable[Row], pa.DataType], None]]

@@ -1,5 +1,6 @@
 """Charts of data sets, and saving of figures without metadata."""
 
+import io
 import os
 import warnings
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskkit._files.outputs import check_new, create_file
 from maskkit._labels import color_of
 
 if TYPE_CHECKING:
@@ -35,11 +37,11 @@ def draw_chart(counts: Mapping[str, Mapping[str, int]], sizes_px: Mapping[str, N
     what : str
         Unit of the counts: ``"images"`` or ``"faces"``.
     """
-    from matplotlib.figure import Figure
+    from maskkit._display.figures import TextSafeFigure
 
     classes = list(sizes_px)
     n_bars = len(counts) * len(classes)
-    figure = Figure(figsize=(max(9.0, 6.0 + 0.35 * n_bars), 4.2), dpi=120, layout="constrained")
+    figure = TextSafeFigure(figsize=(max(9.0, 6.0 + 0.35 * n_bars), 4.2), dpi=120, layout="constrained")
     bars, sizes = figure.subplots(1, 2)
     _draw_counts(bars, counts, classes, what)
     _draw_sizes(sizes, sizes_px, what)
@@ -58,20 +60,25 @@ def add_legend(chart: "Axes | Figure", *entries: Any, **options: Any) -> None:
 def save_figure(figure: "Figure", path: str | os.PathLike[str]) -> Path:
     """Save a figure as PNG, SVG or PDF, according to the file extension, without metadata; return the path.
 
-    Raises ValueError if the extension is unknown.
+    Raises ValueError if the extension is unknown, and OutputError if the path is empty or exists.
     """
-    path = Path(path)
+    path = check_new(path)
     form = path.suffix.lower().removeprefix(".")
     if form not in _NO_METADATA:
         raise ValueError(
             f"{path}: the extension {path.suffix!r} is unknown; use {', '.join(map('.'.__add__, _NO_METADATA))}."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    return create_file(path, encode_figure(figure, form))
+
+
+def encode_figure(figure: "Figure", form: str = "png") -> bytes:
+    """Return a figure as a file of a format without metadata."""
+    file = io.BytesIO()
     with warnings.catch_warnings():
         # Characters that the font lacks are drawn as boxes; the chart is correct nevertheless.
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
-        figure.savefig(path, format=form, metadata=_NO_METADATA[form])
-    return path
+        figure.savefig(file, format=form, metadata=_NO_METADATA[form])
+    return file.getvalue()
 
 
 def _draw_counts(axes: "Axes", counts: Mapping[str, Mapping[str, int]], classes: list[str], what: str) -> None:

@@ -10,6 +10,8 @@ from itertools import chain
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from maskkit._text import escape_text
+
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table as RichTable
@@ -127,7 +129,7 @@ def format_cell(cell: Cell) -> str:
         return f"{int(cell):,}"
     if isinstance(cell, Real):
         return "-" if math.isnan(cell) else f"{float(cell):.3f}"
-    return str(cell)
+    return escape_text(cell)
 
 
 def format_percent(probability: float) -> str:
@@ -175,13 +177,13 @@ def to_html(table: Table) -> str:
 
     def row(tag: str, texts: list[str]) -> str:
         return "<tr>" + "".join(
-            f'<{tag} style="text-align: {align}">{html.escape(text)}</{tag}>'
+            f'<{tag} style="text-align: {align}">{html.escape(escape_text(text))}</{tag}>'
             for text, align in zip(texts, aligns, strict=True)
         ) + "</tr>"  # fmt: skip
 
     lines = ["<table>"]
     if table.title:
-        lines.append(f'<caption style="{_CAPTION}">{html.escape(table.title)}</caption>')
+        lines.append(f'<caption style="{_CAPTION}">{html.escape(escape_text(table.title))}</caption>')
     lines += [
         f"<thead>{row('th', list(table.columns))}</thead>",
         "<tbody>",
@@ -190,7 +192,7 @@ def to_html(table: Table) -> str:
     ]
     if table.note:
         # The cell of the note spans all columns, so that it does not widen one of them.
-        note = f'<td colspan="{len(table.columns)}" style="{_NOTE}">{html.escape(table.note)}</td>'
+        note = f'<td colspan="{len(table.columns)}" style="{_NOTE}">{html.escape(escape_text(table.note))}</td>'
         lines.append(f"<tfoot><tr>{note}</tr></tfoot>")
     return "\n".join([*lines, "</table>"])
 
@@ -240,6 +242,12 @@ def _build_table(table: Table, *, narrow: bool) -> "RichTable":
     from rich.text import Text
 
     # Title and note wrap at the width of the table. A minimum width keeps small tables from breaking them.
+    table = replace(
+        table,
+        title=escape_text(table.title),
+        columns=tuple(map(escape_text, table.columns)),
+        note=escape_text(table.note, keep="\n"),
+    )
     room = max(cell_len(table.title), min(cell_len(table.note), TERMINAL_COLUMNS - 20)) + 2
     rich_table = RichTable(
         title=Text(table.title, style="bold") if table.title else None,

@@ -12,8 +12,10 @@ from PIL import Image
 
 from maskkit._display.collage import compose_tiles
 from maskkit._display.drawing import draw_heat, resize_heat
+from maskkit._files.outputs import check_new, save_picture
 from maskkit._images.load import RgbImage
 from maskkit._model.results import PhotoResult
+from maskkit._text import escape_text
 
 # Smaller faces are enlarged to this size in pixels, because details of a face of 20 px cannot be seen.
 _DRAWN_PX = 224
@@ -59,8 +61,11 @@ class Explanation:
         return draw_heat(face, resize_heat(self.heat, size))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Save the drawn face in the format of the file extension; return the path."""
-        return _save(self.draw(), path)
+        """Save the drawn face in the format of the file extension; return the path.
+
+        Raises OutputError if the file exists.
+        """
+        return save_picture(self.draw(), check_new(path))
 
     def __repr__(self) -> str:
         return f"<Explanation: {self.label} {self.probability:.0%}>"
@@ -119,11 +124,14 @@ class PhotoExplanation(Sequence[Explanation]):
         )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Save the sheet in the format of the file extension; return the path."""
-        return _save(self.draw(), path)
+        """Save the sheet in the format of the file extension; return the path.
+
+        Raises OutputError if the file exists.
+        """
+        return save_picture(self.draw(), check_new(path))
 
     def __repr__(self) -> str:
-        return f"<PhotoExplanation {self.photo.name}: {len(self)} faces>"
+        return f"<PhotoExplanation {escape_text(self.photo.name)}: {len(self)} faces>"
 
     def _repr_png_(self) -> bytes | None:
         return self.draw()._repr_png_() if self.faces else None
@@ -134,10 +142,3 @@ def _draw_pair(face: Explanation) -> Image.Image:
     for column, picture in enumerate((Image.fromarray(face.image), face.draw())):
         pair.paste(picture.resize((_TILE_PX, _TILE_PX), Image.Resampling.LANCZOS), (column * _TILE_PX, 0))
     return pair
-
-
-def _save(picture: Image.Image, path: str | os.PathLike[str]) -> Path:
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path)
-    return path

@@ -1,7 +1,6 @@
 """Export of a classifier to an ONNX or OpenVINO file that includes the preprocessing."""
 
 import copy
-import json
 import os
 import warnings
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from maskkit._files.atomic import check_writable, write_folder
+from maskkit._files.atomic import check_writable, is_document, write_folder
 from maskkit._images.crop import MARGIN
 from maskkit._images.hashing import hash_file
 from maskkit._images.load import check_images
@@ -24,9 +23,10 @@ from maskkit._model.classifier import MaskClassifier
 from maskkit._model.head import TransferHead
 from maskkit._model.predictor import FacePredictor
 from maskkit._optional import require
+from maskkit._text import check_path, to_json
 from maskkit.engines import convert, quantize, read_quantized
 from maskkit.engines._compile import openvino
-from maskkit.exceptions import EngineError
+from maskkit.exceptions import EngineError, ModelFileError
 from maskkit.testing import make_faces
 
 SPEC_FILE = "spec.json"
@@ -94,7 +94,7 @@ def export(
     ModelFileError
         If the folder is something else, or cannot be written.
     """
-    folder = Path(folder)
+    folder = check_path(folder, ModelFileError)
     predictor = classifier.predictor_
     _check_arguments(predictor, folder, output_format, int8=int8, images=images)
     preprocess = predictor.embedder.backbone.preprocess
@@ -109,7 +109,7 @@ def export(
         if check:
             _check_parity(parity, int8=int8)
         spec = _make_spec(predictor, new, parity, output_format=output_format, int8=int8)
-        (new / SPEC_FILE).write_text(json.dumps(spec, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (new / SPEC_FILE).write_bytes((to_json(spec, indent=2) + "\n").encode())
     return folder
 
 
@@ -133,7 +133,7 @@ def _check_arguments(predictor: FacePredictor, folder: Path, output_format: str,
     check_writable(
         folder,
         "export",
-        is_ours=lambda folder: (folder / SPEC_FILE).is_file(),
+        is_ours=lambda folder: is_document(folder / SPEC_FILE, ("maskkit", "parity", "files")),
         files=(SPEC_FILE, "model.onnx", "model.xml", "model.bin"),
     )
 

@@ -1,6 +1,7 @@
 """Atomic writing: a file or folder appears under its name complete, or not at all."""
 
 import ctypes
+import json
 import os
 import shutil
 import sys
@@ -18,9 +19,13 @@ _RENAME_EXCHANGE = 2
 
 
 def write_file(path: Path, content: bytes | memoryview) -> None:
-    """Write a file atomically, after making its folder; raise OSError if it cannot be written."""
+    """Write a file of maskkit's own atomically, after making its folder, and replace an earlier one.
+
+    Files of the user's are written by `maskkit._files.outputs`. Raises OSError if it cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}-{uuid4().hex[:8]}")
+    # The name of the file is no part of it, because it may already have the most bytes that a name can have.
+    new = path.with_name(f".maskkit-{uuid4().hex}")
     try:
         with new.open("xb") as file:
             file.write(content)
@@ -41,10 +46,10 @@ def write_folder(folder: Path) -> Iterator[Path]:
 
     Raises ModelFileError if it cannot be written.
     """
-    folder = folder.absolute()
+    folder = folder.resolve()  # A link stays, and what it leads to is replaced.
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        new = Path(tempfile.mkdtemp(prefix=".maskkit-", dir=folder.parent))
         try:
             new.chmod(0o755)  # mkdtemp makes private folders, but a model need not be private.
             yield new
@@ -77,6 +82,15 @@ def check_writable(folder: Path, kind: str, *, is_ours: Callable[[Path], bool], 
             pass
     except OSError as exc:
         raise ModelFileError(f"{folder}: cannot be written ({exc.strerror}); choose another place.") from exc
+
+
+def is_document(file: Path, keys: Collection[str]) -> bool:
+    """Return whether a file is a JSON document with these keys, so that a folder with it is one of maskkit's."""
+    try:
+        document = json.loads(file.read_bytes()) if file.is_file() else None
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and document.keys() >= set(keys)
 
 
 def _replace(new: Path, folder: Path) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from maskkit._files.atomic import check_writable, write_folder
+from maskkit._files.atomic import check_writable, is_document, write_folder
 from maskkit._files.tensors import Shapes, read_shapes
 from maskkit._images.hashing import hash_file
+from maskkit._text import check_path, escape_text, to_json
 from maskkit.exceptions import ModelFileError
 
 FORMAT_VERSION = 1
@@ -60,7 +61,7 @@ def write_model(
 
     Raises ModelFileError if the folder exists and is not a model, or cannot be written.
     """
-    folder = Path(folder).resolve()
+    folder = check_path(folder, ModelFileError).resolve()
     check_target(folder)
     stored = {
         name: (tensor.half() if half and _fits_half(tensor) else tensor).contiguous().cpu()
@@ -71,11 +72,11 @@ def write_model(
         (new / TENSOR_FILE).write_bytes(safetensors.torch.save(stored))
         for name, content in zip(INT8_FILES, int8 or (), strict=False):
             (new / name).write_bytes(content)
-        (new / CARD_FILE).write_text(card, encoding="utf-8")
+        (new / CARD_FILE).write_bytes(escape_text(card, keep="\n").encode())
         # The checksum of the card is for information only: `read_model` does not check it, so it may be edited.
         files = {path.name: {"sha256": hash_file(path)} for path in sorted(new.iterdir(), key=lambda path: path.name)}
         document = {"format_version": FORMAT_VERSION, **asdict(config), "files": files}
-        (new / CONFIG_FILE).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (new / CONFIG_FILE).write_bytes((to_json(document, indent=2) + "\n").encode())
     return folder
 
 
@@ -84,7 +85,7 @@ def check_target(folder: Path) -> None:
     check_writable(
         folder,
         "model",
-        is_ours=lambda folder: (folder / CONFIG_FILE).is_file(),
+        is_ours=lambda folder: is_document(folder / CONFIG_FILE, ("format_version", "classes", "files")),
         files=(CONFIG_FILE, TENSOR_FILE, CARD_FILE, *INT8_FILES),
     )
 
@@ -103,7 +104,7 @@ def read_model(
 
     Raises ModelFileError if a file is missing, damaged, changed, or of an unknown version.
     """
-    folder = Path(folder)
+    folder = check_path(folder, ModelFileError)
     document = _read_document(folder / CONFIG_FILE)
     config = ModelConfig(**{name: document[name] for name in ModelConfig.__dataclass_fields__})
     names = [TENSOR_FILE, *(name for name in INT8_FILES if name in document["files"])]

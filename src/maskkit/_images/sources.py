@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
+from maskkit._text import check_path
 from maskkit.exceptions import ImageError
 
 # Images are decoded in several threads, and two of them may be given the same open file or picture.
@@ -31,6 +32,7 @@ def open_file(source: Any, name: str) -> Iterator[BinaryIO]:
         _check_not_text(bytes(source[:1000]).decode("latin-1"), len(source), name)
         yield io.BytesIO(source)
     elif isinstance(source, (str, os.PathLike)):
+        check_path(source, ImageError)
         path = _check_path(os.fspath(source), name)
         with open(path, "rb") as file:
             yield file

@@ -14,6 +14,10 @@ import numpy as np
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
+from maskkit._files.outputs import find_free
+from maskkit._text import check_path, escape_text
+from maskkit.exceptions import OutputError
+
 Features: TypeAlias = NDArray[np.float32]
 
 # The features of about 15,000 images of ResNet-50, or 25,000 of EfficientNet-Lite0.
@@ -39,6 +43,7 @@ def open_cache(cache: str | os.PathLike[str] | None) -> "MemoryCache | FileCache
         return _MEMORY
     if not isinstance(cache, (str, os.PathLike)):
         raise ValueError(f"cache={cache!r} is unknown; use 'memory', None or the path of a file.")
+    check_path(cache, OutputError)
     # A database connection must not be used after a fork, so each process opens its own.
     return _open_file(os.path.abspath(cache), os.getpid())
 
@@ -109,7 +114,7 @@ class FileCache:
                 with self._file:
                     self._file.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?)", rows)
             except sqlite3.OperationalError as exc:
-                warnings.warn(f"{self.path}: features could not be stored ({exc}).", stacklevel=2)
+                warnings.warn(f"{escape_text(self.path)}: features could not be stored ({exc}).", stacklevel=2)
             except sqlite3.DatabaseError as exc:
                 self._replace_damaged(exc)
 
@@ -143,12 +148,14 @@ class FileCache:
 
     def _replace_damaged(self, cause: Exception) -> None:
         self._file.close()
-        broken = self.path.with_name(f"{self.path.name}.broken")
+        # No file is replaced, also no earlier damaged one.
+        broken = find_free(self.path.with_name(f"{self.path.name}.broken"))
         os.replace(self.path, broken)
         for suffix in ("-wal", "-shm"):
             self.path.with_name(f"{self.path.name}{suffix}").unlink(missing_ok=True)
         warnings.warn(
-            f"{self.path}: is damaged ({cause}); renamed to {broken.name}, features are recomputed.", stacklevel=2
+            f"{escape_text(self.path)}: is damaged ({cause}); renamed to {broken.name}, features are recomputed.",
+            stacklevel=2,
         )
         self._connect()
 

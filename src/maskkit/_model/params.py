@@ -7,6 +7,9 @@ from typing import Any
 
 from sklearn.utils import check_scalar
 
+from maskkit._text import check_path
+from maskkit.exceptions import OutputError
+
 # Parameter -> type, minimum, maximum, and which of these bounds are allowed values.
 _NUMBERS: dict[str, tuple[type, float, float, str]] = {
     "image_size": (Integral, 8, math.inf, "both"),
@@ -36,6 +39,8 @@ def check_params(estimator: Any) -> None:
     checkpoint = params.get("checkpoint")
     if checkpoint is not None and not isinstance(checkpoint, (str, os.PathLike)):
         raise TypeError(f"checkpoint={checkpoint!r} is not a path; want the path of a folder, or None.")
+    if checkpoint is not None:
+        check_path(checkpoint, OutputError)
     augment = params.get("augment")
     if augment not in ("auto", None) and not callable(augment):
         raise ValueError(f"augment={augment!r} is unknown; use 'auto', None or a callable (image, rng).")

@@ -3,7 +3,6 @@
 import base64
 import html
 import io
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,10 +14,19 @@ from PIL import Image
 
 from maskkit._display.drawing import blur_faces, draw_faces
 from maskkit._display.tables import Table, to_html, to_rich
+from maskkit._files.outputs import (
+    check_new,
+    check_output_folder,
+    check_picture_format,
+    create_numbered,
+    encode_picture,
+    save_picture,
+)
 from maskkit._images.crop import Box, crop_square
 from maskkit._images.load import ImageSource, read_image
 from maskkit._model.decision import UNCERTAIN
 from maskkit._optional import require
+from maskkit._text import MAX_LABEL_BYTES, MAX_STEM_BYTES, escape_text, shorten_name, to_json
 from maskkit.exceptions import ImageError
 
 if TYPE_CHECKING:
@@ -146,7 +154,7 @@ class PhotoResult(Sequence[FaceResult]):
         return iter(self.faces)
 
     def __repr__(self) -> str:
-        return f"<PhotoResult {self.name}: {self._count()}>"
+        return f"<PhotoResult {escape_text(self.name)}: {self._count()}>"
 
     def summary(self) -> dict[Any, int]:
         """Count the faces by decision, most frequent first."""
@@ -178,27 +186,32 @@ class PhotoResult(Sequence[FaceResult]):
         return draw_faces(picture, boxes, [(face.decision, face.probability) for face in self.faces], classes)
 
     def save(self, path: str | os.PathLike[str], *, blur: bool = False) -> Path:
-        """Save the drawn photo in the format of the file extension; return the path."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.draw(blur=blur).save(path)
-        return path
+        """Save the drawn photo in the format of the file extension; return the path.
+
+        Raises OutputError if the file exists: no file is replaced, least of all the photo itself.
+        """
+        check_picture_format(check_new(path))
+        return save_picture(self.draw(blur=blur), path)
 
     def save_crops(self, folder: str | os.PathLike[str], *, stem: str | None = None) -> list[Path]:
-        """Save each face as ``STEM-INDEX-DECISION.png`` in a folder, by default with the stem of the photo."""
+        """Save each face as ``STEM-INDEX-DECISION.png`` in a folder, by default with the stem of the photo.
+
+        No file is replaced: if a name is taken, the stem gets a number, as in ``street-2-0-with_mask.png``. A long stem
+        is shortened.
+        """
+        folder = check_output_folder(folder)
         if not self.faces:
             return []
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         image = read_image(self.source, name=self.name)[0]
         if stem is None:
             stem = Path(self.name).stem if isinstance(self.source, (str, os.PathLike)) else "photo"
-        paths = []
+        stem = shorten_name(stem, MAX_STEM_BYTES)
+        crops = {}
         for index, face in enumerate(self.faces):
             label = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in str(face.decision))
-            paths.append(folder / f"{stem}-{index}-{label}.png")
-            Image.fromarray(crop_square(image, face.box)).save(paths[-1])
-        return paths
+            ending = f"-{index}-{shorten_name(label, MAX_LABEL_BYTES)}.png"
+            crops[stem, ending] = encode_picture(Image.fromarray(crop_square(image, face.box)), ending)
+        return create_numbered(folder, crops)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the picture as plain values that JSON can hold."""
@@ -217,7 +230,7 @@ class PhotoResult(Sequence[FaceResult]):
 
     def to_json(self, *, indent: int | None = None) -> str:
         """Return `to_dict` as JSON text."""
-        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
+        return to_json(self.to_dict(), indent=indent)
 
     def to_dataframe(self) -> "DataFrame":
         """Return a pandas DataFrame with one row per face, or one with the status alone; requires the extra ``pandas``.
@@ -257,11 +270,11 @@ class PhotoResult(Sequence[FaceResult]):
         from rich.text import Text
 
         # The blank line separates several photos.
-        return to_rich(self.table()) if self.faces else Text(f"{self.name}: {self._count()}\n")
+        return to_rich(self.table()) if self.faces else Text(escape_text(f"{self.name}: {self._count()}") + "\n")
 
     def _repr_html_(self) -> str:
         shown = "" if self.error is not None else self._picture_html()
-        text = html.escape(self.error or f"{self.name}: {self._count()}")
+        text = html.escape(escape_text(self.error or f"{self.name}: {self._count()}"))
         about = to_html(self.table()) if self.faces else f"<p>{text}</p>"
         return f'<div style="{_SIDE_BY_SIDE}">{shown}<div style="{_SCROLLING}">{about}</div></div>'
 
@@ -274,7 +287,7 @@ class PhotoResult(Sequence[FaceResult]):
         file = io.BytesIO()
         picture.save(file, "JPEG", quality=90)
         data = base64.b64encode(file.getvalue()).decode()
-        alt = html.escape(f"{self.name}: {self._count()}", quote=True)
+        alt = html.escape(escape_text(f"{self.name}: {self._count()}"), quote=True)
         return f'<img src="data:image/jpeg;base64,{data}" alt="{alt}" style="max-width: min(100%, {_SHOWN_PX}px)">'
 
 

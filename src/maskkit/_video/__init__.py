@@ -3,14 +3,12 @@
 import os
 from collections.abc import Mapping
 from copy import copy
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskkit._optional import require
 from maskkit._video.events import WatchEvent, WatchStep
 from maskkit._video.persons import Person
 from maskkit._video.watcher import Watch
-from maskkit.exceptions import VideoError
 
 if TYPE_CHECKING:
     from maskkit._model.classifier import MaskClassifier
@@ -77,6 +75,8 @@ def watch(
         If PyAV or trackers is not installed.
     VideoError
         If the source cannot be opened or contains no video, or `save` cannot be written.
+    OutputError
+        If `save` exists, before anything is computed: no file is replaced.
     ValueError
         If a parameter is out of its range.
 
@@ -113,8 +113,6 @@ def watch(
             f"max_lost_s={max_lost_s!r}, reconnect_timeout_s={reconnect_timeout_s!r}; want more than 0, and at least 0."
         )
     video = parse_source(source, dict(ffmpeg_options or {}))
-    if save is not None and video.is_file and Path(save).resolve() == Path(video.url).resolve():
-        raise VideoError(f"{save}: is the source itself; choose another name.")
     container, stream = video.open()
     counts = FrameCounts()
     # A URL with a known duration is a recording, and is read like a file.
@@ -125,7 +123,7 @@ def watch(
                 f"frame_step={frame_step}: is for files only; cameras and realtime drop frames themselves."
             )
         writer = None if save is None else VideoWriter(save)
-    except (ValueError, VideoError):
+    except (ValueError, OSError):
         container.close()
         raise
     # Each crop is seen once, so that a feature cache would never be used, and one on disk would store faces.

@@ -1,10 +1,11 @@
 """Values passed between the stages of watching a video: frames, events and steps."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 from PIL import Image
@@ -13,11 +14,47 @@ from maskkit._display.drawing import blur_faces, draw_faces
 from maskkit._images.crop import Box
 from maskkit._images.load import RgbImage
 from maskkit._model.results import PhotoResult
+from maskkit._text import check_path, to_json
 from maskkit._video.display import to_displayed_rgb
 from maskkit._video.persons import Person
+from maskkit.exceptions import OutputError
 
 EVENT_VERSION = 1
 """Version of the fields of events: raised when a field is removed or changes its meaning."""
+
+
+# A first line that is longer is none of an event.
+_MAX_EVENT_BYTES = 65_536
+
+
+def open_event_file(path: str | os.PathLike[str]) -> TextIO:
+    """Open a JSON Lines file to append events to; it is created if missing.
+
+    Raises OutputError if the path is empty, or the file holds something else than events.
+    """
+    path = check_path(path, OutputError)
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; pass the name of a file.")
+    path.absolute().parent.mkdir(parents=True, exist_ok=True)
+    ends_in_line = True
+    if path.exists() and path.stat().st_size:
+        with path.open("rb") as file:
+            if not _is_event(file.readline(_MAX_EVENT_BYTES)):
+                raise OutputError(f"{path}: holds something else than events; choose another name.")
+            file.seek(-1, os.SEEK_END)
+            ends_in_line = file.read() == b"\n"
+    log = path.open("a", encoding="utf-8")
+    # A process that was killed may have left half a line.
+    log.write("" if ends_in_line else "\n")
+    return log
+
+
+def _is_event(line: bytes) -> bool:
+    try:
+        document = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and document.keys() >= {"event"}
 
 
 class Frame(NamedTuple):
@@ -97,7 +134,7 @@ class WatchEvent:
 
     def to_json(self) -> str:
         """Return `to_dict` as one line of JSON."""
-        return json.dumps(self.to_dict(), ensure_ascii=False)
+        return to_json(self.to_dict())
 
 
 @dataclass(frozen=True, eq=False, repr=False)

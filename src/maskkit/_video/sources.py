@@ -12,6 +12,7 @@ import av
 from av.stream import Disposition
 
 from maskkit._files.secrets import hide_secrets
+from maskkit._text import check_path
 from maskkit._video.ffmpeg_options import find_unknown_options
 from maskkit.exceptions import VideoError
 
@@ -157,7 +158,9 @@ class VideoSource:
 
 def parse_source(source: str | int | os.PathLike[str], options: dict[str, str]) -> VideoSource:
     """Return the source for a camera number, a path in ``/dev``, a URL or the path of a file."""
-    text = os.fspath(source) if not isinstance(source, int) else str(source)
+    text = str(source) if isinstance(source, int) else os.fspath(source)
+    if not isinstance(source, int):
+        check_path(source, VideoError)
     if text.isdecimal() and not Path(text).is_file():
         return _camera(int(text), options)
     if text.startswith("/dev/"):

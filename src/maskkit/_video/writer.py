@@ -4,13 +4,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 from PIL import Image
 
+from maskkit._files.outputs import check_new, create_file
 from maskkit.exceptions import VideoError
 
 _FORMAT_OPTIONS = {
@@ -27,17 +27,22 @@ class VideoWriter:
     """Writes images with their times to a ``.mp4`` or ``.mkv`` file, without sound and metadata.
 
     The codec is H.264 where PyAV has its encoder, otherwise MPEG-4. The first image determines the size of the video.
-    An existing file is replaced. Raises `VideoError` if the file cannot be written.
+    No file is replaced. Raises `OutputError` if the file exists, and `VideoError` if it cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
-        self.path = Path(path)
+        self.path = check_new(path)
         if self.path.suffix.lower() not in _FORMAT_OPTIONS:
             raise VideoError(f"{path}: want a name that ends in {' or '.join(_FORMAT_OPTIONS)}.")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # The empty file takes the name, which FFmpeg would take from another file without asking.
+        create_file(self.path, b"")
         options = {"fflags": "+flush_packets+bitexact", **_FORMAT_OPTIONS[self.path.suffix.lower()]}
-        with self._write_errors():
-            self._container: Any = av.open(str(self.path), "w", options=options)
+        try:
+            with self._write_errors():
+                self._container: Any = av.open(f"file:{self.path}", "w", options=options)
+        except VideoError:
+            self.path.unlink(missing_ok=True)
+            raise
         self._stream: Any = None
         self._last_ms = -1
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 import warnings
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from maskkit._text import escape_text
 from maskkit.cli import checks, data, demo, evaluate, explain, export, predict, predict_batch, serve, train, watch
 from maskkit.cli._options import flag
 
@@ -32,7 +34,8 @@ class MainGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as exc:
-            print(f"maskkit: {' '.join(getattr(exc, '__notes__', ['interrupted']))}", file=sys.stderr)
+            notes = " ".join(getattr(exc, "__notes__", ["interrupted"]))
+            print(escape_text(f"maskkit: {notes}"), file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from exc
 
 
@@ -89,13 +92,15 @@ def run_command(app: typer.Typer, arguments: list[str] | None, *, prog_name: str
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # Users need only the message.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # Bytes of a file name that are not UTF-8 cannot be encoded; written as \udcXX they are still valid JSON.
+            # A letter that the encoding of the stream lacks is written as an escape.
             stream.reconfigure(errors="backslashreplace")
     try:
+        _check_arguments(arguments)
         # In standalone mode typer would draw a box around usage errors; in this mode it returns the exit code.
         code = app([word for word in arguments if word != "--debug"], prog_name=prog_name, standalone_mode=False)
         sys.exit(code or 0)
     except UsageError as exc:
+        exc.message = escape_text(exc.message, keep="\n")
         exc.show()
         sys.exit(exc.exit_code)
     except BrokenPipeError:
@@ -105,8 +110,16 @@ def run_command(app: typer.Typer, arguments: list[str] | None, *, prog_name: str
     except Exception as exc:  # any other error is shown as one line, or with its traceback under --debug
         if debug:
             raise
-        print(f"maskkit: error: {_describe(exc)}", file=sys.stderr)
+        print(f"maskkit: error: {escape_text(_describe(exc))}", file=sys.stderr)
         sys.exit(1)
+
+
+def _check_arguments(arguments: list[str]) -> None:
+    """Raise ValueError for an empty argument, which as a path would mean the current folder."""
+    for before, argument in zip(["maskkit", *arguments], arguments, strict=False):
+        if not argument or re.fullmatch(r"--[\w-]+=", argument):
+            place = argument.rstrip("=") or f"after {before!r}"
+            raise ValueError(f"{place}: an empty path or value; is a variable of the shell unset?")
 
 
 def _describe(exc: Exception) -> str:
@@ -118,4 +131,4 @@ def _describe(exc: Exception) -> str:
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:
-    print(f"maskkit: warning: {message}", file=sys.stderr)
+    print(escape_text(f"maskkit: warning: {message}"), file=sys.stderr)

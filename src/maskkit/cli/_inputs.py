@@ -1,10 +1,13 @@
 """Models and data of the command line: loading a model, listing images, and reading data sets by split."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from maskkit._text import check_path
 
 if TYPE_CHECKING:
     from maskkit import MaskClassifier
@@ -61,30 +64,45 @@ def choose_split(faces: Any, requested: str | None, *, default: str | None = Non
     return splits[name]
 
 
-def find_images(sources: Iterable[str]) -> list[Path]:
-    """List the images in files, folders (with their subfolders) and patterns, in order."""
+def find_images(sources: Iterable[str], *, outputs: Iterable[Path | None] = ()) -> list[Path]:
+    """List the images in files, folders (with their subfolders) and patterns, in order.
+
+    What is inside of folders in `outputs` is left out.
+    """
+    from maskkit._files.outputs import OutputFolders
     from maskkit._images.listing import find_images_of
     from maskkit.exceptions import DataError
 
+    written = OutputFolders(outputs)
     found: list[Path] = []
     for source in sources:
         if source == "-":
             raise DataError("-: standard input is not supported; save the image as a file and pass its path.")
         if "://" in source:
             raise DataError(f"{source}: is a URL, and this command uses no network; download it and pass the file.")
-        found += find_images_of(source)
+        check_path(source, DataError)
+        written.check_source(source)
+        images = list(find_images_of(source))
+        found += written.leave_out(images, source)
+        if images and not found:
+            raise DataError(f"{source}: contains no images but those in the output folder; pass another folder.")
     return found
 
 
-def load_data(folder: Path, *, on_error: Any = "raise") -> Any:
-    """Load annotated photos, or face crops by split, whichever a folder contains."""
+def load_data(folder: Path, *, on_error: Any = "raise", outputs: Iterable[Path | None] = ()) -> Any:
+    """Load annotated photos, or face crops by split, whichever a folder contains.
+
+    Folders in `outputs` are left out.
+    """
     from maskkit import datasets
     from maskkit.exceptions import DataError
 
+    # As text, because Path(".") may be an empty path to the library. Here, empty paths were refused already.
     if contains_photos(folder):
-        return datasets.load_photos(folder, on_error=on_error)
+        return datasets.load_photos(os.fspath(folder), on_error=on_error)
     try:
-        return datasets.load_faces(folder, on_error=on_error)
+        exclude = [output for output in outputs if output is not None]
+        return datasets.load_faces(os.fspath(folder), on_error=on_error, exclude=exclude)
     except DataError as exc:
         # A folder of images alone was probably meant as photos, so add what photos need.
         if folder.is_dir() and not any(path.is_dir() for path in folder.iterdir()):

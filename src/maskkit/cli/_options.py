@@ -121,5 +121,8 @@ TrainSplitOption = Annotated[
     str | None, option("NAME", "Split of DATA to use. By default Train.", DATA_GROUP, autocompletion=complete_split)
 ]
 PlotsOption = Annotated[Path | None, option("DIR", "Write plots to this folder.", OUTPUT_GROUP, callback=check_folder)]
-PictureOption = Annotated[Path, out_option("FILE", "Picture to write.")]
+PictureOption = Annotated[
+    Path | None,
+    out_option("FILE", "Picture to write, which must not exist. By default a new file in the current folder."),
+]
 QuietOption = Annotated[bool, flag("--quiet", "Show no progress.", OUTPUT_GROUP, "-q")]

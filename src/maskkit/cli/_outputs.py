@@ -1,40 +1,73 @@
 """Printing and writing of the results of commands."""
 
 import csv
-import json
+import os
+import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
 
+from maskkit._text import MAX_STEM_BYTES, escape_text, print_json, shorten_name
 from maskkit.cli._options import Format
 
 Result = TypeVar("Result")
 
 
-def check_picture_format(path: Path) -> None:
-    """Raise BadParameter if pictures cannot be written in the format of the file's extension."""
-    from PIL import Image
+def check_picture(path: Path | None, default: str) -> Path:
+    """Return the path of a picture to be written: a new one of the user's choice, or the default, numbered if taken."""
+    from maskkit._files.outputs import check_new, check_picture_format, find_free
 
-    extensions = Image.registered_extensions()
-    if extensions.get(path.suffix.lower()) not in Image.SAVE:
-        raise typer.BadParameter(f"{path}: unknown picture format; use .png or .jpg", param_hint="--out")
+    if path is None:
+        return find_free(Path(default))
+    try:
+        check_picture_format(path)
+    except ValueError as exc:
+        raise typer.BadParameter(str(exc), param_hint="--out") from exc
+    return check_new(path)
 
 
-def unique_stem(source: str, used: set[str]) -> str:
-    """Return the stem of the source file, numbered if another photo has used it."""
-    stem, number = Path(source).stem, 2
-    while stem in used:
-        stem, number = f"{Path(source).stem}-{number}", number + 1
-    used.add(stem)
-    return stem
+def check_outside(path: Path, data: Path) -> None:
+    """Raise OutputError if a picture would be written into DATA, where the next run would read it."""
+    from maskkit._files.outputs import identify
+    from maskkit.exceptions import OutputError
+
+    if data.is_dir() and identify(data) in map(identify, path.absolute().parents):
+        raise OutputError(f"{path}: is inside DATA, whose pictures are faces; choose a place outside with --out.")
+
+
+class Stems:
+    """Stems of the files that are written for photos, each used once, and none that a file in the folders has.
+
+    The picture and the face crops of a photo have the same stem.
+    """
+
+    def __init__(self, *folders: Path | None):
+        names = (name for folder in folders if folder is not None and folder.is_dir() for name in os.listdir(folder))
+        # Some file systems ignore case.
+        self._used = {stem for name in names for stem in _list_stems(name.casefold())}
+
+    def take(self, source: str) -> str:
+        """Return the stem of the source file, shortened if it is long, and numbered if it is used."""
+        stem = first = shorten_name(Path(source).stem, MAX_STEM_BYTES)
+        number = 2
+        while stem.casefold() in self._used:
+            stem, number = f"{first}-{number}", number + 1
+        self._used.add(stem.casefold())
+        return stem
+
+
+def _list_stems(name: str) -> Iterator[str]:
+    """Iterate over the stems that a file may have been named by: STEM.png, or STEM-INDEX-LABEL.png of a face crop."""
+    yield Path(name).stem
+    yield from (name[: found.start()] for found in re.finditer(r"(?=-\d+-)", name))
 
 
 def print_written(path: object) -> None:
     """Print the path of a file or folder that was written, on standard error."""
-    typer.echo(f"written: {path}", err=True)
+    typer.echo(escape_text(f"written: {path}"), err=True)
 
 
 def print_results(output: Format, *, table: Any, document: Any, rows: Iterable[dict[str, Any]]) -> None:
@@ -44,7 +77,7 @@ def print_results(output: Format, *, table: Any, document: Any, rows: Iterable[d
 
         rich.print(table)
     elif output == "json":
-        print_json(document)
+        print_json(document, indent=2)
     else:
         rows = list(rows)
         print_each(output, rows, show=print, fields=rows[0])
@@ -68,17 +101,28 @@ def print_each(
         for result in results:
             show(result)
     elif output == "json":
-        print_json([to_document(result) for result in results])
+        print_json([to_document(result) for result in results], indent=2)
     elif output == "jsonl":
         for result in results:
-            print(json.dumps(to_document(result), ensure_ascii=False), flush=True)
+            print_json(to_document(result))
     else:
-        writer = csv.DictWriter(sys.stdout, list(fields), lineterminator="\n")
+        writer = csv.DictWriter(_Lines(), list(fields))
         writer.writeheader()
         for result in results:
-            writer.writerows(to_rows(result))
+            for row in to_rows(result):
+                writer.writerow({name: _escape_cell(cell) for name, cell in row.items()})
 
 
-def print_json(value: Any) -> None:
-    """Print a value as indented JSON."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+def _escape_cell(cell: Any) -> Any:
+    # A line break within a cell is quoted. Other control characters would reach the terminal.
+    return escape_text(cell, keep="\r\n\t") if isinstance(cell, str) else cell
+
+
+class _Lines:
+    """Standard output with the line endings of Unix for a CSV writer.
+
+    A writer quotes only those line breaks that are in its own line terminator, so that this must be CR LF.
+    """
+
+    def write(self, row: str) -> None:
+        sys.stdout.write(row.removesuffix("\r\n") + "\n")

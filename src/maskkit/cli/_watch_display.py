@@ -10,6 +10,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from maskkit._text import escape_text
+
 if TYPE_CHECKING:
     from maskkit import WatchStep
 
@@ -73,7 +75,7 @@ class WatchDisplay:
                 self._print(f"the timestamps jumped by {event.details['jump_s']:,.1f} s; all persons have left")
 
     def _print(self, text: str) -> None:
-        self._console.print(f"maskkit: {text}", highlight=False, markup=False, soft_wrap=True)
+        self._console.print(escape_text(f"maskkit: {text}"), highlight=False, markup=False, soft_wrap=True)
 
     def _render(self, step: "WatchStep") -> Table:
         frames = step.frames
@@ -82,7 +84,10 @@ class WatchDisplay:
         if len(self._processed_at) > 1:
             rate = (len(self._processed_at) - 1) / max(1e-9, self._processed_at[-1] - self._processed_at[0])
         table = Table.grid(padding=(0, 2))
-        table.add_row("watching", Text(f"{self.source}  {format_time(step.time_s)}", overflow="ellipsis", no_wrap=True))
+        table.add_row(
+            "watching",
+            Text(escape_text(f"{self.source}  {format_time(step.time_s)}"), overflow="ellipsis", no_wrap=True),
+        )
         table.add_row("in sight", Text(_list(here) or "nobody"))
         table.add_row("persons", Text(_list(self._persons + Counter(self._decisions.values())) or "none so far"))
         skipped = f", {frames.n_skipped:,} skipped" if frames.n_skipped else ""

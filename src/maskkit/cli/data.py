@@ -1,5 +1,6 @@
 """maskkit data: info, audit and collage."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from maskkit.cli._options import (
     flag,
     option,
 )
-from maskkit.cli._outputs import check_picture_format, print_results, print_written
+from maskkit.cli._outputs import check_outside, check_picture, print_results, print_written
 
 app = typer.Typer(help="Inspect data before training.", no_args_is_help=True, rich_markup_mode="rich")
 
@@ -32,12 +33,13 @@ def info(data: DataArgument, plots: PlotsOption = None, output: FormatOption = "
 
     Example: maskkit data info faces --plots plots
     """
+    from maskkit._files.outputs import find_free
     from maskkit.datasets import describe
 
-    description = describe(load_data(data))
+    description = describe(load_data(data, outputs=[plots]))
     print_results(output, table=description, document=description.to_dict(), rows=description.rows())
     if plots is not None:
-        print_written(description.save_chart(plots / "data.png"))
+        print_written(description.save_chart(find_free(plots / "data.png")))
 
 
 @app.command()
@@ -61,11 +63,13 @@ def audit(
     if contains_photos(data):
         raise typer.BadParameter("contains annotated photos; audit needs face crops", param_hint="DATA")
     # In file order, so that the same data give the same report.
-    found = datasets.audit(datasets.load_faces(data, shuffle=False), random_state=seed)
+    found = datasets.audit(
+        datasets.load_faces(os.fspath(data), shuffle=False, exclude=[plots] if plots else []), random_state=seed
+    )
     document = found.to_dict()
     print_results(output, table=found, document=document, rows=document["images"])
     if plots is not None:
-        print_written(found.save_pictures(plots))
+        print_written(found.save_pictures(os.fspath(plots)))
 
 
 @app.command()
@@ -73,7 +77,7 @@ def collage(
     data: DataArgument,
     split: TrainSplitOption = None,
     seed: SeedOption = 0,
-    out: PictureOption = Path("collage.png"),
+    out: PictureOption = None,
     columns: Annotated[int, option("N", "Number of columns.", OUTPUT_GROUP, min=1)] = 6,
     rows: Annotated[int, option("N", "Number of rows.", OUTPUT_GROUP, min=1)] = 4,
     blur: Annotated[bool, flag("--blur", "Blur the faces.", OUTPUT_GROUP)] = False,
@@ -83,14 +87,14 @@ def collage(
     Example: maskkit data collage faces --split Train --out collage.png
     """
     from maskkit import datasets
+    from maskkit._files.outputs import save_picture
 
-    check_picture_format(out)
+    target = check_picture(out, "collage.png")
+    check_outside(target, data)
     loaded = load_data(data)
     if contains_photos(data):
         check_no_split(split)
     else:
         loaded = choose_split(loaded, split, default="train")
     picture = datasets.collage(loaded, n_columns=columns, n_rows=rows, blur=blur, random_state=seed)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(out)
-    print_written(out)
+    print_written(save_picture(picture, target))

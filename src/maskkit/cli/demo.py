@@ -1,13 +1,11 @@
 """maskkit demo."""
 
-from pathlib import Path
-
 from maskkit.cli._inputs import load_model
 from maskkit.cli._options import DEFAULT_MODEL, ModelOption, PictureOption
-from maskkit.cli._outputs import check_picture_format
+from maskkit.cli._outputs import check_picture, print_written
 
 
-def demo(model: ModelOption = DEFAULT_MODEL, out: PictureOption = Path("maskkit-demo.png")) -> None:
+def demo(model: ModelOption = DEFAULT_MODEL, out: PictureOption = None) -> None:
     """Classify two sample faces; needs no data and no network.
 
     The photo shows a portrait twice, the second time with a mask painted on.
@@ -22,11 +20,11 @@ def demo(model: ModelOption = DEFAULT_MODEL, out: PictureOption = Path("maskkit-
 
     from maskkit.augment import paint_mask
 
-    check_picture_format(out)
+    target = check_picture(out, "maskkit-demo.png")
     classifier = load_model(model)
     portrait = astronaut()
     # The seed is fixed, so that the demo shows the same mask every time.
     masked = paint_mask(portrait, classifier.predict_faces(portrait)[0].landmarks, kind="surgical", random_state=5)
     photo = classifier.predict_faces(np.hstack([portrait, masked]))
     rich.print(photo)
-    print(f"written: {photo.save(out)}")
+    print_written(photo.save(target))

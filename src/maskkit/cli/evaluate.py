@@ -80,17 +80,17 @@ def evaluate(
     Example: maskkit evaluate photos --fail-under end_to_end_recall=0.8
     """
     from maskkit import evaluation
-    from maskkit.reporters._base import report_to
+    from maskkit.reporters._base import report_to, resolve_reporters
 
     # Mistakes in the command line are found before anything is computed.
     limits = [_parse_limit(text) for text in fail_under or ()]
     specs = [f"json:{out}"] * (out is not None) + [f"plots:{plots}"] * (plots is not None) + (report or [])
-    reporters = [_plugins.resolve("reporters", spec) for spec in specs]
+    reporters = resolve_reporters(specs)
     detects = len(data) == 1 and contains_photos(data[0]) and not (crops or robustness)
     for hint, given in (("--detector", detector), ("--detector-size", detector_size)):
         if given and not detects:
             raise typer.BadParameter("no face is detected in face crops and annotated faces", param_hint=hint)
-    data_sets = _load_data_sets(data, split, on_error, crops=crops, robustness=robustness)
+    data_sets = _load_data_sets(data, split, on_error, crops=crops, robustness=robustness, outputs=[plots, Path(model)])
     classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
     result: Report
     if detects:
@@ -117,14 +117,16 @@ def evaluate(
         raise ValueError(f"below the limit: {', '.join(failed)}")
 
 
-def _load_data_sets(data: list[Path], split: str | None, on_error: Any, *, crops: bool, robustness: bool) -> Any:
+def _load_data_sets(
+    data: list[Path], split: str | None, on_error: Any, *, crops: bool, robustness: bool, outputs: list[Path | None]
+) -> Any:
     """Load one data set, or a dictionary of several."""
     if all(map(contains_photos, data)):
         check_no_split(split)
     elif crops and len(data) == 1:
         raise typer.BadParameter("is for annotated photos; DATA contains face crops", param_hint="--crops")
     if len(data) == 1:
-        return _load(data[0], split, on_error)
+        return _load(data[0], split, on_error, outputs)
     if robustness:
         raise typer.BadParameter(f"takes one DATA folder, not {len(data)}; run it once per folder",
                                  param_hint="--robustness")  # fmt: skip
@@ -133,12 +135,12 @@ def _load_data_sets(data: list[Path], split: str | None, on_error: Any, *, crops
     names = names if len(set(names)) == len(names) else list(map(str, data))
     if len(set(names)) < len(names):
         raise typer.BadParameter("contains the same folder twice; pass different ones", param_hint="DATA")
-    return {name: _load(path, split, on_error) for name, path in zip(names, data, strict=True)}
+    return {name: _load(path, split, on_error, outputs) for name, path in zip(names, data, strict=True)}
 
 
-def _load(folder: Path, split: str | None, on_error: Any) -> Any:
+def _load(folder: Path, split: str | None, on_error: Any, outputs: list[Path | None]) -> Any:
     """Load photos, or the requested split of face crops; crops without splits are all used."""
-    loaded = load_data(folder, on_error=on_error)
+    loaded = load_data(folder, on_error=on_error, outputs=outputs)
     if contains_photos(folder):
         return loaded
     return loaded.splits["all"] if list(loaded.splits) == ["all"] else choose_split(loaded, split)

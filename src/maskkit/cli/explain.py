@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from maskkit._text import escape_text
 from maskkit.cli._inputs import find_images, load_model
 from maskkit.cli._options import (
     DEFAULT_MODEL,
@@ -19,7 +20,7 @@ from maskkit.cli._options import (
     option,
     out_option,
 )
-from maskkit.cli._outputs import print_each, unique_stem
+from maskkit.cli._outputs import Stems, print_each, print_written
 
 if TYPE_CHECKING:
     from maskkit import MaskClassifier
@@ -48,19 +49,21 @@ def explain(
     """
     classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
     explain_images = _explain_crops if crops else _explain_photos
-    paths = find_images(sources)
-    stems: set[str] = set()
+    paths = find_images(sources, outputs=[out])
+    stems = Stems(out)
     unreadable: list[str] = []
 
     def rows() -> Iterator[dict[str, Any]]:
         # An unreadable photo does not end the run; all of them are reported at the end.
         for source, explained, explanation in explain_images(classifier, paths, label, unreadable):
-            target = out / f"{unique_stem(source, stems)}.png"
+            target = out / f"{stems.take(source)}.png"
             written = None if explanation is None else str(explanation.save(target))
             yield {"source": source, "explained": explained, "written": written}
 
     def show(row: dict[str, Any]) -> None:
-        print(f"{row['source']}: {row['explained']}" + (f"; written: {row['written']}" if row["written"] else ""))
+        print(escape_text(f"{row['source']}: {row['explained']}"))
+        if row["written"]:
+            print_written(row["written"])
 
     print_each(output, rows(), show=show, fields=("source", "explained", "written"))
     if unreadable:

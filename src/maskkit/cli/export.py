@@ -1,10 +1,12 @@
 """maskkit export."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from maskkit.cli._inputs import find_images, load_model
 from maskkit.cli._options import DEFAULT_MODEL, OUTPUT_GROUP, ModelOption, flag, option, out_option
+from maskkit.cli._outputs import print_written
 
 CHECK_GROUP = "Check"
 
@@ -45,11 +47,13 @@ def export(
     from maskkit._export.export import SPEC_FILE, export as write
 
     sources = None if images is None else find_images([str(images)])
-    folder = write(load_model(model), out, output_format=output_format, int8=int8, images=sources, check=check)
+    folder = write(
+        load_model(model), os.fspath(out), output_format=output_format, int8=int8, images=sources, check=check
+    )
     parity = json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))["parity"]
     print(
         f"{parity['equal_labels']:.2%} of {parity['n_images']:,} labels equal those of float32 torch ({parity['on']})"
     )
     print(f"largest difference of a probability: {parity['largest_difference']:.1e}")
     for file in sorted(folder.iterdir()):
-        print(f"written: {file} ({decimal(file.stat().st_size)})")
+        print_written(f"{file} ({decimal(file.stat().st_size)})")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from maskkit._text import escape_text
 from maskkit.cli._inputs import find_images, load_model
 from maskkit.cli._options import (
     DEFAULT_MODEL,
@@ -22,7 +23,7 @@ from maskkit.cli._options import (
     option,
     out_option,
 )
-from maskkit.cli._outputs import print_each, print_written, unique_stem
+from maskkit.cli._outputs import Stems, print_each, print_written
 
 
 def predict(
@@ -57,11 +58,10 @@ def predict(
 
     if blur and out is None:
         raise typer.BadParameter("is for the photos that --out writes", param_hint="--blur")
-    paths = find_images(sources)
+    paths = find_images(sources, outputs=(out, save_crops))
     classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
-    originals = {os.path.realpath(path) for path in paths}
     n_unreadable = 0
-    stems: set[str] = set()
+    stems = Stems(out, save_crops)
 
     # A generator, so that each result is printed as soon as its photo is done.
     def photos() -> Iterator[PhotoResult]:
@@ -72,17 +72,13 @@ def predict(
                 if len(paths) == 1:
                     raise ValueError(photo.error)
                 n_unreadable += 1
-                typer.echo(f"maskkit: {photo.error}", err=True)
+                typer.echo(escape_text(f"maskkit: {photo.error}"), err=True)
             else:
-                stem = unique_stem(photo.name, stems)
+                stem = stems.take(photo.name)
                 if out is not None:
-                    target = out / f"{stem}.png"
-                    # With --out in the folder of the photos, a PNG would be overwritten by its result.
-                    if os.path.realpath(target) in originals:
-                        raise ValueError(f"{target}: is one of the input photos; choose another folder.")
-                    photo.save(target, blur=blur)
+                    photo.save(out / f"{stem}.png", blur=blur)
                 if save_crops is not None:
-                    photo.save_crops(save_crops, stem=stem)
+                    photo.save_crops(os.fspath(save_crops), stem=stem)
             yield photo
 
     print_each(output, photos(), show=rich.print, to_document=PhotoResult.to_dict, to_rows=rows_of, fields=ROW_FIELDS)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from maskkit._text import escape_text
 from maskkit.cli._inputs import load_model
 from maskkit.cli._options import (
     DATA_GROUP,
@@ -83,6 +84,6 @@ def predict_batch(
         address=address,
         verbose=0 if quiet else 1,
     )
-    typer.echo(str(summary))
+    typer.echo(escape_text(str(summary)))
     if summary.n_unreadable:
         raise typer.Exit(1)

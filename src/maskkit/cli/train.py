@@ -1,11 +1,13 @@
 """maskkit train."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from maskkit import _plugins
+from maskkit._text import escape_text
 from maskkit.cli._inputs import choose_split, contains_photos
 from maskkit.cli._options import (
     DEVICES,
@@ -151,11 +153,15 @@ def train(
     Example: maskkit train faces --out model --fine-tune --epochs 8 --plots plots
     """
     from maskkit import MaskClassifier
+    from maskkit._files.outputs import find_free
     from maskkit._training.distributed import find_world
     from maskkit.datasets import load_faces
 
     _check_folders(data, out, overwrite=overwrite)
-    faces = choose_split(load_faces(data, on_error=on_error, random_state=seed), split, default="train")
+    outputs = [folder for folder in (out, plots, checkpoint) if folder is not None]
+    faces = choose_split(
+        load_faces(os.fspath(data), on_error=on_error, random_state=seed, exclude=outputs), split, default="train"
+    )
     classifier = MaskClassifier(
         backbone,
         weights=None if weights == "none" else weights,
@@ -178,7 +184,8 @@ def train(
     # Under torchrun or accelerate launch every process trains, and only the main one saves.
     if not find_world().is_main:
         return
-    _write_results(classifier, out, plots, half=half)
+    # A training that ended meanwhile may have taken the name.
+    _write_results(classifier, out if overwrite else find_free(out), plots, half=half)
 
 
 def _check_folders(data: Path, out: Path, *, overwrite: bool) -> None:
@@ -195,12 +202,13 @@ def _check_folders(data: Path, out: Path, *, overwrite: bool) -> None:
 
 def _write_results(classifier: "MaskClassifier", out: Path, plots: Path | None, *, half: bool) -> None:
     """Save the model and the learning curve, and print a summary."""
-    classifier.save(out, half=half)
+    classifier.save(os.fspath(out), half=half)
     counts = zip(classifier.classes_, classifier.class_counts_, strict=True)
     megabytes = sum(file.stat().st_size for file in out.iterdir()) / 1e6
-    print(f"trained on {', '.join(f'{count:,} {label}' for label, count in counts)}")
-    print(f"saved {out} ({megabytes:.1f} MB)")
+    print(escape_text(f"trained on {', '.join(f'{count:,} {label}' for label, count in counts)}"))
+    print_written(f"{out} ({megabytes:.1f} MB)")
     if plots is not None:
         from maskkit._display.charts import save_figure
+        from maskkit._files.outputs import find_free
 
-        print_written(save_figure(classifier.history_.figure(), plots / "learning_curve.png"))
+        print_written(save_figure(classifier.history_.figure(), find_free(plots / "learning_curve.png")))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO, TypeAlias
 
 import typer
 
+from maskkit._text import print_json
 from maskkit.cli._inputs import load_model
 from maskkit.cli._options import (
     DEFAULT_MODEL,
@@ -22,7 +23,7 @@ from maskkit.cli._options import (
     option,
     out_option,
 )
-from maskkit.cli._outputs import print_json, print_written
+from maskkit.cli._outputs import print_written
 
 if TYPE_CHECKING:
     from maskkit import Watch
@@ -60,11 +61,14 @@ MaxLostOption = Annotated[
 ]
 OutOption = Annotated[
     Path | None,
-    out_option("FILE", "Write the annotated video to this .mp4 or .mkv file. Faces are blurred unless --no-blur."),
+    out_option("FILE", "Write the annotated video to this new .mp4 or .mkv file. Faces are blurred unless --no-blur."),
 ]
 NoBlurOption = Annotated[bool, flag("--no-blur", "Do not blur faces in the video of --out.", OUTPUT_GROUP)]
 EventsOption = Annotated[
-    Path | None, option("FILE", "Append the events to this JSON Lines file.", OUTPUT_GROUP, dir_okay=False)
+    Path | None,
+    option(
+        "FILE", "Append the events to this JSON Lines file, which is new or holds events.", OUTPUT_GROUP, dir_okay=False
+    ),
 ]
 OutputOption = Annotated[
     Format,
@@ -105,13 +109,16 @@ def watch(
     Example: maskkit watch 0 --out entrance.mp4 --events entrance.jsonl
     """
     import maskkit
+    from maskkit._files.outputs import check_new
+    from maskkit._video.events import open_event_file
 
     if no_blur and out is None:
         raise typer.BadParameter("is for the video that --out writes", param_hint="--no-blur")
+    if out is not None:
+        check_new(out)
     options = dict(_split_option(text) for text in ffmpeg_option or ())
     classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
     with ExitStack() as stack:
-        log = None if events is None else stack.enter_context(events.open("a", encoding="utf-8"))
         watching = stack.enter_context(
             maskkit.watch(
                 classifier,
@@ -126,6 +133,8 @@ def watch(
                 ffmpeg_options=options,
             )
         )
+        # After --out, which takes a new file, so that both cannot be the same one.
+        log = None if events is None else stack.enter_context(open_event_file(events))
         stack.enter_context(stop_on_signal(watching))
         end, minutes = _follow(watching, log, printing=output == "jsonl", quiet=quiet)
     _print_end(end, minutes, output, is_live=watching.is_live)
@@ -148,7 +157,7 @@ def _follow(
             display.show(step)
             for event in step.events:
                 if printing:
-                    print(event.to_json(), flush=True)
+                    print_json(event.to_dict())
                 if log is not None:
                     log.write(event.to_json() + "\n")
                     log.flush()  # Another program may follow the file while the video runs.
@@ -161,7 +170,7 @@ def _follow(
 
 def _print_end(end: dict[str, Any], minutes: list[dict[str, Any]], output: Format, *, is_live: bool) -> None:
     if output == "json":
-        print_json({**end, "minutes": minutes})
+        print_json({**end, "minutes": minutes}, indent=2)
     elif output == "table":
         import rich
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from maskkit._display.collage import compose_tiles
 from maskkit._display.tables import Estimate, Rows, Table, Tabulated
+from maskkit._files.outputs import check_output_folder, create_numbered, encode_picture
 from maskkit._images.load import load_image, name_source
 from maskkit._images.prefetch import prefetch_map
 from maskkit._model.embedder import FaceEmbedder
@@ -139,14 +140,14 @@ class Audit(Tabulated):
         Parameters
         ----------
         folder : str or Path
-            Path to a folder, which is created if missing. A picture without images is not written.
+            Path to a folder, which is created if missing. A picture without images is not written. No file is
+            replaced: if it contains such pictures, the new ones get a number, as in ``duplicates-2.png``.
 
         Returns
         -------
         folder : Path
         """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = check_output_folder(folder)
         # Pairs are sorted by image. Those shown are spread evenly, so that not all come from the first class.
         n_pairs = len(self.duplicates)
         shown = np.unique(np.linspace(0, n_pairs - 1, min(n_pairs, _MAX_DUPLICATES_SHOWN)).astype(np.int64))
@@ -154,12 +155,14 @@ class Audit(Tabulated):
             "duplicates": self.duplicates[shown].ravel().tolist(),
             "label_issues": self.label_issues[:_MAX_LABEL_ISSUES_SHOWN],
         }
+        pictures: dict[tuple[str, str], bytes] = {}
         for name, indices in sheets.items():
             if indices:
-                pictures = [Image.fromarray(load_image(self.sources[index])) for index in indices]
+                images = [Image.fromarray(load_image(self.sources[index])) for index in indices]
                 labels = [self.labels[index] for index in indices]
-                tiles = compose_tiles(pictures, labels, sorted(set(self.labels)), 8, (112, 112))
-                tiles.save(folder / f"{name}.png")
+                tiles = compose_tiles(images, labels, sorted(set(self.labels)), 8, (112, 112))
+                pictures[name, ".png"] = encode_picture(tiles, "tiles.png")
+        create_numbered(folder, pictures)
         return folder
 
 

@@ -1,7 +1,7 @@
 """Data sets of face crops: loading, and the forms in which functions accept them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -43,6 +43,7 @@ def load_faces(
     on_error: Literal["raise", "skip"] = "raise",
     shuffle: bool = True,
     random_state: Any = 0,
+    exclude: Iterable[str | os.PathLike[str]] = (),
 ) -> Bunch:
     """List the images of a folder of face crops, one face per image, with their classes.
 
@@ -62,6 +63,8 @@ def load_faces(
         same on every file system.
     random_state : int, RandomState or None, default=0
         Seed of the shuffle.
+    exclude : iterable of paths, optional
+        Folders inside `folder` to leave out, such as one with pictures that maskkit wrote.
 
     Returns
     -------
@@ -93,7 +96,7 @@ def load_faces(
     """
     check_on_error(on_error)
     folder = check_folder(folder)
-    found, locked = find_faces(folder)
+    found, locked = find_faces(folder, exclude)
     everything = [path for classes in found.values() for paths in classes.values() for path in paths]
     unreadable = find_unreadable(everything) if on_error == "skip" else {}
     splits: dict[str, Bunch] = {}

@@ -5,10 +5,12 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from maskkit._files.outputs import OutputFolders
 from maskkit._images.listing import check_listable, list_folders, list_images
 from maskkit._images.load import load_image
 from maskkit._images.prefetch import prefetch_map
 from maskkit._labels import describe_twins, find_twins
+from maskkit._text import check_path, escape_text
 from maskkit.exceptions import DataError, ImageError, SkippedImageWarning
 
 _LAYOUTS = "want split and class folders (Train/WithMask/*.png) or class folders alone (WithMask/*.png)"
@@ -16,7 +18,7 @@ _LAYOUTS = "want split and class folders (Train/WithMask/*.png) or class folders
 
 def check_folder(folder: str | os.PathLike[str]) -> Path:
     """Return a folder as a Path; raise DataError if it is missing, a file, or cannot be read."""
-    folder = Path(folder)
+    folder = check_path(folder, DataError)
     if not folder.exists():
         raise DataError(f"{folder}: no such folder; check the path.")
     if not folder.is_dir():
@@ -31,21 +33,24 @@ def check_on_error(on_error: str) -> None:
         raise ValueError(f"on_error={on_error!r} is unknown; use 'raise' or 'skip'.")
 
 
-def find_faces(folder: Path) -> tuple[dict[Path, dict[str, list[Path]]], dict[Path, str]]:
-    """Find the images of a folder of face crops.
+def find_faces(
+    folder: Path, exclude: Iterable[str | os.PathLike[str]] = ()
+) -> tuple[dict[Path, dict[str, list[Path]]], dict[Path, str]]:
+    """Find the images of a folder of face crops, without those in the folders of `exclude`.
 
     Returns folder of the split -> name of the class -> paths, and splits that cannot be read -> reason. Class folders
     alone are one split, whose key is `folder` itself. A class folder that cannot be read is its only image.
 
     Raises DataError if the folder has neither layout, or a class contains no image.
     """
-    inside = list_folders(folder)
+    left_out = OutputFolders(exclude)
+    inside = left_out.drop(list_folders(folder))
     if not inside:
         raise DataError(f"{folder}: contains {_count(list_images(folder))} and no folder; {_LAYOUTS}.")
     # A split contains folders of classes; a class contains images only.
-    splits = [path for path in inside if _split_listable(list_folders(path))[0]]
+    splits = [path for path in inside if _split_listable(left_out.drop(list_folders(path)))[0]]
     if not splits:
-        found = {folder: _find_classes(folder)}
+        found = {folder: _find_classes(folder, left_out)}
         _check_classes(folder, found)
         return found, {}
     others, locked = _split_listable(path for path in inside if path not in splits)
@@ -55,7 +60,7 @@ def find_faces(folder: Path) -> tuple[dict[Path, dict[str, list[Path]]], dict[Pa
             f"{_LAYOUTS}. Move other folders elsewhere."
         )
     _check_no_images(folder)
-    found = {split: _find_classes(split) for split in splits}
+    found = {split: _find_classes(split, left_out) for split in splits}
     _check_classes(folder, found)
     return found, locked
 
@@ -73,11 +78,11 @@ def _split_listable(folders: Iterable[Path]) -> tuple[list[Path], dict[Path, str
     return listable, locked
 
 
-def _find_classes(folder: Path) -> dict[str, list[Path]]:
+def _find_classes(folder: Path, left_out: OutputFolders) -> dict[str, list[Path]]:
     _check_no_images(folder)
     classes = {}
-    for path in list_folders(folder):
-        deeper, locked = _split_listable(list_folders(path))
+    for path in left_out.drop(list_folders(folder)):
+        deeper, locked = _split_listable(left_out.drop(list_folders(path)))
         if deeper:
             raise DataError(
                 f"{path}: contains folders ({_names(deeper)}) instead of images; {_LAYOUTS}. "
@@ -143,5 +148,5 @@ def _count(images: Sequence[Path]) -> str:
 
 
 def _names(paths: Sequence[Path], n_shown: int = 5) -> str:
-    shown = ", ".join(path.name for path in paths[:n_shown])
+    shown = ", ".join(escape_text(path.name) for path in paths[:n_shown])
     return shown if len(paths) <= n_shown else f"{shown} and {len(paths) - n_shown} more"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 from numpy.typing import ArrayLike
 
 from maskkit._display.tables import Estimate, Rows, Table, Tabulated, to_plain
+from maskkit._text import MAX_LABEL_BYTES
 from maskkit.evaluation._evaluation import MEANINGS, Evaluation, Measurement, Mistake
 from maskkit.evaluation._inputs import (
     FaceSet,
@@ -129,7 +130,7 @@ class Comparison(Tabulated):
         drawn = {"comparison": _plots.draw_comparison(estimates)}
         for place, (name, evaluation) in enumerate(self.evaluations.items(), start=1):
             # Data set names may contain characters that file names may not.
-            prefix = f"{place}_{re.sub(r'[^A-Za-z0-9-]+', '_', name).strip('_')}"
+            prefix = f"{place}_{re.sub(r'[^A-Za-z0-9-]+', '_', name).strip('_')[:MAX_LABEL_BYTES]}"
             drawn |= {f"{prefix}_{plot}": figure for plot, figure in evaluation.figures().items()}
         return drawn
 

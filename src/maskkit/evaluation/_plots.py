@@ -11,6 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from maskkit._display.charts import add_legend
+from maskkit._display.figures import TextSafeFigure
 from maskkit._display.tables import Estimate, fold_text, format_cell
 from maskkit._labels import BLUE, VERMILION, color_of
 from maskkit.evaluation._calibration import N_BINS, Reliability, RiskCoverage
@@ -200,7 +201,7 @@ def draw_robustness(robustness: "Robustness") -> Figure:
 
 
 def _new_figure(width: float, height: float) -> Figure:
-    return Figure(figsize=(width, height), dpi=120, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
+    return TextSafeFigure(figsize=(width, height), dpi=120, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
 
 
 def _new_chart(width: float, height: float, title: str = "", **properties: Any) -> tuple[Figure, "Axes"]:

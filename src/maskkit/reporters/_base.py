@@ -43,10 +43,14 @@ class Reporter(Protocol):
 def resolve_reporters(reporters: str | Reporter | Iterable[str | Reporter]) -> list[Reporter]:
     """Return reporters that are passed as names or instances, one or several.
 
-    Raises PluginError if a name is unknown or its plugin cannot be loaded.
+    Raises PluginError if a name is unknown or its plugin cannot be loaded, and OutputError if a reporter that has the
+    method `check_target` finds that it could not write.
     """
     given = [reporters] if isinstance(reporters, str) or hasattr(reporters, "report") else list(reporters)
-    return [_plugins.resolve("reporters", reporter) for reporter in given]
+    resolved: list[Reporter] = [_plugins.resolve("reporters", reporter) for reporter in given]
+    for reporter in resolved:
+        getattr(reporter, "check_target", lambda: None)()
+    return resolved
 
 
 def report_to(reporters: Iterable[Reporter], evaluation: Report) -> list[Path]:

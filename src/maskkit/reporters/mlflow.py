@@ -8,11 +8,16 @@ import mlflow
 from mlflow.entities import Metric
 from sklearn.base import BaseEstimator
 
+from maskkit._images.hashing import hash_content
 from maskkit._images.prefetch import in_batches
+from maskkit._text import escape_text, to_json
 from maskkit.reporters._base import Report
 
 # Maximum number of metrics in one call of MLflow.
 MAX_METRICS = 1000
+
+# MLflow takes names of 250 letters, of which the hash and the ending need some.
+_MAX_NAME = 230
 
 
 class MlflowReporter(BaseEstimator):
@@ -43,7 +48,7 @@ class MlflowReporter(BaseEstimator):
         try:
             for batch in in_batches(_list_metrics(evaluation), MAX_METRICS):
                 client.log_batch(run_id, metrics=batch)
-            client.log_dict(run_id, evaluation.to_dict(), "evaluation.json")
+            client.log_text(run_id, to_json(evaluation.to_dict(), indent=2), "evaluation.json")
             for name, figure in evaluation.figures().items():
                 client.log_figure(run_id, figure, f"{name}.png")
         except BaseException:
@@ -55,7 +60,7 @@ class MlflowReporter(BaseEstimator):
 def _list_metrics(evaluation: Report) -> list[Metric]:
     now_ms = int(1000 * time.time())
     return [
-        Metric(_clean(f"{name}.{end}"), getattr(estimate, end), now_ms, 0)
+        Metric(f"{_clean(name)}.{end}", getattr(estimate, end), now_ms, 0)
         for name, estimate in evaluation.metrics().items()
         if not math.isnan(estimate.value)
         for end in ("value", "low", "high")
@@ -64,4 +69,8 @@ def _list_metrics(evaluation: Report) -> list[Metric]:
 
 def _clean(name: str) -> str:
     """Replace what MLflow does not take in a name: it takes letters, digits and ``_-./ :``."""
-    return re.sub(r"[^\w\-. /:]", "_", name.replace("<", "under ").replace("+", " and up"))
+    name = re.sub(r"[^\w\-. /:]", "_", escape_text(name).replace("<", "under ").replace("+", " and up"))
+    if len(name) <= _MAX_NAME:
+        return name
+    # The hash keeps names apart that differ only in what is cut off.
+    return f"{name[:_MAX_NAME]}_{hash_content(name.encode())[:8]}"

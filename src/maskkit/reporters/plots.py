@@ -5,7 +5,8 @@ from pathlib import Path
 
 from sklearn.base import BaseEstimator
 
-from maskkit._display.charts import save_figure
+from maskkit._display.charts import encode_figure
+from maskkit._files.outputs import check_output_folder, create_numbered
 from maskkit.reporters._base import Report
 
 
@@ -19,7 +20,8 @@ class PlotsReporter(BaseEstimator):
     Parameters
     ----------
     folder : str or Path, default="plots"
-        Folder of the files, created if missing. Plots of an earlier report in it are replaced.
+        Folder of the files, created if missing. No file is replaced: if it contains plots of an earlier report, the new
+        ones get a number, as in ``roc-2.png``.
     """
 
     def __init__(self, folder: str | os.PathLike[str] = "plots"):
@@ -27,8 +29,12 @@ class PlotsReporter(BaseEstimator):
 
     def report(self, evaluation: Report) -> Path:
         """Write the plots and return their folder."""
-        folder = Path(self.folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, figure in evaluation.figures().items():
-            save_figure(figure, folder / f"{name}.png")
+        folder = check_output_folder(self.folder)
+        create_numbered(
+            folder, {(name, ".png"): encode_figure(figure) for name, figure in evaluation.figures().items()}
+        )
         return folder
+
+    def check_target(self) -> None:
+        """Raise OutputError if the folder is a file, before anything is evaluated."""
+        check_output_folder(self.folder)

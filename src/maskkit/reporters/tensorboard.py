@@ -9,6 +9,8 @@ import tensorboard  # noqa: F401
 from sklearn.base import BaseEstimator
 from torch.utils.tensorboard import SummaryWriter
 
+from maskkit._files.outputs import check_output_folder
+from maskkit._text import escape_text
 from maskkit.reporters._base import Report
 
 
@@ -31,11 +33,12 @@ class TensorBoardReporter(BaseEstimator):
 
     def report(self, evaluation: Report) -> Path:
         """Write an event file and return its folder."""
-        with SummaryWriter(os.fspath(self.log_dir)) as writer:
+        folder = check_output_folder(self.log_dir)
+        with SummaryWriter(os.fspath(folder)) as writer:
             for name, estimate in evaluation.metrics().items():
                 if not math.isnan(estimate.value):
                     for end in ("value", "low", "high"):
-                        writer.add_scalar(f"{name}/{end}", getattr(estimate, end), self.step)
+                        writer.add_scalar(escape_text(f"{name}/{end}"), getattr(estimate, end), self.step)
             for name, figure in evaluation.figures().items():
-                writer.add_figure(name, figure, self.step)
-        return Path(self.log_dir)
+                writer.add_figure(escape_text(name), figure, self.step)
+        return folder

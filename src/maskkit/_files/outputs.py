@@ -1,0 +1,211 @@
+"""The guard of everything that is written for the user: no file that exists is ever replaced.
+
+The operating system decides whether a name is taken, when the file appears. No comparison of paths could: a name may be
+a link, differ in case on a file system that ignores case, or be taken by another process a moment later.
+"""
+
+import errno
+import glob
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import suppress
+from itertools import takewhile
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+from PIL import Image
+
+from maskkit._text import check_path
+from maskkit.exceptions import OutputError
+
+AnyPath = TypeVar("AnyPath", str, Path)
+
+# Errors of file systems without hard links, such as FAT and some network drives.
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
+
+
+def check_new(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a file to be written; raise OutputError if it is empty or exists, before work begins."""
+    path = check_path(path, OutputError)
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; pass the name of a file.")
+    if os.path.lexists(path):
+        raise OutputError(f"{path}: exists already, and no file is replaced; choose another name, or move it away.")
+    return path
+
+
+def check_output_folder(folder: str | os.PathLike[str]) -> Path:
+    """Return the path of a folder to write to; raise OutputError if it is empty or a file."""
+    folder = check_path(folder, OutputError)
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise OutputError(f"{folder}: is a file; pass a folder, which is created if missing.")
+    return folder
+
+
+def create_file(path: str | os.PathLike[str], content: bytes | memoryview, *, sync: bool = False) -> Path:
+    """Write a new file atomically, after making its folder; return its path.
+
+    With `sync` it is on the disk when the function returns, so that it survives a loss of power.
+
+    Raises OutputError if the path is empty or exists, and OSError if the file cannot be written.
+    """
+    path = check_new(path)
+    check_output_folder(path.absolute().parent).mkdir(parents=True, exist_ok=True)
+    temporary = _write_temporary(path.absolute().parent, content, sync=sync)
+    try:
+        _publish(temporary, path, content)
+    except FileExistsError:
+        check_new(path)
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def create_numbered(folder: Path, contents: Mapping[tuple[str, str], bytes], *, sync: bool = False) -> list[Path]:
+    """Write new files that belong together to a folder, which is created if missing; return their paths.
+
+    `contents` maps (stem, ending) to bytes. If one of the names is taken, all stems get the same number:
+    ``street-2.png``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in _numbers():
+        paths = [folder / f"{stem}{number}{ending}" for stem, ending in contents]
+        if any(map(os.path.lexists, paths)):
+            continue
+        written: list[Path] = []
+        try:
+            for path, content in zip(paths, contents.values(), strict=True):
+                written.append(create_file(path, content, sync=sync))
+        except OutputError:  # Another process took a name meanwhile.
+            for path in written:
+                path.unlink()
+        else:
+            return written
+    raise AssertionError("numbers are endless")
+
+
+def find_free(path: Path) -> Path:
+    """Return a path if it is free, else the path with the first number that is: ``collage-2.png``."""
+    return next(
+        numbered
+        for number in _numbers()
+        if not os.path.lexists(numbered := path.with_name(f"{path.stem}{number}{path.suffix}"))
+    )
+
+
+def encode_picture(picture: Image.Image, path: str | os.PathLike[str]) -> bytes:
+    """Return a picture as a file in the format of a file extension; raise OutputError if that is unknown."""
+    check_picture_format(path)
+    file = io.BytesIO()
+    picture.save(file, format=Image.registered_extensions()[os.path.splitext(os.fspath(path))[1].lower()])
+    return file.getvalue()
+
+
+def save_picture(picture: Image.Image, path: str | os.PathLike[str]) -> Path:
+    """Write a picture to a new file in the format of its extension; return the path.
+
+    Raises OutputError if the path is empty or exists, or the extension is unknown.
+    """
+    return create_file(check_new(path), encode_picture(picture, path))
+
+
+def check_picture_format(path: str | os.PathLike[str]) -> None:
+    """Raise OutputError if pictures cannot be written in the format of the file's extension."""
+    extensions = Image.registered_extensions()
+    if extensions.get(os.path.splitext(os.fspath(path))[1].lower()) not in Image.SAVE:
+        raise OutputError(f"{os.fspath(path)}: unknown picture format; use .png or .jpg.")
+
+
+def _numbers() -> Iterator[str]:
+    yield ""
+    number = 2
+    while True:
+        yield f"-{number}"
+        number += 1
+
+
+def _write_temporary(folder: Path, content: bytes | memoryview, *, sync: bool) -> Path:
+    """Write a hidden file with the permissions of a usual file."""
+    temporary = folder / f".maskkit-{uuid4().hex}"
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+    except BaseException:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+        raise
+    return temporary
+
+
+def _publish(temporary: Path, path: Path, content: bytes | memoryview) -> None:
+    """Rename a file; raise FileExistsError if that is taken, in the same step."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError as exc:
+        if exc.errno not in _NO_LINKS:
+            raise OSError(exc.errno, exc.strerror, os.fspath(path)) from exc
+        with path.open("xb") as file:
+            try:
+                file.write(content)
+            except BaseException:
+                path.unlink()
+                raise
+
+
+def identify(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """Return what all names of a file or folder have in common, or None if it cannot be reached."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+class OutputFolders:
+    """Folders that a run writes to, which are left out of its inputs.
+
+    Otherwise a second run would read the results of the first. Only folders inside an input folder matter: an output
+    folder that contains the input folder changes nothing.
+    """
+
+    def __init__(self, folders: Iterable[str | os.PathLike[str] | None]):
+        self._folders = {identify(folder) for folder in folders if folder is not None} - {None}
+        self._known: dict[str, bool] = {}
+
+    def check_source(self, folder: str | os.PathLike[str]) -> None:
+        """Raise OutputError if an input folder is itself an output folder."""
+        if os.path.isdir(folder) and identify(folder) in self._folders:
+            raise OutputError(
+                f"{folder}: is the input folder and the output folder, so that a second run would read the results as "
+                f"photos; choose another output folder, such as {Path(folder, 'results')}."
+            )
+
+    def drop(self, folders: Iterable[Path]) -> list[Path]:
+        """Return the folders that are no output folders."""
+        return [folder for folder in folders if not self._folders or identify(folder) not in self._folders]
+
+    def leave_out(self, paths: Iterable[AnyPath], source: str | os.PathLike[str]) -> Iterator[AnyPath]:
+        """Iterate over the paths found in a source, a folder or pattern, that are not inside an output folder."""
+        # The folder of a pattern ends before its first wildcard.
+        parts = takewhile(lambda part: os.path.isdir(source) or not glob.has_magic(part), Path(source).parts)
+        around = {identify(folder) for folder in _with_parents(os.path.abspath(Path(*parts)))}
+        inner = self._folders - around
+        yield from (path for path in paths if not (inner and self._is_inside(os.path.dirname(path), inner)))
+
+    def _is_inside(self, folder: str, inner: Set[tuple[int, int] | None]) -> bool:
+        folder = os.path.abspath(folder)
+        if folder not in self._known:
+            self._known[folder] = any(identify(place) in inner for place in _with_parents(folder))
+        return self._known[folder]
+
+
+def _with_parents(folder: str) -> list[str]:
+    return [folder, *map(os.fspath, Path(folder).parents)]
