@@ -1,11 +1,14 @@
 """The page in Chromium: images, camera, errors, keyboard, and no requests to other hosts."""
 
+import io
 import json
 import shutil
 from contextlib import contextmanager
 
+import httpx2
 import numpy as np
 import pytest
+from PIL import Image
 
 from maskkit.web import Limits
 from tests.web.conftest import GatedDetector, as_png, serving, with_detector
@@ -110,7 +113,7 @@ def test_chosen_image_is_drawn_counted_and_listed(page, pair):
     expect(rows.nth(0)).to_contain_text("with mask")
     expect(rows.nth(1)).to_contain_text("64 px")
     assert pixel(page, 0.004, 0.04) == [0x00, 0x72, 0xB2]  # the label of the left face has the color of its class
-    photo = json.loads(page.locator("#json").text_content())
+    (photo,) = json.loads(page.locator("#json").text_content())["photos"]
     assert photo["source"] == "a pair.png"
     assert [face["decision"] for face in photo["faces"]] == ["with_mask", "without_mask"]
     assert photo["faces"][0]["box"] == [0, 0, 64, 64]
@@ -127,7 +130,7 @@ def test_image_can_be_dropped(page, pair):
         list(pair["buffer"]),
     )
     state_of(page, "ready")
-    assert json.loads(page.locator("#json").text_content())["source"] == "dropped.png"
+    assert json.loads(page.locator("#json").text_content())["photos"][0]["source"] == "dropped.png"
 
 
 def test_image_can_be_pasted(page, pair):
@@ -140,7 +143,7 @@ def test_image_can_be_pasted(page, pair):
         list(pair["buffer"]),
     )
     state_of(page, "ready")
-    assert json.loads(page.locator("#json").text_content())["source"] == "pasted.png"
+    assert json.loads(page.locator("#json").text_content())["photos"][0]["source"] == "pasted.png"
 
 
 def test_slider_changes_decisions_without_a_request(page, pair, two_faces):
@@ -149,7 +152,7 @@ def test_slider_changes_decisions_without_a_request(page, pair, two_faces):
     page.locator("#threshold").fill("1")
     expect(page.locator("#status")).to_have_text("2 faces: 2 uncertain.")
     expect(page.locator("#faces button").first).to_contain_text("most likely with mask, low probability")
-    photo = json.loads(page.locator("#json").text_content())
+    (photo,) = json.loads(page.locator("#json").text_content())["photos"]
     assert photo["summary"] == {"uncertain": 2}
     assert photo["faces"][0]["reasons"] == ["low_probability"]
     page.get_by_role("button", name="Reset to the model's threshold").click()
@@ -174,7 +177,7 @@ def test_json_is_copied_and_image_saved(browser, live, pair):
         page.get_by_role("button", name="Copy").click()
         expect(page.locator("#status")).to_have_text("JSON copied.")
         copied = page.evaluate("navigator.clipboard.readText()")
-        assert json.loads(copied)["summary"] == {"with_mask": 1, "without_mask": 1}
+        assert json.loads(copied)["photos"][0]["summary"] == {"with_mask": 1, "without_mask": 1}
         with page.expect_download() as download:
             page.get_by_role("button", name="Save image").click()
         assert download.value.suggested_filename == "a pair-maskkit.png"
@@ -227,17 +230,134 @@ def test_loading_is_shown(page, pair, two_faces):
     expect(page.locator("#veil")).to_be_hidden()
 
 
-def test_file_that_is_no_image_is_an_error_and_removes_the_old_result(page, pair):
-    analyze(page, pair)
-    page.set_input_files("#file", {"name": "list.txt", "mimeType": "text/plain", "buffer": b"milk, eggs"})
+def upload(name, content=b"", kind=""):
+    return {"name": name, "mimeType": kind, "buffer": content}
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)
+ODD_FILES = [
+    (upload("list.txt", b"milk, eggs", "text/plain"), "list.txt: cannot be read as an image; send JPEG, PNG, WebP, "),
+    (upload("empty.png", b"", "image/png"), "empty.png is empty. Choose another file."),
+    (upload("IMG_1.HEIC", HEIC), "IMG_1.HEIC: is a HEIC photo; convert it to JPEG"),
+    (upload("a.jpg", b"\xff\xd8\xff", "image/jpeg"), "a.jpg: cannot be read as an image"),
+    (upload("a.pdf", b"%PDF-1.7", "application/pdf"), "a.pdf: is a PDF; convert it to JPEG or PNG."),
+]
+
+
+@pytest.mark.parametrize(("odd", "message"), ODD_FILES)
+def test_odd_file_is_a_sentence_and_keeps_the_last_result(page, pair, odd, message):
+    page.set_input_files("#file", odd)
     state_of(page, "error")
-    expect(page.get_by_role("alert")).to_have_text(
-        "list.txt: cannot be read as an image (no format that Pillow knows)."
-    )
-    expect(page.locator("#faces button")).to_have_count(0)
+    expect(page.get_by_role("alert")).to_contain_text(message)
+    expect(page.get_by_role("alert")).not_to_contain_text("The image shown")
     expect(page.locator("#canvas")).to_be_hidden()
     analyze(page, pair)
     expect(page.get_by_role("alert")).to_be_hidden()
+    page.set_input_files("#file", odd)
+    state_of(page, "error")
+    expect(page.get_by_role("alert")).to_contain_text(message)
+    expect(page.get_by_role("alert")).to_contain_text("The image shown is still a pair.png.")
+    expect(page.locator("#faces button")).to_have_count(2)
+    expect(page.locator("#canvas")).to_be_visible()
+
+
+def test_folder_is_a_sentence(page):
+    page.evaluate(
+        """() => {
+            const folder = new File(["x"], "photos");
+            folder.slice = () => ({ arrayBuffer: async () => { throw new DOMException("", "NotFoundError"); } });
+            const event = new DragEvent("drop", { cancelable: true });
+            Object.defineProperty(event, "dataTransfer", { value: { files: [folder] } });
+            document.dispatchEvent(event);
+        }"""
+    )
+    expect(page.get_by_role("alert")).to_have_text("photos cannot be read. If it is a folder, choose a file in it.")
+
+
+def test_json_is_that_of_the_api(browser, fitted, two_faces, pair):
+    """Also with a threshold that the slider cannot show, and with one that was chosen."""
+    classifier = with_detector(fitted, two_faces)
+    classifier.threshold = 0.6519676194034402
+    with serving(classifier) as live, opened(browser, live.url) as page:
+        expect(page.locator("#model")).to_contain_text("Model: ")
+        analyze(page, pair)
+        for query, threshold in (("", None), ("?threshold=0.3", "0.3"), ("?threshold=1", "1")):
+            if threshold:
+                page.locator("#threshold").fill(threshold)
+            expect(page.locator("#json-request")).to_have_text(f"POST /v1/faces{query}")
+            files = {"image": (pair["name"], pair["buffer"])}
+            wanted = httpx2.post(f"{live.url}v1/faces{query}", files=files, timeout=60, trust_env=False).json()
+            found = json.loads(page.locator("#json").text_content())
+            for answer in (wanted, found):
+                del answer["photos"][0]["speed_ms"]
+            assert found == wanted
+            assert list(found["photos"][0]) == list(wanted["photos"][0])
+
+
+N_FACES = 15
+
+
+@pytest.fixture(scope="module")
+def crowd(browser, fitted, faces):
+    """The page with 15 faces that lie close together, and their file."""
+    boxes = [
+        [20 * (n % 5), 20 * (n // 5), 20 * (n % 5) + 18 - n / 5, 20 * (n // 5) + 18 - n / 5] for n in range(N_FACES)
+    ]
+    picture = upload("crowd.png", as_png(np.resize(faces[0][0], (64, 104, 3))), "image/png")
+    with serving(with_detector(fitted, GatedDetector(boxes))) as live:
+        yield live.url, picture
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_long_list_is_visibly_cut(browser, crowd, width):
+    url, picture = crowd
+    with opened(browser, url, viewport={"width": width, "height": 800}) as page:
+        analyze(page, picture)
+        expect(page.get_by_role("heading", name="15 faces")).to_be_visible()
+        rows = page.locator("#faces button")
+        assert [row.is_visible() for row in rows.all()] == [True] * 8 + [False] * 7
+        page.get_by_role("button", name="Show all 15 faces").click()
+        assert [row.is_visible() for row in rows.all()] == [True] * N_FACES
+        # Nothing is hidden behind a scroll bar of the list.
+        assert page.evaluate("(list => list.scrollHeight - list.clientHeight)(document.getElementById('faces'))") <= 0
+        page.get_by_role("button", name="Show the 8 largest faces only").click()
+        assert [row.is_visible() for row in rows.all()] == [True] * 8 + [False] * 7
+
+
+def test_every_box_has_its_number(browser, crowd):
+    url, picture = crowd
+    with opened(browser, url) as page:
+        page.add_init_script(
+            """{
+                window.drawn = [];
+                const fillText = CanvasRenderingContext2D.prototype.fillText;
+                CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+                    window.drawn.push(text);
+                    return fillText.call(this, text, ...rest);
+                };
+            }"""
+        )
+        page.reload()
+        expect(page.locator("#model")).to_contain_text("Model: ")
+        analyze(page, picture)
+        drawn = page.evaluate("window.drawn.slice(-15)")
+        assert sorted(int(text.split()[0]) for text in drawn) == list(range(1, N_FACES + 1))
+        # A label is whole or a number alone.
+        assert all(text.isdecimal() or "mask" in text for text in drawn)
+        assert any(text.isdecimal() for text in drawn)
+
+
+def test_blur_says_what_it_cannot_do(page):
+    expect(page.get_by_text("A face that is not found stays sharp.")).to_be_visible()
+    assert page.locator("#blur").get_attribute("aria-describedby") == "blur-help"
+
+
+def test_image_that_the_browser_cannot_show_has_boxes_on_gray(page, pair):
+    file = io.BytesIO()
+    Image.open(io.BytesIO(pair["buffer"])).save(file, "TIFF")
+    analyze(page, upload("a.tif", file.getvalue(), "image/tiff"))
+    expect(page.locator("#status")).to_contain_text("This browser cannot show the image, so the boxes are on gray.")
+    expect(page.get_by_role("button", name="Save image")).to_be_hidden()
 
 
 def test_too_large_file_is_not_sent(browser, fitted):
@@ -330,12 +450,14 @@ def test_image_stops_the_camera(page, pair):
     expect(page.get_by_role("img", name="Image a pair.png.")).to_be_visible()
 
 
-def test_missing_camera_is_an_error(page):
+def test_missing_camera_is_an_error_and_keeps_the_last_result(page, pair):
+    analyze(page, pair)
     page.evaluate(
         "() => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotFoundError'); }; }"
     )
     page.get_by_role("button", name="Use camera").click()
-    expect(page.get_by_role("alert")).to_have_text("No camera was found.")
+    expect(page.get_by_role("alert")).to_have_text("No camera was found. The image shown is still a pair.png.")
+    expect(page.locator("#faces button")).to_have_count(2)
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])

@@ -2,11 +2,12 @@
 
 import { requestFaces, requestModel, useToken } from "./api.js";
 import { Camera } from "./camera.js";
-import { applyThreshold, describe, percent } from "./threshold.js";
+import { applyThreshold, countFaces, describe, percent } from "./threshold.js";
 import { draw } from "./draw.js";
-import { showCounts, showFaces } from "./lists.js";
+import { showCounts, showFaces, showMore } from "./lists.js";
 
 const TRIES = 6;
+const CAMERA = "camera"; // name of its images
 const ANNOUNCE_EVERY_MS = 4000; // a screen reader cannot keep up with a camera
 const $ = (id) => document.getElementById(id);
 
@@ -14,6 +15,8 @@ const camera = new Camera();
 let model = null;
 let shown = null; // { picture, photo }: the bitmap and the server's result
 let chosen = null;
+let threshold = 0; // not that of the slider, which rounds
+let expanded = false; // whether the list shows all faces
 let pending = null; // AbortController of the image that is being analyzed
 let lastAnnounced = 0;
 
@@ -27,7 +30,7 @@ function setState(state, text = "") {
   $("error").textContent = state === "error" ? text : "";
   $("invitation").hidden = shown !== null || !$("veil").hidden;
   $("canvas").hidden = shown === null;
-  $("save").hidden = shown === null || camera.running;
+  $("save").hidden = !shown?.picture || camera.running;
   $("camera").textContent = camera.running ? "Stop camera" : "Use camera";
   $("camera").setAttribute("aria-pressed", String(camera.running));
   if (["loading", "busy"].includes(state)) announce(text);
@@ -43,27 +46,31 @@ function colorOf(decision) {
   return known?.color ?? "#5F6368";
 }
 
-function threshold() {
-  return Number($("threshold").value);
+function setThreshold(value) {
+  threshold = value;
+  $("threshold").value = value;
 }
 
 function render() {
-  const value = model ? percent(threshold()) : "–";
+  const value = model ? percent(threshold) : "–";
   $("threshold-value").textContent = value;
   $("threshold").setAttribute("aria-valuetext", value);
   $("nothing").hidden = shown !== null;
   if (shown === null) return clear();
-  const photo = applyThreshold(shown.photo, threshold());
+  const photo = applyThreshold(shown.photo, threshold);
   fit(photo);
   $("canvas").setAttribute("aria-label", `Image ${photo.source}. ${describe(photo)}`);
+  $("result-title").textContent = photo.faces.length ? countFaces(photo) : "Faces";
   showCounts($("counts"), photo, colorOf);
-  showFaces($("faces"), photo, { colorOf, chosen, choose });
+  showFaces($("faces"), photo, { colorOf, chosen, choose, expanded });
+  showMore($("more"), photo.faces.length, expanded);
+  $("json-request").textContent = model && threshold === model.threshold ? "POST /v1/faces" : `POST /v1/faces?threshold=${threshold}`;
   // Boxes and landmarks stay on one line each.
-  $("json").textContent = JSON.stringify(photo, null, 2).replace(/\[\s+([-\d.,\s]+?)\s+\]/g, (_, numbers) => `[${numbers.replace(/\s+/g, " ")}]`);
+  $("json").textContent = JSON.stringify({ photos: [photo] }, null, 2).replace(/\[\s+([-\d.,\s]+?)\s+\]/g, (_, numbers) => `[${numbers.replace(/\s+/g, " ")}]`);
   $("copy").disabled = false;
   if (!camera.running || Date.now() - lastAnnounced > ANNOUNCE_EVERY_MS) {
     lastAnnounced = Date.now();
-    announce(describe(photo));
+    announce(shown.picture ? describe(photo) : `${describe(photo)} This browser cannot show the image, so the boxes are on gray.`);
   }
 }
 
@@ -103,7 +110,7 @@ async function loadModel() {
     if (error.status === 401) return requestToken();
     return setState("error", error.message);
   }
-  $("threshold").value = model.threshold;
+  setThreshold(model.threshold);
   $("model").textContent = `Model: ${model.model}, detector: ${model.detector}.`;
   if (!$("token-form").hidden) {
     $("token-form").hidden = true;
@@ -149,6 +156,9 @@ async function analyze(file, name) {
   stopCamera();
   pending?.abort();
   const current = (pending = new AbortController());
+  const problem = await findProblem(file, name);
+  if (current.signal.aborted) return;
+  if (problem) return showError(new Error(problem));
   if (model && file.size > model.limits.image_bytes) {
     return showError(new Error(`${name} has ${megabytes(file.size)} MB; the limit is ${megabytes(model.limits.image_bytes)} MB.`));
   }
@@ -156,12 +166,27 @@ async function analyze(file, name) {
   $("frame").scrollIntoView({ block: "nearest" });
   try {
     const photo = await requestWithRetries(file, name, current.signal);
-    const picture = await createImageBitmap(file).catch(() => null); // the browser may not support the format
+    const picture = await decode(file, photo);
     if (current.signal.aborted) return;
     show(picture, photo);
   } catch (error) {
     if (!current.signal.aborted) showError(error);
   }
+}
+
+// Returns what is wrong with a file that the browser cannot send, or "".
+async function findProblem(file, name) {
+  if (file.size === 0) return `${name} is empty. Choose another file.`;
+  const readable = await file.slice(0, 1).arrayBuffer().then(() => true, () => false);
+  return readable ? "" : `${name} cannot be read. If it is a folder, choose a file in it.`;
+}
+
+// Returns the picture as the browser shows it, or null if it cannot, or turns it otherwise than the server.
+async function decode(file, photo) {
+  const picture = await createImageBitmap(file).catch(() => null);
+  const fits = picture && picture.width === photo.size[0] && picture.height === photo.size[1];
+  if (picture && !fits) picture.close();
+  return fits ? picture : null;
 }
 
 function megabytes(n_bytes) {
@@ -171,17 +196,17 @@ function megabytes(n_bytes) {
 function show(picture, photo) {
   shown?.picture?.close();
   shown = { picture, photo };
-  if (!camera.running) chosen = null;
+  if (!camera.running) [chosen, expanded] = [null, false];
   setState(photo.faces.length ? "ready" : "none");
   render();
 }
 
 function showError(error) {
   stopCamera();
-  shown = null; // otherwise the old image would be taken for the new one
-  render();
   if (error.status === 401) return requestToken();
-  setState("error", error.message);
+  // The last result stays. Its name keeps it from being taken for the new one.
+  const source = shown?.photo.source === CAMERA ? "the last one of the camera" : shown?.photo.source;
+  setState("error", shown ? `${error.message} The image shown is still ${source}.` : error.message);
 }
 
 // ---- camera
@@ -200,7 +225,7 @@ async function runCamera() {
         continue;
       }
       const { picture, file } = await camera.still();
-      const photo = await requestWithRetries(file, "camera", current.signal);
+      const photo = await requestWithRetries(file, CAMERA, current.signal);
       if (current.signal.aborted) return;
       show(picture, photo);
       await new Promise(requestAnimationFrame);
@@ -240,9 +265,16 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
     if (kind === "drop") open(event.dataTransfer.files);
   });
 }
-$("threshold").addEventListener("input", render);
+$("threshold").addEventListener("input", () => {
+  setThreshold(Math.round($("threshold").value * 100) / 100);
+  render();
+});
+$("more").addEventListener("click", () => {
+  expanded = !expanded;
+  render();
+});
 $("threshold-reset").addEventListener("click", () => {
-  $("threshold").value = model?.threshold ?? 0;
+  setThreshold(model?.threshold ?? 0);
   render();
 });
 $("blur").addEventListener("change", render);
@@ -261,7 +293,7 @@ $("copy").addEventListener("click", async () => {
   }
 });
 $("save").addEventListener("click", async () => {
-  const photo = applyThreshold(shown.photo, threshold());
+  const photo = applyThreshold(shown.photo, threshold);
   const [width, height] = photo.size;
   const canvas = new OffscreenCanvas(width, height);
   drawOn(canvas, photo, { width, height, unit: Math.max(10, Math.max(width, height) / 50), chosen: null });
@@ -272,7 +304,7 @@ $("save").addEventListener("click", async () => {
   URL.revokeObjectURL(link.href);
   announce("Image saved.");
 });
-window.addEventListener("resize", () => shown && fit(applyThreshold(shown.photo, threshold())));
+window.addEventListener("resize", () => shown && fit(applyThreshold(shown.photo, threshold)));
 
 setState("empty");
 render();

@@ -60,28 +60,40 @@ function drawTags(context, faces, boxes, { unit, colorOf, chosen }) {
   if (chosen !== null && chosen < faces.length) order.sort((one, other) => (other === chosen) - (one === chosen));
   for (const index of order) {
     const face = faces[index];
-    const number = faces.length > 1 ? `${index + 1} ` : "";
-    const texts = [`${number}${words(face.decision)} ${percent(face.probability)}`, `${number}${percent(face.probability)}`];
-    for (const text of texts) {
-      const tag = place(context, boxes[index], text, unit);
-      const others = [...boxes.filter((_, other) => other !== index), ...taken];
-      if (index !== chosen && others.some((other) => overlap(tag, other))) continue;
-      context.fillStyle = colorOf(face.decision);
-      context.fillRect(tag[0], tag[1], tag[2] - tag[0], tag[3] - tag[1]);
-      context.fillStyle = "#ffffff";
-      context.fillText(text, tag[0] + unit / 3, (tag[1] + tag[3]) / 2);
-      taken.push(tag);
-      break;
+    const others = [...boxes.filter((_, other) => other !== index), ...taken];
+    const free = (tag) => !others.some((other) => overlap(tag, other));
+    let text = `${index + 1} ${words(face.decision)} ${percent(face.probability)}`;
+    let tag = corners(context, boxes[index], text, unit)[0];
+    if (index !== chosen && !free(tag)) {
+      // Where the label would cover another face, the number leads to the list.
+      text = String(index + 1);
+      const places = corners(context, boxes[index], text, unit);
+      tag = places.find(free) ?? places.find((place) => !taken.some((other) => overlap(place, other))) ?? places[0];
     }
+    context.fillStyle = colorOf(face.decision);
+    context.fillRect(tag[0], tag[1], tag[2] - tag[0], tag[3] - tag[1]);
+    context.fillStyle = "#ffffff";
+    context.fillText(text, tag[0] + unit / 3, (tag[1] + tag[3]) / 2);
+    taken.push(tag);
   }
 }
 
-function place(context, [boxLeft, boxTop, , boxBottom], text, unit) {
+// Returns the places of a label at a box, the best first: above its left corner, then inside its corners.
+function corners(context, [boxLeft, boxTop, boxRight, boxBottom], text, unit) {
   const width = context.measureText(text).width + (2 * unit) / 3;
   const height = unit * 1.5;
-  const left = Math.min(Math.max(0, boxLeft), Math.max(0, context.canvas.width - width));
-  const top = boxTop >= height ? boxTop - height : Math.min(boxTop, boxBottom);
-  return [left, top, left + width, top + height];
+  const at = (x, y) => {
+    const left = Math.min(Math.max(0, x), Math.max(0, context.canvas.width - width));
+    const top = Math.min(Math.max(0, y), Math.max(0, context.canvas.height - height));
+    return [left, top, left + width, top + height];
+  };
+  return [
+    at(boxLeft, boxTop >= height ? boxTop - height : Math.min(boxTop, boxBottom)),
+    at(boxLeft, boxTop),
+    at(boxRight - width, boxTop),
+    at(boxLeft, boxBottom - height),
+    at(boxRight - width, boxBottom - height),
+  ];
 }
 
 function overlap(one, other) {

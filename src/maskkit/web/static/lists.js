@@ -2,6 +2,7 @@
 
 import { percent, words } from "./threshold.js";
 
+const FIRST_FACES = 8; // more make the page long
 const REASONS = { too_small: "face too small", low_probability: "low probability" };
 
 function make(tag, className, text = "") {
@@ -28,8 +29,15 @@ export function showCounts(list, photo, colorOf) {
   list.replaceChildren(...items);
 }
 
+// The button below the list, which shows that the list is cut.
+export function showMore(button, n_faces, expanded) {
+  button.hidden = n_faces <= FIRST_FACES;
+  button.textContent = expanded ? `Show the ${FIRST_FACES} largest faces only` : `Show all ${n_faces} faces`;
+  button.setAttribute("aria-expanded", String(expanded));
+}
+
 // Rows are reused, so that the focus stays where it is while the camera runs.
-export function showFaces(list, photo, { colorOf, chosen, choose }) {
+export function showFaces(list, photo, { colorOf, chosen, choose, expanded }) {
   while (list.children.length > photo.faces.length) list.lastChild.remove();
   while (list.children.length < photo.faces.length) {
     const index = list.children.length;
@@ -41,6 +49,7 @@ export function showFaces(list, photo, { colorOf, chosen, choose }) {
     list.append(item);
   }
   photo.faces.forEach((face, index) => {
+    list.children[index].hidden = !expanded && index >= FIRST_FACES;
     const button = list.children[index].firstChild;
     const reasons = face.reasons.map((reason) => REASONS[reason] ?? words(reason)).join(", ");
     const label = face.reasons.length ? `most likely ${words(face.label)}, ${reasons}; ` : "";

@@ -24,5 +24,9 @@ export function words(label) {
 export function describe(photo) {
   if (photo.faces.length === 0) return "No face found.";
   const counts = Object.entries(photo.summary).map(([decision, n]) => `${n} ${words(decision)}`);
-  return `${photo.faces.length === 1 ? "1 face" : `${photo.faces.length} faces`}: ${counts.join(", ")}.`;
+  return `${countFaces(photo)}: ${counts.join(", ")}.`;
+}
+
+export function countFaces(photo) {
+  return photo.faces.length === 1 ? "1 face" : `${photo.faces.length} faces`;
 }
