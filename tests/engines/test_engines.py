@@ -3,6 +3,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from scipy.special import logit
 from torch import nn
 
 from maskkit import FaceEmbedder, MaskClassifier
@@ -130,6 +131,68 @@ def test_what_is_close_is_judged_on_exact_features(faces, monkeypatch):
     np.testing.assert_array_equal(found[~close], rounded[~close])
     off.is_reduced = False  # asked for outright
     np.testing.assert_array_equal(model.predict_proba(faces[0]), rounded)
+
+
+@pytest.mark.parametrize("threshold", [0.6, 0.9, 0.97, 0.995])
+def test_what_is_near_a_threshold_is_judged_on_exact_features(faces, monkeypatch, threshold):
+    model = make_classifier(precision="float32", cache=None).fit(*faces)
+    # Probabilities are spread over all thresholds.
+    model.head_._scale_logits(4 / np.abs(logit(model.predict_proba(faces[0])[:, 0])).max())
+    exact = model.predict_proba(faces[0]).max(axis=1)
+    engine = model.embedder_.engine_
+    off = ReducedPrecision(engine, 0.0)
+    fitted = model.embedder_._fitted
+    choose = fitted.engine
+    monkeypatch.setattr(
+        fitted, "engine", lambda settings, precision=None: choose(settings, precision) if precision else off
+    )
+    model.set_params(precision="auto", threshold=threshold)
+    scale = float(np.abs(engine.compute(np.zeros((1, 32, 32, 3), np.uint8))).mean())
+    for off.noise in (0.01 * scale, 0.03 * scale):
+        rounded = model.predict_proba(faces[0]).max(axis=1)
+        np.testing.assert_array_equal(rounded >= threshold, exact >= threshold)
+        near = (exact < 0.9) | (np.abs(logit(exact) - logit(threshold)) < 0.5)
+        np.testing.assert_allclose(rounded[near], exact[near], atol=1e-6)
+
+
+def test_features_in_float32_are_cached(faces, monkeypatch):
+    model = make_classifier(precision="float32").fit(*faces)
+    engine, fitted = model.embedder_.engine_, model.embedder_._fitted
+    n_exact = []
+
+    class Counted:
+        n_streams, is_reduced = engine.n_streams, False
+
+        def compute(self, pixels):
+            n_exact.append(len(pixels))
+            return engine.compute(pixels)
+
+    off = ReducedPrecision(engine, 0.01)
+    monkeypatch.setattr(fitted, "engine", lambda settings, precision=None: Counted() if precision else off)
+    monkeypatch.setattr("maskkit._model.predictor.MIN_MARGIN", 2)
+    model.set_params(precision="auto")
+    first = model.predict_proba(faces[0])
+    assert sum(n_exact) == len(faces[0])
+    np.testing.assert_array_equal(model.predict_proba(faces[0]), first)
+    assert sum(n_exact) == len(faces[0])
+
+
+def test_threshold_and_temperature_are_chosen_in_float32(faces, monkeypatch):
+    model = make_classifier(precision="float32", cache=None).fit(*faces)
+    wanted = model.choose_threshold(*faces, uncertain_cost=0.2)
+    fitted = model.embedder_._fitted
+    choose, asked = fitted.engine, []
+
+    def engine(settings, precision=None):
+        asked.append(precision or settings.precision)
+        return choose(settings, "float32")
+
+    monkeypatch.setattr(fitted, "engine", engine)
+    model.set_params(precision="auto")
+    assert model.choose_threshold(*faces, uncertain_cost=0.2) == wanted
+    model.calibrate(*faces)
+    assert set(asked) == {"float32"}
+    assert model.precision == "auto"
 
 
 def test_int8_is_calibrated_by_fit_and_kept_with_the_model(faces, tmp_path):

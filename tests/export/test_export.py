@@ -10,12 +10,13 @@ import pytest
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
-from maskkit import export
+import maskkit
+from maskkit import MaskClassifier, export
 from maskkit._export.export import _check_parity
 from maskkit.cli import main
 from maskkit.engines import convert
 from maskkit.exceptions import EngineError, ModelFileError
-from maskkit.testing import make_faces
+from maskkit.testing import FixedDetector, make_faces
 from tests.conftest import make_classifier
 
 # Runs a script where maskkit cannot be imported.
@@ -90,6 +91,102 @@ def test_probabilities_that_are_not_numbers_fail_the_check():
     parity = {"equal_labels": 1.0, "largest_difference": float("nan"), "n_images": 2}
     with pytest.raises(EngineError, match="the export differs from the model"):
         _check_parity(parity, int8=False)
+
+
+@pytest.mark.parametrize("output_format", ["onnx", "openvino"])
+def test_files_hold_classes_and_nothing_of_the_builder(model, tmp_path, output_format):
+    folder = export(model, tmp_path / "exported", output_format=output_format)
+    package = str(Path(maskkit.__file__).parent)
+    for file in folder.iterdir():
+        content = file.read_bytes()
+        for trace in (package, str(Path.home()), "site-packages", "stack_trace", '.py", line', "_WithPreprocessing"):
+            assert trace.encode() not in content, (file.name, trace)
+    if output_format == "onnx":
+        onnxruntime = pytest.importorskip("onnxruntime")
+        metadata = onnxruntime.InferenceSession(folder / "model.onnx").get_modelmeta().custom_metadata_map
+    else:
+        import openvino
+
+        network = openvino.Core().read_model(folder / "model.xml")
+        names = ("classes", "names", "uncertain_below", "min_size_px", "spec")
+        metadata = {name: network.get_rt_info(["model_info", name]).value for name in names}
+    assert json.loads(metadata["classes"]) == model.classes_.tolist()
+    assert json.loads(metadata["names"]) == {"0": "with_mask", "1": "without_mask"}
+    assert (float(metadata["uncertain_below"]), float(metadata["min_size_px"])) == (0.6, 9)
+    spec = json.loads((folder / "spec.json").read_text())
+    assert json.loads(metadata["spec"]) == {name: spec[name] for name in spec if name not in ("parity", "files")}
+
+
+def follow_spec(folder, image, box_xyxy):
+    """Return the decision on a face and its probability, from the files of an export alone."""
+    spec = json.loads((folder / "spec.json").read_text())
+    wanted = spec["input"]
+    assert wanted["crop_outside"] == "edge"
+    assert wanted["resize_filter"] == "bilinear"
+    assert wanted["normalization"]["in_graph"]
+    height, width = image.shape[:2]
+    left, top, right, bottom = np.clip(np.rint(box_xyxy), 0, [width, height, width, height])
+    side = max(1, round(wanted["crop_margin"] * max(right - left, bottom - top)))
+    column, row = round((left + right) / 2 - side / 2), round((top + bottom) / 2 - side / 2)
+    before, after = (max(0, -row), max(0, -column)), (max(0, row + side - height), max(0, column + side - width))
+    padded = np.pad(image, (*zip(before, after, strict=True), (0, 0)), mode=wanted["crop_outside"])
+    row, column = row + before[0], column + before[1]
+    crop = Image.fromarray(padded[row : row + side, column : column + side])
+    pixels = np.asarray(crop.resize(wanted["shape"][1:3], Image.Resampling.BILINEAR), wanted["dtype"])
+    (probabilities,) = compute(folder, pixels[None])
+    if probabilities.max() < spec["uncertain_below"] or max(right - left, bottom - top) < spec["min_size_px"]:
+        return "uncertain", probabilities
+    return spec["classes"][probabilities.argmax()], probabilities
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory):
+    pytest.importorskip("onnxruntime")
+    model = MaskClassifier.from_pretrained()
+    return model, export(model, tmp_path_factory.mktemp("shipped") / "exported")
+
+
+def test_spec_alone_gives_the_same_decisions_on_faces_at_the_edge(shipped):
+    from skimage.data import astronaut
+
+    model, folder = shipped
+    image = astronaut()
+    left, top, right, bottom = 173.0, 63.0, 274.0, 204.0
+    edges = [0, 0.5, 20.5, 50.5, 80.25]
+    boxes = [
+        (left, top, right, bottom),
+        (left, top, left + 7.4, top + 5.5),
+        (left + 0.5, top + 1.5, right + 2.5, bottom),
+    ]
+    for cut in edges:
+        view = image[int(top + cut) :, int(left + cut) :]
+        face = (-cut, -cut + 0.5, right - left - cut, bottom - top - cut)
+        compare_with_spec(model, folder, view, face)
+        compare_with_spec(model, folder, np.ascontiguousarray(view[::-1, ::-1]), (
+            view.shape[1] - face[2], view.shape[0] - face[3], view.shape[1] - face[0], view.shape[0] - face[1]
+        ))  # fmt: skip
+    for box in boxes:
+        compare_with_spec(model, folder, image, box)
+
+
+def compare_with_spec(model, folder, image, box):
+    model.set_params(detector=FixedDetector([box]))
+    model.detector_ = model.detector
+    (face,) = model.predict_faces(np.ascontiguousarray(image))
+    decision, probabilities = follow_spec(folder, image, box)
+    assert decision == face.decision
+    np.testing.assert_allclose(probabilities, list(face.probabilities.values()), atol=0.01)
+
+
+def test_parity_is_stated_against_predict_too(shipped, model, tmp_path):
+    parity = json.loads((shipped[1] / "spec.json").read_text())["parity"]["predict"]
+    assert (parity["precision"], parity["equal_labels"], parity["equal_decisions"]) == ("auto", 1, 1)
+    assert parity["largest_difference"] < 0.01
+    faces = make_faces(20, random_state=4)[0]
+    folder = export(model, tmp_path / "exported", images=faces)
+    parity = json.loads((folder / "spec.json").read_text())["parity"]
+    assert parity["predict"]["equal_decisions"] == 1
+    assert parity["predict"]["largest_difference"] < 1e-3
 
 
 def test_int8_is_calibrated_on_images_or_taken_from_the_model(tmp_path):

@@ -4,7 +4,6 @@ import copy
 import os
 import warnings
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from maskkit._export.metadata import clean_onnx, metadata_of
+from maskkit._export.spec import INPUT, OUTPUT, describe_export
 from maskkit._files.atomic import check_writable, is_document, write_folder
-from maskkit._images.crop import MARGIN
 from maskkit._images.hashing import hash_file
 from maskkit._images.load import check_images
 from maskkit._images.prefetch import prefetch_map
@@ -30,7 +30,6 @@ from maskkit.exceptions import EngineError, ModelFileError
 from maskkit.testing import make_faces
 
 SPEC_FILE = "spec.json"
-INPUT, OUTPUT = "images", "probabilities"
 
 # Contains all operations used here; supported by onnxruntime since 1.14 (2023).
 ONNX_OPSET = 18
@@ -101,14 +100,16 @@ def export(
     sources = check_images(images) if images is not None else make_faces(_N_DRAWN, random_state=0)[0]
     pixels = np.stack(list(prefetch_map(preprocess.load, sources)))
     network = _join_networks(predictor)
+    spec = describe_export(predictor, output_format=output_format, int8=int8)
     write = _write_onnx if output_format == "onnx" else _write_openvino
     with write_folder(folder) as new:
-        predict = write(predictor, network, new, pixels if images is not None else None, int8)
+        predict = write(predictor, network, new, pixels if images is not None else None, spec)
         parity = _compare(network, preprocess, pixels, predict)
         parity["on"] = "given images" if images is not None else "drawn faces"
         if check:
             _check_parity(parity, int8=int8)
-        spec = _make_spec(predictor, new, parity, output_format=output_format, int8=int8)
+        parity["predict"] = _compare_with_predict(predictor, pixels, predict)
+        spec |= {"parity": parity, "files": {path.name: {"sha256": hash_file(path)} for path in sorted(new.iterdir())}}
         (new / SPEC_FILE).write_bytes((to_json(spec, indent=2) + "\n").encode())
     return folder
 
@@ -155,7 +156,7 @@ class _WithPreprocessing(nn.Module):
 
 
 def _write_onnx(
-    predictor: FacePredictor, network: nn.Module, folder: Path, pixels: NDArray[np.uint8] | None, int8: bool
+    predictor: FacePredictor, network: nn.Module, folder: Path, pixels: NDArray[np.uint8] | None, spec: dict[str, Any]
 ) -> Callable[[NDArray[np.uint8]], Probabilities]:
     # torch.onnx imports onnxscript.
     onnx, onnxruntime, _ = (require(library, "onnx") for library in ("onnx", "onnxruntime", "onnxscript"))
@@ -175,16 +176,17 @@ def _write_onnx(
             external_data=False,
             verbose=False,
         )
+    clean_onnx(file, metadata_of(spec), onnx)
     onnx.checker.check_model(str(file))
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     return lambda batch: session.run([OUTPUT], {INPUT: batch})[0]
 
 
 def _write_openvino(
-    predictor: FacePredictor, network: nn.Module, folder: Path, pixels: NDArray[np.uint8] | None, int8: bool
+    predictor: FacePredictor, network: nn.Module, folder: Path, pixels: NDArray[np.uint8] | None, spec: dict[str, Any]
 ) -> Callable[[NDArray[np.uint8]], Probabilities]:
     backbone = predictor.embedder.backbone
-    if int8:
+    if spec["precision"] == "int8":
         quantized = (
             backbone.quantized if pixels is None else quantize(backbone.network, backbone.preprocess, list(pixels))
         )
@@ -194,6 +196,8 @@ def _write_openvino(
         model = convert(network, backbone.preprocess)
     model.inputs[0].get_tensor().set_names({INPUT})
     model.outputs[0].get_tensor().set_names({OUTPUT})
+    for key, value in metadata_of(spec).items():
+        model.set_rt_info(value, ["model_info", key])
     file = folder / "model.xml"
     try:
         openvino.save_model(model, file, compress_to_fp16=False)
@@ -237,6 +241,24 @@ def _compare(
     }
 
 
+def _compare_with_predict(
+    predictor: FacePredictor, pixels: NDArray[np.uint8], predict: Callable[[NDArray[np.uint8]], Probabilities]
+) -> dict[str, Any]:
+    """Compare an export with `MaskClassifier.predict_proba` as it is set now, on the same resized faces."""
+    settings = predictor.embedder.settings
+    expected = predictor.predict_proba(list(pixels), are_crops=True)
+    actual = np.concatenate([predict(part) for part in np.split(pixels, range(32, len(pixels), 32))])
+    is_decided = [rows.max(axis=1) >= predictor.rule.threshold for rows in (expected, actual)]
+    is_equal = expected.argmax(axis=1) == actual.argmax(axis=1)
+    return {
+        "engine": settings.engine,
+        "precision": settings.precision,
+        "equal_labels": float(is_equal.mean()),
+        "equal_decisions": float(((is_equal | ~is_decided[0]) & (is_decided[0] == is_decided[1])).mean()),
+        "largest_difference": float(np.abs(expected - actual).max()),
+    }
+
+
 def _check_parity(parity: dict[str, Any], *, int8: bool) -> None:
     """Raise EngineError if an export differs from its model by more than the tolerance."""
     agreement, difference = parity["equal_labels"], parity["largest_difference"]
@@ -252,29 +274,3 @@ def _check_parity(parity: dict[str, Any], *, int8: bool) -> None:
             f"probabilities differ by up to {difference:.4f}; want {limit}. Nothing was written; pass check=False "
             f"to write it anyway."
         )
-
-
-def _make_spec(
-    predictor: FacePredictor, folder: Path, parity: dict[str, Any], *, output_format: str, int8: bool
-) -> dict[str, Any]:
-    size = predictor.embedder.backbone.preprocess.image_size
-    return {
-        "model": predictor.model_name,
-        "maskkit": version("maskkit"),
-        "format": output_format,
-        "precision": "int8" if int8 else "float32",
-        "input": {
-            "name": INPUT,
-            "shape": ["n", size, size, 3],
-            "dtype": "uint8",
-            "color": "RGB",
-            "crop": f"square around the box of a face, {MARGIN} times its longer side",
-            "resize": f"the whole crop to {size} x {size} px, bilinear with antialiasing (Pillow's BILINEAR)",
-        },
-        "output": {"name": OUTPUT, "shape": ["n", len(predictor.classes)], "dtype": "float32"},
-        "classes": predictor.classes.tolist(),
-        "uncertain_below": predictor.rule.threshold,
-        "min_size_px": predictor.rule.min_size_px,
-        "parity": parity,
-        "files": {path.name: {"sha256": hash_file(path)} for path in sorted(folder.iterdir())},
-    }

@@ -1,7 +1,6 @@
 """The part of MaskClassifier that adjusts a fitted classifier on held-out images."""
 
-from collections.abc import Callable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +11,7 @@ from maskkit._labels import index_labels
 from maskkit._model.decision import choose_threshold, fit_temperature
 from maskkit._model.embedder import FaceEmbedder
 from maskkit._model.head import TransferHead
+from maskkit._model.predictor import FacePredictor
 
 
 class CalibrationMixin:
@@ -20,14 +20,18 @@ class CalibrationMixin:
     classes_: NDArray[Any]
     embedder_: FaceEmbedder
     head_: Any
-    predict_proba: Callable[[Any], NDArray[np.float64]]
+
+    if TYPE_CHECKING:
+
+        @property
+        def predictor_(self) -> FacePredictor: ...
 
     def calibrate(self, X: Any, y: ArrayLike) -> Self:
         """Calibrate probabilities by temperature scaling.
 
         Divides the logits by a temperature between 0.2 and 5 (Guo et al. 2017, arXiv:1706.04599), so that nine in ten
         predictions with a probability of 0.9 are correct on faces like these. Predicted classes do not change, except
-        in rare cases with ``precision="auto"``, because other close predictions are then recomputed in float32.
+        in rare cases with ``precision="auto"``, because other predictions are then recomputed in float32.
 
         Parameters
         ----------
@@ -120,4 +124,5 @@ class CalibrationMixin:
         is_known = targets >= 0
         if not is_known.any():
             raise ValueError("no label in y is a class of the classifier; want images of its classes.")
-        return self.predict_proba(sources)[is_known], targets[is_known]
+        # A threshold and a temperature are for every precision.
+        return self.predictor_.in_float32().predict_proba(sources)[is_known], targets[is_known]

@@ -101,7 +101,7 @@ class MaskClassifier(ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierM
         always uses PyTorch.
     precision : {"auto", "float32", "bfloat16", "float16", "int8"}, default="auto"
         Precision of inference and of training. ``"auto"``: bfloat16 where the hardware supports it natively, otherwise
-        float32; with bfloat16, predictions whose two most probable classes are close are recomputed in float32.
+        float32; with bfloat16, predictions near a decision are recomputed in float32.
         ``"int8"`` is for inference only: `fit` calibrates it on the training images.
     cache : path, {"memory"} or None, default="memory"
         Where the features of a frozen backbone are cached, so that each distinct image is computed once. ``"memory"``:

@@ -172,10 +172,17 @@ class _FeaturePipeline:
 
     def recompute(self, batch: list[_Item], rows: Sequence[int]) -> NDArray[np.float32]:
         """Compute the features of some rows in float32; images whose features were cached are read again."""
-        items = [batch[row] for row in rows]
-        for item in items:
+        exact = {} if self.cache is None else {row: self.cache.get(f"{batch[row].key} float32") for row in rows}
+        new = [row for row in rows if exact.get(row) is None]
+        for item in (batch[row] for row in new):
             if item.pixels is None:
                 item.pixels = self.extractor.load(item.source, item.name, are_crops=self.are_crops)
-        pixels = [item.pixels for item in items if item.pixels is not None]
-        backbone = self.extractor.backbone
-        return backbone.compute(backbone.engine(self.extractor.settings, "float32"), np.stack(pixels))
+        if new:
+            pixels = np.stack([pixel for row in new if (pixel := batch[row].pixels) is not None])
+            backbone = self.extractor.backbone
+            computed = backbone.compute(backbone.engine(self.extractor.settings, "float32"), pixels)
+            if self.cache is not None:
+                keys = (f"{batch[row].key} float32" for row in new)
+                self.cache.put(dict(zip(keys, computed, strict=True)))
+            exact |= dict(zip(new, computed, strict=True))
+        return np.stack([features for row in rows if (features := exact[row]) is not None])

@@ -55,5 +55,10 @@ def export(
         f"{parity['equal_labels']:.2%} of {parity['n_images']:,} labels equal those of float32 torch ({parity['on']})"
     )
     print(f"largest difference of a probability: {parity['largest_difference']:.1e}")
+    predict = parity["predict"]
+    print(
+        f"{predict['equal_decisions']:.2%} of decisions equal those of predict with precision={predict['precision']}; "
+        f"largest difference of a probability: {predict['largest_difference']:.1e}"
+    )
     for file in sorted(folder.iterdir()):
         print_written(f"{file} ({decimal(file.stat().st_size)})")
