@@ -431,3 +431,24 @@ def test_audit_prints_a_table_and_rejects_photos(data, photos, tmp_path, capsys)
     code, _, err = run(capsys, "data", "audit", photos)
     assert code == 2
     assert "audit needs face crops" in " ".join(err.split())
+
+
+def test_large_photos_are_refused_with_the_option_that_reads_them(model, data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2_000)
+    path = tmp_path / "large.png"
+    Image.new("RGB", (100, 50)).save(path)
+    code, _, err = run(capsys, "predict", path, "--model", model)
+    assert code == 1
+    assert f"{path}: has 100 x 50 pixels, more than 4,000" in err
+    assert "--max-pixels 5000" in err
+    code, out, err = run(capsys, "predict", path, "--model", model, "--max-pixels", 5_000, "--format", "json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)[0]["status"] == "ok"
+    for command in (["explain", "--crops", path], ["explain", path]):
+        code, _, err = run(capsys, *command, "--model", model, "--max-pixels", 4_999, "--out", tmp_path / "out")
+        assert code == 1
+        assert f"{path}: has 100 x 50 pixels; want 4,999 at most" in err
+    monkeypatch.undo()
+    for command in (["evaluate", data, "--model", model, "--split", "Validation"], ["data", "info", data]):
+        run(capsys, *command, "--max-pixels", 100)
+        assert run(capsys, *command)[0] == 0  # The limit of one command is not that of the next.

@@ -93,7 +93,7 @@ def test_extras_are_named(command, extra, capsys, monkeypatch):
 def test_options_are_in_groups(capsys, monkeypatch):
     lines = show_help(("predict",), capsys, monkeypatch).splitlines()
     groups = [line.split()[1] for line in lines if line.startswith("\u256d")]
-    assert groups == ["Arguments", "Options", "Model", "Output"]
+    assert groups == ["Arguments", "Options", "Model", "Data", "Output"]
 
 
 def test_defaults_and_what_is_required_are_shown(capsys, monkeypatch):

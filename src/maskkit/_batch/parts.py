@@ -27,6 +27,7 @@ from maskkit._batch.inputs import (
 from maskkit._batch.results import WRITERS, Row, classify_crops, predict_photos
 from maskkit._batch.storage import full_name, is_url, open_storage, write_atomically
 from maskkit._files.outputs import check_output_folder
+from maskkit._images.decode import limit_pixels
 from maskkit._text import to_json
 from maskkit.exceptions import DataError, OutputError
 
@@ -60,6 +61,7 @@ class Job:
     output_format: str
     crops: bool
     column: str | None
+    max_px: int | None = None
 
     def __post_init__(self) -> None:
         if self.output_format not in WRITERS:
@@ -105,6 +107,7 @@ def take_folder(job: Job) -> Iterator[None]:
 
 def compute_part(job: Job, predictor: "FacePredictor", part: int) -> dict[str, int]:
     """Predict the images of a part and write it; return `n_images`, `n_faces` and `n_unreadable`."""
+    limit_pixels(job.max_px)
     storage, path = job.locate(INPUT_FILE)
     with storage.open(path, "rb") as file:
         images = read_inputs(file, part)

@@ -57,6 +57,7 @@ def predict_batch(
     column: str | None = None,
     output_format: Literal["parquet", "jsonl"] = "parquet",
     part_size: int = 10_000,
+    max_px: int | None = None,
     workers: int | None = None,
     address: str | None = None,
     verbose: int = 0,
@@ -86,6 +87,8 @@ def predict_batch(
         Format of the files ``part-000000.parquet``, ... or ``part-000000.jsonl``, ... (JSON Lines).
     part_size : int, >= 1, default=10000
         Number of images per part.
+    max_px : int, optional
+        Largest number of pixels of an image, as in `MaskClassifier.predict_faces`.
     workers : int, >= 1, optional
         Number of workers, which share the cores of the cluster evenly. By default one per 4 cores.
     address : str, optional
@@ -144,7 +147,7 @@ def predict_batch(
     for source in source_list:
         check_path(source, DataError)
     check_path(out, OutputError)
-    job = Job(full_name(*open_storage(os.fspath(out))).rstrip("/"), output_format, crops, column)
+    job = Job(full_name(*open_storage(os.fspath(out))).rstrip("/"), output_format, crops, column, max_px)
     with take_folder(job):
         n_parts = prepare(job, predictor, [os.fspath(source) for source in source_list], part_size)
         return _compute(job, predictor, n_parts, workers=workers, address=address, verbose=verbose)

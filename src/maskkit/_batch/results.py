@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from maskkit._batch.inputs import InputImage
 from maskkit._batch.storage import is_url, open_storage
 from maskkit._images.load import ImageSource, RgbImage, load_image
-from maskkit._images.prefetch import in_batches, prefetch_map
+from maskkit._images.prefetch import in_batches, in_windows, prefetch_map
 from maskkit._model.results import ROW_FIELDS, rows_of
 from maskkit._text import escape_text, to_json
 from maskkit.exceptions import ImageError
@@ -27,6 +27,7 @@ Contents = Iterable[tuple[InputImage, bytes | str | None]]
 # Requests to remote storage spend most of their time waiting.
 _N_FETCH_THREADS = 16
 _CROPS_PER_BATCH = 64
+_PIXELS_PER_BATCH = 64_000_000
 _ROWS_PER_WRITE = 4096
 
 
@@ -53,7 +54,7 @@ def predict_photos(predictor: "FacePredictor", contents: Contents) -> Iterator[l
 def classify_crops(predictor: "FacePredictor", contents: Contents) -> Iterator[list[Row]]:
     """Classify images of one face each, like `predict_photos`."""
     loaded = prefetch_map(_load, _prefetch(contents), n_ahead=2 * _CROPS_PER_BATCH)
-    for batch in in_batches(loaded, _CROPS_PER_BATCH):
+    for batch in in_windows(loaded, _CROPS_PER_BATCH, max_pixels=_PIXELS_PER_BATCH):
         faces = iter(predictor.classify_crops([image for _, image, _ in batch if image is not None]))
         for name, image, error in batch:
             row = dict.fromkeys(RESULT_FIELDS) | {"source": name, "status": "unreadable", "error": error}

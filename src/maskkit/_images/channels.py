@@ -9,6 +9,7 @@ from PIL import Image
 from maskkit._images.tiff import value_range
 from maskkit._images.tones import ValueRange, find_limits, scale_to_8_bits
 
+_BLOCK_PIXELS = 1_000_000
 _BITS = {"I": 32, "F": 32}
 
 
@@ -23,7 +24,13 @@ def to_rgb(picture: Image.Image, notes: list[str]) -> NDArray[np.uint8]:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture)
-    return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
+    # In blocks of rows, because Pillow copies the pixels several times on their way into an array.
+    pixels = np.empty((picture.height, picture.width, 3), dtype=np.uint8)
+    n_rows = max(1, _BLOCK_PIXELS // picture.width)
+    for top in range(0, picture.height, n_rows):
+        block = picture.crop((0, top, picture.width, min(top + n_rows, picture.height)))
+        pixels[top : top + n_rows] = np.asarray(block if block.mode == "RGB" else block.convert("RGB"))
+    return pixels
 
 
 def _deep_gray_to_rgb(picture: Image.Image, notes: list[str]) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ from PIL import Image, ImagePalette, UnidentifiedImageError
 from maskkit._images.formats import HEAD_BYTES, name_format
 from maskkit._images.mending import lacks_detail, lacks_pixels
 from maskkit._images.orientation import ImageHeader, read_orientation, turn_upright
+from maskkit._images.pixel_budget import reserve_pixels
 from maskkit._images.tiff import DeepTiff, open_tiff
 from maskkit._optional import require
 from maskkit.exceptions import ImageError, MissingLibraryError
@@ -34,6 +35,17 @@ _LIMIT_LOCK = threading.Lock()
 # Limits of the pictures that are being read although Pillow's own limit is lower, and Pillow's own limit.
 _raised_limits: list[int] = []
 _pillow_limit: int | None = None
+# Limit of this process for images that are read without one.
+_default_max_px: int | None = None
+
+
+def limit_pixels(max_px: int | None) -> None:
+    """Set the largest number of pixels of the images that this process reads; None restores the default.
+
+    A limit that is passed to `load_image` precedes it.
+    """
+    global _default_max_px
+    _default_max_px = max_px
 
 
 def choose_formats(formats: Collection[str] | None = None) -> list[str]:
@@ -68,6 +80,7 @@ def decode(
     file: BinaryIO, name: str, *, formats: list[str], min_px: int | None, max_px: int | None, notes: list[str]
 ) -> Image.Image:
     """Decode the first picture of an image file, upright; add to `notes` what the user should know about it."""
+    max_px = _default_max_px if max_px is None else max_px
     with _pillow_limit_raised(max_px):
         opened = _open(file, name, formats)
     picture = opened.picture
@@ -75,10 +88,12 @@ def decode(
     if opened.n_pages > 1:
         notes.append(f"has {opened.n_pages} pages; only the first is used")
     if isinstance(picture, DeepTiff):
+        reserve_pixels(picture.n_bytes // 3)
         with _pillow_limit_raised(picture.n_bytes):
             return turn_upright(picture.decode(notes), opened.orientation or 1)
     if min_px is not None:
         picture.draft(None, (min_px, min_px))
+    reserve_pixels(math.prod(picture.size))
     with _pillow_limit_raised(math.prod(picture.size)):
         _adapt_transparency(picture)
         picture.load()
@@ -93,6 +108,7 @@ def decode(
 
 def read_header(file: BinaryIO, name: str, *, formats: list[str], max_px: int | None) -> ImageHeader:
     """Return the size of an image file as stored, and its orientation."""
+    max_px = _default_max_px if max_px is None else max_px
     with _pillow_limit_raised(max_px):
         opened = _open(file, name, formats)
     picture = opened.picture
@@ -106,6 +122,7 @@ def read_header(file: BinaryIO, name: str, *, formats: list[str], max_px: int | 
 
 def read_size(file: BinaryIO, name: str, *, formats: list[str], max_px: int | None) -> tuple[int, int]:
     """Return width and height of an image file as stored, from its header alone."""
+    max_px = _default_max_px if max_px is None else max_px
     with _pillow_limit_raised(max_px):
         size = _open(file, name, formats).picture.size
     check_size(size, name, max_px, [])

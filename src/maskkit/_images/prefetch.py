@@ -5,8 +5,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from itertools import islice
+from itertools import count, islice
 from typing import Any, TypeVar
+
+from maskkit._images.pixel_budget import PixelBudget, count_pixels
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -56,19 +58,33 @@ def prefetch_map(
     copying images between processes. There are `n_workers` threads, by default as many as cores or as `limit_threads`
     allows.
 
-    The iterables may be endless: at most `n_ahead` items are taken before their results are consumed. Results come in
-    order, and an exception of `function` is raised at the turn of its item.
+    The iterables may be endless: at most `n_ahead` items are taken before their results are consumed, and fewer if the
+    images that `function` loads have many pixels, which are bounded by `PixelBudget`. Results come in order, and an
+    exception of `function` is raised at the turn of its item.
     """
-    pool = ThreadPoolExecutor(max_workers=n_workers or _n_threads or os.cpu_count() or 1, thread_name_prefix="maskkit")
+    n_workers = n_workers or _n_threads or os.cpu_count() or 1
+    budget = PixelBudget(n_workers)
+
+    def compute(turn: int, items: tuple[Any, ...]) -> Result:
+        with budget.turn(turn):
+            result = function(*items)
+        budget.keep(turn, count_pixels(result))
+        return result
+
+    pool = ThreadPoolExecutor(max_workers=n_workers, thread_name_prefix="maskkit")
     pending: deque[Future[Result]] = deque()
+    consumed = count()
     try:
-        for items in zip(*iterables, strict=False):
-            pending.append(pool.submit(function, *items))
+        for turn, items in enumerate(zip(*iterables, strict=False)):
+            pending.append(pool.submit(compute, turn, items))
             if len(pending) >= n_ahead:
                 yield pending.popleft().result()
+                budget.consume(next(consumed))
         while pending:
             yield pending.popleft().result()
+            budget.consume(next(consumed))
     finally:
+        budget.close()
         # Also reached if the consumer stops early: what has not started is never computed.
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -78,3 +94,17 @@ def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
+
+
+def in_windows(items: Iterable[Item], size: int, *, max_pixels: int) -> Iterator[list[Item]]:
+    """Yield lists of at most `size` items that hold images, shorter ones as soon as these have `max_pixels`."""
+    window: list[Item] = []
+    n_pixels = 0
+    for item in items:
+        window.append(item)
+        n_pixels += count_pixels(item)
+        if len(window) >= size or n_pixels >= max_pixels:
+            yield window
+            window, n_pixels = [], 0
+    if window:
+        yield window

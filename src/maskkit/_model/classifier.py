@@ -302,13 +302,16 @@ class MaskClassifier(ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierM
         proba = self.predict_proba(X)
         return self.classes_[proba.argmax(axis=1)]
 
-    def predict_faces(self, photo: ImageSource) -> PhotoResult:
+    def predict_faces(self, photo: ImageSource, *, max_px: int | None = None) -> PhotoResult:
         """Detect and classify the faces of one photo.
 
         Parameters
         ----------
         photo : image
             A photo with any number of faces.
+        max_px : int, optional
+            Largest number of pixels of a photo that is read. By default twice `PIL.Image.MAX_IMAGE_PIXELS`, that is
+            178,956,970, with an `ImageWarning` above the half of that.
 
         Returns
         -------
@@ -320,10 +323,14 @@ class MaskClassifier(ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierM
         ImageError
             If the photo cannot be read.
         """
-        return self.predictor_.read_photo(photo)
+        return self.predictor_.read_photo(photo, max_px=max_px)
 
     def predict_photos(
-        self, photos: Iterable[ImageSource], *, on_error: Literal["report", "skip", "raise"] = "report"
+        self,
+        photos: Iterable[ImageSource],
+        *,
+        on_error: Literal["report", "skip", "raise"] = "report",
+        max_px: int | None = None,
     ) -> Iterator[PhotoResult]:
         """Detect and classify the faces of many photos, as a stream.
 
@@ -336,6 +343,8 @@ class MaskClassifier(ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierM
         on_error : {"report", "skip", "raise"}, default="report"
             What happens to a photo that cannot be read. ``"report"``: its result has the status ``"unreadable"``.
             ``"skip"``: it is left out, with a `SkippedImageWarning` that names it. ``"raise"``: `ImageError`.
+        max_px : int, optional
+            Largest number of pixels of a photo, as in `predict_faces`.
 
         Yields
         ------
@@ -345,7 +354,7 @@ class MaskClassifier(ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierM
         predictor = self.predictor_
         if on_error not in ("report", "skip", "raise"):
             raise ValueError(f"on_error={on_error!r} is unknown; use 'report', 'skip' or 'raise'.")
-        return predictor.read_photos(iterate_images(photos), on_error=on_error)
+        return predictor.read_photos(iterate_images(photos), on_error=on_error, max_px=max_px)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters. ``head__hidden_units=50`` also works on ``head=None``, which means ``TransferHead()``."""

@@ -14,7 +14,7 @@ from scipy.special import logit
 
 from maskkit._images.crop import crop_square
 from maskkit._images.load import ImageSource, RgbImage, name_source, read_image, warn_of
-from maskkit._images.prefetch import in_batches, prefetch_map
+from maskkit._images.prefetch import in_windows, prefetch_map
 from maskkit._images.sources import keep_readable
 from maskkit._model.decision import DecisionRule
 from maskkit._model.features import FeatureExtractor
@@ -29,6 +29,8 @@ from maskkit.exceptions import ImageError, ModelFileError, PluginError, SkippedI
 # Photos whose faces share batches. Memory holds up to three times as many decoded photos: those being read,
 # those being searched for faces, and those being classified.
 WINDOW_PHOTOS = 8
+# Windows of large photos have fewer.
+_WINDOW_PIXELS = 32_000_000
 
 # Faces whose two most probable classes are closer than this are recomputed, so that rounding changes neither a label
 # nor the side of a threshold. Of 367 faces of photos 13 % are closer, of 300 of 12k 1 %; bfloat16 changes the
@@ -92,23 +94,25 @@ class FacePredictor:
         rows = self.predict_proba(crops, are_crops=True)
         return [self._face((0, 0, crop.shape[1], crop.shape[0]), row) for crop, row in zip(crops, rows, strict=True)]
 
-    def read_photo(self, photo: ImageSource) -> PhotoResult:
-        """Detect and classify the faces of one photo.
+    def read_photo(self, photo: ImageSource, *, max_px: int | None = None) -> PhotoResult:
+        """Detect and classify the faces of one photo of at most `max_px` pixels.
 
         Raises ImageError if the photo cannot be read; PluginError if the detector fails.
         """
-        (detected,) = self._detect([_load(name_source(photo), keep_readable(photo))])
+        (detected,) = self._detect([_load(name_source(photo), keep_readable(photo), max_px=max_px)])
         if detected.photo.error is not None:
             raise detected.photo.error
         return next(self._classify([detected]))
 
-    def read_photos(self, photos: Iterable[ImageSource], *, on_error: str = "report") -> Iterator[PhotoResult]:
+    def read_photos(
+        self, photos: Iterable[ImageSource], *, on_error: str = "report", max_px: int | None = None
+    ) -> Iterator[PhotoResult]:
         """Iterate over the results of photos, one per photo, in order.
 
-        The photos may be endless; a few are read ahead. `on_error` is that of `MaskClassifier.predict_photos`.
+        The photos may be endless; a few are read ahead. The parameters are those of `MaskClassifier.predict_photos`.
         """
         named = ((name_source(photo, index), keep_readable(photo)) for index, photo in enumerate(photos))
-        return self.read_named_photos(named, on_error=on_error)
+        return self.read_named_photos(named, on_error=on_error, max_px=max_px)
 
     def read_named_photos(
         self,
@@ -133,7 +137,8 @@ class FacePredictor:
         # One thread, because a detector need not be thread-safe. It searches the next photos while the faces of
         # the previous ones are classified.
         detect = self._detect if is_wanted is None else self._detect_one_by_one
-        windows = prefetch_map(detect, in_batches(loaded, WINDOW_PHOTOS), n_ahead=2, n_workers=1)
+        read = in_windows(loaded, WINDOW_PHOTOS, max_pixels=_WINDOW_PIXELS)
+        windows = prefetch_map(detect, read, n_ahead=2, n_workers=1)
         for window in _check_detector_works(windows):
             window = [detected if detected.photo.is_wanted() else detected.drop_faces() for detected in window]
             for result, (photo, _, _) in zip(self._classify(window), window, strict=True):

@@ -107,6 +107,26 @@ OnErrorOption = Annotated[
     OnError,
     option("raise|skip", "What to do with images that cannot be read: stop, or skip them with a warning.", DATA_GROUP),
 ]
+
+
+def limit_pixels(max_pixels: int | None) -> int | None:
+    """Set the largest number of pixels of the images that this process reads."""
+    from maskkit._images import decode
+
+    decode.limit_pixels(max_pixels)
+    return max_pixels
+
+
+MaxPixelsOption = Annotated[
+    int | None,
+    option(
+        "N",
+        "Largest number of pixels of an image that is read. By default 178,956,970, with a warning above half of it.",
+        DATA_GROUP,
+        min=1,
+        callback=limit_pixels,
+    ),
+]
 CropsOption = Annotated[bool, flag("--crops", "Treat each image as one face, without detection.", DATA_GROUP)]
 SplitOption = Annotated[
     str | None,

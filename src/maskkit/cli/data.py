@@ -11,6 +11,7 @@ from maskkit.cli._options import (
     DATA_GROUP,
     OUTPUT_GROUP,
     FormatOption,
+    MaxPixelsOption,
     PictureOption,
     PlotsOption,
     TrainSplitOption,
@@ -28,7 +29,12 @@ SeedOption = Annotated[int, option("N", "Random seed.", DATA_GROUP)]
 
 
 @app.command()
-def info(data: DataArgument, plots: PlotsOption = None, output: FormatOption = "table") -> None:
+def info(
+    data: DataArgument,
+    max_pixels: MaxPixelsOption = None,
+    plots: PlotsOption = None,
+    output: FormatOption = "table",
+) -> None:
     """Count images per class and split, and show their sizes.
 
     Example: maskkit data info faces --plots plots
@@ -45,6 +51,7 @@ def info(data: DataArgument, plots: PlotsOption = None, output: FormatOption = "
 @app.command()
 def audit(
     data: Annotated[Path, typer.Argument(help="Folder of face crops.", metavar="DATA")],
+    max_pixels: MaxPixelsOption = None,
     seed: SeedOption = 0,
     plots: PlotsOption = None,
     output: FormatOption = "table",
@@ -76,6 +83,7 @@ def audit(
 def collage(
     data: DataArgument,
     split: TrainSplitOption = None,
+    max_pixels: MaxPixelsOption = None,
     seed: SeedOption = 0,
     out: PictureOption = None,
     columns: Annotated[int, option("N", "Number of columns.", OUTPUT_GROUP, min=1)] = 6,

@@ -14,6 +14,7 @@ from maskkit.cli._options import (
     DetectorSizeOption,
     DeviceOption,
     FormatOption,
+    MaxPixelsOption,
     ModelOption,
     PhotosArgument,
     check_folder,
@@ -36,6 +37,7 @@ def explain(
     detector: DetectorOption = None,
     detector_size: DetectorSizeOption = None,
     device: DeviceOption = "auto",
+    max_pixels: MaxPixelsOption = None,
     out: Annotated[Path, out_option("DIR", "Folder to write to.", callback=check_folder)] = Path("explained"),
     output: FormatOption = "table",
 ) -> None:

@@ -16,6 +16,7 @@ from maskkit.cli._options import (
     DetectorSizeOption,
     DeviceOption,
     FormatOption,
+    MaxPixelsOption,
     ModelOption,
     PhotosArgument,
     check_folder,
@@ -32,6 +33,7 @@ def predict(
     detector: DetectorOption = None,
     detector_size: DetectorSizeOption = None,
     device: DeviceOption = "auto",
+    max_pixels: MaxPixelsOption = None,
     out: Annotated[
         Path | None,
         out_option("DIR", "Write photos with the results drawn on them to this folder, as PNG.", callback=check_folder),

@@ -14,6 +14,7 @@ from maskkit.cli._options import (
     DetectorOption,
     DetectorSizeOption,
     DeviceOption,
+    MaxPixelsOption,
     ModelOption,
     QuietOption,
     option,
@@ -33,6 +34,7 @@ def predict_batch(
     column: Annotated[
         str | None, option("NAME", "Column of a Parquet table with the paths or the bytes of the images.", DATA_GROUP)
     ] = None,
+    max_pixels: MaxPixelsOption = None,
     model: ModelOption = DEFAULT_MODEL,
     detector: DetectorOption = None,
     detector_size: DetectorSizeOption = None,
@@ -80,6 +82,7 @@ def predict_batch(
         column=column,
         output_format=output,
         part_size=part_size,
+        max_px=max_pixels,
         workers=workers,
         address=address,
         verbose=0 if quiet else 1,

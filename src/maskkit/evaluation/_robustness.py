@@ -13,7 +13,7 @@ from sklearn.utils import check_scalar
 
 from maskkit._display.tables import Estimate, Record, Rows, Table, Tabulated, to_plain
 from maskkit._images.load import RgbImage, compress_jpeg, load_image
-from maskkit._images.prefetch import in_batches, prefetch_map
+from maskkit._images.prefetch import in_windows, prefetch_map
 from maskkit.evaluation._inputs import (
     FaceSet,
     check_proba,
@@ -185,6 +185,7 @@ class Robustness(Tabulated, Record):
 
 # Number of images in memory at once.
 _BATCH = 256
+_BATCH_PIXELS = 64_000_000
 
 
 def evaluate_robustness(
@@ -272,12 +273,11 @@ def _measure(
         image = load_image(source, name=name)
         return image if corruption is None else corruption.apply(image, level)
 
-    is_correct = []
-    for rows in in_batches(range(len(faces)), _BATCH):
-        batch = faces.select(np.array(rows))
-        proba = classifier.predict_proba(list(prefetch_map(make, batch.sources, batch.names)))
-        is_correct.append(check_proba(proba, len(batch), classes).argmax(axis=1) == true[rows])
+    images = prefetch_map(make, faces.sources, faces.names)
+    windows = in_windows(images, _BATCH, max_pixels=_BATCH_PIXELS)
+    proba = np.concatenate([classifier.predict_proba(window) for window in windows])
+    is_correct = check_proba(proba, len(faces), classes).argmax(axis=1) == true
     by_class = {f"recall/{label}": true == index for index, label in enumerate(classes)}
     everyone = {"accuracy": np.ones(len(true), dtype=bool)}
-    shares = resampling.shares(np.concatenate(is_correct), everyone | by_class)
+    shares = resampling.shares(is_correct, everyone | by_class)
     return {"accuracy": shares["accuracy"], "recall": mean_share(shares[name] for name in by_class)} | shares
