@@ -3,13 +3,12 @@
 import math
 import re
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from maskkit._display.fonts import load_font
 from maskkit._labels import color_of
 
 # Pictures up to this aspect ratio are cropped to fill their tile; others are padded.
@@ -66,7 +65,7 @@ def compose_tiles(
     n_rows = math.ceil(len(pictures) / n_columns)
     width, height = tile_size
     gap, text_px = max(2, height // 12), max(9, height // 9)
-    font = _load_font(text_px)
+    font = load_font(text_px)
     lines = [_wrap(text, font, width) for text in (map(str, labels) if captions is None else captions)]
     line_px = round(1.25 * text_px)
     step_x, step_y = width + gap, height + gap + max(map(len, lines)) * line_px
@@ -80,14 +79,6 @@ def compose_tiles(
             place_xy = (x + width / 2, y + height + number * line_px)
             draw.text(place_xy, text, fill=color_of(label, classes), font=font, anchor="ms")
     return sheet
-
-
-@cache
-def _load_font(size_px: int) -> ImageFont.FreeTypeFont:
-    # Matplotlib ships DejaVu Sans, which covers more scripts than Pillow's default font.
-    from matplotlib import get_data_path
-
-    return ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size_px)
 
 
 def _fit_tile(picture: Image.Image, size: tuple[int, int]) -> Image.Image:

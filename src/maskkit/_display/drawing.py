@@ -2,56 +2,84 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFilter
 
 from maskkit._display.tables import format_percent
+from maskkit._display.tags import (
+    MIN_LETTERS_PX,
+    Layout,
+    Tag,
+    choose_letters_px,
+    choose_line_px,
+    draw_tag,
+    measure_text,
+)
 from maskkit._images.crop import Box
 from maskkit._labels import color_of
 
-Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
+# A legend takes at most these shares of the width and of the height of a picture.
+_LEGEND_WIDTH, _LEGEND_HEIGHT = 0.5, 0.25
 
 
 def draw_faces(
-    picture: Image.Image, boxes: Sequence[Box], labels: Sequence[tuple[Any, float]], classes: Sequence[Any]
+    picture: Image.Image,
+    boxes: Sequence[Box],
+    labels: Sequence[tuple[Any, float]],
+    classes: Sequence[Any],
+    *,
+    numbers: Sequence[int] | None = None,
 ) -> Image.Image:
-    """Draw boxes with their labels and probabilities over a copy of a picture.
+    """Draw boxes with their numbers, labels and probabilities over a copy of a picture.
 
-    Line width and font size grow with the picture. A label that would cover another face or label is shortened to the
-    percentage, or left out; then a legend explains the colors.
+    Lines and letters grow with the shorter side of the picture, and are finer at small boxes. A label that would cover
+    another face or label is shortened to its probability, or to the number of the face, by default counted from 1 in
+    the order of the boxes; then a legend explains the colors, if there is a free place for it. A picture of one face
+    needs no number.
     """
     picture = picture.copy()
     draw = ImageDraw.Draw(picture)
-    longer_px = max(picture.size)
-    line_px = max(1, round(longer_px / 350))
-    font = ImageFont.load_default(max(10, longer_px / 50))
-    for box, (label, _) in zip(boxes, labels, strict=True):
-        draw.rectangle((box[0], box[1], box[2] - 1, box[3] - 1), outline=color_of(label, classes), width=line_px)
-    taken: list[Box] = []
-    n_shortened = 0
-    # Faces are sorted by size, so the largest get their label first.
+    colors = [color_of(label, classes) for label, _ in labels]
+    for box, color in zip(boxes, colors, strict=True):
+        draw.rectangle((*box[:2], box[2] - 1, box[3] - 1), outline=color, width=choose_line_px(picture.size, box))
+    layout = Layout(picture.size, boxes)
+    names = [str(number) for number in numbers or range(1, len(boxes) + 1)]
+    # Every face gets its number before some get more. Faces are sorted by size, so the largest get their label first.
+    for index, name in enumerate(names):
+        layout.place(index, name, colors[index], forced=True)
+    is_shortened = False
     for index, (label, probability) in enumerate(labels):
-        number = format_percent(probability)
-        others = [*boxes[:index], *boxes[index + 1 :], *taken]
-        for text in (f"{label} {number}", number):
-            tag = _place_tag(draw, boxes[index], text, font, picture.size)
-            if not any(_overlap(tag, other) for other in others):
-                _draw_tag(draw, tag, text, color_of(label, classes), font)
-                taken.append(tag)
-                break
-        n_shortened += text == number or tag not in taken
-    if n_shortened:
-        # The legend has one tag per class, in the lower left corner.
-        bottom = picture.height
-        for label, count in reversed(Counter(label for label, _ in labels).items()):
-            width, height = _measure(draw, f"{count} {label}", font)
-            bottom -= height
-            tag = (0, bottom, width, bottom + height)
-            _draw_tag(draw, tag, f"{count} {label}", color_of(label, classes), font)
+        prefix = "" if len(boxes) == 1 and numbers is None else f"{names[index]}: "
+        percent = format_percent(probability)
+        texts = (f"{prefix}{label} {percent}", f"{prefix}{percent}")
+        placed = next((text for text in texts if layout.place(index, text, colors[index])), None)
+        is_shortened |= placed != texts[0]
+    if is_shortened:
+        _place_legend(layout, Counter(label for label, _ in labels), classes)
+    for tag in layout.tags.values():
+        draw_tag(draw, tag)
     return picture
+
+
+def _place_legend(layout: Layout, counts: Counter[Any], classes: Sequence[Any]) -> None:
+    """Place one tag per class where it hides nothing; without such a place, or with one too small, there is none."""
+    lines = [(f"{count} {label}", color_of(label, classes)) for label, count in counts.most_common()]
+    for letters_px in sorted({choose_letters_px(layout.size), MIN_LETTERS_PX}, reverse=True):
+        sizes = [measure_text(text, letters_px) for text, _ in lines]
+        width, height = max(size[0] for size in sizes), sizes[0][1]
+        if width > _LEGEND_WIDTH * layout.size[0] or len(lines) * height > _LEGEND_HEIGHT * layout.size[1]:
+            continue
+        rows = layout.find_free((width, len(lines) * height))
+        if rows is None:
+            continue
+        for number, ((text, color), size) in enumerate(zip(lines, sizes, strict=True)):
+            top = rows[1] + number * height
+            # The keys of the faces are their indices.
+            layout.tags[-1 - number] = Tag((rows[0], top, rows[0] + size[0], top + height), text, color, letters_px)
+        return
 
 
 def blur_faces(picture: Image.Image, boxes: Sequence[Box]) -> Image.Image:
@@ -87,26 +115,3 @@ def resize_heat(heat: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.
     """Resize a heat map (h, w), range 0 to 1, to a width and height."""
     # Bilinear interpolation of few cells shows star-shaped artifacts; bicubic overshoots, hence the clipping.
     return np.asarray(Image.fromarray(heat).resize(size, Image.Resampling.BICUBIC)).clip(0, 1)
-
-
-def _place_tag(draw: ImageDraw.ImageDraw, box: Box, text: str, font: Font, size: tuple[int, int]) -> Box:
-    """Return the position of a label: above a box, or inside its upper edge if there is no room, within the picture."""
-    width, height = _measure(draw, text, font)
-    left = min(max(0, box[0]), max(0, size[0] - width))
-    top = box[1] - height if box[1] >= height else box[1]
-    return left, top, left + width, top + height
-
-
-def _overlap(first: Box, second: Box) -> bool:
-    return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] and second[1] < first[3]
-
-
-def _draw_tag(draw: ImageDraw.ImageDraw, tag: Box, text: str, color: str, font: Font) -> None:
-    left, top, *_ = draw.textbbox((0, 0), text, font=font)
-    draw.rectangle(tag, fill=color)
-    draw.text((tag[0] + 3 - left, tag[1] + 3 - top), text, fill="white", font=font)
-
-
-def _measure(draw: ImageDraw.ImageDraw, text: str, font: Font) -> tuple[int, int]:
-    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
-    return round(right - left) + 6, round(bottom - top) + 6

@@ -199,7 +199,7 @@ class WatchStep:
         boxes = [person.face.box for person in self.persons]
         labels = [(person.decision, person.probability or person.face.probability) for person in self.persons]
         classes = list(self.photo[0].probabilities) if len(self.photo) else []
-        return draw_faces(picture, boxes, labels, classes)
+        return draw_faces(picture, boxes, labels, classes, numbers=[person.number for person in self.persons])
 
     def _missing_inside(self, size: tuple[int, int]) -> list[Box]:
         """Clip the predicted boxes to the image, and drop those outside."""
