@@ -88,8 +88,9 @@ def assert_same(rows, wanted):
     """Compare rows; images in batches of other sizes may differ by rounding."""
     assert len(rows) == len(wanted)
     for row, other in zip(rows, wanted, strict=True):
-        assert row["probability"] == pytest.approx(other["probability"], abs=0.01)
-        assert row | {"probability": 0} == other | {"probability": 0}
+        numbers = [name for name in row if name.startswith("probability")]
+        assert [row[name] for name in numbers] == pytest.approx([other[name] for name in numbers], abs=0.01)
+        assert row | dict.fromkeys(numbers) == other | dict.fromkeys(numbers)
 
 
 def expected_rows(classifier, paths):
@@ -98,11 +99,15 @@ def expected_rows(classifier, paths):
 
 def rows_of(photo):
     """Return one row per face of a photo, or one with the status alone."""
-    row = {"source": photo.name, "status": photo.status, "error": photo.error}
-    columns = ("face", "decision", "label", "probability", "detection_score", "left", "top", "right", "bottom")
+    row = {"source": photo.name, "status": photo.status, "error": photo.error, "notes": " ".join(photo.notes)}
+    columns = ["face", "decision", "label", "probability", "detection_score", "left", "top", "right", "bottom"]
+    columns += ["size_px", "reasons", "probability_with_mask", "probability_without_mask"]
     values = [
-        (index, face.decision, face.label, face.probability, face.detection_score, *face.box)
-        for index, face in enumerate(photo)
+        (
+            *(number, face.decision, face.label, face.probability, face.detection_score, *face.box),
+            *(face.size_px, " ".join(face.reasons), *face.probabilities.values()),
+        )
+        for number, face in enumerate(photo, 1)
     ]
     return [row | dict(zip(columns, of_face, strict=True)) for of_face in values] or [row | dict.fromkeys(columns)]
 

@@ -131,3 +131,9 @@ def test_misspelled_commands_and_options_are_reported_in_plain_lines(capsys):
         assert (ending.value.code, captured.out) == (2, "")
         assert said in captured.err
         assert "--help' for help" in captured.err
+
+
+@pytest.mark.parametrize("command", ["predict", "watch"])
+def test_blur_says_what_stays_sharp(command, capsys, monkeypatch):
+    text = " ".join(show_help([command], capsys, monkeypatch).replace("│", " ").split())
+    assert "not detected stays sharp" in text

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from rich.cells import cell_len
 
+from maskkit import MaskClassifier
 from maskkit.testing import make_faces
 from tests.cli import conftest
 from tests.cli.conftest import QUICK, write_faces
@@ -135,11 +136,71 @@ def test_evaluate_draws_every_kind_of_result(arguments, names, data, model, tmp_
     assert names <= {path.stem for path in tmp_path.iterdir()}
 
 
-def test_a_terminal_of_any_width_gets_tables_of_80_columns(model, photos, capsys, monkeypatch):
-    for columns in (80, 200):
+def test_tables_take_the_width_of_the_terminal(model, photos, capsys, monkeypatch):
+    data = write_faces(photos / "d", 12)
+    heights = []
+    for columns in (60, 80, 140):
         monkeypatch.setenv("COLUMNS", str(columns))
-        text, _ = run(capsys, "evaluate", write_faces(photos / "d", 12), "--model", model)
-        check_fits(text)
+        text, _ = run(capsys, "evaluate", data, "--model", model)
+        assert max(map(cell_len, text.splitlines())) <= columns
+        heights.append(text.count("\n"))
+    assert heights[0] > heights[2]
+    assert heights[1] > heights[2]
+
+
+@pytest.fixture
+def ten_photos(tmp_path):
+    """Ten photos of one face each, one of them unreadable."""
+    images, _ = make_faces(9, size_px=120)
+    for index, image in enumerate(images, 2):
+        Image.fromarray(image).save(tmp_path / f"IMG{index}.png")
+    (tmp_path / "IMG1.png").write_bytes(b"nothing")
+    return tmp_path
+
+
+def test_predict_prints_photos_in_one_layout_with_a_total(model, ten_photos, capsys, monkeypatch):
+    monkeypatch.chdir(ten_photos)
+    monkeypatch.setenv("COLUMNS", "80")
+    _, text, err = conftest.run(capsys, "predict", ".", "--model", model)
+    lines = text.splitlines()
+    heading, rows = lines[0], [line for line in lines if line.startswith("     1  ")]
+    assert heading.split()[:5] == ["face", "decision", "probability", "score", "box"]
+    assert [line.partition(":")[0] for line in lines if line.startswith("IMG")] == [f"IMG{n}.png" for n in range(1, 11)]
+    assert len(rows) == 9
+    for row in rows:  # every cell stands below its heading
+        assert row[: heading.index("decision")].strip() == "1"
+        assert row[heading.index("box") :].startswith("0 0 120 120")
+        assert len(row) == len(heading)
+    (total,) = [line for line in lines if line.startswith("Total: ")]
+    assert total.startswith("Total: 10 photos, 9 faces, 1 unreadable: ")
+    assert sum(int(part.split()[0]) for part in total.rpartition(": ")[2].split(", ")) == 9
+    assert "score: confidence of the detector" in text
+    assert "IMG1.png: cannot be read as an image" in err
+    check_fits(text)
+
+
+def test_csv_of_predict_holds_what_json_does(model, ten_photos, capsys):
+    _, text, _ = conftest.run(capsys, "predict", ten_photos, "--model", model, "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    _, text, _ = conftest.run(capsys, "predict", ten_photos, "--model", model, "--format", "json")
+    photos = json.loads(text)
+    assert rows[0]["error"] == photos[0]["error"]
+    for row, photo in zip(rows[1:], photos[1:], strict=True):
+        (face,) = photo["faces"]
+        assert (row["face"], row["size_px"]) == (str(face["face"]), str(face["size_px"])) == ("1", "120")
+        assert row["reasons"] == " ".join(face["reasons"])
+        for label, probability in face["probabilities"].items():
+            assert float(row[f"probability_{label}"]) == pytest.approx(probability, abs=1e-6)
+
+
+def test_doubt_has_its_reasons_in_table_and_csv(model, ten_photos, capsys, tmp_path):
+    doubtful = MaskClassifier.load(model, min_size_px=500, threshold=1.0).save(tmp_path / "doubtful")
+    text, _ = run(capsys, "predict", ten_photos / "IMG2.png", "--model", doubtful)
+    assert "too_small low_probability" in text
+    check_fits(text)
+    text, _ = run(capsys, "predict", ten_photos / "IMG2.png", "--model", doubtful, "--format", "csv")
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert (row["decision"], row["reasons"]) == ("uncertain", "too_small low_probability")
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl", "csv"])

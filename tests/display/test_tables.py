@@ -154,3 +154,21 @@ def test_html_without_a_note_has_no_foot():
 def test_importing_needs_no_rich():
     code = "import sys, maskkit._display.tables; sys.exit('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_tables_take_the_width_of_the_terminal():
+    names = tuple(f"column {number}" for number in range(14))
+    table = Table("Wide", ("class", *names), tuple((f"class {row}", *[0.5] * 14) for row in range(3)))
+    assert show(table, 160).count("class 0") == 1
+    assert show(table, 80).count("class 0") > 1
+    for width in (40, 60, 80, 100, 140, 160):
+        lines = show(table, width).splitlines()
+        assert max(map(cell_len, lines)) <= width
+    assert max(map(cell_len, show(table, 400).rstrip().splitlines())) <= 400
+
+
+def test_long_notes_and_names_use_the_width_too():
+    table = Table("A", ("name", "value [95 % interval]"), (("word " * 20, ESTIMATE),), note="letter " * 30)
+    heights = [len(show(table, width).splitlines()) for width in (50, 80, 140)]
+    assert heights == sorted(heights, reverse=True)
+    assert heights[0] > heights[1] > heights[2]

@@ -21,7 +21,8 @@ FACES = (
     FaceResult((100, 10, 130, 40), 0.7, "without_mask", 0.6, {"with_mask": 0.4, "without_mask": 0.6}, ((1.0, 2.0),)),
 )
 COLUMNS = ["source", "status", "face", "decision", "label", "probability", "detection_score"]
-COLUMNS += ["left", "top", "right", "bottom"]
+COLUMNS += ["left", "top", "right", "bottom", "size_px", "reasons", "error", "notes"]
+CLASS_COLUMNS = ["probability_with_mask", "probability_without_mask"]
 PIXELS = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
 
 
@@ -61,10 +62,28 @@ def test_json_holds_everything_but_the_picture():
     assert document["speed_ms"] == {"read": 1.0}
 
 
+def test_faces_have_the_same_numbers_everywhere(tmp_path, monkeypatch):
+    """In the drawn photo, the table, JSON, rows and file names; from 1."""
+    photo = make_photo()
+    drawn = []
+    monkeypatch.setattr("maskkit._display.drawing.draw_tag", lambda _, tag: drawn.append(tag.text))
+    photo.draw()
+    assert [text[0] for text in drawn[:2]] == ["1", "2"]
+    assert [face["face"] for face in photo.to_dict()["faces"]] == [1, 2]
+    assert [row[0] for row in photo.table().rows] == [1, 2]
+    assert [path.name for path in photo.save_crops(tmp_path, stem="a")] == ["a-1-with_mask.png", "a-2-without_mask.png"]
+
+
+def test_columns_of_the_table_are_explained():
+    note = make_photo().table().note
+    assert all(f"{column}: " in note for column in ("probability", "detection score", "box", "size"))
+
+
 def test_dataframe_has_a_row_a_face():
     pytest.importorskip("pandas")
     table = make_photo().to_dataframe()
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == COLUMNS + CLASS_COLUMNS
+    assert table["face"].tolist() == [1, 2]
     assert table["label"].tolist() == ["with_mask", "without_mask"]
     nobody = make_photo(()).to_dataframe()
     assert nobody["status"].tolist() == ["no_face"]
@@ -83,10 +102,11 @@ def test_rows_can_be_written_as_csv(savable, faces, tmp_path, capsys):
     code, out, _ = run(capsys, "predict", tmp_path / "street.png", "--model", model, "--format", "csv")
     (face,) = savable.predict_faces(tmp_path / "street.png")
     header, row = csv.reader(io.StringIO(out))
-    assert (code, header) == (0, COLUMNS)
-    assert row[:5] == [str(tmp_path / "street.png"), "ok", "0", "with_mask", "with_mask"]
+    assert (code, header) == (0, COLUMNS + CLASS_COLUMNS)
+    assert row[:5] == [str(tmp_path / "street.png"), "ok", "1", "with_mask", "with_mask"]
     assert [float(number) for number in row[5:7]] == pytest.approx([face.probability, 1.0])
-    assert row[7:] == ["0", "0", "64", "64"]
+    assert row[7:15] == ["0", "0", "64", "64", "64", "", "", ""]
+    assert [float(number) for number in row[15:]] == pytest.approx(list(face.probabilities.values()))
 
 
 def test_drawing_marks_the_boxes_and_leaves_the_photo_alone():
@@ -131,7 +151,7 @@ def test_crops_are_named_by_photo_place_and_label(tmp_path):
     with pytest.raises(ImageError, match=r"street\.jpg"):
         photo.save_crops(tmp_path)
     paths = make_photo().save_crops(tmp_path / "crops")
-    assert [path.name for path in paths] == ["photo-0-with_mask.png", "photo-1-without_mask.png"]
+    assert [path.name for path in paths] == ["photo-1-with_mask.png", "photo-2-without_mask.png"]
     with Image.open(paths[0]) as crop:
         assert (crop.size, crop.mode) == ((80, 80), "RGB")  # 1.15 times 70
 
@@ -152,9 +172,9 @@ def test_doubt_is_shown_with_its_reason():
     doubted = replace(FACES[0], reasons=("too_small", "low_probability"))
     for shown in (show(make_photo((doubted, FACES[1]))), make_photo((doubted, FACES[1]))._repr_html_()):
         assert "uncertain" in shown
-        assert "why" in shown
+        assert "reasons" in shown
         assert "low_probability" in shown
-    assert "why" not in show(make_photo())
+    assert "reasons" not in show(make_photo())
     assert "uncertain (too_small, low_probability)" in doubted._repr_html_()
 
 

@@ -34,7 +34,7 @@ from maskkit.exceptions import DataError, OutputError
 if TYPE_CHECKING:
     from maskkit._model.predictor import FacePredictor
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 # Readers of Parquet skip names with a leading underscore: pandas.read_parquet(FOLDER) reads the results alone.
 MANIFEST_FILE = "_manifest.json"
 INPUT_FILE = "_inputs.parquet"
@@ -122,10 +122,9 @@ def compute_part(job: Job, predictor: "FacePredictor", part: int) -> dict[str, i
                 counts["n_faces"] += row["face"] is not None
                 yield {**row, "decision": None if row["decision"] is None else str(row["decision"])}
 
-    label_type = pa.string() if predictor.classes.dtype.kind in "UO" else pa.int64()
     storage, path = job.locate(f"part-{part:06}.{job.output_format}")
     with write_atomically(storage, path) as file:
-        WRITERS[job.output_format](file, rows(), label_type)
+        WRITERS[job.output_format](file, rows(), predictor.classes)
     return counts
 
 

@@ -102,8 +102,10 @@ def predict_batch(
     summary : BatchSummary
         The results are in `out`: one row per face, or one per photo without faces. Columns are ``source``, an
         absolute path, a URL or TABLE#ROW; ``status``, ``"ok"``, ``"no_face"`` or ``"unreadable"``; ``face``,
-        counted from 0; ``decision``, as text; ``label``, ``probability``, ``detection_score``, ``left``,
-        ``top``, ``right``, ``bottom``; ``error``, the reason why an image is unreadable.
+        its number in the photo, from 1; ``decision``, as text; ``label``, ``probability``, ``detection_score``,
+        ``left``, ``top``, ``right``, ``bottom``, ``size_px``; ``reasons``, why the decision is uncertain, separated
+        by spaces; ``error``, the reason why an image is unreadable; ``notes``, what was left out or assumed when it was
+        read; ``probability_LABEL`` for each class.
 
     Raises
     ------

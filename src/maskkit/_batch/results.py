@@ -6,20 +6,18 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from maskkit._batch.inputs import InputImage
 from maskkit._batch.storage import is_url, open_storage
 from maskkit._images.load import ImageSource, RgbImage, load_image
 from maskkit._images.prefetch import in_batches, in_windows, prefetch_map
-from maskkit._model.results import ROW_FIELDS, rows_of
+from maskkit._model.results import PhotoResult, row_fields, rows_of
 from maskkit._text import escape_text, to_json
 from maskkit.exceptions import ImageError
 
 if TYPE_CHECKING:
     from maskkit._model.predictor import FacePredictor
-
-RESULT_FIELDS = (*ROW_FIELDS, "error")
-"""Columns of the results."""
 
 Row = dict[str, Any]
 Contents = Iterable[tuple[InputImage, bytes | str | None]]
@@ -48,7 +46,7 @@ def predict_photos(predictor: "FacePredictor", contents: Contents) -> Iterator[l
 
     for photo in predictor.read_named_photos(photos()):
         error = fetch_errors.popleft() or photo.error
-        yield [{**row, "error": error} for row in rows_of(photo)]
+        yield [{**row, "error": error} for row in rows_of(photo, predictor.classes.tolist())]
 
 
 def classify_crops(predictor: "FacePredictor", contents: Contents) -> Iterator[list[Row]]:
@@ -57,12 +55,12 @@ def classify_crops(predictor: "FacePredictor", contents: Contents) -> Iterator[l
     for batch in in_windows(loaded, _CROPS_PER_BATCH, max_pixels=_PIXELS_PER_BATCH):
         faces = iter(predictor.classify_crops([image for _, image, _ in batch if image is not None]))
         for name, image, error in batch:
-            row = dict.fromkeys(RESULT_FIELDS) | {"source": name, "status": "unreadable", "error": error}
-            if image is not None:
-                face = next(faces)
-                row |= {"status": "ok", "face": 0, "decision": face.decision, "label": face.label}
-                row["probability"] = face.probability
-            yield [row]
+            photo = PhotoResult(
+                () if image is None else (next(faces),), b"", name, None, predictor.model_name, "whole", error=error
+            )
+            # A face crop has no box in a photo, and was not searched for a face.
+            ((row),) = rows_of(photo, predictor.classes.tolist())
+            yield [row | dict.fromkeys(("detection_score", "left", "top", "right", "bottom"))]
 
 
 def _load(fetched: _Fetched) -> tuple[str, RgbImage | None, str | None]:
@@ -97,10 +95,13 @@ def _fetch(content: tuple[InputImage, bytes | str | None]) -> _Fetched:
         return _Fetched(image.name, b"", f"{image.name}: cannot be fetched ({exc}).")
 
 
-def _write_parquet(file: IO[bytes], rows: Iterable[Row], label_type: pa.DataType) -> None:
-    types = dict.fromkeys(RESULT_FIELDS, pa.string()) | {"label": label_type}
-    types |= dict.fromkeys(("face", "left", "top", "right", "bottom"), pa.int64())
-    types |= dict.fromkeys(("probability", "detection_score"), pa.float64())
+def _write_parquet(file: IO[bytes], rows: Iterable[Row], classes: NDArray[Any]) -> None:
+    fields = row_fields(classes.tolist())
+    types = dict.fromkeys(fields, pa.string())
+    types["label"] = pa.string() if classes.dtype.kind in "UO" else pa.int64()
+    types |= dict.fromkeys(("face", "left", "top", "right", "bottom", "size_px"), pa.int64())
+    numbers = (name for name in fields if name == "detection_score" or name.startswith("probability"))
+    types |= dict.fromkeys(numbers, pa.float64())
     schema = pa.schema(list(types.items()))
     with pq.ParquetWriter(file, schema) as writer:
         for batch in in_batches(rows, _ROWS_PER_WRITE):
@@ -112,10 +113,10 @@ def _escape(row: Row) -> Row:
     return {name: escape_text(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
 
 
-def _write_jsonl(file: IO[bytes], rows: Iterable[Row], label_type: pa.DataType) -> None:
+def _write_jsonl(file: IO[bytes], rows: Iterable[Row], classes: NDArray[Any]) -> None:
     for row in rows:
         file.write((to_json(row) + "\n").encode())
 
 
-WRITERS: dict[str, Callable[[IO[bytes], Iterable[Row], pa.DataType], None]]
+WRITERS: dict[str, Callable[[IO[bytes], Iterable[Row], NDArray[Any]], None]]
 WRITERS = {"parquet": _write_parquet, "jsonl": _write_jsonl}

@@ -4,7 +4,7 @@ import html
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import chain
 from numbers import Integral, Real
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from maskkit._text import escape_text
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Console, ConsoleOptions, Group, RenderResult
     from rich.table import Table as RichTable
 
 
@@ -90,8 +90,8 @@ class Table:
     note: str = ""
 
 
-# Tables fit the default width of a terminal.
-TERMINAL_COLUMNS = 80
+# Tables take the width of the terminal between these. Longer lines are hard to follow.
+MIN_COLUMNS, MAX_COLUMNS = 40, 160
 LONGEST_WORD = 24
 LONGEST_HEADING = 12
 
@@ -137,35 +137,48 @@ def format_percent(probability: float) -> str:
     return ">99%" if 0.995 <= probability < 1 else f"{probability:.0%}"
 
 
-def to_rich(table: Table) -> "RichTable | Group":
+class FittedTable:
+    """A table that rich lays out for the width of the terminal that it is printed on."""
+
+    def __init__(self, table: Table):
+        self._table = table
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        yield from _lay_out(self._table, min(max(options.max_width, MIN_COLUMNS), MAX_COLUMNS))
+
+
+def to_rich(table: Table) -> FittedTable:
     """Convert a table for a terminal.
 
-    If it is wider than 80 columns, headings wrap and intervals are placed below their values. If that is not enough, it
-    is split into blocks that repeat the first column.
+    If it is wider than the terminal, or than 160 columns, headings wrap and intervals are placed below their values. If
+    that is not enough, it is split into blocks that repeat the first column. Without a terminal, the width is 80.
 
     Returns
     -------
-    renderable : rich.table.Table or rich.console.Group
+    renderable : FittedTable
         For a ``rich.console.Console``; no text is interpreted as markup.
     """
-    from rich.console import Console, Group
+    return FittedTable(table)
 
-    console = Console(width=10 * TERMINAL_COLUMNS)
-    wide = _build_table(table, narrow=False)
-    if console.measure(wide).maximum <= TERMINAL_COLUMNS:
-        return wide
-    narrow = _build_table(table, narrow=True)
-    n_columns = len(table.columns)
-    if console.measure(narrow).minimum <= TERMINAL_COLUMNS or n_columns <= 2:
-        return narrow
-    n_fitting = next(
-        n
-        for n in range(n_columns - 1, 1, -1)
-        if n == 2 or console.measure(_build_table(_select(table, range(n)), narrow=True)).minimum <= TERMINAL_COLUMNS
-    )
-    first = replace(_select(table, range(n_fitting)), note="")
-    rest = replace(_select(table, [0, *range(n_fitting, n_columns)]), title="")
-    return Group(to_rich(first), to_rich(rest))
+
+def _lay_out(table: Table, n_columns: int) -> "Iterator[RichTable]":
+    """Iterate over the blocks of a table that fits so many columns of text."""
+    from rich.console import Console
+
+    console = Console(width=10 * MAX_COLUMNS)
+    wide = _build_table(table, n_columns, narrow=False)
+    narrow = _build_table(table, n_columns, narrow=True)
+    if console.measure(wide).maximum <= n_columns:
+        yield wide
+    elif console.measure(narrow).minimum <= n_columns or len(table.columns) <= 2:
+        yield narrow
+    else:
+        blocks = [_select(table, range(n)) for n in range(len(table.columns) - 1, 1, -1)]
+        widths = (console.measure(_build_table(block, n_columns, narrow=True)).minimum for block in blocks)
+        first = next((block for block, width in zip(blocks, widths, strict=True) if width <= n_columns), blocks[-1])
+        rest = _select(table, [0, *range(len(first.columns), len(table.columns))])
+        yield from _lay_out(replace(first, note=""), n_columns)
+        yield from _lay_out(replace(rest, title=""), n_columns)
 
 
 def to_html(table: Table) -> str:
@@ -201,8 +214,10 @@ def stack_tables(tables: Iterable[Table]) -> "Group":
     """Convert tables for a terminal, with an empty line after each note."""
     from rich.console import Group
 
-    parts = [[to_rich(table), ""] if table.note else [to_rich(table)] for table in tables]
-    return Group(*chain.from_iterable(parts))
+    parts: list[FittedTable | str] = []
+    for table in tables:
+        parts += [to_rich(table), ""] if table.note else [to_rich(table)]
+    return Group(*parts)
 
 
 class Tabulated:
@@ -235,7 +250,7 @@ def _select(table: Table, columns: Iterable[int]) -> Table:
     )
 
 
-def _build_table(table: Table, *, narrow: bool) -> "RichTable":
+def _build_table(table: Table, n_columns: int, *, narrow: bool) -> "RichTable":
     from rich.box import SIMPLE_HEAD
     from rich.cells import cell_len
     from rich.table import Table as RichTable
@@ -248,7 +263,7 @@ def _build_table(table: Table, *, narrow: bool) -> "RichTable":
         columns=tuple(map(escape_text, table.columns)),
         note=escape_text(table.note, keep="\n"),
     )
-    room = max(cell_len(table.title), min(cell_len(table.note), TERMINAL_COLUMNS - 20)) + 2
+    room = max(cell_len(table.title), min(cell_len(table.note), n_columns - 20)) + 2
     rich_table = RichTable(
         title=Text(table.title, style="bold") if table.title else None,
         caption=Text(table.note, style="dim") if table.note else None,
@@ -256,7 +271,7 @@ def _build_table(table: Table, *, narrow: bool) -> "RichTable":
         caption_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0) if narrow else (0, 1),
-        min_width=min(room, TERMINAL_COLUMNS),
+        min_width=min(room, n_columns),
     )
     rows = [[_format(cell, narrow) for cell in row] for row in table.rows]
     for index, (column, is_number) in enumerate(zip(table.columns, _are_numbers(table), strict=True)):

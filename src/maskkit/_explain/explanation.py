@@ -120,7 +120,7 @@ class PhotoExplanation(Sequence[Explanation]):
             list(self.photo[0].probabilities),
             _TILES_PER_ROW,
             (2 * _TILE_PX, _TILE_PX),
-            captions=[f"{index}  {face.label}  {face.probability:.0%}" for index, face in enumerate(self.faces)],
+            captions=[f"{number}: {face.label} {face.probability:.0%}" for number, face in enumerate(self.faces, 1)],
         )
 
     def save(self, path: str | os.PathLike[str]) -> Path:

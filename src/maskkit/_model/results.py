@@ -5,7 +5,7 @@ import html
 import io
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -166,7 +166,7 @@ class PhotoResult(Sequence[FaceResult]):
         Parameters
         ----------
         blur : bool, default=False
-            Whether to make the faces unrecognizable.
+            Whether to make the detected faces unrecognizable. A face that the detector did not find stays sharp.
 
         Returns
         -------
@@ -188,15 +188,17 @@ class PhotoResult(Sequence[FaceResult]):
     def save(self, path: str | os.PathLike[str], *, blur: bool = False) -> Path:
         """Save the drawn photo in the format of the file extension; return the path.
 
+        With `blur`, a face that the detector did not find stays sharp.
+
         Raises OutputError if the file exists: no file is replaced, least of all the photo itself.
         """
         check_picture_format(check_new(path))
         return save_picture(self.draw(blur=blur), path)
 
     def save_crops(self, folder: str | os.PathLike[str], *, stem: str | None = None) -> list[Path]:
-        """Save each face as ``STEM-INDEX-DECISION.png`` in a folder, by default with the stem of the photo.
+        """Save each face as ``STEM-NUMBER-DECISION.png`` in a folder, by default with the stem of the photo.
 
-        No file is replaced: if a name is taken, the stem gets a number, as in ``street-2-0-with_mask.png``. A long stem
+        No file is replaced: if a name is taken, the stem gets a number, as in ``street-2-1-with_mask.png``. A long stem
         is shortened.
         """
         folder = check_output_folder(folder)
@@ -207,9 +209,9 @@ class PhotoResult(Sequence[FaceResult]):
             stem = Path(self.name).stem if isinstance(self.source, (str, os.PathLike)) else "photo"
         stem = shorten_name(stem, MAX_STEM_BYTES)
         crops = {}
-        for index, face in enumerate(self.faces):
+        for number, face in enumerate(self.faces, 1):
             label = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in str(face.decision))
-            ending = f"-{index}-{shorten_name(label, MAX_LABEL_BYTES)}.png"
+            ending = f"-{number}-{shorten_name(label, MAX_LABEL_BYTES)}.png"
             crops[stem, ending] = encode_picture(Image.fromarray(crop_square(image, face.box)), ending)
         return create_numbered(folder, crops)
 
@@ -222,7 +224,7 @@ class PhotoResult(Sequence[FaceResult]):
             "error": self.error,
             "notes": list(self.notes),
             "summary": {str(label): count for label, count in self.summary().items()},
-            "faces": [face.to_dict() for face in self.faces],
+            "faces": [{"face": number, **face.to_dict()} for number, face in enumerate(self.faces, 1)],
             "speed_ms": dict(self.speed_ms),
             "model": self.model,
             "detector": self.detector,
@@ -240,14 +242,15 @@ class PhotoResult(Sequence[FaceResult]):
         MissingLibraryError
             If pandas is not installed.
         """
-        return require("pandas", "pandas").DataFrame(rows_of(self), columns=list(ROW_FIELDS))
+        classes = list(self.faces[0].probabilities) if self.faces else []
+        return require("pandas", "pandas").DataFrame(rows_of(self, classes), columns=list(row_fields(classes)))
 
     def table(self) -> Table:
-        """Return a table with one row per face."""
+        """Return a table with one row per face, numbered from 1 as in the drawn photo."""
         has_reasons = any(face.reasons for face in self.faces)
         rows = tuple(
             (
-                index,
+                number,
                 str(face.decision),
                 *((" ".join(face.reasons),) if has_reasons else ()),
                 face.probability,
@@ -255,11 +258,11 @@ class PhotoResult(Sequence[FaceResult]):
                 " ".join(map(str, face.box)),
                 face.size_px,
             )
-            for index, face in enumerate(self.faces)
+            for number, face in enumerate(self.faces, 1)
         )
-        why = ("why",) if has_reasons else ()
-        columns = ("face", "decision", *why, "probability", "score", "box", "size, px")
-        return Table(self.name, columns, rows, self._count())
+        reasons = ("reasons",) if has_reasons else ()
+        columns = ("face", "decision", *reasons, "probability", "detection score", "box", "size, px")
+        return Table(self.name, columns, rows, f"{self._count()}. {COLUMNS_NOTE}")
 
     def _count(self) -> str:
         """Return the counts of decisions, or the status."""
@@ -291,22 +294,45 @@ class PhotoResult(Sequence[FaceResult]):
         return f'<img src="data:image/jpeg;base64,{data}" alt="{alt}" style="max-width: min(100%, {_SHOWN_PX}px)">'
 
 
+COLUMNS_NOTE = (
+    "probability: of the most probable class. detection score: the detector's confidence that this is a face. "
+    "box: left, top, right, bottom in pixels of the upright photo. size: longer side of the box."
+)
+"""Explanation of the columns of a table of faces."""
+
 # In notebooks: the longer side of a photo, with its table beside it, or below it if there is no room.
 _SHOWN_PX = 640
 _SIDE_BY_SIDE = "display: flex; flex-wrap: wrap; gap: 1em; align-items: flex-start"
 _SCROLLING = f"max-width: 100%; max-height: {_SHOWN_PX}px; overflow: auto"
 
 ROW_FIELDS = (
-    "source", "status", "face", "decision", "label", "probability", "detection_score", "left", "top", "right", "bottom"
+    "source", "status", "face", "decision", "label", "probability", "detection_score", "left", "top", "right", "bottom",
+    "size_px", "reasons", "error", "notes",
 )  # fmt: skip
-"""Columns of a table of faces."""
+"""Columns of a table of faces, before one with the probability of each class."""
 
 
-def rows_of(photo: PhotoResult) -> list[dict[str, Any]]:
-    """Return one row per face with the keys of `ROW_FIELDS`, or one with the status alone if there is no face."""
-    faces: list[tuple[Any, ...]] = [
-        (index, face.decision, face.label, face.probability, face.detection_score, *face.box)
-        for index, face in enumerate(photo.faces)
-    ]
-    nothing = (None,) * (len(ROW_FIELDS) - 2)
-    return [dict(zip(ROW_FIELDS, (photo.name, photo.status, *row), strict=True)) for row in faces or [nothing]]
+def row_fields(classes: Iterable[Any]) -> tuple[str, ...]:
+    """Return the columns of a table of faces for a model with these classes."""
+    return (*ROW_FIELDS, *(f"probability_{label}" for label in classes))
+
+
+def rows_of(photo: PhotoResult, classes: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return one row per face with the keys of `row_fields`, or one with the status alone if there is no face."""
+    row = dict.fromkeys(row_fields(classes)) | {"source": photo.name, "status": photo.status, "error": photo.error}
+    row["notes"] = " ".join(photo.notes)
+    return [row | _row_of(face, number) for number, face in enumerate(photo.faces, 1)] or [row]
+
+
+def _row_of(face: FaceResult, number: int) -> dict[str, Any]:
+    return {
+        "face": number,
+        "decision": face.decision,
+        "label": face.label,
+        "probability": face.probability,
+        "detection_score": face.detection_score,
+        **dict(zip(("left", "top", "right", "bottom"), face.box, strict=True)),
+        "size_px": face.size_px,
+        "reasons": " ".join(face.reasons),
+        **{f"probability_{label}": value for label, value in face.probabilities.items()},
+    }

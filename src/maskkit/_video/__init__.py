@@ -49,7 +49,7 @@ def watch(
     save : path, optional
         Path to write the processed frames with their decisions to, ending in ``.mp4`` or ``.mkv``; without sound.
     blur : bool, default=True
-        Whether to make faces in that file unrecognizable.
+        Whether to make detected faces in that file unrecognizable. A face that the detector never found stays sharp.
     realtime : bool, default=False
         Whether to play a file at its own speed and drop frames as for a camera.
     frame_step : int, >= 1, default=1

@@ -184,7 +184,8 @@ class WatchStep:
         Parameters
         ----------
         blur : bool, default=True
-            Whether to make all faces unrecognizable first, including those that the detector has just lost.
+            Whether to make the detected faces unrecognizable first, including those that the detector has just lost.
+            A face that it never found stays sharp.
 
         Raises
         ------

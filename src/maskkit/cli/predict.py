@@ -24,7 +24,16 @@ from maskkit.cli._options import (
     option,
     out_option,
 )
-from maskkit.cli._outputs import Stems, print_each, print_written
+from maskkit.cli._outputs import Stems, print_written
+
+BlurOption = Annotated[
+    bool,
+    flag(
+        "--blur",
+        "Blur the detected faces in the photos of --out. A face that is not detected stays sharp: check the photos.",
+        OUTPUT_GROUP,
+    ),
+]
 
 
 def predict(
@@ -38,7 +47,7 @@ def predict(
         Path | None,
         out_option("DIR", "Write photos with the results drawn on them to this folder, as PNG.", callback=check_folder),
     ] = None,
-    blur: Annotated[bool, flag("--blur", "Blur the faces in the photos of --out.", OUTPUT_GROUP)] = False,
+    blur: BlurOption = False,
     save_crops: Annotated[
         Path | None, option("DIR", "Write the face crops to this folder.", OUTPUT_GROUP, callback=check_folder)
     ] = None,
@@ -53,10 +62,8 @@ def predict(
 
     Example: maskkit predict photos/ --format csv > faces.csv
     """
-    import rich
-
     from maskkit import PhotoResult
-    from maskkit._model.results import ROW_FIELDS, rows_of
+    from maskkit.cli._photo_table import print_photos
 
     if blur and out is None:
         raise typer.BadParameter("is for the photos that --out writes", param_hint="--blur")
@@ -83,7 +90,7 @@ def predict(
                     photo.save_crops(os.fspath(save_crops), stem=stem)
             yield photo
 
-    print_each(output, photos(), show=rich.print, to_document=PhotoResult.to_dict, to_rows=rows_of, fields=ROW_FIELDS)
+    print_photos(output, photos(), classifier.classes_.tolist())
     for folder in (out, save_crops):
         if folder is not None and folder.is_dir():
             print_written(folder)

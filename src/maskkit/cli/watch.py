@@ -61,7 +61,11 @@ MaxLostOption = Annotated[
 ]
 OutOption = Annotated[
     Path | None,
-    out_option("FILE", "Write the annotated video to this new .mp4 or .mkv file. Faces are blurred unless --no-blur."),
+    out_option(
+        "FILE",
+        "Write the annotated video to this new .mp4 or .mkv file. Faces are blurred unless --no-blur; "
+        "one that is not detected stays sharp.",
+    ),
 ]
 NoBlurOption = Annotated[bool, flag("--no-blur", "Do not blur faces in the video of --out.", OUTPUT_GROUP)]
 EventsOption = Annotated[

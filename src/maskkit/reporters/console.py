@@ -8,7 +8,7 @@ from maskkit.reporters._base import Report
 
 
 class ConsoleReporter(BaseEstimator):
-    """Prints the tables to standard output, 80 columns wide at most."""
+    """Prints the tables to standard output, as wide as the terminal."""
 
     def report(self, evaluation: Report) -> None:
         """Print the tables."""

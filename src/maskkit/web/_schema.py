@@ -12,6 +12,7 @@ class _Schema(BaseModel):
 class Face(_Schema):
     """A detected and classified face."""
 
+    face: int = Field(description="Number of the face in the photo, from 1; the largest is the first.")
     box: tuple[int, int, int, int] = Field(description="Left, top, right, bottom, in pixels of the upright photo.")
     detection_score: float = Field(description="Confidence of the detector that this is a face.")
     label: str | int = Field(description="The most probable class.")
