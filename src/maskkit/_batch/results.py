@@ -59,7 +59,7 @@ def classify_crops(predictor: "FacePredictor", contents: Contents) -> Iterator[l
                 () if image is None else (next(faces),), b"", name, None, predictor.model_name, "whole", error=error
             )
             # A face crop has no box in a photo, and was not searched for a face.
-            ((row),) = rows_of(photo, predictor.classes.tolist())
+            (row,) = rows_of(photo, predictor.classes.tolist())
             yield [row | dict.fromkeys(("detection_score", "left", "top", "right", "bottom"))]
 
 
