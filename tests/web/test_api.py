@@ -60,6 +60,21 @@ def test_many_images_in_a_form_keep_their_order_and_names(client, faces, photo):
     assert [photo.faces[0].label for photo in photos if photo.faces] == ["with_mask", "without_mask"]
 
 
+@pytest.mark.parametrize("charset", ["unicode_escape", "utf-7", "utf-8", "nosuch", "rot13"])
+@pytest.mark.parametrize("content", [b"photo", b"no image"])
+def test_name_that_no_answer_can_hold_is_escaped(client, photo, charset, content):
+    headers = {"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"}
+    head = b'--x\r\nContent-Disposition: form-data; name="a"; filename="\\ud800 +2AA- \x1b.png"\r\n\r\n'
+    data = photo if content == b"photo" else content
+    response = client.post("/v1/faces", content=head + data + b"\r\n--x--\r\n", headers=headers)
+    assert response.status_code == (200 if content == b"photo" else 422)
+    source = response.json()["photos"][0]["source"]
+    assert source.encode()
+    assert source.isprintable()
+    response = client.post("/v1/faces?name=%1b%5b31m%ff%0d", content=photo, headers=PNG)
+    assert response.json()["photos"][0]["source"] == "\\x1b[31m\ufffd\\r"
+
+
 def test_large_photos_are_not_written_to_disk(client, photo, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "no such folder"))
     large = photo + bytes(3_000_000)  # a PNG file ends before that

@@ -19,6 +19,9 @@ HEADERS = (
     (b"content-type", b"multipart/form-data; boundary=x"),
     (b"content-type", b"multipart/form-data"),
     (b"content-type", b"multipart/form-data; boundary=\xff; charset=utf-16"),
+    # Both can make lone surrogates, which no answer can hold.
+    (b"content-type", b"multipart/form-data; boundary=x; charset=unicode_escape"),
+    (b"content-type", b"multipart/form-data; boundary=x; charset=utf-7"),
     (b"content-type", b"image/png"),
     (b"content-type", b"application/json"),
     (b"content-type", b""),
@@ -41,6 +44,7 @@ PARTS = (
     b'Content-Disposition: form-data; name="a"; filename="b.png"\r\n\r\n',
     b'Content-Disposition: form-data; name="a"\r\n\r\n',
     b"Content-Disposition: form-data; name=a; filename*=utf-8''%ff%00\r\n\r\n",
+    b'Content-Disposition: form-data; name="a"; filename="\\ud800 +2AA- \\x1b"\r\n\r\n',
     b"Content-Disposition: attachment\r\n",
     b"Content-Transfer-Encoding: base64\r\n",
     b"Content-Type: text/plain; charset=undefined\r\n",

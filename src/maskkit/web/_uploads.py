@@ -10,6 +10,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from maskkit._text import escape_text
 from maskkit.web._errors import ApiError, queue_full
 from maskkit.web._inspect import Upload
 from maskkit.web._limits import Limits
@@ -126,7 +127,7 @@ async def _read_image(request: Request, body: AsyncGenerator[bytes, None]) -> li
     data = b"".join([chunk async for chunk in body])
     if not data:
         raise ApiError(400, "no_image", f"The request is empty; {_EXPECTED}.")
-    return [Upload(request.query_params.get("name") or "image", data)]
+    return [Upload(escape_text(request.query_params.get("name") or "image"), data)]
 
 
 async def _read_form(request: Request, body: AsyncGenerator[bytes, None], limits: Limits) -> list[Upload]:
@@ -153,7 +154,8 @@ async def _read_form(request: Request, body: AsyncGenerator[bytes, None], limits
     files = [file for _, file in form.multi_items() if isinstance(file, UploadFile)]
     # A file field in which no file was chosen is sent empty and without a name.
     files = [file for file in files if file.filename or file.size]
-    uploads = [Upload(file.filename or f"image {n}", await file.read()) for n, file in enumerate(files, 1)]
+    # The form chooses the encoding of its names, so that they may hold what no answer can.
+    uploads = [Upload(escape_text(file.filename or f"image {n}"), await file.read()) for n, file in enumerate(files, 1)]
     await form.close()
     if not uploads:
         raise ApiError(400, "no_image", "The form contains no file; add one or more, such as -F image=@photo.jpg.")
