@@ -105,8 +105,8 @@ def tiff(*entries):
     return b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + body + bytes(4)
 
 
-def scans(n):
-    data = encode("JPEG", progressive=True)
+def scans(n, array=ARRAY):
+    data = encode("JPEG", array, progressive=True)
     start = data.rindex(b"\xff\xda")
     return data[:start] + data[start:-2] * n + data[-2:]
 
@@ -134,6 +134,15 @@ HOSTILE = {
 def test_files_of_very_many_parts_are_refused_before_they_are_opened(name, monkeypatch):
     monkeypatch.setattr("maskkit.web._inspect.read_size", None)
     assert "is refused (it " in str(inspect(HOSTILE[name]).error)
+
+
+@pytest.mark.parametrize(("n_scans", "is_refused"), [(60, True), (0, False)])
+def test_scans_are_limited_with_their_pixels(n_scans, is_refused):
+    """60 scans of 25 megapixels take as long as 60 such pictures; of 64 x 48 pixels, they take no time."""
+    data = scans(n_scans, np.zeros((5_000, 5_000), np.uint8)) if n_scans else scans(60)
+    error = _inspect(Upload("a", data), 50_000_000).error
+    assert (error is not None) == is_refused
+    assert not is_refused or "scans of 25,000,000 pixels" in str(error)
 
 
 def test_tile_of_a_tiff_counts_as_pixels():

@@ -51,13 +51,14 @@ def _inspect(upload: Upload, max_px: int) -> Inspection:
 def _count_pixels(name: str, data: bytes, max_px: int) -> int:
     file_format = identify_format(data) or _refuse_format(name, data)
     try:
-        n_hidden_px = check_structure(file_format, data)
+        structure = check_structure(file_format, data)
+        if structure.tile_px > max_px:
+            raise ImageError(f"{name}: has tiles of {structure.tile_px:,} pixels; want {max_px:,} at most.")
+        width, height = read_size(data, name=name, max_px=max_px, formats=[file_format])
+        structure.check_work(width * height)
     except StructureError as exc:
         raise ImageError(f"{name}: is refused ({exc}); save it again with an image program.") from exc
-    if n_hidden_px > max_px:
-        raise ImageError(f"{name}: has tiles of {n_hidden_px:,} pixels; want {max_px:,} at most.")
-    width, height = read_size(data, name=name, max_px=max_px, formats=[file_format])
-    return max(width * height, n_hidden_px)
+    return max(width * height, structure.tile_px)
 
 
 def _refuse_format(name: str, data: bytes) -> NoReturn:

@@ -9,12 +9,18 @@ to the decoder, which names the damage.
 import re
 import struct
 from collections.abc import Callable
+from typing import NamedTuple
 
 MAX_PARTS = 20_000
 """Maximum number of segments, chunks or blocks in a file. A PNG of 20 MB has 2,500 if libpng wrote it."""
 
 MAX_SCANS = 100
-"""Maximum number of scans in a progressive JPEG, each of which costs as much as a simple picture. Usual are 10."""
+"""Maximum number of scans in a progressive JPEG. Usual are 10."""
+
+MAX_SCANNED_PX = 1_000_000_000
+"""Maximum number of scans times pixels of a JPEG of more than `USUAL_SCANS`: each scan goes through all pixels."""
+
+USUAL_SCANS = 20
 
 MAX_STRIPS = 65_536
 """Maximum number of strips or tiles in a TIFF."""
@@ -36,21 +42,31 @@ class StructureError(ValueError):
     """A file that would take too much work to decode."""
 
 
-def check_structure(file_format: str, data: bytes) -> int:
-    """Raise `StructureError` if a file would take too much work to decode.
+class Structure(NamedTuple):
+    """What decides the work of decoding besides the number of pixels."""
 
-    Returns the number of pixels that are decoded at once beyond those in the header: the largest tile of a TIFF.
-    """
+    n_scans: int = 1
+    # Number of pixels of a tile of a TIFF, which may be larger than the picture.
+    tile_px: int = 0
+
+    def check_work(self, n_px: int) -> None:
+        """Raise `StructureError` if decoding so many pixels would take too much work."""
+        if self.n_scans > USUAL_SCANS and self.n_scans * n_px > MAX_SCANNED_PX:
+            raise StructureError(f"it has {self.n_scans} scans of {n_px:,} pixels")
+
+
+def check_structure(file_format: str, data: bytes) -> Structure:
+    """Return the structure of a file; raise `StructureError` if it would take too much work to decode."""
     check = _CHECKS.get(file_format)
-    return 0 if check is None else check(data)
+    return Structure() if check is None else check(data)
 
 
-def _check_jpeg(data: bytes) -> int:
+def _check_jpeg(data: bytes) -> Structure:
     position, n_scans = 2, 0
     for _ in range(MAX_PARTS):
         found = _MARKER.search(data, position)
         if found is None or found[1][0] == _END:
-            return 0
+            return Structure(n_scans=n_scans)
         if n_scans == 0 and found.start() - position > _MAX_PADDING:
             raise StructureError("it has more than 4,096 bytes of padding before the picture")
         n_scans += found[1][0] == _SCAN
@@ -62,44 +78,44 @@ def _check_jpeg(data: bytes) -> int:
     raise _too_many("segments")
 
 
-def _check_png(data: bytes) -> int:
+def _check_png(data: bytes) -> Structure:
     position = 8
     for _ in range(MAX_PARTS):
         if position + 8 > len(data) or data[position + 4 : position + 8] == b"IEND":
-            return 0
+            return Structure()
         position += 12 + int.from_bytes(data[position : position + 4], "big")
     raise _too_many("chunks")
 
 
-def _check_gif(data: bytes) -> int:
+def _check_gif(data: bytes) -> Structure:
     """Count the blocks before the first picture; later ones are not read."""
     flags = data[10] if len(data) > 10 else 0
     position = 13 + (3 << (flags % 8 + 1) if flags & 0x80 else 0)
     in_extension = False
     for _ in range(MAX_PARTS):
         if position >= len(data):
-            return 0
+            return Structure()
         value = data[position]
         if in_extension:
             position += 1 + value
             in_extension = value != 0
         elif value in b",;":
-            return 0
+            return Structure()
         else:
             in_extension = value == ord("!")
             position += 2 if in_extension else 1
     raise _too_many("blocks")
 
 
-def _check_bmp(data: bytes) -> int:
+def _check_bmp(data: bytes) -> Structure:
     header = struct.unpack_from("<I12xI", data, 14) if len(data) >= 34 else (0, 0)
     if header[0] > 12 and header[1] in _RUN_LENGTH:
         raise StructureError("it is compressed by run lengths, which is slow to decode")
-    return 0
+    return Structure()
 
 
-def _check_tiff(data: bytes) -> int:
-    """Check the first directory; return the area of a tile."""
+def _check_tiff(data: bytes) -> Structure:
+    """Check the first directory."""
     order = "<" if data[:1] == b"I" else ">"
     is_big = data[2:4] in (b"+\0", b"\0+")
     at, count, entry = (8, "Q", "HHQ8s") if is_big else (4, "H", "HHI4s")
@@ -113,12 +129,12 @@ def _check_tiff(data: bytes) -> int:
         entries = struct.iter_unpack(order + entry, data[first : first + n_entries * size])
         tags = {tag: (kind, n_values, value) for tag, kind, n_values, value in entries}
     except (struct.error, OverflowError):  # The file ends early.
-        return 0
+        return Structure()
     for tag in (_STRIP_OFFSETS, _TILE_OFFSETS):
         if tag in tags and tags[tag][1] > MAX_STRIPS:
             raise _too_many("strips or tiles", MAX_STRIPS)
     sides = [_read_number(order, tags[tag]) for tag in (_TILE_WIDTH, _TILE_HEIGHT) if tag in tags]
-    return sides[0] * sides[1] if len(sides) == 2 else 0
+    return Structure(tile_px=sides[0] * sides[1] if len(sides) == 2 else 0)
 
 
 def _read_number(order: str, entry: tuple[int, int, bytes]) -> int:
@@ -131,7 +147,7 @@ def _too_many(parts: str, limit: int = MAX_PARTS) -> StructureError:
     return StructureError(f"it has more than {limit:,} {parts}")
 
 
-_CHECKS: dict[str, Callable[[bytes], int]] = {
+_CHECKS: dict[str, Callable[[bytes], Structure]] = {
     "JPEG": _check_jpeg,
     "PNG": _check_png,
     "GIF": _check_gif,
