@@ -43,7 +43,7 @@ class StructureError(ValueError):
 
 
 class Structure(NamedTuple):
-    """What decides the work of decoding besides the number of pixels."""
+    """Properties of a file that decide how much work decoding is, besides the number of pixels."""
 
     n_scans: int = 1
     # Number of pixels of a tile of a TIFF, which may be larger than the picture.
