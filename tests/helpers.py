@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from maskkit._display.collage import wrap_texts
 from maskkit._images.load import load_image
 from maskkit._images.preprocess import Preprocess
 from maskkit._training.distributed import World
@@ -27,6 +28,7 @@ __all__ = [
     "forget_packaged_files",
     "load_image",
     "merge_faces",
+    "wrap_texts",
 ]
 
 

@@ -49,6 +49,27 @@ def test_train_fine_tunes_and_reports_what_it_saved(data, tmp_path, capsys):
     assert "epoch 1/1" in err
 
 
+def test_train_by_the_recipe_of_the_original_notebook(data, tmp_path, capsys):
+    options = [
+        "--fine-tune",
+        "--image-size",
+        "224",
+        "--no-augment",
+        "--no-find-face",
+        "--epochs",
+        "2",
+        "--batch-size",
+        "16",
+    ]
+    code, _, _ = run(capsys, "train", data, "--out", tmp_path / "m", *QUICK, *options)
+    assert code == 0
+    model = MaskClassifier.load(tmp_path / "m")
+    assert model.fine_tuned_
+    params = model.get_params()
+    wanted = {"image_size": 224, "augment": None, "find_face": False, "epochs": 2}
+    assert {name: params[name] for name in wanted} == wanted
+
+
 def test_train_resumes_from_its_checkpoint(data, tmp_path, capsys, monkeypatch):
     options = [*QUICK[:-1], "--fine-tune", "--epochs", "3", "--gradient-accumulation-steps", "2", "--batch-size", "4"]
     options += ["--checkpoint", tmp_path / "state"]
@@ -334,6 +355,17 @@ def test_data_info_counts(data, tmp_path, capsys):
     assert (tmp_path / "data.png").is_file()
     code, out, _ = run(capsys, "data", "info", data, "--format", "json")
     assert json.loads(out)
+
+
+def test_data_collage_of_a_size(data, tmp_path, capsys):
+    size = ("--width", 600, "--height", 200)
+    arguments = ("data", "collage", data, "--out", tmp_path / "collage.png", *size)
+    assert run(capsys, *arguments, "--columns", 25, "--rows", 3, "--no-captions")[0] == 0
+    with Image.open(tmp_path / "collage.png") as picture:
+        assert picture.size == (600, 200)
+    code, _, err = run(capsys, "data", "collage", data, "--out", tmp_path / "other.png", "--width", 600)
+    assert code == 2
+    assert "--width and --height: give both or neither" in err
 
 
 def test_data_collage_writes_a_picture(data, tmp_path, capsys):

@@ -1,11 +1,15 @@
 import io
+from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from matplotlib import get_data_path
+from PIL import Image, ImageFont
 
 from maskkit.datasets import AnnotatedPhoto, collage, describe, load_faces
 from maskkit.exceptions import ImageError
+from tests.helpers import wrap_texts
 
 COLOURS = {"WithMask": (0, 200, 0), "WithoutMask": (200, 0, 200)}
 TEXT_COLOURS = {"WithMask": "#0072B2", "WithoutMask": "#C44E00"}
@@ -216,3 +220,102 @@ def test_real_collages(data_dir):
     sheet = np.asarray(collage(faces.train))
     assert sheet.shape == (GAP_PX + 4 * (112 + GAP_PX + TEXT_PX), GAP_PX + 6 * (112 + GAP_PX), 3)
     assert sheet.std() > 40
+
+
+# Sheets of a given size, captions and shortened names
+
+
+def all_colours(sheet):
+    return {colour for _, colour in sheet.getcolors(1_000_000)}
+
+
+@pytest.mark.parametrize(
+    ("n_columns", "n_rows", "size"),
+    [
+        (25, 3, (600, 200)),
+        (15, 5, (600, 200)),
+        (5, 15, (200, 600)),
+        (75, 1, (601, 33)),
+        (1, 1, (7, 9)),
+        (9, 9, (999, 90)),
+    ],
+)
+def test_sheet_has_the_size_that_is_asked_for(tmp_path, n_columns, n_rows, size):
+    faces = make_faces(tmp_path, n=40)
+    sheet = collage(faces, n_columns=n_columns, n_rows=n_rows, size=size, captions=False)
+    assert sheet.size == size
+    assert set(list(COLOURS.values())[: n_columns * n_rows]) <= all_colours(sheet)
+
+
+def test_75_images_of_the_origin_are_all_shown(tmp_path):
+    """25 x 3 tiles, 75 in all, on 600 x 200 pixels, with names and without."""
+    paths = []
+    for index in range(75):
+        paths.append(tmp_path / f"{index}.png")
+        Image.new("RGB", (40, 40), (index, 100, 200)).save(paths[-1])
+    faces = (paths, ["WithMask"] * 38 + ["WithoutMask"] * 37)
+    for captions in (True, False):
+        sheet = collage(faces, n_columns=25, n_rows=3, size=(600, 200), captions=captions)
+        assert sheet.size == (600, 200)
+        assert {(index, 100, 200) for index in range(75)} <= all_colours(sheet)
+
+
+@pytest.mark.parametrize("size", [(600, 200), (300, 300), (1000, 100)])
+def test_tiles_of_a_sheet_do_not_overlap_and_use_its_room(tmp_path, size):
+    sheet = np.asarray(collage(make_faces(tmp_path, n=12), n_columns=6, n_rows=4, size=size, captions=False))
+    is_tile = (sheet != 255).any(axis=2)
+    side = min(size[0] // 6, size[1] // 4)
+    assert is_tile.sum() >= 24 * (0.85 * side) ** 2
+    assert is_tile.sum() <= 24 * side**2
+
+
+def test_captions_can_be_left_out(tmp_path):
+    faces = make_faces(tmp_path)
+    sheet = collage(faces, captions=False)
+    assert sheet.size == (GAP_PX + 6 * (112 + GAP_PX), GAP_PX + 4 * (112 + GAP_PX))
+    assert all_colours(sheet) <= {*COLOURS.values(), (255, 255, 255)}
+
+
+@pytest.mark.parametrize("size", [(0, 10), (10,), (-5, 5)])
+def test_wrong_size_raises(tmp_path, size):
+    with pytest.raises(ValueError, match=r"size=.* is no size; want \(width, height\) in pixels"):
+        collage(make_faces(tmp_path), size=size)
+
+
+def test_size_without_room_raises(tmp_path):
+    with pytest.raises(ValueError, match=r"size=\(20, 20\) is too small for 6 x 4 faces and their captions"):
+        collage(make_faces(tmp_path), size=(20, 20))
+    with pytest.raises(ValueError, match=r"size=\(5, 3\) is too small for 6 x 4 faces; want"):
+        collage(make_faces(tmp_path / "2"), size=(5, 3), captions=False)
+
+
+def find_font(size_px):
+    return ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size_px)
+
+
+NAMES = [
+    ("WithMask", "WithoutMask"),
+    ("with_mask", "without_mask", "mask_weared_incorrect"),
+    ("mask worn correctly", "mask worn incorrectly", "mask"),
+    ("A" * 30 + "1", "A" * 30 + "2"),
+    ("class_10", "class_11", "class_1"),
+]
+
+
+@pytest.mark.parametrize("width_px", [25, 32, 40, 60, 112])
+@pytest.mark.parametrize("names", NAMES, ids=lambda names: names[0][:9])
+def test_shortened_names_keep_their_difference(names, width_px):
+    lines = wrap_texts(names, find_font(9), width_px)
+    shown = {name: "".join(letter for letter in "".join(lines[name]) if letter.isalnum()) for name in names}
+    assert len(set(shown.values())) == len(names)
+    for name, other in permutations(names, 2):
+        if lines[name][-1].endswith("…") and not name.startswith(other):
+            assert not shown[other].startswith(shown[name])
+    assert all(find_font(9).getlength(line) <= width_px for name in names for line in lines[name])
+
+
+def test_names_that_fit_are_not_shortened():
+    assert wrap_texts(("WithMask", "WithoutMask"), find_font(12), 112) == {
+        "WithMask": ["WithMask"],
+        "WithoutMask": ["WithoutMask"],
+    }

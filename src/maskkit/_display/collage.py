@@ -2,8 +2,10 @@
 
 import math
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any, Self
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -13,6 +15,8 @@ from maskkit._labels import color_of
 
 # Pictures up to this aspect ratio are cropped to fill their tile; others are padded.
 _CROPPED_RATIO = 4 / 3
+# Smaller letters cannot be read. A line is higher than its letters.
+_MIN_TEXT_PX, _LINE = 9, 1.25
 _PAPER, _FRAME = "white", "#E6E6E6"
 
 
@@ -38,6 +42,7 @@ def compose_tiles(
     tile_size: tuple[int, int],
     *,
     captions: Sequence[str] | None = None,
+    sheet_size: tuple[int, int] | None = None,
 ) -> Image.Image:
     """Arrange pictures as tiles of equal size, each above the name of its class in the color of the class.
 
@@ -54,31 +59,92 @@ def compose_tiles(
     tile_size : tuple of (int, int)
         Width and height of a tile, in pixels.
     captions : sequence of str, optional
-        Text under the pictures, instead of the labels.
+        Text under the pictures, instead of the labels; an empty sequence: none.
+    sheet_size : tuple of (int, int), optional
+        Width and height of the sheet, in pixels; the tiles get the size that fits, instead of `tile_size`.
 
     Returns
     -------
     sheet : PIL.Image.Image
         RGB, without metadata.
     """
+    texts = list(map(str, labels if captions is None else captions))
     n_columns = min(n_columns, len(pictures))
-    n_rows = math.ceil(len(pictures) / n_columns)
-    width, height = tile_size
-    gap, text_px = max(2, height // 12), max(9, height // 9)
-    font = load_font(text_px)
-    lines = [_wrap(text, font, width) for text in (map(str, labels) if captions is None else captions)]
-    line_px = round(1.25 * text_px)
-    step_x, step_y = width + gap, height + gap + max(map(len, lines)) * line_px
-    sheet = Image.new("RGB", (gap + n_columns * step_x, gap + n_rows * step_y), _PAPER)
+    grid = Grid.of_tiles(n_columns, math.ceil(len(pictures) / n_columns), tile_size, texts)
+    if sheet_size is not None:
+        grid = Grid.of_sheet(n_columns, grid.n_rows, sheet_size, texts)
+    sheet = Image.new("RGB", grid.sheet_size, _PAPER)
     draw = ImageDraw.Draw(sheet)
+    font = load_font(grid.text_px)
     for place, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
-        x, y = gap + place % n_columns * step_x, gap + place // n_columns * step_y
-        sheet.paste(_fit_tile(picture, tile_size), (x, y))
-        for number, text in enumerate(lines[place], start=1):
+        x, y = grid.corner(place)
+        sheet.paste(_fit_tile(picture, grid.tile_size), (x, y))
+        for number, text in enumerate(grid.lines[texts[place]] if texts else (), start=1):
             # Anchored at the base line, so that names with and without tails stand level.
-            place_xy = (x + width / 2, y + height + number * line_px)
+            place_xy = (x + grid.tile_size[0] / 2, y + grid.tile_size[1] + number * grid.line_px)
             draw.text(place_xy, text, fill=color_of(label, classes), font=font, anchor="ms")
     return sheet
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Places of tiles and of the lines of text under them, in pixels. `lines` maps each text to its lines."""
+
+    n_columns: int
+    n_rows: int
+    sheet_size: tuple[int, int]
+    tile_size: tuple[int, int]
+    gap: int
+    text_px: int
+    lines: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of_tiles(cls, n_columns: int, n_rows: int, tile_size: tuple[int, int], texts: Sequence[str]) -> Self:
+        """Return the grid of tiles of a given size; the sheet is as large as they need."""
+        width, height = tile_size
+        gap, text_px = max(2, height // 12), max(_MIN_TEXT_PX, height // 9)
+        lines = wrap_texts(texts, load_font(text_px), width)
+        step_y = height + gap + _count_lines(lines) * round(_LINE * text_px)
+        sheet_size = (gap + n_columns * (width + gap), gap + n_rows * step_y)
+        return cls(n_columns, n_rows, sheet_size, tile_size, gap, text_px, lines)
+
+    @classmethod
+    def of_sheet(cls, n_columns: int, n_rows: int, sheet_size: tuple[int, int], texts: Sequence[str]) -> Self:
+        """Return the grid of a sheet of a given size; the tiles are the largest squares that fit."""
+        cell = min(sheet_size[0] // n_columns, sheet_size[1] // n_rows)
+        for side in range(cell, 0, -1):
+            gap, text_px = side // 12, max(_MIN_TEXT_PX, side // 9)
+            lines = wrap_texts(texts, load_font(text_px), side)
+            grid = cls(n_columns, n_rows, sheet_size, (side, side), gap, text_px, lines)
+            if side + gap <= sheet_size[0] // n_columns and grid.needed_px <= sheet_size[1] // n_rows:
+                return grid
+        raise ValueError(
+            f"size={sheet_size} is too small for {n_columns} x {n_rows} faces{' and their captions' if texts else ''}; "
+            f"want a larger sheet, fewer rows and columns, or captions=False."
+        )
+
+    @property
+    def line_px(self) -> int:
+        """Height of a line of text."""
+        return round(_LINE * self.text_px)
+
+    @property
+    def needed_px(self) -> int:
+        """Height of a row: tile, text and gap."""
+        return self.tile_size[1] + self.gap + _count_lines(self.lines) * self.line_px
+
+    def corner(self, place: int) -> tuple[int, int]:
+        """Return the top left corner of a tile; what the sheet has more than the tiles need is spread between them."""
+        row, column = divmod(place, self.n_columns)
+        spare_x = self.sheet_size[0] - self.gap - self.n_columns * (self.tile_size[0] + self.gap)
+        spare_y = self.sheet_size[1] - self.gap - self.n_rows * self.needed_px
+        x = self.gap + column * (self.tile_size[0] + self.gap) + spare_x * (2 * column + 1) // (2 * self.n_columns)
+        y = self.gap + row * self.needed_px + spare_y * (2 * row + 1) // (2 * self.n_rows)
+        return x, y
+
+
+def _count_lines(lines: Mapping[str, Sequence[str]]) -> int:
+    return max(map(len, lines.values()), default=0)
 
 
 def _fit_tile(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -86,6 +152,42 @@ def _fit_tile(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     if 1 / _CROPPED_RATIO <= stretch <= _CROPPED_RATIO:
         return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
     return ImageOps.pad(picture, size, Image.Resampling.LANCZOS, color=_FRAME)
+
+
+def wrap_texts(texts: Sequence[str], font: ImageFont.FreeTypeFont, width_px: int) -> dict[str, list[str]]:
+    """Return the lines of each text, shortened to a width so that different texts stay different.
+
+    Texts that would look alike without their ends are shortened at their common beginning: ``WithMask`` and
+    ``WithoutMask`` become ``...Mask`` and ``...out...`` rather than ``With...`` both.
+    """
+    usual = {text: _wrap(text, font, width_px) for text in texts}
+    lines = dict(usual)
+    shortened = {text: shown for text, own in usual.items() if "…" in (shown := "".join(own))}
+    for text, shown in shortened.items():
+        alike = [
+            other
+            for other in usual
+            if other != text
+            if _begins(other, shown) or (other in shortened and _begins(text, shortened[other]))
+        ]
+        n_common = max((_count_common(text, other) for other in alike), default=0)
+        if 0 < n_common < len(text):
+            lines[text] = [_shorten("…" + text[n_common:].lstrip(" _-"), font, width_px)]
+    return lines
+
+
+def _begins(text: str, shown: str) -> bool:
+    """Return whether a text begins with what is shown of another one."""
+    return _letters(text).startswith(_letters(shown))
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]", "", text)
+
+
+def _count_common(text: str, other: str) -> int:
+    """Return the number of letters with which both texts begin."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(text, other, strict=False)))
 
 
 def _wrap(text: str, font: ImageFont.FreeTypeFont, width_px: int) -> list[str]:

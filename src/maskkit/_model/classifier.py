@@ -150,6 +150,12 @@ class MaskClassifier(ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierM
     >>> model = MaskClassifier("efficientnet_lite0", image_size=64, random_state=0).fit(faces, labels)
     >>> model.score(faces, labels)
     1.0
+
+    The exact recipe of the notebook that maskkit began as: every layer trained at 224 px on the images as they are.
+
+    >>> model = MaskClassifier(
+    ...     fine_tune=True, image_size=224, augment=None, find_face=False, epochs=2, batch_size=16
+    ... )
     """
 
     def __init__(

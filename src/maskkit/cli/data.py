@@ -88,6 +88,11 @@ def collage(
     out: PictureOption = None,
     columns: Annotated[int, option("N", "Number of columns.", OUTPUT_GROUP, min=1)] = 6,
     rows: Annotated[int, option("N", "Number of rows.", OUTPUT_GROUP, min=1)] = 4,
+    width: Annotated[int | None, option("PX", "Width of the picture, with --height.", OUTPUT_GROUP, min=1)] = None,
+    height: Annotated[int | None, option("PX", "Height of the picture, with --width.", OUTPUT_GROUP, min=1)] = None,
+    captions: Annotated[
+        bool, flag("--captions/--no-captions", "Write the names of the classes under the faces.", OUTPUT_GROUP)
+    ] = True,
     blur: Annotated[bool, flag("--blur", "Blur the faces.", OUTPUT_GROUP)] = False,
 ) -> None:
     """Draw faces of every class in one picture.
@@ -99,10 +104,15 @@ def collage(
 
     target = check_picture(out, "collage.png")
     check_outside(target, data)
+    if (width is None) != (height is None):
+        raise typer.BadParameter("give both or neither", param_hint="--width and --height")
+    size = None if width is None or height is None else (width, height)
     loaded = load_data(data)
     if contains_photos(data):
         check_no_split(split)
     else:
         loaded = choose_split(loaded, split, default="train")
-    picture = datasets.collage(loaded, n_columns=columns, n_rows=rows, blur=blur, random_state=seed)
+    picture = datasets.collage(
+        loaded, n_columns=columns, n_rows=rows, size=size, captions=captions, blur=blur, random_state=seed
+    )
     print_written(save_picture(picture, target))

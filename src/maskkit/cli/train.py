@@ -77,6 +77,12 @@ FineTuneOption = Annotated[
         LAYERS_GROUP,
     ),
 ]
+NoAugmentOption = Annotated[
+    bool, flag("--no-augment", "Train on the images as they are, without changes and painted masks.", TRAINING_GROUP)
+]
+NoFindFaceOption = Annotated[
+    bool, flag("--no-find-face", "Use pictures whole, also those that show much more than a face.", MODEL_GROUP)
+]
 EpochsOption = Annotated[
     int | None,
     option("N", "Number of epochs. By default 4 for all layers, 10 or more for only the head.", TRAINING_GROUP, min=1),
@@ -127,9 +133,11 @@ def train(
     backbone: BackboneOption = "resnet50",
     weights: WeightsOption = "imagenet",
     image_size: ImageSizeOption = None,
+    no_find_face: NoFindFaceOption = False,
     detector: DetectorOption = "maskkit",
     half: HalfOption = False,
     fine_tune: FineTuneOption = None,
+    no_augment: NoAugmentOption = False,
     epochs: EpochsOption = None,
     batch_size: BatchSizeOption = None,
     gradient_accumulation_steps: GradientAccumulationStepsOption = 1,
@@ -155,8 +163,6 @@ def train(
     Example: maskkit train faces --out model --fine-tune --epochs 8 --plots plots
     """
     from maskkit import MaskClassifier
-    from maskkit._files.outputs import find_free
-    from maskkit._training.distributed import find_world
     from maskkit.datasets import load_faces
 
     _check_folders(data, out, overwrite=overwrite)
@@ -173,6 +179,8 @@ def train(
         gradient_accumulation_steps=gradient_accumulation_steps,
         learning_rate=learning_rate,
         image_size=image_size,
+        augment=None if no_augment else "auto",
+        find_face=not no_find_face,
         class_weight=class_weight,
         early_stopping=early_stopping or None,
         detector=detector,
@@ -183,11 +191,7 @@ def train(
         verbose=0 if quiet else 1,
     )
     classifier.fit(faces.paths, faces.labels)
-    # Under torchrun or accelerate launch every process trains, and only the main one saves.
-    if not find_world().is_main:
-        return
-    # A training that ended meanwhile may have taken the name.
-    _write_results(classifier, out if overwrite else find_free(out), plots, half=half)
+    _write_results(classifier, out, plots, half=half, overwrite=overwrite)
 
 
 def _check_folders(data: Path, out: Path, *, overwrite: bool) -> None:
@@ -202,8 +206,16 @@ def _check_folders(data: Path, out: Path, *, overwrite: bool) -> None:
         raise DataError(f"{data}: contains annotated photos; pass a folder of face crops with one subfolder per class.")
 
 
-def _write_results(classifier: "MaskClassifier", out: Path, plots: Path | None, *, half: bool) -> None:
+def _write_results(classifier: "MaskClassifier", out: Path, plots: Path | None, *, half: bool, overwrite: bool) -> None:
     """Save the model and the learning curve, and print a summary."""
+    from maskkit._files.outputs import find_free
+    from maskkit._training.distributed import find_world
+
+    # Under torchrun or accelerate launch every process trains, and only the main one saves.
+    if not find_world().is_main:
+        return
+    # A training that ended meanwhile may have taken the name.
+    out = out if overwrite else find_free(out)
     classifier.save(os.fspath(out), half=half)
     counts = zip(classifier.classes_, classifier.class_counts_, strict=True)
     megabytes = sum(file.stat().st_size for file in out.iterdir()) / 1e6
@@ -211,6 +223,5 @@ def _write_results(classifier: "MaskClassifier", out: Path, plots: Path | None, 
     print_written(f"{out} ({megabytes:.1f} MB)")
     if plots is not None:
         from maskkit._display.charts import save_figure
-        from maskkit._files.outputs import find_free
 
         print_written(save_figure(classifier.history_.figure(), find_free(plots / "learning_curve.png")))

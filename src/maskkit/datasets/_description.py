@@ -136,6 +136,8 @@ def collage(
     n_columns: int = 6,
     n_rows: int = 4,
     tile_px: int = 112,
+    size: tuple[int, int] | None = None,
+    captions: bool = True,
     random_state: Any = 0,
     blur: bool = False,
 ) -> Image.Image:
@@ -152,6 +154,10 @@ def collage(
         Maximum number of rows.
     tile_px : int, >= 32, default=112
         Side of a tile, in pixels.
+    size : tuple of (int, int), optional
+        Width and height of the picture in pixels, instead of `tile_px`. The tiles are the largest squares that fit.
+    captions : bool, default=True
+        Whether to write the names of the classes under the tiles. Names that are too long are shortened.
     random_state : int, RandomState or None, default=0
         Seed of the sample.
     blur : bool, default=False
@@ -186,12 +192,22 @@ def collage(
         labels = [label for _, split_labels in splits for label in split_labels.tolist()]
     if not tiles:
         raise ValueError("faces contains no face; want at least one.")
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise ValueError(f"size={size!r} is no size; want (width, height) in pixels.")
     chosen = choose_evenly(labels, n_columns * n_rows, check_random_state(random_state))
     pictures = [_crop_tile(*tiles[index]) for index in chosen]
     if blur:
         pictures = [blur_faces(picture, [(0, 0, *picture.size)]) for picture in pictures]
     shown = [labels[index] for index in chosen]
-    return compose_tiles(pictures, shown, sorted(set(labels)), n_columns, (tile_px, tile_px))
+    return compose_tiles(
+        pictures,
+        shown,
+        sorted(set(labels)),
+        n_columns,
+        (tile_px, tile_px),
+        captions=None if captions else (),
+        sheet_size=size,
+    )
 
 
 def _crop_tile(path: Any, box: NDArray[np.float32] | None) -> Image.Image:
