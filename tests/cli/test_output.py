@@ -176,6 +176,7 @@ def test_predict_prints_photos_in_one_layout_with_a_total(model, ten_photos, cap
     assert sum(int(part.split()[0]) for part in total.rpartition(": ")[2].split(", ")) == 9
     assert "score: confidence of the detector" in text
     assert "IMG1.png: cannot be read as an image" in err
+    assert "" not in lines[: lines.index(total) - 1]
     check_fits(text)
 
 

@@ -133,3 +133,12 @@ def test_heic_of_a_phone_is_read():
 def test_known_format_that_is_not_read_is_named(head, form):
     with pytest.raises(ImageError, match=f"its format is {form}, which is not read; convert it to JPEG or PNG"):
         load_image(head + bytes(64), name="a")
+
+
+@pytest.mark.parametrize("data", [b"", b"B", b"II*", b"\xff\xd8"])
+def test_file_of_few_bytes_is_one_plain_error(data):
+    with pytest.raises(
+        ImageError, match=r"^a\.jpg: cannot be read as an image \((the file is empty|no format)"
+    ) as caught:
+        load_image(data, name="a.jpg")
+    assert "unpack" not in str(caught.value)

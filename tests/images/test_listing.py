@@ -308,6 +308,7 @@ def test_pattern_names_what_cannot_be_read(damaged, model, capsys):
         ("*.db", "matches no image, only folders or other files"),
         ("emp*", "matches no image, only folders or other files; pass the folders, or add /*"),
         ("*.xyz", "matches no file; check the pattern."),
+        ("img*.JPG", "matches no file; check the pattern. Upper and lower case differ: there is IMG"),
         ("list.csv/*", "matches no file; check the pattern."),
     ],
 )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImagePalette, UnidentifiedImageError
 
-from maskkit._images.formats import HEAD_BYTES, name_format
+from maskkit._images.formats import HEAD_BYTES, accepts, name_format
 from maskkit._images.mending import lacks_detail, lacks_pixels
 from maskkit._images.orientation import ImageHeader, read_orientation, turn_upright
 from maskkit._images.pixel_budget import reserve_pixels
@@ -164,6 +164,8 @@ def _open(file: BinaryIO, name: str, formats: list[str]) -> _Opened:
     """
     file.seek(0)
     head = file.read(HEAD_BYTES)
+    if not head:
+        raise UnidentifiedImageError("the file is empty")
     reasons: list[str] = []
     opened = _try_readers(file, head, formats, reasons)
     if opened is None and name_format(head) == "HEIC" and formats == choose_formats():
@@ -178,7 +180,7 @@ def _try_readers(file: BinaryIO, head: bytes, formats: list[str], reasons: list[
     """Return the picture of the first reader that takes a file, or None; append the reasons of those that do not."""
     for form in formats:
         factory, accept = Image.OPEN[form]
-        accepted = accept is None or accept(head[:16])
+        accepted = accept is None or accepts(accept, head)
         if isinstance(accepted, str):  # The library that decodes this format is missing.
             reasons.append(accepted)
         elif accepted:

@@ -60,7 +60,7 @@ def is_image_head(head: bytes) -> bool:
 def _opens(head: bytes) -> bool:
     """Return whether an opener of Pillow recognizes the signature of a file and reads its header."""
     Image.init()
-    accepted = {form: _accept(accept, head) for form, (_, accept) in Image.OPEN.items() if form not in _NOT_DECODED}
+    accepted = {form: accepts(accept, head) for form, (_, accept) in Image.OPEN.items() if form not in _NOT_DECODED}
     if any(isinstance(answer, str) for answer in accepted.values()):  # the library that decodes the format is missing
         return True
     # The first letters of many texts are those of an image too, such as "BM" or "P1", so the header is read.
@@ -74,7 +74,8 @@ def _opens(head: bytes) -> bool:
         return False
 
 
-def _accept(accept: Callable[[bytes], bool | str] | None, head: bytes) -> bool | str:
+def accepts(accept: Callable[[bytes], bool | str] | None, head: bytes) -> bool | str:
+    """Return what the test of one of Pillow's readers says about the first bytes of a file; a text is a refusal."""
     # Formats without a signature, such as TGA, would take nearly any file.
     try:
         return accept is not None and accept(head[:16])

@@ -204,4 +204,8 @@ def _explain_no_match(pattern: str) -> str:
     if "[" in pattern:
         literal = pattern.replace("[", "[[]")
         hint = f" Brackets stand for one of the letters in them; write [[] for a bracket in a name: '{literal}'."
+    else:
+        either = "".join(f"[{letter.lower()}{letter.upper()}]" if letter.isalpha() else letter for letter in pattern)
+        if similar := next(glob.iglob(either, recursive=True), None):
+            hint = f" Upper and lower case differ: there is {similar}."
     return f"{pattern}: matches no file; check the pattern.{hint}"

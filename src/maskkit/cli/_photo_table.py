@@ -64,11 +64,10 @@ class PhotoTable:
         scores = (f"{face.probability:.3f}", f"{face.detection_score:.3f}")
         row = self._row(str(number), str(face.decision), *scores, box, str(face.size_px))
         reasons = " ".join(face.reasons)
-        if len(row) + len(reasons) + 2 <= self._console.width:
-            self._print(f"{row}  {reasons}")
+        if reasons and len(row) + len(reasons) + 2 > self._console.width:
+            self._print(f"{row}\n{'':8}{reasons}")
         else:
-            self._print(row)
-            self._print(f"{'':8}{reasons}")
+            self._print(f"{row}  {reasons}")
 
     def _row(self, face: str, decision: str, probability: str, score: str, box: str, size: str) -> str:
         return f"{face:>6}  {decision:<{self._width}}  {probability:>11}  {score:>5}  {box:<19}  {size:>8}"
