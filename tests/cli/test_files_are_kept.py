@@ -65,7 +65,9 @@ def test_explain_keeps_its_source(here, model, capsys, source):
     assert len(assert_kept(before, here)) == 1
 
 
-@pytest.mark.parametrize("command", ["predict . --save-crops .", "predict . --out .", "explain . --out ."])
+@pytest.mark.parametrize(
+    "command", ["predict . --save-crops .", "predict . --out .", "explain . --out .", "predict * --out ."]
+)
 def test_the_input_folder_is_no_output_folder(here, model, capsys, command):
     before = contents(here)
     code, _, err = run(capsys, *command.split(), "-m", model)

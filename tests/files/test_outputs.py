@@ -118,8 +118,11 @@ def test_what_is_inside_an_output_folder_is_left_out_however_it_is_named(tmp_pat
     inside, beside = tmp_path / "link" / "out" / "a.png", tmp_path / "link" / "b.png"
     written = OutputFolders([out])
     assert list(written.leave_out([inside, beside], tmp_path / "link")) == [beside]
-    # The folder itself was asked for by a pattern, or contains what was asked for.
-    assert list(written.leave_out([inside], out / "*.png")) == [inside]
+    # What was asked for by a pattern may be results, or lies in a folder that contains all.
+    with pytest.raises(OutputError, match="is the input folder and the output folder"):
+        list(written.leave_out([inside], out / "*.png"))
+    assert list(written.leave_out([inside.with_suffix(".jpg")], out / "*")) == [inside.with_suffix(".jpg")]
+    assert list(written.leave_out([inside], inside)) == [inside]
     assert list(OutputFolders([tmp_path]).leave_out([inside, beside], tmp_path / "photos")) == [inside, beside]
     with pytest.raises(OutputError, match="is the input folder and the output folder"):
         written.check_source(tmp_path / "link" / "out")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 from uuid import uuid4
 
 from PIL import Image
@@ -21,6 +21,9 @@ from maskkit._text import check_path
 from maskkit.exceptions import OutputError
 
 AnyPath = TypeVar("AnyPath", str, Path)
+
+# Ending of the pictures that are written to a folder.
+_ENDING = ".png"
 
 # Errors of file systems without hard links, such as FAT and some network drives.
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
@@ -183,22 +186,35 @@ class OutputFolders:
     def check_source(self, folder: str | os.PathLike[str]) -> None:
         """Raise OutputError if an input folder is itself an output folder."""
         if os.path.isdir(folder) and identify(folder) in self._folders:
-            raise OutputError(
-                f"{folder}: is the input folder and the output folder, so that a second run would read the results as "
-                f"photos; choose another output folder, such as {Path(folder, 'results')}."
-            )
+            self._refuse(folder, folder)
+
+    def _refuse(self, source: object, folder: str | os.PathLike[str]) -> NoReturn:
+        raise OutputError(
+            f"{source}: is the input folder and the output folder, so that a second run would read the results as "
+            f"photos; choose another output folder, such as {Path(folder, 'results')}."
+        )
 
     def drop(self, folders: Iterable[Path]) -> list[Path]:
         """Return the folders that are no output folders."""
         return [folder for folder in folders if not self._folders or identify(folder) not in self._folders]
 
     def leave_out(self, paths: Iterable[AnyPath], source: str | os.PathLike[str]) -> Iterator[AnyPath]:
-        """Iterate over the paths found in a source, a folder or pattern, that are not inside an output folder."""
+        """Iterate over the paths found in a source, a folder or pattern, that are not inside an output folder.
+
+        Raises OutputError if a pattern matches pictures in the output folder, which may be results.
+        """
         # The folder of a pattern ends before its first wildcard.
-        parts = takewhile(lambda part: os.path.isdir(source) or not glob.has_magic(part), Path(source).parts)
+        is_file = os.path.exists(source)
+        parts = tuple(takewhile(lambda part: is_file or not glob.has_magic(part), Path(source).parts))
         around = {identify(folder) for folder in _with_parents(os.path.abspath(Path(*parts)))}
         inner = self._folders - around
-        yield from (path for path in paths if not (inner and self._is_inside(os.path.dirname(path), inner)))
+        is_pattern = parts != Path(source).parts
+        for path in paths:
+            folder = os.path.dirname(path) or os.curdir
+            if is_pattern and os.fspath(path).lower().endswith(_ENDING) and identify(folder) in self._folders & around:
+                self._refuse(source, folder)
+            if not (inner and self._is_inside(folder, inner)):
+                yield path
 
     def _is_inside(self, folder: str, inner: Set[tuple[int, int] | None]) -> bool:
         folder = os.path.abspath(folder)
