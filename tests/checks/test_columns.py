@@ -184,6 +184,17 @@ def test_result_of_load_faces_as_images_raises(fitted, face_paths):
         fitted.predict(faces)
 
 
+def test_sample_weights_of_a_table(faces):
+    weights = np.arange(1.0, 41.0)
+    expected = make_classifier(epochs=2).fit(*faces, sample_weight=weights).predict_proba(faces[0])
+    for column in (pd.DataFrame({"weight": weights}), weights[:, None], pd.Series(weights, index=SHUFFLED)):
+        found = make_classifier(epochs=2).fit(*faces, sample_weight=column).predict_proba(faces[0])
+        assert (found == expected).all()
+    for wrong in (set(weights), dict(enumerate(weights)), pd.DataFrame({"a": weights, "b": weights})):
+        with pytest.raises(TypeError, match=r"sample_weight is a (set|dict|table)"):
+            make_classifier().fit(*faces, sample_weight=wrong)
+
+
 def test_slices_of_a_table(fitted, face_paths):
     paths, labels = face_paths
     cameras = ["door", "phone"] * 20

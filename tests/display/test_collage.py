@@ -276,10 +276,17 @@ def test_captions_can_be_left_out(tmp_path):
     assert all_colours(sheet) <= {*COLOURS.values(), (255, 255, 255)}
 
 
-@pytest.mark.parametrize("size", [(0, 10), (10,), (-5, 5)])
+@pytest.mark.parametrize(
+    "size", [(0, 10), (10,), (-5, 5), "600x200", (600.5, 200), (np.nan, 9), (np.inf, 9), 600, (None, 5)]
+)
 def test_wrong_size_raises(tmp_path, size):
     with pytest.raises(ValueError, match=r"size=.* is no size; want \(width, height\) in pixels"):
         collage(make_faces(tmp_path), size=size)
+
+
+@pytest.mark.parametrize("size", [[300, 90], (300.0, 90.0), np.array([300, 90]), (np.int64(300), np.float32(90))])
+def test_numbers_of_any_kind_are_a_size(tmp_path, size):
+    assert collage(make_faces(tmp_path), size=size, captions=False).size == (300, 90)
 
 
 def test_size_without_room_raises(tmp_path):

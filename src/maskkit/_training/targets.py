@@ -9,6 +9,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
+from maskkit._checks.columns import as_column
 from maskkit._labels import check_class_weight
 
 
@@ -40,7 +41,7 @@ class Targets:
                 f"y holds 1 class, {classes[:1].tolist()[0]!r}; want two or more: add examples of another class."
             )
         check_class_weight(class_weight, classes.tolist())
-        given = None if sample_weight is None else np.asarray(sample_weight)
+        given = None if sample_weight is None else np.asarray(as_column(sample_weight, "sample_weight"))
         return cls(y, classes, indices, _merge_weights(class_weight, y, given), given)
 
     def repeat(self, times: int) -> Self:

@@ -192,8 +192,7 @@ def collage(
         labels = [label for _, split_labels in splits for label in split_labels.tolist()]
     if not tiles:
         raise ValueError("faces contains no face; want at least one.")
-    if size is not None and (len(size) != 2 or min(size) < 1):
-        raise ValueError(f"size={size!r} is no size; want (width, height) in pixels.")
+    sheet_size = None if size is None else _check_size(size)
     chosen = choose_evenly(labels, n_columns * n_rows, check_random_state(random_state))
     pictures = [_crop_tile(*tiles[index]) for index in chosen]
     if blur:
@@ -206,8 +205,17 @@ def collage(
         n_columns,
         (tile_px, tile_px),
         captions=None if captions else (),
-        sheet_size=size,
+        sheet_size=sheet_size,
     )
+
+
+def _check_size(size: Any) -> tuple[int, int]:
+    """Return width and height as ints; raise ValueError unless they are two whole numbers of at least 1."""
+    sides = np.asarray(size)
+    is_number = sides.shape == (2,) and sides.dtype.kind in "iuf" and np.isfinite(sides).all()
+    if not is_number or (sides < 1).any() or (sides % 1 != 0).any():
+        raise ValueError(f"size={size!r} is no size; want (width, height) in pixels.")
+    return int(sides[0]), int(sides[1])
 
 
 def _crop_tile(path: Any, box: NDArray[np.float32] | None) -> Image.Image:
