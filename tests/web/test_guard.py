@@ -16,7 +16,7 @@ PNG = {"Content-Type": "image/png"}
 @pytest.fixture(scope="module")
 def guarded(fitted):
     """A client of a server with a token, behind a named proxy."""
-    with serving_client(fitted, token="s3cret-~!", hosts=["https://Masks.example.org.:8443/"]) as client:
+    with serving_client(fitted, token="s3cret ~!", hosts=["https://Masks.example.org.:8443/"]) as client:
         yield client
 
 
@@ -38,8 +38,8 @@ def test_wrong_token_is_refused(guarded, header):
 
 
 def test_correct_token_is_accepted(guarded, photo):
-    assert guarded.post("/v1/faces", content=photo, headers=PNG | bearer("s3cret-~!")).status_code == 200
-    assert guarded.get("/metrics", headers={"Authorization": b"bearer  s3cret-~!"}).status_code == 200
+    assert guarded.post("/v1/faces", content=photo, headers=PNG | bearer("s3cret ~!")).status_code == 200
+    assert guarded.get("/metrics", headers={"Authorization": b"bearer  s3cret ~!"}).status_code == 200
 
 
 def test_page_and_health_check_need_no_token(guarded):
@@ -53,9 +53,9 @@ def test_empty_token_is_an_error(fitted):
             create_app(fitted, token=token)
 
 
-@pytest.mark.parametrize("token", ["two words", "secret\n", " secret", "sécret", "日本", "a\0b", "\x7f", "a\tb"])
+@pytest.mark.parametrize("token", ["secret ", "secret\n", " secret", "sécret", "日本", "a\0b", "\x7f", "a\tb"])
 def test_token_that_not_every_client_can_send_is_an_error(fitted, token):
-    with pytest.raises(ValueError, match="the token has spaces, line ends or characters outside ASCII"):
+    with pytest.raises(ValueError, match="the token has a space at an end, a line end or a character outside ASCII"):
         create_app(fitted, token=token)
 
 
@@ -155,7 +155,7 @@ def test_request_without_a_host_is_answered(guarded):
     ],
 )
 def test_requests_from_other_origins_are_refused(guarded, photo, origin, status):
-    headers = PNG | bearer("s3cret-~!") | {"Host": "localhost:8123", "Origin": origin}
+    headers = PNG | bearer("s3cret ~!") | {"Host": "localhost:8123", "Origin": origin}
     assert guarded.post("/v1/faces", content=photo, headers=headers).status_code == status
 
 

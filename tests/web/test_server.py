@@ -247,7 +247,7 @@ def test_invalid_usage_is_an_error(capsys, monkeypatch):
     for token, reason in {
         "": "MASKKIT_TOKEN: is set but empty",
         " ": "the token is empty",
-        "a b": "has spaces",
+        "a ": "a space at an end",
     }.items():
         monkeypatch.setenv("MASKKIT_TOKEN", token)
         code, out, err = run(capsys, "serve", "--port", 0)

@@ -48,8 +48,8 @@ def create_app(
     classifier : MaskClassifier
         Fitted classifier. It must not be used elsewhere at the same time.
     token : str, optional
-        Bearer token that clients must send, of printable ASCII characters without spaces. Without one, everyone who
-        reaches the server may use it.
+        Bearer token that clients must send, of printable ASCII characters without spaces at the ends. Without one,
+        everyone who reaches the server may use it.
     limits : Limits, optional
         Upper bounds on requests.
     hosts : collection of str

@@ -137,10 +137,10 @@ def check_token(token: str) -> None:
     """Raise ValueError if a token is empty, or has characters that not every client can send in a header."""
     if not token.strip():
         raise ValueError("the token is empty; pass a secret, or None for a server without a token.")
-    if not all("!" <= letter <= "~" for letter in token):
+    if token != token.strip() or not all(" " <= letter <= "~" for letter in token):
         raise ValueError(
-            "the token has spaces, line ends or characters outside ASCII, which not every client can send; "
-            "use letters and digits, such as those of: openssl rand -hex 32"
+            "the token has a space at an end, a line end or a character outside ASCII, which not every client can "
+            "send; use letters and digits, such as those of: openssl rand -hex 32"
         )
 
 
