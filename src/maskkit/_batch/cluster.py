@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from maskkit._batch.parts import Job, compute_part
 from maskkit._images.prefetch import limit_threads
+from maskkit._text import hide_secrets
 from maskkit.exceptions import MaskkitError
 
 if TYPE_CHECKING:
@@ -118,5 +119,7 @@ class _Worker:
             counts = compute_part(self._job, self._predictor, part)
         except Exception as exc:
             failure = str(exc) if isinstance(exc, MaskkitError) else f"{type(exc).__name__}: {exc}."
-            return {"part": [part], "failure": [" ".join(failure.split())], "trace": [traceback.format_exc()]}
+            failure = hide_secrets(" ".join(failure.split()))
+            trace = "\n".join(map(hide_secrets, traceback.format_exc().splitlines()))
+            return {"part": [part], "failure": [failure], "trace": [trace]}
         return {"part": [part], "failure": [""], "trace": [""], **{name: [count] for name, count in counts.items()}}

@@ -21,6 +21,7 @@ from maskkit._files.outputs import OutputFolders
 from maskkit._images.formats import HEAD_BYTES, has_image_ending, is_image_head, may_be_image
 from maskkit._images.listing import find_images_of, is_visible, natural_key, natural_path_key
 from maskkit._images.prefetch import in_batches
+from maskkit._text import hide_secrets
 from maskkit.exceptions import DataError
 
 # Names are bytes, because they need not be UTF-8.
@@ -64,7 +65,7 @@ def list_inputs(
             found = (InputImage(file, None) for file in leave_out(_find_files(source), source))
         first = next(found, None)
         if first is None:
-            raise DataError(f"{source}: contains no images or does not exist; check the path.")
+            raise DataError(f"{hide_secrets(source)}: contains no images or does not exist; check the path.")
         yield from chain([first], found)
 
 
@@ -165,8 +166,10 @@ def _list_table(table: str, base: str, column: str | None, on_table: Callable[[b
         batches = parquet.iter_batches(batch_size=_ROWS_PER_BATCH, columns=[chosen.name])
         for row, cell in enumerate(chain.from_iterable(batch.column(0) for batch in batches)):
             path = chosen.read(cell)
-            # An empty cell keeps its row number, so that it has a row in the results.
-            yield InputImage(_join(base, path), None) if isinstance(path, str) else InputImage(table, row)
+            # An empty cell keeps its row number, so that it has a row in the results. A URL with a password stays in
+            # the table, because the list of images holds none.
+            is_named = isinstance(path, str) and hide_secrets(path) == path
+            yield InputImage(_join(base, str(path)), None) if is_named else InputImage(table, row)
 
 
 def _find_files(source: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +24,12 @@ from maskkit._batch.inputs import (
     read_inputs,
     write_inputs,
 )
+from maskkit._batch.locations import Locations
 from maskkit._batch.results import WRITERS, Row, classify_crops, predict_photos
 from maskkit._batch.storage import full_name, is_url, open_storage, write_atomically
 from maskkit._files.outputs import check_output_folder
 from maskkit._images.decode import limit_pixels
-from maskkit._text import to_json
+from maskkit._text import hide_secrets, to_json
 from maskkit.exceptions import DataError, OutputError
 
 if TYPE_CHECKING:
@@ -62,6 +63,12 @@ class Job:
     crops: bool
     column: str | None
     max_px: int | None = None
+    locations: Locations = field(default_factory=Locations, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The folder without a password."""
+        return hide_secrets(self.out) if is_url(self.out) else self.out
 
     def __post_init__(self) -> None:
         if self.output_format not in WRITERS:
@@ -98,7 +105,9 @@ def take_folder(job: Job) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as exc:
-        raise OutputError(f"{job.out}: another run is writing to this folder; wait for it, or choose another.") from exc
+        raise OutputError(
+            f"{job.name}: another run is writing to this folder; wait for it, or choose another."
+        ) from exc
     try:
         yield
     finally:
@@ -115,7 +124,7 @@ def compute_part(job: Job, predictor: "FacePredictor", part: int) -> dict[str, i
 
     def rows() -> Iterator[Row]:
         predict = classify_crops if job.crops else predict_photos
-        for rows_of_image in predict(predictor, read_contents(images, job.column)):
+        for rows_of_image in predict(predictor, _read_hidden(job, images)):
             counts["n_images"] += 1
             counts["n_unreadable"] += rows_of_image[0]["status"] == "unreadable"
             for row in rows_of_image:
@@ -126,6 +135,13 @@ def compute_part(job: Job, predictor: "FacePredictor", part: int) -> dict[str, i
     with write_atomically(storage, path) as file:
         WRITERS[job.output_format](file, rows(), predictor.classes)
     return counts
+
+
+def _read_hidden(job: Job, images: list[InputImage]) -> Iterator[tuple[InputImage, bytes | str | None]]:
+    """Iterate over images, whose names have no passwords, with their bytes from a table or their location."""
+    located = [job.locations.restore(image) for image in images]
+    for image, (place, content) in zip(images, read_contents(located, job.column), strict=True):
+        yield image, place.source if content is None and place.row is None else content
 
 
 def prepare(job: Job, predictor: "FacePredictor", sources: list[str], part_size: int) -> int:
@@ -146,7 +162,7 @@ def prepare(job: Job, predictor: "FacePredictor", sources: list[str], part_size:
     manifest: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "maskkit": version("maskkit"),
-        "sources": sources,
+        "sources": [hide_secrets(source) if is_url(source) else source for source in sources],
         "model": predictor.model_name,
         "model_sha256": predictor.fingerprint(),
         "detector": f"{predictor.detector_name} {detector_params}",
@@ -160,7 +176,7 @@ def prepare(job: Job, predictor: "FacePredictor", sources: list[str], part_size:
     digest = hashlib.sha256()
 
     def images() -> Iterator[InputImage]:
-        for image in list_inputs(sources, job.column, digest.update, out=job.out):
+        for image in map(job.locations.hide, list_inputs(sources, job.column, digest.update, out=job.out)):
             digest.update(encode_name(f"{image.name}\n"))
             yield image
 
@@ -194,7 +210,7 @@ def _compare(job: Job, earlier: dict[str, Any] | None, manifest: dict[str, Any])
     differences = [name for key, name in _FIXED.items() if key in manifest and earlier.get(key) != manifest[key]]
     if differences:
         raise DataError(
-            f"{job.out}: contains the results of a different run (different {', '.join(differences)}). "
+            f"{job.name}: contains the results of a different run (different {', '.join(differences)}). "
             f"Choose another folder, or the settings in {MANIFEST_FILE}."
         )
 
@@ -206,7 +222,9 @@ def _check_folder(job: Job) -> None:
     ours = {LOCK_FILE, INPUT_FILE} if _is_input_list(job) else {LOCK_FILE}
     unexpected = [name for name in names if not (name in ours or name.startswith(f".{INPUT_FILE}."))]
     if unexpected:
-        raise DataError(f"{job.out}: contains {unexpected[0]} and no {MANIFEST_FILE}; choose an empty or a new folder.")
+        raise DataError(
+            f"{job.name}: contains {unexpected[0]} and no {MANIFEST_FILE}; choose an empty or a new folder."
+        )
 
 
 def _is_input_list(job: Job) -> bool:

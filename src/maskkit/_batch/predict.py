@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from maskkit._batch.errors import call_without_secrets
 from maskkit._optional import require
 from maskkit._text import check_path
 from maskkit.exceptions import DataError, OutputError
@@ -150,9 +151,13 @@ def predict_batch(
         check_path(source, DataError)
     check_path(out, OutputError)
     job = Job(full_name(*open_storage(os.fspath(out))).rstrip("/"), output_format, crops, column, max_px)
-    with take_folder(job):
-        n_parts = prepare(job, predictor, [os.fspath(source) for source in source_list], part_size)
-        return _compute(job, predictor, n_parts, workers=workers, address=address, verbose=verbose)
+
+    def run() -> BatchSummary:
+        with take_folder(job):
+            n_parts = prepare(job, predictor, [os.fspath(source) for source in source_list], part_size)
+            return _compute(job, predictor, n_parts, workers=workers, address=address, verbose=verbose)
+
+    return call_without_secrets(run)
 
 
 def _compute(
@@ -172,4 +177,4 @@ def _compute(
                     rate = totals["n_images"] / (time.perf_counter() - start)
                     found = f"{counts['n_faces']:,} faces, {counts['n_unreadable']:,} unreadable"
                     print(f"{n_done:,} of {len(missing):,} parts: {found}; {rate:.1f} images/s", file=sys.stderr)
-    return BatchSummary(job.out, n_parts, n_parts - len(missing), **totals)
+    return BatchSummary(job.name, n_parts, n_parts - len(missing), **totals)

@@ -13,7 +13,7 @@ from maskkit._batch.storage import is_url, open_storage
 from maskkit._images.load import ImageSource, RgbImage, load_image
 from maskkit._images.prefetch import in_batches, in_windows, prefetch_map
 from maskkit._model.results import PhotoResult, row_fields, rows_of
-from maskkit._text import escape_text, to_json
+from maskkit._text import escape_text, hide_secrets, to_json
 from maskkit.exceptions import ImageError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _fetch(content: tuple[InputImage, bytes | str | None]) -> _Fetched:
     except FileNotFoundError:
         return _Fetched(image.name, b"", f"{image.name}: no such file; check the path.")
     except Exception as exc:  # Each storage raises its own errors.
-        return _Fetched(image.name, b"", f"{image.name}: cannot be fetched ({exc}).")
+        return _Fetched(image.name, b"", f"{image.name}: cannot be fetched ({hide_secrets(str(exc))}).")
 
 
 def _write_parquet(file: IO[bytes], rows: Iterable[Row], classes: NDArray[Any]) -> None:

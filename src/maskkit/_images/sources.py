@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from maskkit._text import check_path
+from maskkit._text import check_path, hide_secrets
 from maskkit.exceptions import ImageError
 
 # Images are decoded in several threads, and two of them may be given the same open file or picture.
@@ -19,6 +19,7 @@ SOURCE_LOCK = threading.Lock()
 _MAX_PATH = 4096
 _MAX_REASON = 300
 
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _DATA_URL = re.compile(r"data:[^,]{0,200},", re.IGNORECASE)
 # The first letters of JPEG, PNG, GIF, WebP, TIFF (two byte orders), BMP, AVIF and HEIC files in base64.
 _BASE64_STARTS = ("/9j/", "iVBOR", "R0lGOD", "UklGR", "SUkqA", "TU0AK", "Qk", "AAAAGGZ0", "AAAAHGZ0", "AAAAIGZ0")
@@ -52,6 +53,7 @@ def shorten(text: str, length: int) -> str:
 
 def shorten_path(path: str) -> str:
     """Return a path for messages; of a text that is too long to be one, the beginning."""
+    path = hide_secrets(path) if _URL.match(path) else path
     return path if len(path) <= _MAX_PATH else shorten(path, 60)
 
 
@@ -62,7 +64,7 @@ def shorten_reason(exc: BaseException) -> str:
 
 def _check_path(path: str | bytes, name: str) -> str | bytes:
     if isinstance(path, str):
-        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
+        if _URL.match(path):
             raise ImageError(
                 f"{name}: is a URL, and prediction uses no network; download it and pass the path or the bytes."
             )

@@ -11,8 +11,7 @@ from typing import Any, TypeVar
 import av
 from av.stream import Disposition
 
-from maskkit._files.secrets import hide_secrets
-from maskkit._text import check_path
+from maskkit._text import check_path, hide_secrets
 from maskkit._video.ffmpeg_options import find_unknown_options
 from maskkit.exceptions import VideoError
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from maskkit._text import check_path
+from maskkit._text import check_path, hide_secrets
 
 if TYPE_CHECKING:
     from maskkit import MaskClassifier
@@ -79,7 +79,9 @@ def find_images(sources: Iterable[str], *, outputs: Iterable[Path | None] = ()) 
         if source == "-":
             raise DataError("-: standard input is not supported; save the image as a file and pass its path.")
         if "://" in source:
-            raise DataError(f"{source}: is a URL, and this command uses no network; download it and pass the file.")
+            raise DataError(
+                f"{hide_secrets(source)}: is a URL, and this command uses no network; download it and pass the file."
+            )
         check_path(source, DataError)
         written.check_source(source)
         images = list(find_images_of(source))

@@ -7,12 +7,13 @@ import re
 _ANYWHERE = r"(?:pass|pwd|psw|token|secret)"
 _IN_QUERIES = rf"(?:{_ANYWHERE}|key|auth|sig|cred|cookie|session|sas)"
 
-# A value ends before the next "&name=", because a password may contain any other letter by mistake.
+# Names are bounded, so that the time does not grow with the square of a text. A value ends before the next "&name=",
+# because a password may contain any other letter by mistake.
 _PARAMETER = (
-    rf"(?:[\w.%-]*{_ANYWHERE}[\w.%-]*|(?<=[?&;#])[\w.%-]*{_IN_QUERIES}[\w.%-]*)="
-    r"(?P<secret>(?:(?![&;][\w.%-]+=).)*)"
+    rf"(?:[\w.%-]{{0,60}}{_ANYWHERE}[\w.%-]{{0,60}}|(?<=[?&;#])[\w.%-]{{0,60}}{_IN_QUERIES}[\w.%-]{{0,60}})="
+    r"(?P<secret>(?:(?![&;][\w.%-]{1,60}=).)*)"
 )
-_HEADER = rf"[\w-]*{_IN_QUERIES}[\w-]*['\"]?\s*:\s+(?P<secret>.*)"
+_HEADER = rf"[\w-]{{0,60}}{_IN_QUERIES}[\w-]{{0,60}}['\"]?\s*:\s+(?P<secret>.*)"
 
 # A password may contain "/" or "@" by mistake. Therefore, what follows a colon and is not a port is removed up to the
 # last "@". What looks like a port may be the beginning of a password: it is one in the URL of a stream, or if a host

@@ -1,9 +1,13 @@
 """No part of a password is shown."""
 
+import traceback
+
 import pytest
 from hypothesis import given, strategies as st
 
-from maskkit._files.secrets import hide_secrets
+from maskkit._text import hide_secrets
+from maskkit.exceptions import ImageError
+from tests.cli.conftest import run
 from tests.conftest import fuzzing
 
 SECRET = "Geheim"  # It occurs in no message by itself.
@@ -73,3 +77,20 @@ def test_secrets_are_never_shown(place, password):
 )
 def test_what_is_no_secret_is_kept(text):
     assert hide_secrets(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 200_000, "://a:" * 2_000, "&a" * 20_000, "token=" * 20_000], ids=lambda text: text[:6]
+)
+def test_long_texts_do_not_take_the_square_of_their_length(text):
+    assert len(hide_secrets(text)) <= len(text)
+
+
+def test_password_of_a_url_given_as_a_photo_is_hidden(fitted, capsys):
+    url = f"https://user:{SECRET}@host/photo.jpg"
+    with pytest.raises(ImageError, match=r"https://host/photo\.jpg: is a URL") as error:
+        fitted.predict_faces(url)
+    assert SECRET not in "".join(traceback.format_exception(error.value))
+    code, out, err = run(capsys, "predict", url)
+    assert code == 1
+    assert SECRET not in out + err
