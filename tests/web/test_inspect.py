@@ -78,6 +78,13 @@ def test_other_formats_are_refused_before_they_are_opened(file_format, monkeypat
     assert "convert it to JPEG or PNG" in str(error) or "send JPEG, PNG" in str(error)
 
 
+def test_avif_that_pillow_cannot_read_is_named(monkeypatch):
+    monkeypatch.setattr("maskkit.web._formats.FORMATS", tuple(name for name in FORMATS if name != "AVIF"))
+    assert str(inspect(encode("AVIF")).error).startswith(
+        "a: is AVIF, which the server's version of Pillow does not read"
+    )
+
+
 def jpeg(*segments, end=b""):
     """Segments between the start of a JPEG and its picture."""
     data = encode("JPEG")

@@ -3,11 +3,15 @@
 import base64
 import re
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+from PIL import Image
+
+Image.init()
+FORMATS = tuple(name for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF") if name in Image.OPEN)
 """Formats that the server decodes, by Pillow's names. "JPEG" includes MPO, several JPEGs in one file.
 
 Pillow reads about 30 more. Some of their decoders are written in Python and hold the interpreter for minutes on a file
-of a few kilobytes (FITS); in others a picture may be much larger than the header says (ICO, ICNS).
+of a few kilobytes (FITS); in others a picture may be much larger than the header says (ICO, ICNS). AVIF needs Pillow
+11.3.
 """
 
 ACCEPTED = "JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
@@ -26,6 +30,8 @@ _SIGNATURES = (
 
 _CONVERT = "convert it to JPEG or PNG"
 _UNSUPPORTED = (
+    # Reached if Pillow cannot read it, else it is accepted.
+    (rb"....ftypavi[fs]", f"is AVIF, which the server's version of Pillow does not read; {_CONVERT}"),
     (
         rb"....ftyp(?:hei[cmsx]|hev[cx]|m[is]f1)",
         "is a HEIC photo; convert it to JPEG, or let the camera take JPEG (iPhone: Settings, Camera, Formats, Most "
@@ -54,7 +60,8 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{16,}")
 
 def identify_format(data: bytes) -> str | None:
     """Return Pillow's name of an accepted format, or None."""
-    return next((name for name, signature in _SIGNATURES if re.match(signature, data[:64], re.DOTALL)), None)
+    found = (name for name, signature in _SIGNATURES if re.match(signature, data[:64], re.DOTALL))
+    return next((name for name in found if name in FORMATS), None)
 
 
 def describe_unsupported(data: bytes) -> str | None:
