@@ -59,6 +59,17 @@ def test_two_persons_are_two(video):
     assert {person.number for person in steps[20].persons} == {1, 2}
 
 
+def test_persons_have_the_same_number_in_events_and_pictures(video, monkeypatch):
+    """One who comes back is number 2, also where nobody else is in the picture."""
+    steps = list(watch_file(video, Script(*walk(8), *[[]] * 14, *walk(8)), max_lost_s=0.3))
+    drawn = []
+    monkeypatch.setattr("maskkit._display.drawing.draw_tag", lambda _, tag: drawn.append(tag.text))
+    (last,) = [step for step in steps if step.persons][-1:]
+    last.draw()
+    assert last.persons[0].number == 2
+    assert drawn[0].startswith("2")
+
+
 def test_person_lost_longer_than_max_lost_s_counts_again(video):
     frames = [*walk(8), *[[]] * 14, *walk(8)]
     events = events_of(watch_file(video, Script(*frames), max_lost_s=0.3))
