@@ -10,6 +10,7 @@ import sys
 import pytest
 from PIL import Image
 
+from maskkit import MaskClassifier
 from maskkit.testing import make_faces
 from tests.cli.conftest import QUICK, run, write_faces
 
@@ -145,8 +146,6 @@ def test_a_file_that_was_named_is_never_replaced(tmp_path, model, capsys, comman
 
 
 def test_training_that_ends_second_does_not_replace_the_model_of_the_first(tmp_path, data, capsys, monkeypatch):
-    from maskkit import MaskClassifier
-
     fit = MaskClassifier.fit
 
     def fit_slowly(self, *args, **kwargs):
@@ -240,3 +239,23 @@ def test_odd_names_of_classes_and_files_pass_through_every_command(tmp_path, mod
     assert "\x1b" not in (trained / "README.md").read_text(encoding="utf-8")
     assert set(json.loads((trained / "maskkit.json").read_bytes())["classes"]) == set(classes)
     json.loads((tmp_path / "r.json").read_bytes())
+
+
+@pytest.mark.parametrize(
+    "command", ["predict . --out ../out", "predict . --save-crops ../out", "explain . --out ../out"]
+)
+def test_a_photo_that_is_removed_meanwhile_does_not_end_the_run(here, model, capsys, monkeypatch, command):
+    predict_photos = MaskClassifier.predict_photos
+
+    def predict_and_remove(self, paths, **options):
+        for photo in predict_photos(self, paths, **options):
+            if photo.name.endswith("c.png"):
+                os.remove(photo.name)
+            yield photo
+
+    (here / "a.png").unlink()
+    monkeypatch.setattr(MaskClassifier, "predict_photos", predict_and_remove)
+    code, _, err = run(capsys, *command.split(), "-m", model)
+    assert code == 1
+    assert "c.png: no such file" in err
+    assert len(list((here.parent / "out").iterdir())) == 4

@@ -160,3 +160,21 @@ class Broken:
 def test_contract_catches_nonsense(answer, message):
     with pytest.raises(PluginError, match=f"reporter Broken: .*{message}"):
         check_reporter(Broken(answer))
+
+
+# Plots have no room for names of 300 letters.
+@pytest.mark.filterwarnings("ignore:.*deprecated since. 2.1", "ignore:constrained_layout not applied")
+def test_trackers_take_classes_of_any_name(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    pytest.importorskip("tensorboard")
+    from maskkit.reporters import MlflowReporter, TensorBoardReporter
+
+    classes = ["a\udcff\x1b[31m", "b" * 300 + "1", "b" * 300 + "2"]
+    model = Scripted(one_hot([0, 1, 2, 0, 2, 1], n_classes=3), classes)
+    odd = evaluate(model, make_faces(6)[0], classes * 2, n_resamples=20)
+    monkeypatch.chdir(tmp_path)
+    TensorBoardReporter("runs").report(odd)
+    MlflowReporter(f"sqlite:///{tmp_path / 'mlflow.db'}").report(odd)
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("maskkit").experiment_id])
+    assert len(run.data.metrics) == 3 * sum(not np.isnan(found.value) for found in odd.metrics().values())

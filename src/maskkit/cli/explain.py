@@ -77,13 +77,19 @@ def _explain_photos(
 ) -> Iterator[tuple[str, str, Any]]:
     """Iterate over names, counts and explanations (None without a face); append the errors of unreadable photos."""
     from maskkit import explain_faces
+    from maskkit.exceptions import ImageError
 
     for photo in classifier.predict_photos(paths):
         if photo.error is not None:
             unreadable.append(photo.error)
             continue
         counts = ", ".join(f"{count} {name}" for name, count in photo.summary().items())
-        yield photo.name, counts or "no face", explain_faces(classifier, photo, label=label) or None
+        try:
+            explained = explain_faces(classifier, photo, label=label)
+        except ImageError as exc:  # It was removed meanwhile.
+            unreadable.append(str(exc))
+        else:
+            yield photo.name, counts or "no face", explained or None
 
 
 def _explain_crops(

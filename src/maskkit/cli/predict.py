@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,6 +34,9 @@ BlurOption = Annotated[
         OUTPUT_GROUP,
     ),
 ]
+
+if TYPE_CHECKING:
+    from maskkit import PhotoResult
 
 
 def predict(
@@ -76,18 +79,13 @@ def predict(
     def photos() -> Iterator[PhotoResult]:
         nonlocal n_unreadable
         for photo in classifier.predict_photos(paths):
-            if photo.error is not None:
+            error = photo.error or _write(photo, out, save_crops, stems, blur=blur)
+            if error is not None:
                 # With several photos, the error is reported and the exit code is 1 at the end.
                 if len(paths) == 1:
-                    raise ValueError(photo.error)
+                    raise ValueError(error)
                 n_unreadable += 1
-                typer.echo(escape_text(f"maskkit: {photo.error}"), err=True)
-            else:
-                stem = stems.take(photo.name)
-                if out is not None:
-                    photo.save(out / f"{stem}.png", blur=blur)
-                if save_crops is not None:
-                    photo.save_crops(os.fspath(save_crops), stem=stem)
+                typer.echo(escape_text(f"maskkit: {error}"), err=True)
             yield photo
 
     print_photos(output, photos(), classifier.classes_.tolist())
@@ -96,3 +94,18 @@ def predict(
             print_written(folder)
     if n_unreadable:
         raise ValueError(f"{n_unreadable} of {len(paths)} photos could not be read")
+
+
+def _write(photo: "PhotoResult", out: Path | None, save_crops: Path | None, stems: Stems, *, blur: bool) -> str | None:
+    """Write the picture and the crops of a photo; return the error if it can no longer be read."""
+    from maskkit.exceptions import ImageError
+
+    stem = stems.take(photo.name)
+    try:
+        if out is not None:
+            photo.save(out / f"{stem}.png", blur=blur)
+        if save_crops is not None:
+            photo.save_crops(os.fspath(save_crops), stem=stem)
+    except ImageError as exc:
+        return str(exc)
+    return None
