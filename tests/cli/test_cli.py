@@ -325,7 +325,7 @@ def test_explain_takes_crops_and_a_class(model, data, tmp_path, capsys):
     assert len(list(saved.iterdir())) == out.count("without_mask ") == 12
     code, _, err = run(capsys, "explain", data / "Validation", *arguments, "--label", "hat")
     assert code == 1
-    assert "label='hat' is not a class of this model" in err
+    assert "--label hat is not a class of this model" in err
 
 
 @pytest.mark.parametrize("crops", [(), ("--crops",)])

@@ -1,6 +1,7 @@
 """Audits of drawn faces and duplicates of them."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,15 @@ pytest.importorskip("cleanlab")
 pytest.importorskip("imagehash")
 
 from maskkit.datasets import audit, load_faces
-from maskkit.datasets._audit_checks import find_similar_features, find_similar_hashes, group_duplicates
+from maskkit.datasets._audit_checks import (
+    estimate_limit,
+    find_duplicates,
+    find_obstacle,
+    find_similar_features,
+    find_similar_hashes,
+    group_duplicates,
+    measure_image,
+)
 from maskkit.testing import make_faces
 
 
@@ -114,15 +123,73 @@ def test_groups_are_transitive():
     assert len(set(groups.tolist())) == 3
 
 
-def test_comparison_in_blocks_finds_the_same_pairs():
+def test_comparison_in_blocks_finds_the_same_hashes():
     rng = np.random.default_rng(0)
-    features = rng.normal(size=(2500, 8)).astype(np.float32)
-    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
-    expected = np.argwhere(np.triu(unit @ unit.T >= 0.97, 1))
-    np.testing.assert_array_equal(find_similar_features(features, 0.97), expected)
     hashes = rng.integers(0, 16, 1500, dtype=np.uint64)
     apart = np.bitwise_count(hashes[:, None] ^ hashes)
     np.testing.assert_array_equal(find_similar_hashes(hashes, ~hashes, 0), np.argwhere(np.triu(apart == 0, 1)))
+
+
+def make_features(n_images, rng, n_kinds=3, n_features=200):
+    """Features of different pictures of several kinds: those of one kind are alike."""
+    kinds = rng.normal(size=(n_kinds, n_features))
+    features = kinds[rng.integers(0, n_kinds, n_images)] + rng.normal(size=(n_images, n_features))
+    return np.maximum(features, 0).astype(np.float32)
+
+
+@pytest.mark.parametrize("n_images", [300, 511, 512, 520, 600, 1000, 1500])
+def test_no_copies_are_invented_and_copies_are_found_whatever_the_number_of_images(n_images):
+    rng = np.random.default_rng(n_images)
+    features = make_features(n_images, rng)
+    assert len(find_similar_features(features)) == 0
+    copied = np.arange(0, n_images, 10)
+    noise = rng.normal(scale=0.1, size=(len(copied), features.shape[1]))
+    features = np.concatenate([features, np.maximum(features[copied] + noise, 0)]).astype(np.float32)
+    pairs = find_similar_features(features)
+    np.testing.assert_array_equal(pairs, np.column_stack([copied, n_images + np.arange(len(copied))]))
+
+
+def test_the_limit_grows_with_the_number_of_pairs():
+    values = np.random.default_rng(0).normal(size=(2000, 2000)).astype(np.float32)
+    few, many = (estimate_limit(lambda rows, n=n: values[rows, :n], n) for n in (40, 2000))
+    assert 4 < few < many < 7  # in standard deviations, as the values are normal
+
+
+@pytest.mark.parametrize("n_images", [2, 6, 12, 40, 120])
+def test_drawings_that_are_alike_are_no_copies(n_images):
+    faces, labels = make_faces(n_images, random_state=n_images)
+    found = audit((list(faces), labels))
+    assert (len(found.duplicates), found.n_exact) == (0, 0)
+    assert len(np.unique(found.groups)) == n_images
+
+
+@pytest.mark.parametrize("n_images", [2, 9, 40])
+def test_equal_images_are_one_group(n_images):
+    face = make_faces(2)[0][0]
+    found = audit(([face] * n_images, ["with_mask", "without_mask"] * (n_images // 2) + ["with_mask"] * (n_images % 2)))
+    assert found.n_exact == n_images - 1
+    assert len(found.duplicates) == n_images * (n_images - 1) // 2
+    assert len(np.unique(found.groups)) == 1
+    assert found.not_measured
+
+
+def test_hashes_of_flat_pictures_make_no_pair():
+    rng = np.random.default_rng(0)
+    shades = [np.full((64, 64, 3), shade, dtype=np.uint8) for shade in (0, 90, 200)]
+    noisy = [np.clip(shade + rng.normal(size=shade.shape), 0, 255).astype(np.uint8) for shade in shades]
+    traits = [measure_image(index, image) for index, image in enumerate(shades + noisy)]
+    assert len(find_duplicates(traits, np.eye(6, dtype=np.float32))) == 0
+
+
+def test_no_unmasked_faces_of_different_people_are_copies(data_dir):
+    rng = np.random.default_rng(16)
+    bare = sorted((data_dir / "face-mask-12k" / "Validation" / "WithoutMask").iterdir())
+    masked = sorted((data_dir / "face-mask-12k" / "Validation" / "WithMask").iterdir())
+    for n_images in (90, 400, 540, 620):
+        paths = [paths[row] for paths in (bare, masked) for row in rng.permutation(400)[: n_images // 2]]
+        labels = [path.parent.name for path in paths]
+        found = audit((paths, labels))
+        assert not [pair for pair in found.duplicates if "WithoutMask" in {labels[index] for index in pair}]
 
 
 def test_other_data_raises():
@@ -134,6 +201,56 @@ def test_one_class_alone_has_no_shortcuts_and_no_label_issues():
     faces, _ = make_faces(12)
     found = audit((faces, ["with_mask"] * 12))
     assert (found.shortcuts, found.label_issues) == ({}, ())
+
+
+def test_checks_are_not_measured_if_one_group_holds_half_of_a_class():
+    labels, groups = np.repeat(["bare", "masked"], 20), np.arange(40)
+    assert find_obstacle(labels, groups) == ""
+    groups[:10] = 0
+    assert find_obstacle(labels, groups) == "one group of duplicates holds 10 of the 20 images of bare"
+
+
+def test_audit_says_why_shortcuts_are_not_measured():
+    faces, labels = make_faces(40)
+    first = labels.tolist().index("with_mask")
+    faces = [
+        faces[first] if label == "with_mask" and index < 30 else faces[index] for index, label in enumerate(labels)
+    ]
+    found = audit((faces, labels))
+    assert (found.shortcuts, found.label_issues, found.suggested_labels) == ({}, (), ())
+    assert "holds 15 of the 20 images of with_mask" in found.not_measured
+    assert found.to_dict()["not_measured"] == found.not_measured
+    assert found.not_measured in found.tables()[2].note
+
+
+def test_properties_that_tell_nothing_are_said_to_be_no_better_than_guessing(tmp_path):
+    rng = np.random.default_rng(0)
+    for index, (face, label) in enumerate(zip(*make_faces(80), strict=True)):
+        (tmp_path / label).mkdir(exist_ok=True)
+        make_photo(face, rng, side=80 if label == "with_mask" else 90).save(tmp_path / label / f"{index}.png")
+    shortcuts = audit(load_faces(tmp_path)).tables()[2]
+    told = {name: word for name, _, word in shortcuts.rows}
+    assert (told["width"], told["file type"]) == ("better", "no better")
+    assert "reaches 0.500" in shortcuts.note
+
+
+def test_label_issues_name_the_path_and_the_suggested_label(tmp_path):
+    faces, labels = make_faces(60, random_state=2)
+    for index, (face, label) in enumerate(zip(faces, labels, strict=True)):
+        if index == 5:
+            label = "with_mask" if label == "without_mask" else "without_mask"
+        (tmp_path / label).mkdir(exist_ok=True)
+        Image.fromarray(face).save(tmp_path / label / f"{index}.png")
+    found = audit(load_faces(tmp_path, shuffle=False))
+    table = found.tables()[3]
+    assert table.columns == ("image", "label", "suggested label")
+    ((path, label, suggested),) = [
+        row for row in table.rows if row[0].endswith("5.png") and Path(row[0]).name == "5.png"
+    ]
+    assert Path(path).is_file()
+    assert suggested == labels[5] != label
+    issue = next(issue for issue in found.to_dict()["label_issues"] if issue["image"] == path)
+    assert issue["suggested"] == suggested
 
 
 def test_checks_without_enough_groups_are_not_measured(tmp_path):

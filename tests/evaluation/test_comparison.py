@@ -123,7 +123,9 @@ def test_boxes_of_photos_are_cut_out_and_mistakes_named(tmp_path):
     result = evaluate(Pixel(), photos, n_resamples=20)
     assert (result.n_faces, result.n_photos) == (3, 2)
     (mistake,) = result.mistakes
-    assert (mistake.name, mistake.face, mistake.place) == (str(tmp_path / "first.png"), 1, "first.png face 1")
+    path = str(tmp_path / "first.png")
+    assert (mistake.name, mistake.face, mistake.place) == (path, 1, f"{path} face 1")
+    assert mistake.short_place == "first.png face 1"
     assert result.to_dict()["mistakes"][0]["face"] == 1
     assert result.metrics()["accuracy/size/16-32 px"].n == 3
     assert mistake.image().shape == (23, 23, 3)

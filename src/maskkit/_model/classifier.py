@@ -18,7 +18,7 @@ from maskkit._labels import warn_of_twins
 from maskkit._model.calibration import CalibrationMixin
 from maskkit._model.decision import DecisionRule
 from maskkit._model.features import FeatureExtractor
-from maskkit._model.fit import fit_embedder, fit_every_layer, fit_head, plan_fit
+from maskkit._model.fit import announce, fit_embedder, fit_every_layer, fit_head, plan_fit
 from maskkit._model.fitted_backbone import ComputeSettings
 from maskkit._model.head import TransferHead
 from maskkit._model.params import check_params
@@ -53,6 +53,7 @@ class MaskClassifier(ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierM
         Any scikit-learn classifier with `predict_proba`. By default ``TransferHead()``.
     fine_tune : bool or {"auto"}, default="auto"
         Whether to train the backbone, too, which requires a `TransferHead`. ``"auto"``: only with 1,000 images or more.
+        The folds of a cross-validation have fewer, so choose True or False for one; `fit` warns near the limit.
         Batch normalization keeps the means and variances that came with `weights`; with ``weights=None`` it learns
         them.
     epochs : int, optional
@@ -247,6 +248,7 @@ class MaskClassifier(ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierM
         # Everything that can be wrong with labels and parameters raises here, before images are read and fitted
         # attributes change.
         plan = plan_fit(self.get_params(deep=False), y, sample_weight)
+        announce(plan, self.fine_tune, len(sources))
         check_plugins_named(self.backbone, self.detector)
         # An interrupted fit leaves a mix of old and new parts, which must not count as fitted.
         self.__dict__.pop("model_name_", None)

@@ -1,5 +1,7 @@
 """Fitting of a MaskClassifier: the head alone, or every layer."""
 
+import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -43,6 +45,10 @@ HEAD_RATE_FACTOR = 10
 
 # Fewer images give too few optimizer steps to train a backbone.
 MIN_FINE_TUNE_IMAGES = 1000
+
+# With three folds or more, a fold of a cross-validation has two thirds of the images at least. Within these numbers of
+# images, folds and the whole set may be on different sides of MIN_FINE_TUNE_IMAGES.
+_NEAR_MIN_FINE_TUNE_IMAGES = (2 * MIN_FINE_TUNE_IMAGES // 3, 3 * MIN_FINE_TUNE_IMAGES // 2)
 
 # Parameters of MaskClassifier that replace the head's own; None leaves these as they are.
 _HEAD_PARAMETERS = ("epochs", "batch_size", "learning_rate", "class_weight", "early_stopping", "validation_fraction")
@@ -260,6 +266,45 @@ def _trains_every_layer(params: Mapping[str, Any], n_images: int) -> bool:
     if not isinstance(params["fine_tune"], (bool, np.bool_)):
         raise ValueError(f"fine_tune={params['fine_tune']!r} is unknown; use True, False or 'auto'.")
     return bool(params["fine_tune"])
+
+
+def announce(plan: FitPlan, fine_tune: Any, n_images: int) -> None:
+    """Print which layers are trained, if the fit is verbose; warn if the folds of a search may differ in it."""
+    warn_if_folds_may_differ(plan, fine_tune, n_images)
+    if plan.params["verbose"] and plan.world.is_main:
+        print(describe_plan(plan, fine_tune, n_images), file=sys.stderr)
+
+
+def warn_if_folds_may_differ(plan: FitPlan, fine_tune: Any, n_images: int) -> None:
+    """Warn if ``fine_tune="auto"`` may train the folds of a cross-validation in another way than the whole set."""
+    low, high = _NEAR_MIN_FINE_TUNE_IMAGES
+    if fine_tune == "auto" and isinstance(plan.head, TransferHead) and low <= n_images < high:
+        if callable(plan.params["augment"]):
+            return
+        warnings.warn(
+            f"fine_tune='auto' trains every layer from {MIN_FINE_TUNE_IMAGES:,} images on; this fit has {n_images:,}. "
+            "In a cross-validation, folds have fewer images than the whole set and may be trained in the other way. "
+            "Choose fine_tune=True or fine_tune=False, so that the scores are those of one procedure.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def describe_plan(plan: FitPlan, fine_tune: Any, n_images: int) -> str:
+    """Return one line that says which layers are trained, why, and how to train the others."""
+    why = ""
+    if fine_tune == "auto":
+        side = "are fewer than" if n_images < MIN_FINE_TUNE_IMAGES else "reach"
+        why = f", because {n_images:,} images {side} {MIN_FINE_TUNE_IMAGES:,}"
+    if plan.every_layer:
+        return (
+            f"Training every layer{why}. fine_tune=False (--frozen on the command line) trains only the head: faster, "
+            "and usually less accurate on other photos."
+        )
+    return (
+        f"Training only the head on a frozen backbone{why}. fine_tune=True (--fine-tune on the command line) trains "
+        "every layer: slower, and usually more accurate on other photos."
+    )
 
 
 def _choose_seed(params: Mapping[str, Any], *, every_layer: bool) -> int:

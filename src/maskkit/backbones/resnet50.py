@@ -46,12 +46,12 @@ class ResNet50Backbone(BaseEstimator):
         WeightsError
             If the weights cannot be downloaded, read, or do not fit.
         """
+        path, source = weights, str(weights)
+        if weights == "imagenet":
+            # Missing weights are reported before the network is made.
+            hint = download_hint(f"a state dict of torchvision's or timm's resnet50 ({IMAGENET_URL})")
+            path, source = download(IMAGENET_URL, IMAGENET_SHA256, hint=hint), IMAGENET_URL
+        state = None if path is None else read_state_dict(path)
         network = torchvision.models.resnet50(weights=None)
         network.fc = nn.Identity()
-        if weights is None:
-            return network
-        if weights != "imagenet":
-            return load_backbone_weights(network, read_state_dict(weights), drop="fc", source=str(weights))
-        hint = download_hint(f"a state dict of torchvision's or timm's resnet50 ({IMAGENET_URL})")
-        path = download(IMAGENET_URL, IMAGENET_SHA256, hint=hint)
-        return load_backbone_weights(network, read_state_dict(path), drop="fc", source=IMAGENET_URL)
+        return network if state is None else load_backbone_weights(network, state, drop="fc", source=source)

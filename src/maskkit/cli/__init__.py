@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from maskkit._text import escape_text
 from maskkit.cli import checks, data, demo, evaluate, explain, export, predict, predict_batch, serve, train, watch
+from maskkit.cli._option_names import use_option_names
 from maskkit.cli._options import flag
 
 INTERRUPTED = 130  # the exit code that shells use for Ctrl-C
@@ -35,7 +36,7 @@ class MainGroup(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as exc:
             notes = " ".join(getattr(exc, "__notes__", ["interrupted"]))
-            print(escape_text(f"maskkit: {notes}"), file=sys.stderr)
+            print(escape_text(f"maskkit: {use_option_names(notes, self, ctx.obj or ())}"), file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from exc
 
 
@@ -89,7 +90,13 @@ def run_command(app: typer.Typer, arguments: list[str] | None, *, prog_name: str
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     os.environ.setdefault("GOMP_SPINCOUNT", GOMP_SPIN_COUNT)
-    warnings.showwarning = _show_warning  # type: ignore[assignment]  # Users need only the message.
+    command = typer.main.get_command(app)
+
+    def show_warning(message: Warning | str, *_: object) -> None:
+        text = use_option_names(str(message), command, arguments)
+        print(escape_text(f"maskkit: warning: {text}"), file=sys.stderr)
+
+    warnings.showwarning = show_warning  # type: ignore[assignment]  # Users need only the message.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A letter that the encoding of the stream lacks is written as an escape.
@@ -97,7 +104,8 @@ def run_command(app: typer.Typer, arguments: list[str] | None, *, prog_name: str
     try:
         _check_arguments(arguments)
         # In standalone mode typer would draw a box around usage errors; in this mode it returns the exit code.
-        code = app([word for word in arguments if word != "--debug"], prog_name=prog_name, standalone_mode=False)
+        words = [word for word in arguments if word != "--debug"]
+        code = command.main(words, prog_name=prog_name, standalone_mode=False, obj=words)
         sys.exit(code or 0)
     except UsageError as exc:
         exc.message = escape_text(exc.message, keep="\n")
@@ -110,7 +118,7 @@ def run_command(app: typer.Typer, arguments: list[str] | None, *, prog_name: str
     except Exception as exc:  # any other error is shown as one line, or with its traceback under --debug
         if debug:
             raise
-        print(f"maskkit: error: {escape_text(_describe(exc))}", file=sys.stderr)
+        print(f"maskkit: error: {escape_text(use_option_names(_describe(exc), command, arguments))}", file=sys.stderr)
         sys.exit(1)
 
 
@@ -128,7 +136,3 @@ def _describe(exc: Exception) -> str:
     if isinstance(exc, OSError) and exc.strerror:  # Errors of streams have no file name.
         return f"{exc.strerror}; check where the output goes and the free disk space."
     return " ".join(str(exc).split()) or type(exc).__name__
-
-
-def _show_warning(message: Warning | str, *_: object) -> None:
-    print(escape_text(f"maskkit: warning: {message}"), file=sys.stderr)

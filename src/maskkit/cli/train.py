@@ -1,8 +1,11 @@
 """maskkit train."""
 
 import os
+import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -167,9 +170,8 @@ def train(
 
     _check_folders(data, out, overwrite=overwrite)
     outputs = [folder for folder in (out, plots, checkpoint) if folder is not None]
-    faces = choose_split(
-        load_faces(os.fspath(data), on_error=on_error, random_state=seed, exclude=outputs), split, default="train"
-    )
+    load = partial(load_faces, os.fspath(data), random_state=seed, exclude=outputs)
+    faces = choose_split(_load_after_check(load, backbone, weights, on_error), split, default="train")
     classifier = MaskClassifier(
         backbone,
         weights=None if weights == "none" else weights,
@@ -192,6 +194,17 @@ def train(
     )
     classifier.fit(faces.paths, faces.labels)
     _write_results(classifier, out, plots, half=half, overwrite=overwrite)
+
+
+def _load_after_check(load: Callable[..., Any], backbone: str, weights: str, on_error: str) -> Any:
+    """Return the faces. Weights that cannot be found are reported when images are listed, before any is read."""
+    from maskkit._model.embedder import check_weights
+
+    # Nothing is cross-validated by the command, and the fit says which layers it trains.
+    warnings.filterwarnings("ignore", message="fine_tune='auto' trains")
+    found = load()
+    check_weights(backbone, None if weights == "none" else weights)
+    return load(on_error="skip") if on_error == "skip" else found
 
 
 def _check_folders(data: Path, out: Path, *, overwrite: bool) -> None:

@@ -18,10 +18,10 @@ from maskkit._images.prefetch import prefetch_map
 from maskkit._model.embedder import FaceEmbedder
 from maskkit._optional import require
 from maskkit.datasets._audit_checks import (
-    N_FOLDS,
     ImageTraits,
     find_duplicates,
     find_label_issues,
+    find_obstacle,
     group_duplicates,
     measure_image,
     measure_shortcuts,
@@ -32,6 +32,7 @@ from maskkit.datasets._faces import FaceData, as_photos, as_splits
 FEATURES_PX = 128
 
 _MAX_DUPLICATES_SHOWN, _MAX_LABEL_ISSUES_SHOWN = 24, 48
+_MAX_ROWS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,8 @@ class Audit(Tabulated):
         Number of images whose pixels equal those of an earlier image.
     label_issues : tuple of int
         Indices of images whose label is probably wrong, most likely errors first.
+    suggested_labels : tuple of str
+        For each of them, the label that the other images suggest.
     shortcuts : dict of str to Estimate
         Property -> cross-validated accuracy of predicting the class from this property alone; ``"all"`` for all
         properties together.
@@ -60,6 +63,8 @@ class Audit(Tabulated):
         Share of the largest class: the accuracy of always predicting it.
     unreadable : dict of str to str
         Name -> reason.
+    not_measured : str
+        Why label issues and shortcuts were not measured; empty if they were.
     """
 
     sources: list[Any]
@@ -70,9 +75,11 @@ class Audit(Tabulated):
     duplicates: NDArray[np.int64]
     n_exact: int
     label_issues: tuple[int, ...]
+    suggested_labels: tuple[str, ...]
     shortcuts: dict[str, Estimate]
     majority: float
     unreadable: dict[str, str]
+    not_measured: str
 
     @property
     def n_leaked(self) -> int:
@@ -93,25 +100,34 @@ class Audit(Tabulated):
             (f"leaked: duplicates of {self.splits[0]} in other splits", self.n_leaked),
             ("pairs of duplicates with different labels", n_conflicts),
             # Label issues need the same folds as shortcuts, so both are measured or none.
-            ("label issues", len(self.label_issues) if self.shortcuts else "not measured"),
+            ("label issues", "not measured" if self.not_measured else len(self.label_issues)),
         )
         counts = Counter(zip(self.splits, self.labels, strict=True))
-        note = f"Not measured: this needs two or more classes of at least {N_FOLDS} groups each."
-        if self.shortcuts:
-            note = (
-                f"Always predicting the largest class reaches {self.majority:.3f}. A network may learn properties "
-                "far above it instead of masks."
-            )
         class_rows: Rows = tuple((split, label, count) for (split, label), count in sorted(counts.items()))
         tables = [
             Table("Audit", ("result", "number"), found, "Nothing was changed or deleted."),
             Table("Classes", ("split", "class", "images"), class_rows),
-            Table("Shortcuts", ("property", "accuracy [95 % interval]"), tuple(self.shortcuts.items()), note),
+            self._shortcut_table(),
         ]
         if self.label_issues:
-            rows: Rows = tuple((self.names[index], self.labels[index]) for index in self.label_issues[:10])
-            tables.append(Table("Most likely label errors", ("image", "label"), rows))
+            suspects = list(zip(self.label_issues, self.suggested_labels, strict=True))[:_MAX_ROWS]
+            rows: Rows = tuple((self.names[index], self.labels[index], label) for index, label in suspects)
+            tables.append(Table("Most likely label errors", ("image", "label", "suggested label"), rows))
         return tuple(tables)
+
+    def _shortcut_table(self) -> Table:
+        columns = ("property", "accuracy [95 % interval]", "compared with guessing")
+        if self.not_measured:
+            return Table("Shortcuts", columns, (), f"Not measured: {self.not_measured}.")
+        rows: Rows = tuple(
+            (name, estimate, "better" if estimate.low > self.majority else "no better")
+            for name, estimate in self.shortcuts.items()
+        )
+        note = (
+            f"Guessing, which is always predicting the largest class, reaches {self.majority:.3f}. A network may learn "
+            "properties far above it instead of masks. A property that tells nothing may be a little below it."
+        )
+        return Table("Shortcuts", columns, rows, note)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold."""
@@ -122,12 +138,16 @@ class Audit(Tabulated):
             "n_leaked": self.n_leaked,
             "unreadable": self.unreadable,
             "duplicates": [[self.names[first], self.names[second]] for first, second in self.duplicates],
-            "label_issues": [{"image": self.names[index], "label": self.labels[index]} for index in self.label_issues],
+            "label_issues": [
+                {"image": self.names[index], "label": self.labels[index], "suggested": suggested}
+                for index, suggested in zip(self.label_issues, self.suggested_labels, strict=True)
+            ],
             "shortcuts": {
                 name: {"value": estimate.value, "low": estimate.low, "high": estimate.high}
                 for name, estimate in self.shortcuts.items()
             },
             "majority": self.majority,
+            "not_measured": self.not_measured,
             "images": [
                 {"image": name, "label": label, "split": split, "group": int(group)}
                 for name, label, split, group in zip(self.names, self.labels, self.splits, self.groups, strict=True)
@@ -192,8 +212,9 @@ def audit(faces: FaceData, *, random_state: int = 0) -> Audit:
 
     Notes
     -----
-    Duplicates are found by perceptual hash, including mirror images, and by whitened features of a frozen
-    EfficientNet-Lite0. Duplicates that are rotated and cropped are found in part: see the measurements.
+    Duplicates are found by perceptual hash, including mirror images, and by features of a frozen EfficientNet-Lite0.
+    Images are duplicates if they are more alike than different images of this set are expected to be; the set itself
+    determines the limit. Duplicates that are rotated and cropped are found in part: see the measurements.
 
     Examples
     --------
@@ -219,8 +240,10 @@ def audit(faces: FaceData, *, random_state: int = 0) -> Audit:
     labels = np.array(kept_labels)
     embedder = FaceEmbedder("efficientnet_lite0", image_size=FEATURES_PX, random_state=random_state)
     features = embedder.fit_transform(sources)
-    duplicates = find_duplicates(traits, features, random_state)
+    duplicates = find_duplicates(traits, features)
     groups = group_duplicates(duplicates, len(kept))
+    obstacle = find_obstacle(labels, groups)
+    issues, suggested = ((), ()) if obstacle else find_label_issues(features, labels, groups, random_state)
     return Audit(
         sources,
         [names[index] for index in kept],
@@ -229,8 +252,10 @@ def audit(faces: FaceData, *, random_state: int = 0) -> Audit:
         groups,
         duplicates,
         len(kept) - len({one.digest for one in traits}),
-        find_label_issues(features, labels, groups),
-        measure_shortcuts(traits, labels, groups, random_state),
+        issues,
+        suggested,
+        {} if obstacle else measure_shortcuts(traits, labels, groups, random_state),
         float(np.unique(labels, return_counts=True)[1].max() / len(kept)),
         {names[index]: result for index, result in enumerate(measured) if isinstance(result, str)},
+        obstacle,
     )

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
@@ -21,6 +20,7 @@ from maskkit._display.tables import Estimate
 from maskkit._images.hashing import hash_content
 from maskkit._images.load import load_image, name_source
 from maskkit._images.quality import measure_brightness_and_sharpness
+from maskkit.datasets._similarity import BLOCK, MIN_IMAGES, estimate_limit, find_levels
 from maskkit.evaluation._intervals import wilson
 from maskkit.exceptions import ImageError
 
@@ -28,17 +28,15 @@ Pairs = NDArray[np.int64]  # (n_pairs, 2), indices of two images, the smaller on
 
 PROPERTIES = ("width", "height", "aspect", "sharpness", "brightness", "file type")
 N_FOLDS = 5
+# Share of a class that one group may hold.
+_MAX_GROUP = 0.4
 
-# Thresholds of near-duplicates, chosen by viewing pairs of face-mask-12k (docs/measurements.md): the number of
-# different bits of two 64-bit hashes, or the cosine of whitened features. Few images do not span the space
-# that whitening needs, so their plain features must be nearly equal.
+# Two 64-bit hashes of copies differ in few bits. Blurred or drawn faces that differ may have such hashes too, so their
+# thumbnails must be equal as well, apart from brightness: more alike than other images of the set, and than this.
 _MAX_BITS = 4
-_MIN_COSINE = 0.6
-_MIN_COSINE_OF_FEW = 0.95
-_MAX_COMPONENTS, _MIN_COMPONENTS = 256, 32
-_IMAGES_PER_COMPONENT = 16
-# Rows of the similarity matrix that are computed at once.
-_BLOCK = 1024
+_MIN_CORRELATION, _MIN_CORRELATION_OF_FEW = 0.9, 0.98
+_THUMBNAIL_PX = 16
+_MIN_IMAGES_FOR_HASHES = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,12 +44,14 @@ class ImageTraits:
     """Measurements of one image.
 
     The digest is equal for equal pixels. The perceptual hashes, of the image and of its mirror image, have 64 bits.
+    The thumbnail is RGB.
     `values` are those of `PROPERTIES`, in that order, without the file type, which is `ending`.
     """
 
     digest: str
     phash: int
     mirrored_phash: int
+    thumbnail: NDArray[np.uint8]
     values: tuple[float, ...]
     ending: str
 
@@ -72,44 +72,89 @@ def measure_image(index: int, source: Any) -> ImageTraits | str:
     values = (float(width), float(height), width / height, sharpness, brightness)
     ending = Path(source).suffix.lower() if isinstance(source, (str, Path)) else ""
     hashes = [int(str(phash(each)), 16) for each in (picture, mirrored)]
-    return ImageTraits(hash_content(image), hashes[0], hashes[1], values, ending)
+    # Small pictures are not smoothed by the larger filter, large ones are averaged.
+    thumbnail = np.asarray(picture.resize((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.BILINEAR))
+    return ImageTraits(hash_content(image), hashes[0], hashes[1], thumbnail, values, ending)
 
 
-def find_duplicates(traits: Sequence[ImageTraits], features: NDArray[np.float32], random_state: int) -> Pairs:
-    """Find pairs of near or exact duplicates by perceptual hash and by features."""
+def find_duplicates(traits: Sequence[ImageTraits], features: NDArray[np.float32]) -> Pairs:
+    """Find pairs of near or exact duplicates by their pixels, by perceptual hash and by features.
+
+    Near-duplicates are more alike than different images of this very set can be expected to be. So the limits depend
+    on the set: different images are more alike in a large set than in a small one, and drawings more than photos.
+    """
+    pairs = [_find_equal(traits), _find_similar_pixels(traits)]
+    if len(traits) >= MIN_IMAGES:
+        pairs.append(find_similar_features(features))
+    return np.unique(np.concatenate(pairs), axis=0)
+
+
+def _find_equal(traits: Sequence[ImageTraits]) -> Pairs:
+    """Find pairs of images whose pixels are equal."""
+    digests = np.unique([one.digest for one in traits], return_inverse=True)[1]
+    return _find_pairs(len(traits), lambda rows: digests[rows, None] == digests)
+
+
+def _find_similar_pixels(traits: Sequence[ImageTraits]) -> Pairs:
+    """Find pairs of images with similar hashes, and with thumbnails more alike than those of different images."""
     hashes = np.array([one.phash for one in traits], dtype=np.uint64)
-    mirrored = np.array([one.mirrored_phash for one in traits], dtype=np.uint64)
-    n_components = min(_MAX_COMPONENTS, len(features) // _IMAGES_PER_COMPONENT)
-    if n_components >= _MIN_COMPONENTS:
-        whitened = PCA(n_components, whiten=True, random_state=random_state).fit_transform(features)
-        similar = find_similar_features(whitened.astype(np.float32), _MIN_COSINE)
-    else:
-        similar = find_similar_features(features, _MIN_COSINE_OF_FEW)
-    return np.unique(np.concatenate([find_similar_hashes(hashes, mirrored, _MAX_BITS), similar]), axis=0)
+    mirrored_hashes = np.array([one.mirrored_phash for one in traits], dtype=np.uint64)
+    pairs = find_similar_hashes(hashes, mirrored_hashes, _MAX_BITS)
+    thumbnails = np.stack([one.thumbnail for one in traits]).astype(np.float32)
+    direct, mirrored = _to_unit(thumbnails), _to_unit(thumbnails[:, :, ::-1])
+
+    def correlate(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        # Fisher's transformation: correlations near 1 are spread, so that their tail can be fitted.
+        highest = np.maximum(direct[rows] @ direct.T, direct[rows] @ mirrored.T)
+        return np.arctanh(np.clip(highest, -0.999999, 0.999999)).astype(np.float32)
+
+    limit = _MIN_CORRELATION if len(traits) >= MIN_IMAGES else _MIN_CORRELATION_OF_FEW
+    if len(traits) >= _MIN_IMAGES_FOR_HASHES:
+        limit = max(limit, float(np.tanh(estimate_limit(correlate, len(traits)))))
+    first, second = direct[pairs[:, 0]], pairs[:, 1]
+    return pairs[np.maximum((first * direct[second]).sum(1), (first * mirrored[second]).sum(1)) >= limit]
+
+
+def _to_unit(thumbnails: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return thumbnails as vectors of length 1 without their mean color; zeros if there is nothing else."""
+    vectors = (thumbnails - thumbnails.mean(axis=(1, 2), keepdims=True)).reshape(len(thumbnails), -1)
+    return _normalize(vectors)
+
+
+def _normalize(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return (vectors / lengths).astype(np.float32)
 
 
 def find_similar_hashes(hashes: NDArray[np.uint64], mirrored: NDArray[np.uint64], max_bits: int) -> Pairs:
     """Find pairs of images whose hashes, or that of one and the mirrored one of the other, differ in few bits."""
 
-    def is_similar(rows: slice) -> NDArray[np.bool_]:
+    def is_similar(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         block = hashes[rows, None]
         return np.minimum(np.bitwise_count(block ^ hashes), np.bitwise_count(block ^ mirrored)) <= max_bits
 
     return _find_pairs(len(hashes), is_similar)
 
 
-def find_similar_features(features: NDArray[np.float32], min_cosine: float) -> Pairs:
-    """Find pairs of images whose features have a high cosine similarity."""
-    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-    return _find_pairs(len(unit), lambda rows: unit[rows] @ unit.T >= min_cosine)
+def find_similar_features(features: NDArray[np.float32]) -> Pairs:
+    """Find pairs of images whose features are more alike than those of different images, compared to neighbors."""
+    unit = _normalize(features)
+    levels = find_levels(unit) * np.float32(0.5)
+
+    def compare(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        return unit[rows] @ unit.T - levels[rows, None] - levels
+
+    # Nothing is above the limit by rounding alone, in a set of images that are all equally alike.
+    limit = estimate_limit(compare, len(unit)) + 1e-4
+    return _find_pairs(len(unit), lambda rows: compare(rows) > limit)
 
 
-def _find_pairs(n_images: int, is_similar: Callable[[slice], NDArray[np.bool_]]) -> Pairs:
+def _find_pairs(n_images: int, is_similar: Callable[[NDArray[np.int64]], NDArray[np.bool_]]) -> Pairs:
     """Compare blocks of images with all images, so that memory is bounded by the size of a block."""
     pairs = [np.zeros((0, 2), dtype=np.int64)]
-    for start in range(0, n_images, _BLOCK):
+    for start in range(0, n_images, BLOCK):
         # Similarity is symmetric, so each pair is kept once.
-        first, second = np.nonzero(is_similar(slice(start, start + _BLOCK)))
+        first, second = np.nonzero(is_similar(np.arange(start, min(start + BLOCK, n_images))))
         first = first + start
         pairs.append(np.column_stack([first, second])[first < second])
     return np.concatenate(pairs)
@@ -122,33 +167,29 @@ def group_duplicates(pairs: Pairs, n_images: int) -> NDArray[np.int64]:
 
 
 def find_label_issues(
-    features: NDArray[np.float32], labels: NDArray[np.str_], groups: NDArray[np.int64]
-) -> tuple[int, ...]:
-    """Find labels that a model trained on the other groups contradicts, most likely errors first.
+    features: NDArray[np.float32], labels: NDArray[np.str_], groups: NDArray[np.int64], random_state: int
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Find labels that a model trained on the other groups contradicts, and the labels that it suggests instead.
 
-    Source: Northcutt, Jiang, Chuang: Confident Learning, 2021, J. Artif. Intell. Res. 70; cleanlab.
+    The most likely errors are first. Source: Northcutt, Jiang, Chuang: Confident Learning, 2021, J. Artif. Intell.
+    Res. 70; cleanlab.
     """
     from cleanlab import filter as cleanlab_filter
 
-    if not _has_folds(labels, groups):
-        return ()
-    targets = np.unique(labels, return_inverse=True)[1]
+    classes, targets = np.unique(labels, return_inverse=True)
     # Strong regularization keeps the model from learning wrong labels by heart.
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.001, max_iter=1000))
-    proba = cross_val_predict(
-        model, features, targets, groups=groups, cv=StratifiedGroupKFold(N_FOLDS), method="predict_proba"
-    )
+    folds = _make_folds(random_state)
+    proba = cross_val_predict(model, features, targets, groups=groups, cv=folds, method="predict_proba")
     # One process: others would import torch again, which takes longer than the computation.
     ranked = cleanlab_filter.find_label_issues(targets, proba, return_indices_ranked_by="self_confidence", n_jobs=1)
-    return tuple(map(int, ranked))
+    return tuple(map(int, ranked)), tuple(classes[proba[ranked].argmax(axis=1)].tolist())
 
 
 def measure_shortcuts(
     traits: Sequence[ImageTraits], labels: NDArray[np.str_], groups: NDArray[np.int64], random_state: int
 ) -> dict[str, Estimate]:
     """Compute the accuracy of predicting the class from each property alone, cross-validated over groups."""
-    if not _has_folds(labels, groups):
-        return {}
     endings = OrdinalEncoder().fit_transform([[one.ending] for one in traits])
     table = np.column_stack([[one.values for one in traits], endings])
     columns = {name: [index] for index, name in enumerate(PROPERTIES)} | {"all": list(range(len(PROPERTIES)))}
@@ -156,12 +197,29 @@ def measure_shortcuts(
     shortcuts = {}
     for name, chosen in columns.items():
         model = DecisionTreeClassifier(max_depth=6, min_samples_leaf=5, random_state=random_state)
-        predicted = cross_val_predict(model, table[:, chosen], labels, groups=groups, cv=StratifiedGroupKFold(N_FOLDS))
+        folds = _make_folds(random_state)
+        predicted = cross_val_predict(model, table[:, chosen], labels, groups=groups, cv=folds)
         shortcuts[name] = wilson(int((predicted == labels).sum()), len(labels))
     return shortcuts
 
 
-def _has_folds(labels: NDArray[np.str_], groups: NDArray[np.int64]) -> bool:
-    """Return whether there are several classes, each with at least one group per fold."""
+def _make_folds(random_state: int) -> StratifiedGroupKFold:
+    return StratifiedGroupKFold(N_FOLDS, shuffle=True, random_state=random_state)
+
+
+def find_obstacle(labels: NDArray[np.str_], groups: NDArray[np.int64]) -> str:
+    """Return why there can be no folds that hold groups together and classes in proportion; "" if there can be."""
     classes = np.unique(labels)
-    return len(classes) > 1 and min(len(np.unique(groups[labels == label])) for label in classes) >= N_FOLDS
+    if len(classes) < 2:
+        return f"this needs two or more classes of at least {N_FOLDS} groups each"
+    for label in classes:
+        sizes = np.unique(groups[labels == label], return_counts=True)[1]
+        if len(sizes) < N_FOLDS:
+            return (
+                f"the images of {label} are {len(sizes)} groups of duplicates; this needs two or more classes of at "
+                f"least {N_FOLDS} groups each"
+            )
+        # The fold of this group would leave few images of the class to train on.
+        if sizes.max() > sizes.sum() * _MAX_GROUP:
+            return f"one group of duplicates holds {sizes.max()} of the {sizes.sum()} images of {label}"
+    return ""

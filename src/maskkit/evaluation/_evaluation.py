@@ -64,9 +64,13 @@ class Mistake:
 
     @property
     def place(self) -> str:
-        """File name, and index of the face in a photo, for tables."""
-        name = Path(self.name).name
-        return name if self.face is None else f"{name} face {self.face}"
+        """Path that can be opened, and index of the face in a photo, for tables."""
+        return self.name if self.face is None else f"{self.name} face {self.face}"
+
+    @property
+    def short_place(self) -> str:
+        """File name, and index of the face in a photo, for pictures."""
+        return self.place.removeprefix(self.name.removesuffix(Path(self.name).name))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the picture as plain values that JSON can hold."""

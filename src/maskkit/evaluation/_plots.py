@@ -78,7 +78,7 @@ def draw_mistakes(mistakes: Sequence["Mistake"]) -> Figure:
         axes.imshow(mistake.image())
         axes.set_axis_off()
         truth, label = (_shorten(str(name), 20) for name in (mistake.true_label, mistake.predicted_label))
-        text = f"{_shorten(mistake.place)}\ntrue {truth}\npredicted {label} {mistake.probability:.2f}"
+        text = f"{_shorten(mistake.short_place)}\ntrue {truth}\npredicted {label} {mistake.probability:.2f}"
         axes.set_title(text, fontsize=8, loc="left", parse_math=False)
     return figure
 
