@@ -101,7 +101,13 @@ def test_options_that_ffmpeg_does_not_use_are_named(video, options, unknown):
 
 @pytest.mark.parametrize(
     "options",
-    [{"probesize": "5000000"}, {"ignore_editlist": "1"}, {"follow": "0"}, {"threads": "1", "flags2": "+ignorecrop"}],
+    [
+        {"probesize": "5000000"},
+        {"probesize": 5_000_000},
+        {"ignore_editlist": "1"},
+        {"follow": "0"},
+        {"threads": "1", "flags2": "+ignorecrop"},
+    ],
 )
 def test_options_of_reading_and_decoding_are_used(video, options):
     assert read_all(video, ffmpeg_options=options).n_processed == 8

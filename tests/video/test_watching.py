@@ -230,6 +230,24 @@ def test_leaving_early_closes_the_file(video, tmp_path):
     assert len(read_video(tmp_path / "out.mp4")[0]) == 7
 
 
+def test_drawn_numbers_are_those_of_the_events(video, monkeypatch):
+    drawn = []
+
+    def draw(picture, boxes, labels, classes, *, numbers):
+        drawn.append(dict(zip(numbers, boxes, strict=True)))
+        return picture
+
+    monkeypatch.setattr("maskkit._video.events.draw_faces", draw)
+    # The first person leaves, so that the only face of later frames is not number 1.
+    frames = [[face((0, 44, 20, 64), 0.9)]] * 10 + [[face((70, 0, 90, 20), 0.9)]] * 20
+    for step in watch_file(video, Script(*frames), max_lost_s=0.1):
+        if step.photo is not None:
+            step.draw()
+            assert drawn[-1] == {person.number: person.face.box for person in step.persons}
+    assert {number for numbers in drawn for number in numbers} == {1, 2}
+    assert set(drawn[-1]) == {2}
+
+
 def test_odd_sides_can_be_saved(tmp_path):
     path = write_video(tmp_path / "odd.mkv", 3, size=(95, 63), codec="mjpeg")
     list(watch_file(path, Script([]), save=tmp_path / "out.mp4"))

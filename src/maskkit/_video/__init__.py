@@ -112,7 +112,7 @@ def watch(
         raise ValueError(
             f"max_lost_s={max_lost_s!r}, reconnect_timeout_s={reconnect_timeout_s!r}; want more than 0, and at least 0."
         )
-    video = parse_source(source, dict(ffmpeg_options or {}))
+    video = parse_source(source, {name: str(value) for name, value in (ffmpeg_options or {}).items()})
     container, stream = video.open()
     counts = FrameCounts()
     # A URL with a known duration is a recording, and is read like a file.
