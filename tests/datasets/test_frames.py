@@ -243,7 +243,7 @@ def test_any_box_is_accepted_within_the_photo_or_raises(tmp_path_factory, box):
 def test_detector_that_returns_fractions_is_named(faces, box):
     model = make_classifier(detector=FixedDetector([box])).fit(*faces)
     with pytest.raises(
-        PluginError, match=r"FixedDetector: the box \[.*\] seems to be a fraction of the image of 64 x 64"
+        PluginError, match=r"FixedDetector: the box \(.*\) seems to be a fraction of the image of 64 x 64"
     ):
         model.predict_faces(np.zeros((64, 64, 3), np.uint8))
 

@@ -44,13 +44,13 @@ def check_boxes(boxes_xyxy: ArrayLike, n_labels: int, name: str) -> NDArray[np.f
     valid = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     if not valid.all():
         raise DataError(
-            f"{name}: the box {_show(boxes[~valid])} is empty, has swapped edges or is not finite; "
+            f"{name}: the box {show_box(boxes[~valid][0])} is empty, has swapped edges or is not finite; "
             f"want left < right and top < bottom, in pixels. Correct or remove it."
         )
     small = are_fractions(boxes) | ((boxes[:, 2:] - boxes[:, :2]).max(axis=1) < 1)
     if small.any():
         raise DataError(
-            f"{name}: the box {_show(boxes[small])} is smaller than a pixel, or a fraction of the photo; "
+            f"{name}: the box {show_box(boxes[small][0])} is smaller than a pixel, or a fraction of the photo; "
             f"want left, top, right and bottom in pixels. Multiply fractions by the photo's width and height."
         )
     return boxes
@@ -68,10 +68,11 @@ def check_inside(boxes: NDArray[Any], size: tuple[int, int], name: str) -> None:
     outside = share_inside(boxes, size) < _MIN_INSIDE
     if outside.any():
         raise DataError(
-            f"{name}: the box {_show(boxes[outside])} lies outside the {size[0]} x {size[1]} pixels of the photo, "
-            f"or more than half of it does; want pixels of that photo. Correct or remove the box."
+            f"{name}: the box {show_box(boxes[outside][0])} lies outside the {size[0]} x {size[1]} pixels of the photo"
+            f", or more than half of it does; want pixels of that photo. Correct or remove the box."
         )
 
 
-def _show(boxes: NDArray[Any]) -> str:
-    return str(tuple(boxes[0].tolist()))
+def show_box(box: NDArray[Any]) -> str:
+    """Return a box as text for messages, without the digits that float32 adds."""
+    return str(tuple(round(edge, 4) for edge in box.tolist()))

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from maskkit._images.boxes import check_boxes, check_inside, share_inside
+from maskkit._images.boxes import check_boxes, check_inside, share_inside, show_box
 from maskkit._images.orientation import ImageHeader, Size
 from maskkit.datasets._voc import Annotation
 from maskkit.exceptions import DataError
@@ -83,7 +83,7 @@ class PlacedAnnotation:
         return self.header.turn_boxes(self.boxes) if frame == "stored" else self.boxes
 
     def _describe_box(self) -> str:
-        box = f"the box {tuple(self.boxes[0].tolist())}" if len(self.boxes) else "it"
+        box = f"the box {show_box(self.boxes[0])}" if len(self.boxes) else "it"
         return f"{self.annotation.path}: {box}"
 
     def _describe_sizes(self) -> str:

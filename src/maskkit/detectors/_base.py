@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.utils import check_scalar
 
-from maskkit._images.boxes import are_fractions
+from maskkit._images.boxes import are_fractions, show_box
 from maskkit._images.load import RgbImage
 from maskkit.exceptions import PluginError
 
@@ -102,7 +102,7 @@ def check_faces(faces: Any, detector: str, image: RgbImage) -> Faces:
     height, width = image.shape[:2]
     if len(boxes) and max(height, width) > 2 and are_fractions(boxes).all():
         raise PluginError(
-            f"detector {detector}: the box {boxes[0].tolist()} seems to be a fraction of the image of "
+            f"detector {detector}: the box {show_box(boxes[0])} seems to be a fraction of the image of "
             f"{width} x {height} px; want pixels: multiply by its width and height."
         )
     outside = (boxes[:, :2] >= (width, height)).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1)
