@@ -114,6 +114,20 @@ def test_32_bit_integers_are_read_as_what_they_hold():
         load_image(write_tiff(ramp(2**20), 32))
 
 
+@pytest.mark.parametrize("highest", [1023, 4095, 65535])
+def test_gray_ppm_files_are_scaled_by_their_own_maximum(highest):
+    header = f"P5 60 37 {highest}\n".encode()
+    assert_is_the_ramp(header + ramp(highest).astype(">u2").tobytes(), off_by=1)
+
+
+def test_many_channels_of_many_bits_count_as_more_pixels():
+    values = np.zeros((20, 50, 8))
+    data = write_tiff(values, 64, kind=3, tags=[(340, 12, 0.0), (341, 12, 1.0)])
+    assert load_image(data, max_px=8_000).shape == (20, 50, 3)
+    with pytest.raises(ImageError, match="want 7,999 at most"):
+        load_image(data, max_px=7_999)
+
+
 def test_an_open_tiff_is_scaled_like_the_file():
     for bits, photometric in ((12, 1), (16, 0)):
         values = ramp(2**bits - 1)

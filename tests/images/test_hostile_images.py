@@ -163,7 +163,9 @@ def test_every_name_can_be_read_and_is_named(name, files, face, tmp_path):
     path.write_bytes(b"broken")
     with pytest.raises(ImageError) as caught:
         load_image(path)
-    assert str(caught.value).startswith(f"{path}: cannot be read")
+    # Bytes that are not UTF-8 are escaped, so that every message can be written.
+    shown = str(path).encode("utf-8", "backslashreplace").decode()
+    assert str(caught.value).startswith(f"{shown}: cannot be read")
 
 
 def test_what_is_no_file_is_never_opened(tmp_path):

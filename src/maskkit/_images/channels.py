@@ -37,7 +37,9 @@ def _deep_gray_to_rgb(picture: Image.Image, notes: list[str]) -> NDArray[np.uint
     values = np.asarray(picture)
     tags: Any = getattr(picture, "tag_v2", None)
     kind = "f" if picture.mode == "F" else "u" if values.min() >= 0 else "i"
-    stored = value_range(dict(tags)) if tags else ValueRange(_BITS.get(picture.mode, 16), kind)
+    # Pillow scales the values of a PPM file of more than 8 bits to 16 bits, and keeps them in 32.
+    bits = 16 if picture.format == "PPM" else _BITS.get(picture.mode, 16)
+    stored = value_range(dict(tags)) if tags else ValueRange(bits, kind)
     gray = scale_to_8_bits(values, find_limits(values, stored, notes), white_is_zero=stored.white_is_zero)
     transparent = picture.info.get("transparency")
     if isinstance(transparent, int):

@@ -85,6 +85,9 @@ def decode(
         opened = _open(file, name, formats)
     picture = opened.picture
     check_size(picture.size, name, max_px, notes)
+    if isinstance(picture, DeepTiff):
+        # Many channels of many bits are as large as a picture of more pixels in four channels of 16 bits.
+        check_size((math.ceil(picture.n_bytes / 8), 1), name, max_px, [])
     if opened.n_pages > 1:
         notes.append(f"has {opened.n_pages} pages; only the first is used")
     if isinstance(picture, DeepTiff):
