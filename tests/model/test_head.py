@@ -146,7 +146,7 @@ def test_progress_goes_to_standard_error_a_line_an_epoch(cancer, capsys):
     lines = captured.err.strip().splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("epoch 1/2  loss ")
-    assert lines[0].endswith("images/s")
+    assert lines[0].endswith("feature vectors/s")
 
 
 def test_progress_of_many_epochs_is_ten_lines_and_the_last(capsys):

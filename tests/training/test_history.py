@@ -61,7 +61,7 @@ def test_a_notebook_shows_it_in_the_ink_of_the_page():
     last = history[-1]
     assert f"accuracy {last['accuracy']:.4f} (held out {last['validation_accuracy']:.4f})" in html
     words = {text.strip() for element in read_svg(history).iter() for text in element.itertext()}
-    assert {"epoch", "loss, held out", "accuracy"} <= words
+    assert {"epoch", "loss, held-out images", "accuracy, training images"} <= words
     assert history._repr_html_() == html  # the same again, to the letter
 
 

@@ -224,6 +224,7 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
             self.epochs or max(_EPOCHS, math.ceil(_MIN_STEPS / n_steps)),
             patience=self.patience if self.early_stopping else None,
             verbose=self.verbose,
+            unit="feature vectors",
         )
         optimizer = make_adamw(
             self.network_.parameters(), device, lr=self.learning_rate, weight_decay=self.weight_decay

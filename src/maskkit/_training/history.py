@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _CURVES = (
-    ("loss", "loss", BLUE, "-"),
-    ("validation_loss", "loss, held out", BLUE, ":"),
-    ("accuracy", "accuracy", VERMILION, "-"),
-    ("validation_accuracy", "accuracy, held out", VERMILION, ":"),
+    ("loss", "loss, training images", BLUE, "-"),
+    ("validation_loss", "loss, held-out images", BLUE, ":"),
+    ("accuracy", "accuracy, training images", VERMILION, "-"),
+    ("validation_accuracy", "accuracy, held-out images", VERMILION, ":"),
 )
 
 # Placeholder color in drawings, which is replaced by the text color of the page.

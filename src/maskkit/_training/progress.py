@@ -11,13 +11,15 @@ class TrainingProgress:
     """A progress bar on terminals; elsewhere one line per epoch, or ten lines if there are many epochs.
 
     It is written to standard error, so that standard output contains results only. There are `n_items` per epoch, and
-    an earlier run has finished `n_epochs_done`. With ``verbose=0`` nothing is written.
+    an earlier run has finished `n_epochs_done`. `unit` is what the speed counts: a head is trained on feature vectors
+    that were computed before, not on images. With ``verbose=0`` nothing is written.
     """
 
     n_epochs: int
     n_items: int
     verbose: int
     n_epochs_done: int = 0
+    unit: str = "images"
 
     def __enter__(self) -> Self:
         self._start = time.perf_counter()
@@ -64,7 +66,7 @@ class TrainingProgress:
                 )
             self._console.print(
                 f"epoch {record['epoch']:.0f}/{self.n_epochs}  loss {record['loss']:.4f}"
-                f"  accuracy {record['accuracy']:.4f}{held_out}  {record['images_per_second']:.0f} images/s",
+                f"  accuracy {record['accuracy']:.4f}{held_out}  {record['images_per_second']:.0f} {self.unit}/s",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -76,7 +78,7 @@ class TrainingProgress:
             TextColumn("epoch {task.fields[epoch]}/" + str(self.n_epochs)),
             BarColumn(bar_width=20),
             TextColumn("loss {task.fields[loss]:.3f}  accuracy {task.fields[accuracy]:.3f}"),
-            TextColumn("{task.fields[rate]:.0f} images/s"),
+            TextColumn("{task.fields[rate]:.0f} " + f"{self.unit}/s"),
             TimeRemainingColumn(compact=True),
             console=self._console,
         )

@@ -44,7 +44,7 @@ class TrainerOptions:
     Training stops after `patience` epochs without a lower validation loss and restores the best weights; None trains
     for all epochs. `label_smoothing` is the share of each target that is spread over all classes (Szegedy et al. 2016,
     arXiv:1512.00567). `precision` is that of matrix products; weights stay float32. With `keep_statistics`, batch
-    normalization uses, and does not update, its running means and variances.
+    normalization uses, and does not update, its running means and variances. Progress counts items of `unit`.
     """
 
     epochs: int
@@ -54,6 +54,7 @@ class TrainerOptions:
     precision: torch.dtype = torch.float32
     keep_statistics: bool = False
     verbose: int = 0
+    unit: str = "images"
 
 
 @dataclass(eq=False)
@@ -92,7 +93,7 @@ class Trainer:
         self.world.check_equal({"checkpoint": len(history)})
         with (
             _note_interruption(self.checkpoint, history, epochs),
-            TrainingProgress(epochs, batches.n_items, int(is_verbose), n_epochs_done=len(history)) as progress,
+            TrainingProgress(epochs, batches.n_items, int(is_verbose), len(history), self.options.unit) as progress,
         ):
             for epoch in range(len(history), epochs):
                 if self.options.patience is not None and best.n_epochs_since >= self.options.patience:
