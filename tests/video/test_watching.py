@@ -15,7 +15,7 @@ pytest.importorskip("trackers", reason="trackers is not installed: pip install '
 import av
 
 import maskkit
-from maskkit.exceptions import PluginError, VideoError
+from maskkit.exceptions import OutputError, PluginError, VideoError
 from tests.video.videos import Script, ScriptedClassifier, face, read_video, walk, write_video
 
 
@@ -194,6 +194,7 @@ def test_saved_video_is_blurred_by_default(tmp_path):
 
     def contrasts(**options):
         out = tmp_path / "out.mp4"
+        out.unlink(missing_ok=True)  # no file is replaced
         list(watch_file(path, Script(*frames), save=out, **options))
         return [picture[22:42, 38:58].astype(float).std() for picture in read_video(out)[0]]
 
@@ -300,7 +301,7 @@ def test_errors_say_the_way_out(video, savable, tmp_path, monkeypatch):
     text.write_text("Dear Sir or Madam")
     with pytest.raises(VideoError, match=r"letter\.mp4: is not a video that FFmpeg can read"):
         maskkit.watch(savable, text)
-    with pytest.raises(VideoError, match=r"walk\.mp4: is the source itself"):
+    with pytest.raises(OutputError, match=r"walk\.mp4: exists already, and no file is replaced"):
         maskkit.watch(savable, video, save=video)
     with pytest.raises(VideoError, match=r"want a name that ends in \.mp4 or \.mkv"):
         maskkit.watch(savable, video, save=tmp_path / "out.gif")
@@ -369,7 +370,9 @@ def test_failed_reading_is_reported_as_broken(video, realtime):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_full_disk_is_one_error(video, tmp_path):
+def test_full_disk_is_one_error(video, tmp_path, monkeypatch):
+    # A device is no new file, which is what is asked for.
+    monkeypatch.setattr("maskkit._video.writer.check_new", Path)
     (tmp_path / "out.mp4").symlink_to("/dev/full")
     with pytest.raises(VideoError, match=r"out\.mp4: cannot be written \(No space left on device\)"):
         list(watch_file(video, Script(*walk(30)), save=tmp_path / "out.mp4"))
