@@ -8,6 +8,7 @@ import pytest
 from maskkit._display.collage import wrap_texts
 from maskkit._images.load import load_image
 from maskkit._images.preprocess import Preprocess
+from maskkit._model.decision import DecisionRule, choose_threshold as pick_threshold, fit_temperature
 from maskkit._training.distributed import World
 from maskkit._training.progress import TrainingProgress
 from maskkit.detectors._face_finder import FaceFinder
@@ -16,6 +17,7 @@ from maskkit.detectors._runner import OpenVINORunner, TorchRunner
 from maskkit.detectors._weights import find_packaged_file
 
 __all__ = [
+    "DecisionRule",
     "FaceFinder",
     "OpenVINORunner",
     "Preprocess",
@@ -25,9 +27,11 @@ __all__ = [
     "choose_long_sides",
     "cut_tiles",
     "find_centerface_weights",
+    "fit_temperature",
     "forget_packaged_files",
     "load_image",
     "merge_faces",
+    "pick_threshold",
     "wrap_texts",
 ]
 

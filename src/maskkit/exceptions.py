@@ -8,6 +8,7 @@
     ├── EngineError      an engine is not installed or cannot run the network (also a RuntimeError)
     ├── MissingLibraryError  an optional library is not installed (also an ImportError)
     ├── PluginError      a plugin is unknown, fails to load or breaks its contract (also a LookupError)
+    ├── NotFiniteError   training diverged, or a model predicts NaN (also a ValueError)
     ├── ModelFileError   a saved model or checkpoint is damaged or cannot be written (also a ValueError)
     └── OutputError      a file cannot be written, as its path is empty or taken (also a ValueError)
 
@@ -28,6 +29,7 @@ __all__ = [
     "EngineError",
     "MissingLibraryError",
     "PluginError",
+    "NotFiniteError",
     "ModelFileError",
     "ImageWarning",
     "OutputError",
@@ -80,6 +82,10 @@ class PluginError(MaskkitError, LookupError):
 
     def __str__(self) -> str:
         return escape_text(self.args[0], keep="\n") if self.args else ""
+
+
+class NotFiniteError(MaskkitError, ValueError):
+    """Training ended in NaN or infinity, or a fitted model predicts them; the message says what to change."""
 
 
 class ModelFileError(MaskkitError, ValueError):

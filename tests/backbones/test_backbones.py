@@ -29,7 +29,7 @@ def test_contract(backbone):
     ("change", "message"),
     [
         ({"n_features": 65}, r"features of shape \(2, 64\) for 2 images; want \(2, 65\)"),
-        ({"mean": (0.5,)}, "want three numbers"),
+        ({"mean": (0.5,)}, "want three finite numbers"),
         ({"build": lambda weights: 3}, "returned int; want a torch.nn.Module"),
         ({"build": lambda weights: _NanNetwork()}, "NaN or infinite"),
     ],
@@ -161,3 +161,91 @@ def test_timm_name_reaches_the_network(faces):
     assert embedder.backbone_.name == "test_resnet"
     with pytest.raises(PluginError, match=r"'timm:resnet5O' is unknown to timm"):
         TimmBackbone("resnet5O").build(None)
+
+
+def lightning(state):
+    """A checkpoint of PyTorch Lightning: a wrapper, a prefix, and the parts of a loss beside the network."""
+    own = {f"model.{name}": value for name, value in state.items()}
+    return {"epoch": 3, "state_dict": own | {"loss.weight": torch.ones(2)}, "optimizer_states": [{"state": {}}]}
+
+
+def compiled(state, prefix="_orig_mod."):
+    return {f"{prefix}{name}": value for name, value in state.items()}
+
+
+# Each file holds the same network in the way that one tool writes it.
+WRITTEN_BY = {
+    "torch.compile": compiled,
+    "DataParallel of a compiled network": lambda state: compiled(state, "module._orig_mod."),
+    "a compiled layer": lambda state: {
+        name.replace("conv1.", "conv1._orig_mod."): value for name, value in state.items()
+    },
+    "FSDP": lambda state: compiled(state, "_fsdp_wrapped_module."),
+    "Lightning": lightning,
+    "Lightning, compiled": lambda state: {"state_dict": compiled(state, "model._orig_mod.")},
+    "a wrapper": lambda state: {"model_state_dict": state, "epoch": 1, "loss": 0.5},
+    "a module's name": lambda state: {"net": state},
+    "an odd name": lambda state: {"my weights": state, "notes": "all well"},
+    "wrappers in wrappers": lambda state: {"checkpoint": {"model": {"module": state}}},
+    "a network and its optimizer": lambda state: {
+        "model": state,
+        "optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}, 1: {"step": torch.ones(())}}, "param_groups": [{}]},
+    },
+    "a network and its smoothed copy": lambda state: {
+        "state_dict": state,
+        "state_dict_ema": {name: value * 0 for name, value in state.items()},
+    },
+    "a network and its smoothed copy, as parts": lambda state: {
+        **compiled(state, "net."),
+        **{f"ema_net.{name}": value * 0 for name, value in state.items()},
+    },
+    "half precision": lambda state: {name: value.half().float() for name, value in state.items()},
+}
+
+
+@pytest.mark.parametrize("tool", WRITTEN_BY)
+def test_the_network_is_found_in_what_tools_write(tmp_path, tool):
+    network = timm.create_model("test_resnet", num_classes=5)
+    state = {name: value.half().float() for name, value in network.state_dict().items()}
+    torch.save(WRITTEN_BY[tool](state), tmp_path / "weights.pt")
+    read = TimmBackbone("test_resnet").build(tmp_path / "weights.pt").state_dict()
+    for name, value in read.items():
+        if not name.endswith("num_batches_tracked"):
+            assert torch.equal(value, state[name]), name
+
+
+def test_a_compiled_network_itself_is_read(tmp_path):
+    network = torch.compile(timm.create_model("test_resnet", num_classes=5))
+    torch.save(network.state_dict(), tmp_path / "compiled.pt")
+    read = TimmBackbone("test_resnet").build(tmp_path / "compiled.pt")
+    assert torch.equal(read.state_dict()["conv1.0.weight"], network.state_dict()["_orig_mod.conv1.0.weight"])
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_saved_model_gives_its_backbone(savable, faces, tmp_path, half):
+    folder = savable.save(tmp_path / "model", half=half)
+    for weights in (folder, str(folder), folder / "model.safetensors"):
+        network = TimmBackbone("test_resnet").build(weights)
+        for name, value in savable.embedder_.network_.state_dict().items():
+            expected = value.half().float() if half and value.is_floating_point() else value
+            assert torch.equal(network.state_dict()[name], expected), name
+    with pytest.raises(WeightsError, match="does not fit this network: it lacks"):
+        ResNet50Backbone().build(folder)
+
+
+def test_a_checkpoint_of_a_fit_gives_its_backbone(tmp_path):
+    network = timm.create_model("test_resnet", num_classes=0)
+    whole = torch.nn.Sequential(network, torch.nn.Linear(3, 2))
+    document = {"purpose": {"seed": 1}, "parts": {"network": whole.state_dict()}, "random": {"cpu": torch.zeros(9)}}
+    torch.save(document, tmp_path / "checkpoint.pt")
+    read = TimmBackbone("test_resnet").build(tmp_path / "checkpoint.pt")
+    assert torch.equal(read.state_dict()["conv1.0.weight"], network.state_dict()["conv1.0.weight"])
+
+
+def test_two_networks_that_fit_are_not_guessed_between(tmp_path):
+    state = timm.create_model("test_resnet").state_dict()
+    torch.save({"student": state, "teacher": state}, tmp_path / "two.pt")
+    with pytest.raises(
+        WeightsError, match=r"holds 2 networks that fit, student\., teacher\.; save the state dict of one"
+    ):
+        TimmBackbone("test_resnet").build(tmp_path / "two.pt")

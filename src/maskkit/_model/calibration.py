@@ -1,5 +1,6 @@
 """The part of MaskClassifier that adjusts a fitted classifier on held-out images."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -8,8 +9,8 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from maskkit._images.load import check_images
 from maskkit._labels import index_labels
-from maskkit._model.decision import choose_threshold, fit_temperature
-from maskkit._model.embedder import FaceEmbedder
+from maskkit._model.decision import check_goal, check_two_classes, choose_threshold, fit_temperature
+from maskkit._model.features import FeatureExtractor
 from maskkit._model.head import TransferHead
 from maskkit._model.predictor import FacePredictor
 
@@ -18,8 +19,8 @@ class CalibrationMixin:
     """Methods that adjust probabilities, decision threshold and int8 ranges without training."""
 
     classes_: NDArray[Any]
-    embedder_: FaceEmbedder
     head_: Any
+    _feature_extractor: Callable[[], FeatureExtractor]
 
     if TYPE_CHECKING:
 
@@ -47,7 +48,8 @@ class CalibrationMixin:
         Raises
         ------
         ValueError
-            If the head is not a `TransferHead`, lengths differ, or a label is unknown.
+            If the head is not a `TransferHead`, lengths differ, a label is unknown, or the images are of fewer than
+            two classes.
         """
         check_is_fitted(self)
         if not isinstance(self.head_, TransferHead):
@@ -81,7 +83,7 @@ class CalibrationMixin:
             If NNCF is not installed, or OpenVINO cannot run the network.
         """
         check_is_fitted(self)
-        self.embedder_.quantize(X)
+        self._feature_extractor().quantize(check_images(X))
         return self
 
     def choose_threshold(
@@ -110,8 +112,10 @@ class CalibrationMixin:
         Raises
         ------
         ValueError
-            If both or neither is passed, lengths differ, a label is unknown, or no threshold reaches the precision.
+            If both or neither is passed or it is out of its range, lengths differ, a label is unknown, the images are
+            of fewer than two classes, or no threshold reaches the precision.
         """
+        check_goal(precision, uncertain_cost)
         proba, targets = self._predict_known(X, y)
         correct = proba.argmax(axis=1) == targets
         return choose_threshold(proba.max(axis=1), correct, precision=precision, uncertain_cost=uncertain_cost)
@@ -124,5 +128,8 @@ class CalibrationMixin:
         is_known = targets >= 0
         if not is_known.any():
             raise ValueError("no label in y is a class of the classifier; want images of its classes.")
+        # One class says nothing about mistakes between classes. This is told before images are read.
+        check_two_classes(targets[is_known], self.classes_.tolist())
+        rows = np.flatnonzero(is_known)
         # A threshold and a temperature are for every precision.
-        return self.predictor_.in_float32().predict_proba(sources)[is_known], targets[is_known]
+        return self.predictor_.in_float32().predict_proba([sources[row] for row in rows]), targets[rows]

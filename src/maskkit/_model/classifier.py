@@ -17,9 +17,7 @@ from maskkit._images.preprocess import Augment
 from maskkit._labels import warn_of_twins
 from maskkit._model.calibration import CalibrationMixin
 from maskkit._model.decision import DecisionRule
-from maskkit._model.features import FeatureExtractor
 from maskkit._model.fit import announce, fit_embedder, fit_every_layer, fit_head, plan_fit
-from maskkit._model.fitted_backbone import ComputeSettings
 from maskkit._model.head import TransferHead
 from maskkit._model.params import check_params
 from maskkit._model.persistence import PersistenceMixin
@@ -27,13 +25,14 @@ from maskkit._model.predictor import FacePredictor
 from maskkit._model.results import PhotoResult
 from maskkit._model.saving import check_plugins_named
 from maskkit._model.scoring import ScoreMixin
+from maskkit._model.stages import StagesMixin
 from maskkit._training.history import History
 from maskkit.backbones._base import Backbone, Weights
 from maskkit.detectors._base import Detector
 from maskkit.detectors._heatmap import on_device
 
 
-class MaskClassifier(ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEstimator):
+class MaskClassifier(StagesMixin, ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEstimator):
     """Classify face images as masked or unmasked, or into any other classes.
 
     A scikit-learn classifier of images. A backbone pretrained on ImageNet computes features, and a head that is trained
@@ -48,7 +47,8 @@ class MaskClassifier(ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierM
         Network that computes the features: ``"resnet50"``, ``"efficientnet_lite0"``, ``"timm:NAME"``, the name of an
         installed plugin, or an instance.
     weights : path, {"imagenet"} or None, default="imagenet"
-        Initial weights of the backbone: ImageNet weights, the path of a state dict, or None for random weights.
+        Initial weights of the backbone: ImageNet weights, the path of a state dict or of a saved model, or None for
+        random weights. A state dict may lie in the checkpoint of another tool.
     head : classifier, optional
         Any scikit-learn classifier with `predict_proba`. By default ``TransferHead()``.
     fine_tune : bool or {"auto"}, default="auto"
@@ -239,7 +239,7 @@ class MaskClassifier(ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierM
         ModelFileError
             If the checkpoint belongs to another fit or is damaged.
         """
-        check_params(self)
+        params = check_params(self)
         sources = check_images(X)
         y = as_labels(y)
         if len(y) != len(sources):
@@ -247,34 +247,36 @@ class MaskClassifier(ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierM
         warn_of_twins(y.tolist(), "y")
         # Everything that can be wrong with labels and parameters raises here, before images are read and fitted
         # attributes change.
-        plan = plan_fit(self.get_params(deep=False), y, sample_weight)
-        announce(plan, self.fine_tune, len(sources))
+        plan = plan_fit(params, y, sample_weight)
+        announce(plan, params["fine_tune"], len(sources))
         check_plugins_named(self.backbone, self.detector)
         # An interrupted fit leaves a mix of old and new parts, which must not count as fitted.
         self.__dict__.pop("model_name_", None)
         self.detector_ = _plugins.resolve("detectors", self.detector)
-        self.embedder_ = fit_embedder(plan, sources)
+        self._embedder = fit_embedder(plan, sources)
         if plan.every_layer:
-            self.head_ = fit_every_layer(plan, self.embedder_, sources)
+            self.head_ = fit_every_layer(plan, self._embedder, sources)
         else:
             self.head_ = fit_head(plan, self._feature_extractor(), sources)
         self.fine_tuned_ = plan.every_layer
         self.classes_ = self.head_.classes_
         self.history_ = History(getattr(self.head_, "history_", []))
         self.class_counts_ = np.bincount(plan.targets.indices)
-        self.model_name_ = f"{_plugin_name(self.backbone)} + {type(self.head_).__name__}"
+        self._finish_fit(f"{_plugin_name(self.backbone)} + {type(self.head_).__name__}")
         return self
 
     @property
     def predictor_(self) -> FacePredictor:
         """The fitted object that predicts with the current parameters."""
         check_is_fitted(self)
+        params = check_params(self)
+        self._fit_record.check_unchanged(self)
         return FacePredictor(
             on_device(self.detector_, self.device),
             self._feature_extractor(),
             self.head_,
             self.classes_,
-            DecisionRule(self.threshold, self.min_size_px),
+            DecisionRule(params["threshold"], params["min_size_px"]),
             model_name=self.model_name_,
             detector_name=_plugin_name(self.detector),
         )
@@ -365,16 +367,17 @@ class MaskClassifier(ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierM
         return predictor.read_photos(iterate_images(photos), on_error=on_error, max_px=max_px)
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters. ``head__hidden_units=50`` also works on ``head=None``, which means ``TransferHead()``."""
+        """Set parameters. ``head__hidden_units=50`` also works on ``head=None``, which means ``TransferHead()``.
+
+        A fitted classifier follows changes of what concerns prediction: the parameters that `load` takes, and
+        `find_face`. Others need a new `fit`; without it, predictions raise NotFittedError. An unknown `detector` raises
+        PluginError.
+        """
+        if "detector" in params and hasattr(self, "model_name_"):
+            _plugins.resolve("detectors", params["detector"])
         if params.get("head", self.head) is None and any(name.startswith("head__") for name in params):
             params = {**params, "head": TransferHead()}
         return super().set_params(**params)
-
-    def _feature_extractor(self) -> FeatureExtractor:
-        """Return the extractor for the current parameters: the one seam, which tests may replace."""
-        settings = ComputeSettings(self.device, self.engine, self.precision, self.batch_size or 32, self.cache)
-        face_finder = self.embedder_._face_finder if self.find_face else None
-        return FeatureExtractor(self.embedder_._fitted, face_finder, settings)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_name_")

@@ -1,9 +1,13 @@
 """Decisions: when a face is "uncertain", temperature scaling, and choosing a threshold."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+
+from maskkit._checks.numbers import check_finite, check_float
 
 UNCERTAIN = "uncertain"
 """Decision on a face whose class is not reliable."""
@@ -20,12 +24,19 @@ class DecisionRule:
     threshold: float = 0.0
     min_size_px: float = 0.0
 
+    def __post_init__(self) -> None:
+        check_float(self.threshold, "threshold", 0, 1)
+        check_float(self.min_size_px, "min_size_px", 0)
+
     def reasons(self, probability: float, size_px: float) -> tuple[str, ...]:
         """Return why a face is uncertain: ``"too_small"``, ``"low_probability"``, both, or nothing.
 
-        `FaceResult.decision` is `UNCERTAIN` if there is any reason.
+        `FaceResult.decision` is `UNCERTAIN` if there is any reason. NaN is never enough.
         """
-        checks = {"too_small": size_px < self.min_size_px, "low_probability": probability < self.threshold}
+        checks = {
+            "too_small": not size_px >= self.min_size_px,
+            "low_probability": not probability >= self.threshold,
+        }
         return tuple(reason for reason, is_violated in checks.items() if is_violated)
 
 
@@ -35,16 +46,42 @@ def fit_temperature(proba: ArrayLike, targets: ArrayLike) -> float:
     Takes the probabilities (n_faces, n_classes) of faces held out from training, and the index of the class of each.
     Logits divided by the temperature, 0.2 to 5, are calibrated. Above 1, the model is overconfident.
 
+    Raises ValueError if there is no face, lengths differ, or a value is NaN, infinite or no index.
+
     Source: Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, 2017, arXiv:1706.04599, section 4.2.
     """
+    proba, indices = check_finite(proba, "proba"), check_finite(targets, "targets").astype(np.int64)
+    if proba.ndim != 2 or indices.shape != proba.shape[:1]:
+        raise ValueError(f"proba has shape {proba.shape} and targets {indices.shape}; want one row per target.")
+    if len(indices) and not (indices.min() >= 0 and indices.max() < proba.shape[1]):
+        raise ValueError(f"targets are {indices.min()} to {indices.max()}; want 0 to {proba.shape[1] - 1}.")
+    if not len(indices):
+        raise ValueError("got no face to calibrate on; want held-out faces with known classes.")
     # The logarithm of a softmax is its logits up to a constant per row, which cancels in the likelihood.
-    logits = np.log(np.clip(np.asarray(proba, dtype=np.float64), 1e-12, None))
+    logits = np.log(np.clip(proba, 1e-12, None))
     rows = np.arange(len(logits))
     losses = []
     for temperature in _TEMPERATURES:
         scaled = logits / temperature
-        losses.append((np.logaddexp.reduce(scaled, axis=1) - scaled[rows, targets]).mean())
+        losses.append((np.logaddexp.reduce(scaled, axis=1) - scaled[rows, indices]).mean())
     return float(_TEMPERATURES[np.argmin(losses)])
+
+
+def check_two_classes(targets: NDArray[np.int64], classes: Sequence[Any]) -> None:
+    """Raise ValueError if there are no faces, or faces of one class only, from which nothing can be measured."""
+    found = np.unique(targets)
+    if len(found) < 2:
+        shown = " and ".join(repr(classes[index]) for index in found) or "no class"
+        raise ValueError(f"y holds {len(targets)} faces of {shown} alone; want held-out faces of two classes or more.")
+
+
+def check_goal(precision: Any, uncertain_cost: Any) -> tuple[float | None, float | None]:
+    """Return the target precision or the cost, checked; raise ValueError unless exactly one is given."""
+    if (precision is None) == (uncertain_cost is None):
+        raise ValueError("choose_threshold takes either precision or uncertain_cost.")
+    if precision is None:
+        return None, check_float(uncertain_cost, "uncertain_cost", 0)
+    return check_float(precision, "precision", 0, 1), None
 
 
 def choose_threshold(
@@ -57,11 +94,15 @@ def choose_threshold(
     where a wrong one costs 1 (Chow 1970, "On optimum recognition error and reject tradeoff"). The threshold is 0 if no
     face needs to be uncertain.
 
-    Raises ValueError if both or neither is passed, or no threshold reaches the precision.
+    Raises ValueError if both or neither is passed, there is no face, lengths differ, a value is NaN or out of range, or
+    no threshold reaches the precision.
     """
-    if (precision is None) == (uncertain_cost is None):
-        raise ValueError("choose_threshold takes either precision or uncertain_cost.")
-    proba, correct = np.asarray(proba, dtype=np.float64), np.asarray(correct, dtype=bool)
+    precision, uncertain_cost = check_goal(precision, uncertain_cost)
+    proba, correct = check_finite(proba, "proba"), check_finite(correct, "correct").astype(bool)
+    if proba.ndim != 1 or proba.shape != correct.shape:
+        raise ValueError(f"proba has shape {proba.shape} and correct {correct.shape}; want (n_faces,) twice.")
+    if not len(proba):
+        raise ValueError("got no face to choose a threshold from; want held-out faces with known classes.")
     # Faces of equal probability are on the same side of every threshold. Sums run from the most confident faces down.
     candidates, groups, n_equal = np.unique(proba, return_inverse=True, return_counts=True)
     n_decided = np.cumsum(n_equal[::-1])[::-1]

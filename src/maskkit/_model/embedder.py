@@ -12,16 +12,23 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from maskkit import _plugins
+from maskkit._checks.numbers import check_int
 from maskkit._images.load import ImageSource, check_images
-from maskkit._images.preprocess import Preprocess
+from maskkit._images.preprocess import Preprocess, make_preprocess
 from maskkit._model.feature_cache import open_cache
 from maskkit._model.features import FeatureExtractor
 from maskkit._model.fitted_backbone import ComputeSettings, FittedBackbone, check_network
-from maskkit._model.params import check_params
+from maskkit._model.params import FitRecord, check_params
+from maskkit._plugins import plugin_errors
 from maskkit.backbones._base import Backbone, Weights, build_network
 from maskkit.detectors._face_finder import FaceFinder
 from maskkit.engines import Engine, check_engine
 from maskkit.engines._devices import seeded
+
+DEFAULT_BATCH_SIZE = 32
+
+# Parameters that `transform` follows when they change after the fit.
+_HEEDED = ("find_face", "batch_size", "device", "engine", "precision", "cache")
 
 
 class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -33,8 +40,8 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         Network that computes the features: ``"resnet50"``, ``"efficientnet_lite0"``, ``"timm:NAME"``, the name of
         an installed plugin, or an instance.
     weights : path, {"imagenet"} or None, default="imagenet"
-        Initial weights of the backbone: ImageNet weights, the path of a state dict, or None for random weights,
-        seeded by `random_state`.
+        Initial weights of the backbone: ImageNet weights, the path of a state dict or of a saved model, or None for
+        random weights, seeded by `random_state`.
     image_size : int, optional
         Side of the square input in pixels. By default the backbone's own.
     find_face : bool, default=False
@@ -89,7 +96,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         weights: Weights = "imagenet",
         image_size: int | None = None,
         find_face: bool = False,
-        batch_size: int = 32,
+        batch_size: int = DEFAULT_BATCH_SIZE,
         device: str = "auto",
         engine: str = "auto",
         precision: str = "auto",
@@ -127,18 +134,19 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         PluginError
             If the backbone is unknown, or its network does not take images of `image_size`.
         """
-        check_params(self)
+        params = check_params(self)
         check_images(X)
         check_engine(self.engine, self.device, self.precision)
         open_cache(self.cache)
         backbone = _plugins.resolve("backbones", self.backbone)
         # Layers without weights are drawn from the global generator of torch, whose state is restored afterwards.
-        with seeded(int(check_random_state(self.random_state).randint(2**31 - 1))):
+        with seeded(int(check_random_state(params["random_state"]).randint(2**31 - 1))):
             network = build_network(backbone, self.weights)
-        size = self.image_size or backbone.image_size
-        if size != backbone.image_size:  # Many transformers take one size only; engines would fail less clearly.
-            check_network(network, backbone, size)
-        preprocess = Preprocess(size, tuple(backbone.mean), tuple(backbone.std))
+        with plugin_errors("backbones", backbone, "its preprocessing"):
+            preprocess = make_preprocess(params["image_size"] or backbone.image_size, backbone.mean, backbone.std)
+        # Many transformers take one size only; engines would fail less clearly.
+        if preprocess.image_size != backbone.image_size:
+            check_network(network, backbone, preprocess.image_size)
         return self._set_backbone(FittedBackbone(backbone, network, preprocess))
 
     def transform(self, X: Any) -> NDArray[np.float32]:
@@ -222,7 +230,8 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         """Use an existing network, such as a saved one, instead of building one."""
         self._fitted = fitted
         self._face_finder = FaceFinder()
-        self._n_features_out = fitted.backbone.n_features
+        self._n_features_out = check_int(fitted.backbone.n_features, "n_features", 1)
+        self._fit_record = FitRecord(self, _HEEDED)
         return self
 
     def _set_image_size(self, image_size: int) -> None:
@@ -234,10 +243,12 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         )
 
     def _settings(self) -> ComputeSettings:
-        return ComputeSettings(self.device, self.engine, self.precision, self.batch_size, self.cache)
+        params = check_params(self)
+        return ComputeSettings(self.device, self.engine, self.precision, params["batch_size"], self.cache)
 
     def _extractor(self) -> FeatureExtractor:
         """Return the plain object that computes features with the current parameters."""
+        self._fit_record.check_unchanged(self)
         return FeatureExtractor(self._fitted, self._face_finder if self.find_face else None, self._settings())
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -22,6 +22,7 @@ from maskkit._model.embedder import FaceEmbedder, make_embedder
 from maskkit._model.features import FeatureExtractor
 from maskkit._model.fitted_backbone import FittedBackbone, check_network
 from maskkit._model.head import TransferHead
+from maskkit._model.params import check_params
 from maskkit._training.allocator import keep_freed_memory
 from maskkit._training.checkpoint import VERSIONS, Checkpoint, digest_images, find_seed
 from maskkit._training.depthwise import FastDepthwise
@@ -81,6 +82,10 @@ def plan_fit(params: Mapping[str, Any], y: NDArray[Any], sample_weight: Any) -> 
     seed = world.broadcast(_choose_seed(given, every_layer=every_layer))
     head = _make_head(given, seed, every_layer=every_layer)
     targets = Targets.encode(y, head.class_weight if isinstance(head, TransferHead) else None, sample_weight)
+    if isinstance(head, TransferHead):
+        settings = check_params(head)
+        if settings["early_stopping"]:
+            split_rows(targets, settings["validation_fraction"], seed)  # raises if there are too few images
     if every_layer:
         given |= {name: value for name, value in FINE_TUNE_DEFAULTS.items() if given[name] is None}
     return FitPlan(given, every_layer, seed, head, targets, world)
@@ -153,7 +158,7 @@ class _FineTuning:
         self.head._build_network(self.fitted.backbone.n_features, plan.targets)
         self.rows, self.held_out = np.arange(len(sources)), np.array([], dtype=np.int64)
         if params["early_stopping"]:
-            self.rows, self.held_out = split_rows(plan.targets.indices, self.head.validation_fraction, plan.seed)
+            self.rows, self.held_out = split_rows(plan.targets, self.head.validation_fraction, plan.seed)
         # Incomplete batches are left out, because a last batch of a few images would count as much as a full one.
         # The order changes in every epoch, so no image is left out for good.
         self.batch_size = min(params["batch_size"], len(self.rows))
@@ -325,6 +330,8 @@ def _make_head(params: Mapping[str, Any], seed: int, *, every_layer: bool) -> An
     is_transfer_head = isinstance(head, TransferHead)
     _check_compatible(params, head, given, every_layer=every_layer)
     if is_transfer_head:
+        # The head is a clone of ours, so its numbers may be replaced by Python's.
+        head.set_params(**check_params(head))
         head.set_params(device=params["device"], verbose=params["verbose"], **given)
     if "random_state" in head.get_params() and head.get_params()["random_state"] is None:
         head.set_params(random_state=seed)

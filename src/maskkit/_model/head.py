@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
-from maskkit._model.params import check_params
+from maskkit._model.params import FitRecord, check_params
 from maskkit._model.scoring import ScoreMixin
 from maskkit._training.history import History
 from maskkit._training.targets import Targets, split_rows
@@ -22,6 +22,9 @@ from maskkit.engines._devices import one_thread, resolve_device, seeded
 # Thirty epochs at half the learning rate are not more accurate, neither on 500 faces nor on faces in photos.
 _EPOCHS = 10
 _MIN_STEPS = 40
+
+# Parameters that change no prediction of a fitted head.
+_HEEDED = ("device", "verbose")
 
 
 class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
@@ -135,8 +138,11 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
             If shapes differ, values are not finite, or there is only one class.
         """
         features, labels = validate_data(self, X, y, dtype=np.float32)
-        check_params(self)
-        return self._fit_targets(features, Targets.encode(labels, self.class_weight, sample_weight))
+        params = check_params(self)
+        targets = Targets.encode(labels, params["class_weight"], sample_weight)
+        if params["early_stopping"]:
+            split_rows(targets, params["validation_fraction"], seed=0)  # raises if there are too few rows
+        return self._fit_targets(features, targets)
 
     def _fit_targets(self, features: NDArray[np.float32], targets: Targets) -> Self:
         """Train on features whose labels and weights are encoded already."""
@@ -150,13 +156,17 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
 
     def _build_network(self, n_features: int, targets: Targets) -> int:
         """Build the untrained layers; return the seed of the training."""
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = int(check_random_state(check_params(self)["random_state"]).randint(2**31 - 1))
         self.__dict__.pop("history_", None)  # The head is not fitted until its layers are trained.
+        self._remember_params()
         self.n_features_in_ = n_features
         self.classes_ = targets.classes
         with seeded(seed):
             self.network_ = self._build(n_features, len(self.classes_))
         return seed
+
+    def _remember_params(self) -> None:
+        self._fit_record = FitRecord(self, _HEEDED)
 
     def _build(self, n_features: int, n_classes: int) -> nn.Sequential:
         """Build the layers, float32 (n, n_features) to logits (n, n_classes).
@@ -164,10 +174,12 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
         The last layer starts at zero. Training then starts from equal probabilities, and the first gradients that
         reach a pretrained backbone are small.
         """
-        hidden, last = nn.Linear(n_features, self.hidden_units), nn.Linear(self.hidden_units, n_classes)
+        params = check_params(self)
+        hidden = nn.Linear(int(n_features), params["hidden_units"])
+        last = nn.Linear(params["hidden_units"], n_classes)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
-        return nn.Sequential(nn.Dropout(self.dropout), hidden, nn.Dropout(self.dropout), last)
+        return nn.Sequential(nn.Dropout(params["dropout"]), hidden, nn.Dropout(params["dropout"]), last)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "history_")
@@ -191,6 +203,7 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
             Rows sum to 1; columns in the order of `classes_`.
         """
         check_is_fitted(self)
+        self._fit_record.check_unchanged(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
         with torch.inference_mode():
             # Without dropout, two linear layers are one. In float64, the result of a row does not depend on its batch.
@@ -204,9 +217,10 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
         return self.classes_[proba.argmax(axis=1)]
 
     def _train(self, X: NDArray[np.float32], targets: Targets, seed: int, device: torch.device) -> History:
+        params = check_params(self)
         rows, held_out = np.arange(len(X)), np.array([], dtype=int)
-        if self.early_stopping:
-            rows, held_out = split_rows(targets.indices, self.validation_fraction, seed)
+        if params["early_stopping"]:
+            rows, held_out = split_rows(targets, params["validation_fraction"], seed)
         mean, scale = _standardization(X[rows], targets.weights[rows])
         arrays = ((X - mean) / scale).astype(np.float32), targets.indices, targets.weights
         inputs, indices, weights = (torch.from_numpy(array).to(device) for array in arrays)
@@ -217,19 +231,19 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
 
         def training(epoch: int) -> Iterator[Batch]:
             order = torch.from_numpy(rows)[torch.randperm(len(rows), generator=generator)]
-            return map(select, order.split(self.batch_size))
+            return map(select, order.split(params["batch_size"]))
 
-        n_steps = math.ceil(len(rows) / self.batch_size)
+        n_steps = math.ceil(len(rows) / params["batch_size"])
         options = TrainerOptions(
-            self.epochs or max(_EPOCHS, math.ceil(_MIN_STEPS / n_steps)),
-            patience=self.patience if self.early_stopping else None,
-            verbose=self.verbose,
+            params["epochs"] or max(_EPOCHS, math.ceil(_MIN_STEPS / n_steps)),
+            patience=params["patience"] if params["early_stopping"] else None,
+            verbose=params["verbose"],
             unit="feature vectors",
         )
         optimizer = make_adamw(
-            self.network_.parameters(), device, lr=self.learning_rate, weight_decay=self.weight_decay
+            self.network_.parameters(), device, lr=params["learning_rate"], weight_decay=params["weight_decay"]
         )
-        validation = (lambda: iter([select(held_out)])) if self.early_stopping else None
+        validation = (lambda: iter([select(held_out)])) if params["early_stopping"] else None
         history = Trainer(self.network_, optimizer, options).fit(Batches(training, len(rows), n_steps, validation))
         _fold(self.network_[1], mean, scale)
         return history

@@ -1,49 +1,142 @@
-"""Checks of estimator parameters."""
+"""Parameters of estimators: checks, conversion of their numbers, and changes after a fit."""
 
 import math
 import os
-from numbers import Integral, Real
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from sklearn.utils import check_scalar
+import numpy as np
+from sklearn.exceptions import NotFittedError
 
+from maskkit._checks.numbers import check_float, check_int, to_python
 from maskkit._text import check_path
 from maskkit.exceptions import OutputError
 
-# Parameter -> type, minimum, maximum, and which of these bounds are allowed values.
-_NUMBERS: dict[str, tuple[type, float, float, str]] = {
-    "image_size": (Integral, 8, math.inf, "both"),
-    "batch_size": (Integral, 1, math.inf, "both"),
-    "gradient_accumulation_steps": (Integral, 1, math.inf, "both"),
-    "epochs": (Integral, 1, math.inf, "both"),
-    "hidden_units": (Integral, 1, math.inf, "both"),
-    "patience": (Integral, 1, math.inf, "both"),
-    "learning_rate": (Real, 0, math.inf, "neither"),
-    "weight_decay": (Real, 0, math.inf, "left"),
-    "dropout": (Real, 0, 1, "left"),
-    "validation_fraction": (Real, 0, 1, "neither"),
-    "threshold": (Real, 0, 1, "both"),
-    "min_size_px": (Real, 0, math.inf, "left"),
+# Whole numbers and their minimum.
+_INTEGERS: dict[str, int | None] = {
+    "image_size": 8,
+    "batch_size": 1,
+    "gradient_accumulation_steps": 1,
+    "epochs": 1,
+    "hidden_units": 1,
+    "patience": 1,
+    "verbose": None,
 }
 
+# Other numbers: minimum, maximum, and which of these bounds are allowed values.
+_REALS: dict[str, tuple[float, float, str]] = {
+    "learning_rate": (0, math.inf, "neither"),
+    "weight_decay": (0, math.inf, "left"),
+    "dropout": (0, 1, "left"),
+    "validation_fraction": (0, 1, "neither"),
+    "threshold": (0, 1, "both"),
+    "min_size_px": (0, math.inf, "left"),
+}
 
-def check_params(estimator: Any) -> None:
+_FLAGS = ("find_face", "early_stopping")
+
+
+def check_params(estimator: Any) -> dict[str, Any]:
     """Check the types and ranges of parameters before any image is read; None stands for a default.
+
+    Returns the parameters, with numbers of any library converted to Python's. scikit-learn forbids that the estimator's
+    own ones change, so whoever computes with parameters takes them from here.
 
     Raises TypeError, ValueError if a parameter has a wrong type or is out of range; the message names it.
     """
-    params = estimator.get_params(deep=False)
-    for name, (kind, minimum, maximum, boundaries) in _NUMBERS.items():
-        if params.get(name) is not None:
-            check_scalar(params[name], name, kind, min_val=minimum, max_val=maximum, include_boundaries=boundaries)
+    params: dict[str, Any] = estimator.get_params(deep=False)
+    for name, value in params.items():
+        checked = _check_value(name, value)
+        if checked is not None:
+            params[name] = checked
     checkpoint = params.get("checkpoint")
     if checkpoint is not None and not isinstance(checkpoint, (str, os.PathLike)):
         raise TypeError(f"checkpoint={checkpoint!r} is not a path; want the path of a folder, or None.")
     if checkpoint is not None:
         check_path(checkpoint, OutputError)
     augment = params.get("augment")
-    if augment not in ("auto", None) and not callable(augment):
+    if augment is not None and not (isinstance(augment, str) and augment == "auto") and not callable(augment):
         raise ValueError(f"augment={augment!r} is unknown; use 'auto', None or a callable (image, rng).")
-    weighted = params.get("class_weight")
-    if weighted not in (None, "balanced") and not isinstance(weighted, dict):
-        raise ValueError(f"class_weight={weighted!r} is unknown; use 'balanced', a dict of classes or None.")
+    return params
+
+
+def _check_value(name: str, value: Any) -> Any:
+    """Return one parameter, converted; None if there is nothing to convert."""
+    if value is None:
+        return None
+    if name in _INTEGERS:
+        return check_int(value, name, _INTEGERS[name])
+    if name in _REALS:
+        minimum, maximum, boundaries = _REALS[name]
+        return check_float(value, name, minimum, maximum, include_boundaries=boundaries)
+    if name in _FLAGS:
+        return _check_flag(name, value)
+    if name == "random_state":
+        # A generator of random numbers stays what it is.
+        return check_int(value, name, 0, 2**32 - 1) if _is_number(value) else value
+    if name == "fine_tune":
+        return to_python(value)
+    return _check_class_weight(value) if name == "class_weight" else None
+
+
+def _check_flag(name: str, value: Any) -> bool:
+    flag = to_python(value)
+    if not isinstance(flag, (bool, int, float)) or flag not in (0, 1):
+        raise ValueError(f"{name}={value!r} is unknown; use True or False.")
+    return bool(flag)
+
+
+def _check_class_weight(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {to_python(label): check_float(weight, f"class_weight[{label!r}]", 0) for label, weight in value.items()}
+    if not isinstance(value, str) or value != "balanced":
+        raise ValueError(f"class_weight={value!r} is unknown; use 'balanced', a dict of classes or None.")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(to_python(value), (bool, int, float))
+
+
+class FitRecord:
+    """The parameters that an estimator was fitted with, to notice changes that need a new fit.
+
+    `heeded` are the parameters that predictions follow; a change of another one would be ignored in silence.
+    """
+
+    def __init__(self, estimator: Any, heeded: Collection[str]):
+        self.params = _list_trained(estimator, heeded)
+        self.heeded = tuple(heeded)
+
+    def check_unchanged(self, estimator: Any) -> None:
+        """Raise NotFittedError if a parameter has changed since the fit that predictions cannot follow."""
+        now = _list_trained(estimator, self.heeded)
+        for name in {**self.params, **now}:
+            before, after = self.params.get(name), now.get(name)
+            if not _is_same(before, after):
+                raise NotFittedError(
+                    f"{name} was set to {_shorten(after)} after the fit, which had {_shorten(before)}; call fit again, "
+                    f"or set it back."
+                )
+
+
+def _list_trained(estimator: Any, heeded: Collection[str]) -> dict[str, Any]:
+    params = estimator.get_params(deep=True)
+    return {name: value for name, value in params.items() if name.partition("__")[0] not in heeded}
+
+
+def _is_same(before: Any, after: Any) -> bool:
+    if before is after:
+        return True
+    before, after = to_python(before), to_python(after)
+    if isinstance(before, float) and isinstance(after, float) and math.isnan(before):
+        return math.isnan(after)
+    try:
+        return bool(np.array_equal(before, after)) if isinstance(before, np.ndarray) else bool(before == after)
+    except (TypeError, ValueError):  # objects that cannot be compared
+        return False
+
+
+def _shorten(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

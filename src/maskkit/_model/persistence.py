@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator
 
 from maskkit._files.pretrained import find_pretrained
 from maskkit._model import saving
+from maskkit._model.params import check_params
 
 
 class PersistenceMixin(BaseEstimator):
@@ -39,7 +40,7 @@ class PersistenceMixin(BaseEstimator):
             "history": list(self.history_),
             "fine_tuned": self.fine_tuned_,
         }
-        return saving.save_model(folder, predictor, self.get_params(deep=False), training, half=half)
+        return saving.save_model(folder, predictor, check_params(self), training, half=half)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], **params: Any) -> Self:

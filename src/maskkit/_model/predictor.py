@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 
+from maskkit._checks.numbers import check_max_px
 from maskkit._images.crop import crop_square
 from maskkit._images.load import ImageSource, RgbImage, name_source, read_image, warn_of
 from maskkit._images.prefetch import in_windows, prefetch_map
@@ -24,7 +25,7 @@ from maskkit.detectors._base import Detector, Faces, check_faces, detect_batch
 from maskkit.detectors._heatmap import limit_scales
 from maskkit.engines._devices import resolve_device
 from maskkit.engines._fingerprint import fingerprint
-from maskkit.exceptions import ImageError, ModelFileError, PluginError, SkippedImageWarning
+from maskkit.exceptions import ImageError, ModelFileError, NotFiniteError, PluginError, SkippedImageWarning
 
 # Photos whose faces share batches. Memory holds up to three times as many decoded photos: those being read,
 # those being searched for faces, and those being classified.
@@ -78,7 +79,14 @@ class FacePredictor:
             batches.append(proba)
         if not batches:
             raise ValueError("X is empty; want at least one image.")
-        return np.concatenate(batches)
+        joined: NDArray[np.float64] = np.concatenate(batches)
+        # The largest of probabilities that are NaN is the first class, whatever the image shows.
+        if not np.isfinite(joined).all():
+            raise NotFiniteError(
+                f"{type(self.head).__name__} predicted probabilities that are NaN or infinite, because it holds such "
+                f"weights; train it again, with a lower learning rate if that diverged."
+            )
+        return joined
 
     def in_float32(self) -> "FacePredictor":
         """Return a copy that computes all faces in float32, if it chooses the precision itself."""
@@ -99,7 +107,8 @@ class FacePredictor:
 
         Raises ImageError if the photo cannot be read; PluginError if the detector fails.
         """
-        (detected,) = self._detect([_load(name_source(photo), keep_readable(photo), max_px=max_px)])
+        loaded = _load(name_source(photo), keep_readable(photo), max_px=check_max_px(max_px))
+        (detected,) = self._detect([loaded])
         if detected.photo.error is not None:
             raise detected.photo.error
         return next(self._classify([detected]))
@@ -112,7 +121,7 @@ class FacePredictor:
         The photos may be endless; a few are read ahead. The parameters are those of `MaskClassifier.predict_photos`.
         """
         named = ((name_source(photo, index), keep_readable(photo)) for index, photo in enumerate(photos))
-        return self.read_named_photos(named, on_error=on_error, max_px=max_px)
+        return self.read_named_photos(named, on_error=on_error, max_px=check_max_px(max_px))
 
     def read_named_photos(
         self,

@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.utils import check_scalar
 from torch import nn
 
 from maskkit import _plugins
+from maskkit._checks.numbers import check_int, convert_numbers
 from maskkit._files.model_card import write_card
 from maskkit._files.model_folder import ModelConfig, read_model, write_model
 from maskkit._files.tensors import Shapes, check_weights, shapes_of
-from maskkit._images.preprocess import Preprocess
+from maskkit._images.preprocess import Preprocess, make_preprocess
 from maskkit._model.embedder import make_embedder
 from maskkit._model.fitted_backbone import FittedBackbone
 from maskkit._model.head import TransferHead
@@ -43,7 +43,10 @@ _PLUGIN_FIELDS: tuple[tuple[_plugins.Group, str], ...] = (("backbones", "backbon
 _MACHINE_PARAMETERS = ("device", "engine", "cache", "batch_size", "checkpoint", "verbose")
 
 # Parameters that concern prediction; `load` accepts new values for them.
-_PREDICTION_PARAMETERS = ("detector", "threshold", "min_size_px", "precision", *_MACHINE_PARAMETERS)
+_LOAD_PARAMETERS = ("detector", "threshold", "min_size_px", "precision", *_MACHINE_PARAMETERS)
+
+# Parameters whose changes a fitted classifier follows; those of the machine that only training uses change no model.
+PREDICTION_PARAMETERS = (*_LOAD_PARAMETERS, "find_face")
 
 
 def save_model(
@@ -88,11 +91,11 @@ def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overr
 
     Raises ModelFileError if a file is missing or damaged; ValueError if an override does not concern prediction.
     """
-    unknown = sorted(set(overrides) - set(_PREDICTION_PARAMETERS))
+    unknown = sorted(set(overrides) - set(_LOAD_PARAMETERS))
     if unknown:
         raise ValueError(
             f"load() cannot change {', '.join(unknown)}, because the model is trained; "
-            f"it takes {', '.join(_PREDICTION_PARAMETERS)}."
+            f"it takes {', '.join(_LOAD_PARAMETERS)}."
         )
     config, tensors, int8 = read_model(folder, partial(_check_parts, folder, without=overrides))
     # The checksums reveal damage, not intent: a file may state anything, so each part is checked before it is used.
@@ -115,8 +118,8 @@ def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overr
     if "detector" in overrides:
         estimator.detector_ = _plugins.resolve("detectors", estimator.detector)
     fitted = FittedBackbone(backbone, network, preprocess, int8)
-    estimator.embedder_ = make_embedder(estimator.get_params(deep=False))._set_backbone(fitted)
-    estimator.model_name_ = Path(folder).resolve().name
+    estimator._embedder = make_embedder(estimator.get_params(deep=False))._set_backbone(fitted)
+    estimator._finish_fit(Path(folder).resolve().name)
     return estimator
 
 
@@ -206,15 +209,13 @@ def _to_plain(owner: str, params: dict[str, Any]) -> dict[str, Any]:
     """Convert parameters to JSON values; a dict becomes pairs, because its keys may be numbers."""
     plain: dict[str, Any] = {}
     for name, value in params.items():
-        if isinstance(value, np.generic):
-            value = value.item()
-        elif isinstance(value, os.PathLike):
+        value = convert_numbers(value)
+        if isinstance(value, os.PathLike):
             value = os.fspath(value)
         elif isinstance(value, np.random.RandomState):
             value = None
         elif isinstance(value, dict):
-            pairs = [(getattr(key, "item", lambda key=key: key)(), float(weight)) for key, weight in value.items()]
-            value = {"pairs": pairs}
+            value = {"pairs": list(value.items())}
         if not (value is None or isinstance(value, (str, int, float, bool, dict, list, tuple))):
             raise ModelFileError(f"{owner}: {name}={value!r} cannot be stored in a model; use numbers and strings.")
         plain[name] = value
@@ -259,13 +260,8 @@ def _restore_classes(labels: list[Any]) -> NDArray[Any]:
 
 
 def _restore_preprocess(settings: dict[str, Any]) -> Preprocess:
-    preprocess = Preprocess(settings["image_size"], tuple(settings["mean"]), tuple(settings["std"]))
-    check_scalar(preprocess.image_size, "image_size", int, min_val=8, max_val=_MAX_IMAGE_SIZE)
-    for name in ("mean", "std"):
-        values = np.array(getattr(preprocess, name), dtype=np.float64)
-        if values.shape != (3,) or not np.isfinite(values).all() or (name == "std" and (values <= 0).any()):
-            raise ValueError(f"{name} is {values.tolist()}, want three numbers (R, G, B)")
-    return preprocess
+    check_int(settings["image_size"], "image_size", 8, _MAX_IMAGE_SIZE)
+    return make_preprocess(settings["image_size"], settings["mean"], settings["std"])
 
 
 def _restore_head(
@@ -274,7 +270,8 @@ def _restore_head(
     head = TransferHead(**unfitted.get_params())
     network = _build_empty(head, config, classes)
     head.classes_ = classes
-    head.n_features_in_ = config.head["n_features"]
+    head._remember_params()
+    head.n_features_in_ = check_int(config.head["n_features"], "n_features", 1)
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     head.network_ = network.eval()
     return head
@@ -283,8 +280,7 @@ def _restore_head(
 def _build_empty(head: TransferHead, config: ModelConfig, classes: NDArray[Any]) -> nn.Sequential:
     """Return the network of a head without memory for its weights, however many units the file states."""
     check_params(head)
-    n_features = config.head["n_features"]
-    check_scalar(n_features, "n_features", int, min_val=1)
+    n_features = check_int(config.head["n_features"], "n_features", 1)
     with torch.device("meta"):
         return head._build(n_features, len(classes))
 

@@ -1,5 +1,6 @@
 """Labels and weights, checked and encoded for training."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 from maskkit._checks.columns import as_column
+from maskkit._checks.numbers import to_array
 from maskkit._labels import check_class_weight
 
 
@@ -25,7 +27,7 @@ class Targets:
     classes: NDArray[Any]
     indices: NDArray[np.int64]
     weights: NDArray[np.float32]
-    sample_weight: NDArray[Any] | None = None
+    sample_weight: NDArray[np.float64] | None = None
 
     @classmethod
     def encode(cls, y: NDArray[Any], class_weight: Any, sample_weight: ArrayLike | None) -> Self:
@@ -41,7 +43,7 @@ class Targets:
                 f"y holds 1 class, {classes[:1].tolist()[0]!r}; want two or more: add examples of another class."
             )
         check_class_weight(class_weight, classes.tolist())
-        given = None if sample_weight is None else np.asarray(as_column(sample_weight, "sample_weight"))
+        given = None if sample_weight is None else to_array(as_column(sample_weight, "sample_weight"), "sample_weight")
         return cls(y, classes, indices, _merge_weights(class_weight, y, given), given)
 
     def repeat(self, times: int) -> Self:
@@ -51,24 +53,51 @@ class Targets:
         return type(self)(labels, self.classes, indices, weights, given)
 
 
-def _merge_weights(class_weight: Any, y: NDArray[Any], sample_weight: NDArray[Any] | None) -> NDArray[np.float32]:
+def _merge_weights(
+    class_weight: Any, y: NDArray[Any], sample_weight: NDArray[np.float64] | None
+) -> NDArray[np.float32]:
     """Return the product of class weights and sample weights, (n_samples,) float32."""
     weights = compute_sample_weight(class_weight, y)
     if sample_weight is not None:
-        given = sample_weight.astype(np.float64)
-        if given.shape != y.shape:
-            raise ValueError(f"sample_weight has shape {given.shape}; want {y.shape}, one per sample.")
-        weights = weights * given
-    if not np.isfinite(weights).all() or (weights < 0).any():
-        raise ValueError("sample_weight holds NaN, infinite or negative values; want finite values of 0 or more.")
+        if sample_weight.shape != y.shape:
+            raise ValueError(f"sample_weight has shape {sample_weight.shape}; want {y.shape}, one per sample.")
+        if not np.isfinite(sample_weight).all() or (sample_weight < 0).any():
+            raise ValueError("sample_weight holds NaN, infinite or negative values; want finite values of 0 or more.")
+        weights = _rescale(weights) * _rescale(sample_weight)
+    weights = _rescale(weights).astype(np.float32)
     # Samples of weight 0 do not affect training, so a class that has no others counts as missing.
     if len(np.unique(y[weights > 0])) < 2:
         raise ValueError("only one class has a sample_weight above zero; want two classes or more.")
-    return weights.astype(np.float32)
+    return weights
 
 
-def split_rows(targets: NDArray[np.int64], fraction: float, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the rows to train on and the rows held out, stratified by class."""
-    rows = np.arange(len(targets))
-    kept, held_out = train_test_split(rows, test_size=fraction, stratify=targets, random_state=seed)
-    return kept, held_out
+def _rescale(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scale weights of an extreme size to about 1, because losses are summed in float32.
+
+    Only their proportions matter. Those of a usual size stay as they are.
+    """
+    _, exponent = np.frexp(weights.max(initial=0.0))
+    # A factor of a power of two changes no digit.
+    return np.ldexp(weights, -exponent) if abs(exponent) > 20 else weights
+
+
+def split_rows(targets: Targets, fraction: float, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the rows to train on and the rows held out for early stopping, stratified by class.
+
+    Rows of weight 0 are not held out, because they would not count in the validation loss. Raises ValueError if there
+    are too few rows to hold out one of each class and to keep another.
+    """
+    counts = targets.weights > 0
+    rows = np.flatnonzero(counts)
+    per_class = np.bincount(targets.indices[rows], minlength=len(targets.classes))
+    per_class = per_class[per_class > 0]
+    n_held_out = math.ceil(fraction * len(rows))
+    if per_class.min() < 2 or not len(per_class) <= n_held_out <= len(rows) - len(per_class):
+        raise ValueError(
+            f"early stopping cannot hold out validation_fraction={fraction:g} of {len(rows)} examples, {n_held_out}, "
+            f"so that each of {len(per_class)} classes is on both sides (the smallest one has {per_class.min()}); add "
+            f"examples, change validation_fraction, or set early_stopping=False."
+        )
+    stratify = targets.indices[rows]
+    kept, held_out = train_test_split(rows, test_size=n_held_out, stratify=stratify, random_state=seed)
+    return np.concatenate([kept, np.flatnonzero(~counts)]), held_out

@@ -1,6 +1,7 @@
 """Trainer: the training loop for the head alone and for every layer."""
 
 import copy
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -18,6 +19,7 @@ from maskkit._training.distributed import World
 from maskkit._training.history import History
 from maskkit._training.progress import TrainingProgress
 from maskkit.engines._devices import autocast
+from maskkit.exceptions import NotFiniteError
 
 Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Inputs (n, ...), class indices (n,) int64 and weights (n,) float32, on the network's device."""
@@ -99,8 +101,10 @@ class Trainer:
                 if self.options.patience is not None and best.n_epochs_since >= self.options.patience:
                     break
                 record = self._train_epoch(epoch, batches, progress)
+                self._check_finite(epoch, record["loss"], weights=True)
                 if batches.validation is not None:
                     held_out = self._evaluate(batches.validation())
+                    self._check_finite(epoch, held_out["loss"])
                     record |= {f"validation_{name}": value for name, value in held_out.items()}
                 if self.options.patience is not None:
                     best.update(record["validation_loss"], self.network)
@@ -124,6 +128,8 @@ class Trainer:
         steps = in_batches(batches.training(epoch), self.options.gradient_accumulation_steps)
         for index, step in enumerate(steps):
             self._step(step, metrics)
+            if self.world.size == 1:  # Several processes must stop together, at the end of the epoch.
+                self._check_finite(epoch, metrics.loss)
             progress.advance(epoch + 1, batches.n_items * (index + 1) // batches.n_steps, *metrics.means())
         # Batch normalization that learns its statistics sees only one process's part of each batch, so the running
         # means and variances of the processes differ. Their mean makes the networks of all processes equal again.
@@ -149,6 +155,19 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.schedule.step()
+
+    def _check_finite(self, epoch: int, loss: float, *, weights: bool = False) -> None:
+        """Raise NotFiniteError if the loss, or on request a weight, is NaN or infinite: training has diverged."""
+        fault = None if math.isfinite(loss) else f"the loss is {loss}"
+        if fault is None and weights and not all(value.isfinite().all() for value in self.network.parameters()):
+            fault = "weights are NaN or infinite"
+        if fault is None:
+            return
+        rates = ", ".join(f"{rate:g}" for rate in sorted({group["max_lr"] for group in self.optimizer.param_groups}))
+        raise NotFiniteError(
+            f"training diverged in epoch {epoch + 1}: {fault}. Choose a lower learning_rate (the maximum was {rates}), "
+            f"and look for extreme sample weights or class weights."
+        )
 
     def _evaluate(self, batches: Iterable[Batch]) -> dict[str, float]:
         self.network.eval()

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from copy import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from maskkit._optional import require
 from maskkit._video.events import WatchEvent, WatchStep
@@ -105,13 +105,9 @@ def watch(
     from maskkit._video.writer import VideoWriter
 
     check_is_fitted(classifier)
-    for name, value in (("frame_step", frame_step), ("min_hits", min_hits)):
-        if value < 1:
-            raise ValueError(f"{name}={value!r} is too small; want at least 1.")
-    if not max_lost_s > 0 or not reconnect_timeout_s >= 0:
-        raise ValueError(
-            f"max_lost_s={max_lost_s!r}, reconnect_timeout_s={reconnect_timeout_s!r}; want more than 0, and at least 0."
-        )
+    frame_step, min_hits, max_lost_s, reconnect_timeout_s = _check_numbers(
+        frame_step, min_hits, max_lost_s, reconnect_timeout_s
+    )
     video = parse_source(source, {name: str(value) for name, value in (ffmpeg_options or {}).items()})
     container, stream = video.open()
     counts = FrameCounts()
@@ -138,3 +134,22 @@ def watch(
         writer=writer,
         blur=blur,
     )
+
+
+def _check_numbers(
+    frame_step: Any, min_hits: Any, max_lost_s: Any, reconnect_timeout_s: Any
+) -> tuple[int, int, float, float]:
+    """Return the numbers of `watch` as Python's; raise TypeError or ValueError if one is out of range."""
+    from maskkit._checks.numbers import check_float, check_int
+
+    frame_step, min_hits = check_int(frame_step, "frame_step"), check_int(min_hits, "min_hits")
+    for name, value in (("frame_step", frame_step), ("min_hits", min_hits)):
+        if value < 1:
+            raise ValueError(f"{name}={value!r} is too small; want at least 1.")
+    max_lost_s = check_float(max_lost_s, "max_lost_s")
+    reconnect_timeout_s = check_float(reconnect_timeout_s, "reconnect_timeout_s")
+    if max_lost_s <= 0 or reconnect_timeout_s < 0:
+        raise ValueError(
+            f"max_lost_s={max_lost_s!r}, reconnect_timeout_s={reconnect_timeout_s!r}; want more than 0, and at least 0."
+        )
+    return frame_step, min_hits, max_lost_s, reconnect_timeout_s

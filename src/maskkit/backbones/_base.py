@@ -1,7 +1,8 @@
 """Interface of a backbone, and loading of weights."""
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -10,6 +11,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from maskkit._files.model_folder import TENSOR_FILE
 from maskkit._files.tensors import Shapes, check_weights, shapes_of
 from maskkit._plugins import plugin_errors
 from maskkit.exceptions import PluginError, WeightsError
@@ -18,6 +20,8 @@ Weights: TypeAlias = str | os.PathLike[str] | None
 """``"imagenet"``, the path of a state dict, or None for random weights. Pass a file of that name as ``./imagenet``."""
 
 StateDict: TypeAlias = dict[str, torch.Tensor]
+
+_WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 
 
 class Backbone(Protocol):
@@ -77,16 +81,21 @@ def build_network(backbone: Backbone, weights: Weights) -> nn.Module:
 
 
 def read_state_dict(path: str | os.PathLike[str]) -> StateDict:
-    """Read a state dict from a ``.safetensors`` file or a file of ``torch.save``.
+    """Read the tensors of a ``.safetensors`` file, a file of ``torch.save``, or the folder of a saved model.
 
-    Nothing in the file is executed: ``torch.load`` runs with ``weights_only=True``. The wrappers of common
-    training scripts are removed: ``{"state_dict": ...}``, ``{"model": ...}`` and the prefix ``module.``.
+    Nothing in the file is executed: ``torch.load`` runs with ``weights_only=True``. A file of ``torch.save`` may hold
+    dicts in dicts, such as ``{"state_dict": ...}``; the names of tensors in them are joined by dots, as PyTorch joins
+    those of modules. `load_backbone_weights` then finds the network among them.
 
-    Raises WeightsError if the file is missing or holds no state dict.
+    Raises WeightsError if the file is missing or holds no tensors.
     """
     file = Path(path)
+    if (file / TENSOR_FILE).is_file():
+        file = file / TENSOR_FILE
     if not file.is_file():
-        raise WeightsError(f"weights={str(path)!r}: no such file; use 'imagenet', None or the path of a state dict.")
+        raise WeightsError(
+            f"weights={str(path)!r}: no such file; use 'imagenet', None or the path of a state dict or a saved model."
+        )
     try:
         if file.suffix == ".safetensors":
             state: Any = safetensors.torch.load_file(file)
@@ -99,22 +108,43 @@ def read_state_dict(path: str | os.PathLike[str]) -> StateDict:
             f"{file}: is not a state dict that can be read safely ({reason}); want a .safetensors file or one that "
             f"torch.save(net.state_dict(), path) wrote."
         ) from exc
-    for wrapper in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    tensors = dict(_flatten(state))
+    if not tensors:
         raise WeightsError(f"{file}: holds a {type(state).__name__}; want a state dict, torch.save(net.state_dict()).")
-    return {key.removeprefix("module."): value for key, value in state.items()}
+    return tensors
+
+
+def _flatten(state: Any, prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """Iterate over the tensors in a dict and the dicts in it, with names joined by dots."""
+    if not isinstance(state, Mapping):
+        return
+    for key, value in state.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, torch.Tensor):
+            # torch.compile and torch's wrappers for training put these before the names of parts of a network.
+            for wrapper in _WRAPPERS:
+                name = name.replace(wrapper, "")
+            yield name, value
+        else:
+            yield from _flatten(value, f"{name}.")
 
 
 def load_backbone_weights(network: nn.Module, state: StateDict, *, drop: str | Sequence[str], source: str) -> nn.Module:
     """Load a state dict into a network without a classifier, ignoring the keys of the modules in `drop`.
 
-    Raises WeightsError if keys or shapes differ; the message names `source` and the first three.
+    If the keys of the network have a common prefix, such as ``module.`` or ``model.``, the tensors without it are
+    ignored: those of an optimizer, for example, or of the head of a saved model.
+
+    Raises WeightsError if keys or shapes differ, or a value is not finite; the message names `source` and the first
+    three.
     """
+    state = _select_network(state, network.state_dict(), source)
     dropped = tuple(f"{name}." for name in ([drop] if isinstance(drop, str) else drop))
     state = {key: value for key, value in state.items() if not key.startswith(dropped)}
     check_weights(shapes_of(network), {key: tuple(value.shape) for key, value in state.items()}, source)
+    broken = [key for key, value in state.items() if not value.isfinite().all()]
+    if broken:
+        raise WeightsError(f"{source} holds NaN or infinity in {_list(broken)}; pass weights of a training that ended.")
     network.load_state_dict(state, strict=False)
     return network
 
@@ -131,6 +161,40 @@ def describe_network(backbone: Backbone) -> Shapes | None:
         if isinstance(exc.__cause__, (NotImplementedError, RuntimeError)):  # torch's errors about values without memory
             return None
         raise
+
+
+def _select_network(state: StateDict, wanted: StateDict, source: str) -> StateDict:
+    """Return the tensors of the network, without the prefix of their names that wrappers added.
+
+    The prefix is the one with which most names of the network occur; if there is none, all tensors are returned.
+    Raises WeightsError if several networks fit, and none of them is known to be the one to use.
+    """
+    counts: Counter[str] = Counter()
+    for name in state:
+        # Every part of a name may be where the network's own names begin.
+        parts = name.split(".")
+        for n_dropped in range(len(parts)):
+            if ".".join(parts[n_dropped:]) in wanted:
+                counts["".join(f"{part}." for part in parts[:n_dropped])] += 1
+    if not counts:
+        return state
+    best = [prefix for prefix, count in counts.items() if count == max(counts.values())]
+    # Beside the network may lie a smoothed copy, which training scripts do not put into the usual wrappers.
+    for is_preferred in (_has_usual_wrapper, lambda prefix: "ema" not in prefix):
+        best = [prefix for prefix in best if is_preferred(prefix)] or best
+    if len(best) > 1:
+        raise WeightsError(
+            f"{source} holds {len(best)} networks that fit, {_list(best)}; save the state dict of one of them."
+        )
+    return {name.removeprefix(best[0]): value for name, value in state.items() if name.startswith(best[0])}
+
+
+def _has_usual_wrapper(prefix: str) -> bool:
+    return prefix == "" or prefix.startswith(("state_dict.", "model_state_dict.", "model."))
+
+
+def _list(keys: Sequence[str]) -> str:
+    return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
 def download_hint(wanted: str) -> str:

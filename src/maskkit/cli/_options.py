@@ -1,6 +1,7 @@
 """Arguments and options that several commands share, with their shell completion. Nothing heavy is imported here."""
 
 import glob
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -23,6 +24,7 @@ DATA_GROUP, MODEL_GROUP, OUTPUT_GROUP = "Data", "Model", "Output"
 
 def option(metavar: str, text: str, panel: str | None = None, *names: str, **settings: Any) -> Any:
     """Return a typer option: its value in --help, its help text and the group that it belongs to."""
+    settings.setdefault("callback", check_finite)
     return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=panel, **settings)
 
 
@@ -34,6 +36,13 @@ def flag(name: str, text: str, panel: str | None = None, *names: str, **settings
 def out_option(metavar: str, text: str, **settings: Any) -> Any:
     """Return the typer option --out."""
     return option(metavar, text, OUTPUT_GROUP, "--out", "-o", **settings)
+
+
+def check_finite(param: typer.CallbackParam, value: Any) -> Any:
+    """Raise BadParameter if a number is NaN or infinite, which limits such as min=0 let pass."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number", param_hint=param.opts[0])
+    return value
 
 
 def check_folder(param: typer.CallbackParam, path: Path | None) -> Path | None:

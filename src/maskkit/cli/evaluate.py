@@ -1,5 +1,6 @@
 """maskkit evaluate."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -151,6 +152,9 @@ def _load(folder: Path, split: str | None, on_error: Any, outputs: list[Path | N
 def _parse_limit(text: str) -> tuple[str, float]:
     name, _, number = text.partition("=")
     try:
-        return name, float(number)
+        limit = float(number)
+        if not math.isfinite(limit):
+            raise ValueError(f"{limit} is not a finite number")
+        return name, limit
     except ValueError:
         raise typer.BadParameter(f"{text!r}: want METRIC=MIN, as in accuracy=0.98", param_hint="--fail-under") from None

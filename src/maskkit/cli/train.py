@@ -51,7 +51,7 @@ WeightsOption = Annotated[
     str,
     option(
         "WEIGHTS",
-        "Initial weights: imagenet, none (random), or the path of a state dict.",
+        "Initial weights: imagenet, none (random), or the path of a state dict or a saved model.",
         MODEL_GROUP,
         autocompletion=lambda: ["imagenet", "none"],
     ),

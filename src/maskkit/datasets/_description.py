@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.utils import check_random_state
 
+from maskkit._checks.numbers import check_int
 from maskkit._display.charts import draw_chart, save_figure
 from maskkit._display.collage import choose_evenly, compose_tiles
 from maskkit._display.drawing import blur_faces
@@ -179,6 +180,8 @@ def collage(
     ValueError
         If there is no face, or a number is out of range.
     """
+    n_columns, n_rows = check_int(n_columns, "n_columns"), check_int(n_rows, "n_rows")
+    tile_px = check_int(tile_px, "tile_px")
     for name, value, minimum in (("n_columns", n_columns, 1), ("n_rows", n_rows, 1), ("tile_px", tile_px, 32)):
         if value < minimum:
             raise ValueError(f"{name}={value!r} is too small; want at least {minimum}.")

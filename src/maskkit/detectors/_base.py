@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.utils import check_scalar
 
+from maskkit._checks.numbers import check_int
 from maskkit._images.boxes import are_fractions, show_box
 from maskkit._images.load import RgbImage
 from maskkit.exceptions import PluginError
@@ -136,7 +135,7 @@ def resize_long_side(image: RgbImage, long_side_px: int) -> tuple[RgbImage, NDAr
 
     Also returns the new pixels per old pixel along x and y, (2,) float32; divide detected points by it.
     """
-    check_scalar(long_side_px, "long_side_px", Integral, min_val=32)
+    long_side_px = check_int(long_side_px, "long_side_px", 32)
     height_px, width_px = image.shape[:2]
     scale = long_side_px / max(height_px, width_px)
     new_width_px, new_height_px = max(1, round(width_px * scale)), max(1, round(height_px * scale))

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from copy import copy
-from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_scalar
 
+from maskkit._checks.numbers import check_float, check_int, to_python
 from maskkit._images.load import RgbImage
 from maskkit._images.prefetch import in_batches
 from maskkit.detectors._base import Detector, Faces, check_image
@@ -85,16 +84,29 @@ class HeatmapDetector(BaseEstimator):
         """
         for image in images:
             check_image(image)
-        for name, share in (("threshold", self.threshold), ("nms_iou", self.nms_iou)):
-            check_scalar(share, name, Real, min_val=0, max_val=1)
-            if np.isnan(share):
-                raise ValueError(f"{name}=nan; want a number from 0 to 1.")
-        check_scalar(self.max_pixels, "max_pixels", Integral, min_val=_MIN_SIDE_PX**2)
-        if self.n_threads not in (None, 1):
-            raise ValueError(f"n_threads={self.n_threads!r}; use None for all cores, or 1.")
-        hint = "LATENCY" if self.n_threads is None else "THROUGHPUT"
+        checked = self._check_params()
+        hint = "LATENCY" if checked.n_threads is None else "THROUGHPUT"
         runner = _load_runner(self._weights_path(), type(self)._read_network, resolve_device(self.device), hint)
-        return self._search(runner, images)
+        return checked._search(runner, images)
+
+    def _check_params(self) -> Self:
+        """Return a copy whose parameters are checked and whose numbers are Python's."""
+        checked = copy(self)
+        checked.threshold = check_float(self.threshold, "threshold", 0, 1)
+        checked.nms_iou = check_float(self.nms_iou, "nms_iou", 0, 1)
+        checked.max_pixels = check_int(self.max_pixels, "max_pixels", _MIN_SIDE_PX**2)
+        if self.n_threads is not None and to_python(self.n_threads) != 1:
+            raise ValueError(f"n_threads={self.n_threads!r}; use None for all cores, or 1.")
+        given = to_python(self.long_sides_px)
+        if isinstance(given, str):
+            if given != "auto":
+                raise ValueError(f"long_sides_px={given!r}; use 'auto', or long sides such as (240, 800).")
+            return checked
+        sides = list(given) if isinstance(given, Iterable) else [given]
+        if not sides:
+            raise ValueError("long_sides_px is empty; use 'auto', or long sides such as (240, 800).")
+        checked.long_sides_px = sorted({check_int(side, "long_sides_px", _MIN_SIDE_PX, _MAX_SIDE_PX) for side in sides})
+        return checked
 
     def _search(self, runner: Runner, images: Sequence[RgbImage]) -> list[Faces]:
         """Search images with a runner, tiles of one shape after or with each other."""
@@ -148,16 +160,8 @@ class HeatmapDetector(BaseEstimator):
                 yield tile, large_px
 
     def _long_sides(self, height: int, width: int) -> Sequence[int]:
-        if isinstance(self.long_sides_px, str):
-            if self.long_sides_px != "auto":
-                raise ValueError(f"long_sides_px={self.long_sides_px!r}; use 'auto', or long sides such as (240, 800).")
-            return choose_long_sides(height, width, self.max_pixels)
-        sides: list[Any] = list(np.atleast_1d(np.asarray(self.long_sides_px, dtype=object)))
-        if not sides:
-            raise ValueError("long_sides_px is empty; use 'auto', or long sides such as (240, 800).")
-        for side in sides:
-            check_scalar(side, "long_sides_px", Integral, min_val=_MIN_SIDE_PX, max_val=_MAX_SIDE_PX)
-        return sorted(set(sides))
+        sides: Any = self.long_sides_px  # checked, and so "auto" or a list
+        return choose_long_sides(height, width, self.max_pixels) if isinstance(sides, str) else sides
 
 
 # Index of the image, tile, and the size from which a face fills much of the picture, in pixels of the image.
@@ -176,7 +180,7 @@ def on_device(detector: Detector, device: str) -> Detector:
 def limit_scales(detector: Detector, max_pixels: int) -> Detector:
     """Return a copy of a detector that scales images to at most so many pixels, if it chooses the scales itself."""
     if isinstance(detector, HeatmapDetector):
-        return copy(detector).set_params(max_pixels=min(max_pixels, detector.max_pixels))
+        return copy(detector).set_params(max_pixels=min(max_pixels, check_int(detector.max_pixels, "max_pixels")))
     return detector
 
 

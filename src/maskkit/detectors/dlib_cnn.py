@@ -1,15 +1,14 @@
 """dlib's convolutional network: more poses than the classic detector, but slow on a CPU."""
 
 import os
-from numbers import Integral
 from threading import Lock
 from typing import Any
 
 import dlib
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_scalar
 
+from maskkit._checks.numbers import check_float, check_int
 from maskkit._images.load import RgbImage
 from maskkit._optional import install_hint
 from maskkit.detectors._base import Faces, check_image
@@ -70,12 +69,13 @@ class DlibCnnDetector(BaseEstimator):
             If the network's file is missing or is not this network.
         """
         check_image(image)
-        check_scalar(self.upsample, "upsample", Integral, min_val=0)
+        upsample = check_int(self.upsample, "upsample", 0)
+        threshold = check_float(self.threshold, "threshold")
         network, lock = _load_network(self._weights_path())
         image = _pad(image)
         with lock:
-            found = network(image, self.upsample)
-        found = [face for face in found if face.confidence >= self.threshold]
+            found = network(image, upsample)
+        found = [face for face in found if face.confidence >= threshold]
         return to_faces([face.rect for face in found], [face.confidence for face in found])
 
     def _weights_path(self) -> str:

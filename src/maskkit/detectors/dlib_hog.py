@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable
 from functools import cache
-from numbers import Integral
 from threading import Lock
 from typing import Any
 
 import dlib
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_scalar
 
+from maskkit._checks.numbers import check_float, check_int
 from maskkit._images.load import RgbImage
 from maskkit.detectors._base import Faces, check_image
 
@@ -56,10 +55,11 @@ class DlibHogDetector(BaseEstimator):
             If `image` has another shape or dtype, or `upsample` is negative.
         """
         check_image(image)
-        check_scalar(self.upsample, "upsample", Integral, min_val=0)
+        upsample = check_int(self.upsample, "upsample", 0)
+        threshold = check_float(self.threshold, "threshold")
         detector, lock = _load_detector()
         with lock:
-            rectangles, scores, _ = detector.run(np.ascontiguousarray(image), self.upsample, float(self.threshold))
+            rectangles, scores, _ = detector.run(np.ascontiguousarray(image), upsample, threshold)
         return to_faces(rectangles, scores)
 
 

@@ -1,15 +1,14 @@
 """YuNet: a network of 0.2 MB, in OpenCV."""
 
 import os
-from numbers import Real
 from threading import Lock
 from typing import Any
 
 import cv2
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_scalar
 
+from maskkit._checks.numbers import check_float
 from maskkit._files.download import download
 from maskkit._images.load import RgbImage
 from maskkit.detectors._base import Faces, check_image, resize_long_side
@@ -78,14 +77,14 @@ class YuNetDetector(BaseEstimator):
             If the network's file is missing, cannot be downloaded or is not this network.
         """
         check_image(image)
-        check_scalar(self.threshold, "threshold", Real, min_val=0, max_val=1)
-        check_scalar(self.nms_iou, "nms_iou", Real, min_val=0, max_val=1)
+        threshold = check_float(self.threshold, "threshold", 0, 1)
+        nms_iou = check_float(self.nms_iou, "nms_iou", 0, 1)
         resized, scale_xy = resize_long_side(image, self.long_side_px)
         network, lock = _load_network(self._weights_path())
         with lock:
             network.setInputSize((resized.shape[1], resized.shape[0]))
-            network.setScoreThreshold(self.threshold)
-            network.setNMSThreshold(self.nms_iou)
+            network.setScoreThreshold(threshold)
+            network.setNMSThreshold(nms_iou)
             _, found = network.detect(cv2.cvtColor(resized, cv2.COLOR_RGB2BGR))
         # A row holds x, y, width and height of the box; x and y of five landmarks in the order that `Faces`
         # wants; the score. Without any face, `found` is None.

@@ -13,7 +13,7 @@ from maskkit.evaluation._evaluation import MEANINGS, Evaluation, Measurement, Mi
 from maskkit.evaluation._inputs import (
     FaceSet,
     check_proba,
-    check_resamples,
+    check_resampling,
     list_classes,
     read_face_set,
     select_known,
@@ -212,7 +212,7 @@ def evaluate(
     others are bootstrapped; on photos, proportions are bootstrapped, too. A bootstrapped metric of 0 or 1 that no
     sample changes has the Wilson interval of a proportion of the same number of faces.
     """
-    check_resamples(n_resamples)
+    n_resamples, random_state = check_resampling(n_resamples, random_state)
     resolved = resolve_reporters(reporters)
     options = {"n_resamples": n_resamples, "random_state": random_state}
     slices = slices or {}

@@ -4,16 +4,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_consistent_length
 
 from maskkit._checks.columns import as_labels
+from maskkit._checks.numbers import check_int
 from maskkit._images.boxes import check_boxes, check_inside
 from maskkit._images.crop import crop_square
 from maskkit._images.load import RgbImage, check_images, load_image, name_source
@@ -31,9 +30,9 @@ def list_classes(classifier: Any) -> list[Any]:
     return np.asarray(classifier.classes_).tolist()
 
 
-def check_resamples(n_resamples: int) -> None:
-    """Raise TypeError or ValueError unless there is at least one bootstrap sample."""
-    check_scalar(n_resamples, "n_resamples", Integral, min_val=1)
+def check_resampling(n_resamples: Any, random_state: Any) -> tuple[int, int]:
+    """Return the number of bootstrap samples and the seed; raise TypeError or ValueError if they are out of range."""
+    return check_int(n_resamples, "n_resamples", 1), check_int(random_state, "random_state", 0)
 
 
 def check_proba(proba: Any, n_faces: int, classes: Sequence[Any]) -> NDArray[np.float64]:

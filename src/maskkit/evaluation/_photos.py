@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from maskkit._display.tables import Estimate, Record, Rows, Table, Tabulated, to_plain
 from maskkit._images.quality import SIZE_BINS
 from maskkit._labels import match_labels
-from maskkit.evaluation._inputs import check_resamples, list_classes
+from maskkit.evaluation._inputs import check_resampling, list_classes
 from maskkit.evaluation._photo_counts import MATCH_IOU, Annotated, PhotoCounts
 from maskkit.reporters._base import Reporter, report_to, resolve_reporters
 
@@ -171,7 +171,7 @@ def evaluate_photos(
     A bootstrapped metric of 0 or 1 that no sample changes has the Wilson interval of a proportion of the same number
     of faces.
     """
-    check_resamples(n_resamples)
+    n_resamples, random_state = check_resampling(n_resamples, random_state)
     resolved = resolve_reporters(reporters)
     photos = list(photos)
     if unexpected := [photo for photo in photos if not hasattr(photo, "boxes_xyxy")]:

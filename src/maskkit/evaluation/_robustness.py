@@ -3,21 +3,20 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageFilter
-from sklearn.utils import check_scalar
 
+from maskkit._checks.numbers import check_int
 from maskkit._display.tables import Estimate, Record, Rows, Table, Tabulated, to_plain
 from maskkit._images.load import RgbImage, compress_jpeg, load_image
 from maskkit._images.prefetch import in_windows, prefetch_map
 from maskkit.evaluation._inputs import (
     FaceSet,
     check_proba,
-    check_resamples,
+    check_resampling,
     describe_left_out,
     list_classes,
     read_face_set,
@@ -232,10 +231,10 @@ def evaluate_robustness(
     Dietterich 2019, "Benchmarking neural network robustness to common corruptions and perturbations", ICLR; the levels
     are ours.
     """
-    check_resamples(n_resamples)
+    n_resamples, random_state = check_resampling(n_resamples, random_state)
     resolved = resolve_reporters(reporters)
     if max_faces is not None:
-        check_scalar(max_faces, "max_faces", Integral, min_val=1)
+        max_faces = check_int(max_faces, "max_faces", 1)
     classes = list_classes(classifier)
     faces, true, _, left_out = select_known(read_face_set(X, y), classes)
     if max_faces is not None and len(faces) > max_faces:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, fields
 
+from maskkit._checks.numbers import check_float, check_int, to_python
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -48,8 +50,12 @@ class Limits:
 
     def __post_init__(self) -> None:
         for limit in fields(self):
-            if not getattr(self, limit.name) > 0:
-                raise ValueError(f"{limit.name}={getattr(self, limit.name)!r}; want a number above 0.")
+            given = getattr(self, limit.name)
+            if not to_python(given) > 0:
+                raise ValueError(f"{limit.name}={given!r}; want a number above 0.")
+            check = check_float if "seconds" in limit.name else check_int
+            # The limits are shown as JSON, which has only Python's numbers.
+            object.__setattr__(self, limit.name, check(given, limit.name))
         if self.waiting_images < self.images:
             raise ValueError(
                 f"waiting_images={self.waiting_images} is less than images={self.images}, so that a full request would "

@@ -1,0 +1,52 @@
+"""The part of MaskClassifier that lets its fitted stages follow changes of parameters."""
+
+from typing import Any
+
+from sklearn.base import BaseEstimator
+
+from maskkit import _plugins
+from maskkit._model.embedder import DEFAULT_BATCH_SIZE, FaceEmbedder
+from maskkit._model.features import FeatureExtractor
+from maskkit._model.params import FitRecord
+from maskkit._model.saving import PREDICTION_PARAMETERS
+from maskkit.detectors._base import Detector
+
+
+class StagesMixin(BaseEstimator):
+    """Detector and embedder of a fitted classifier, with its current parameters."""
+
+    detector: str | Detector
+    batch_size: int | None
+    _embedder: FaceEmbedder
+
+    def _finish_fit(self, model_name: str) -> None:
+        """Record that everything is fitted, and with which parameters."""
+        self._fit_record = FitRecord(self, PREDICTION_PARAMETERS)
+        self.model_name_ = model_name
+
+    @property
+    def detector_(self) -> Detector:
+        """The detector instance for the current parameter `detector`."""
+        made_for, detector = self._made_detector
+        if made_for is not self.detector and not (isinstance(made_for, str) and made_for == self.detector):
+            self.detector_ = detector = _plugins.resolve("detectors", self.detector)
+        return detector
+
+    @detector_.setter
+    def detector_(self, detector: Detector) -> None:
+        self._made_detector: tuple[Any, Detector] = self.detector, detector
+
+    @property
+    def embedder_(self) -> FaceEmbedder:
+        """The first stage, with the current parameters that concern prediction."""
+        params = self._embedder.get_params(deep=False)
+        new = {name: getattr(self, name) for name in PREDICTION_PARAMETERS if name in params}
+        if new["batch_size"] is None:
+            new["batch_size"] = DEFAULT_BATCH_SIZE
+        if any(value is not params[name] for name, value in new.items()):
+            self._embedder.set_params(**new)
+        return self._embedder
+
+    def _feature_extractor(self) -> FeatureExtractor:
+        """Return the extractor for the current parameters: the one seam, which tests may replace."""
+        return self.embedder_._extractor()
