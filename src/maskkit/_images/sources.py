@@ -103,7 +103,8 @@ def _check_not_text(text: str, length: int, name: str) -> None:
     is_url = _DATA_URL.match(text) is not None
     if is_url or (text.startswith(_BASE64_STARTS) and _BASE64.fullmatch(text)):
         what = "a data URL" if is_url else "base64 text"
-        raise ImageError(f"{shorten(name, 60)}: is {what} ({length:,} letters); decode it and pass the bytes.")
+        beginning = name if len(name) <= 60 else f"{name[:60]}..."
+        raise ImageError(f"{beginning}: is {what} ({length:,} letters); decode it and pass the bytes.")
 
 
 def can_rewind(stream: Any) -> bool:
