@@ -374,8 +374,9 @@ def test_failed_reading_is_reported_as_broken(video, realtime):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_full_disk_is_one_error(video, tmp_path, monkeypatch):
-    # A device is no new file, which is what is asked for.
+    # The device that is always full is no new file, and only a new one is written to.
     monkeypatch.setattr("maskkit._video.writer.check_new", Path)
+    monkeypatch.setattr("maskkit._video.writer.create_file", lambda path, content: path)
     (tmp_path / "out.mp4").symlink_to("/dev/full")
     with pytest.raises(VideoError, match=r"out\.mp4: cannot be written \(No space left on device\)"):
         list(watch_file(video, Script(*walk(30)), save=tmp_path / "out.mp4"))

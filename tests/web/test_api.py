@@ -282,7 +282,7 @@ def test_head_is_answered_as_get_without_a_body(client, path):
 def test_other_methods_are_a_405_that_lists_the_allowed_ones(client, path, method):
     response = client.request(method, path)
     assert error_of(response, 405, "method_not_allowed") == f"Method Not Allowed: {method} {path}"
-    assert response.headers["allow"] == ("POST" if path == "/v1/faces" else "GET, HEAD")
+    assert set(response.headers["allow"].split(", ")) == ({"POST"} if path == "/v1/faces" else {"GET", "HEAD"})
 
 
 def test_head_of_other_paths(client):
