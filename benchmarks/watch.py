@@ -36,6 +36,8 @@ def main() -> None:
             for long_sides_px in ("auto", 640, 480):
                 model.detector_.set_params(long_sides_px=long_sides_px)
                 model.predict_faces(np.zeros((*SIZE[::-1], 3), dtype=np.uint8))  # compiles the network
+                if save is not None:
+                    save.unlink(missing_ok=True)  # No file is replaced.
                 end = [*maskkit.watch(model, video, realtime=True, save=save)][-1].events[-1].details
                 print(
                     f"long sides {long_sides_px}, {'saved' if save else 'not saved'}: {end['n_read']} read, "
