@@ -125,7 +125,7 @@ class Audit(Tabulated):
         )
         note = (
             f"Guessing, which is always predicting the largest class, reaches {self.majority:.3f}. A network may learn "
-            "properties far above it instead of masks. A property that tells nothing may be a little below it."
+            "properties far above it instead of masks. A property that tells nothing may be below it, in few images far."
         )
         return Table("Shortcuts", columns, rows, note)
 
