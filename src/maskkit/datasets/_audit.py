@@ -125,7 +125,8 @@ class Audit(Tabulated):
         )
         note = (
             f"Guessing, which is always predicting the largest class, reaches {self.majority:.3f}. A network may learn "
-            "properties far above it instead of masks. A property that tells nothing may be below it, in few images far."
+            "properties far above it instead of masks. A property that tells nothing may be below it, and with few "
+            "images far below."
         )
         return Table("Shortcuts", columns, rows, note)
 

@@ -216,8 +216,8 @@ def find_obstacle(labels: NDArray[np.str_], groups: NDArray[np.int64]) -> str:
         sizes = np.unique(groups[labels == label], return_counts=True)[1]
         if len(sizes) < N_FOLDS:
             return (
-                f"without duplicates, {label} has {len(sizes)} images or groups of them; this needs two or more classes "
-                f"of at least {N_FOLDS} groups each"
+                f"without duplicates, {label} has {len(sizes)} images or groups of them; this needs two or more "
+                f"classes of at least {N_FOLDS} groups each"
             )
         # The fold of this group would leave few images of the class to train on.
         if sizes.max() > sizes.sum() * _MAX_GROUP:
