@@ -7,6 +7,7 @@ import argparse
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from maskkit.datasets import AnnotatedPhoto, load_faces, load_photos
 # Photos are split in tens, in natural order of their names, so that everybody holds out the same photos:
 # two of ten for the report, one for calibration, the rest for training.
 _REPORT, _CALIBRATE = (4, 9), (3,)
+
+# The data set's own name of the class is no English.
+_INCORRECT_NAME = "mask_worn_incorrectly"
 
 # Rare classes are repeated, each time with another crop margin.
 _REPEATS = {UNMASKED: 3, INCORRECT: 8}
@@ -75,6 +79,7 @@ def train_lite0(
     classifier : MaskClassifier
         Classifier of three classes, with `threshold` and `min_size_px`.
     """
+    photos = [_rename(photo) for photo in photos]
     train, calibrate, _ = split_photos(photos)
     rng = np.random.default_rng(seed)
     names = sorted({str(label) for photo in photos for label in photo.labels})
@@ -100,6 +105,11 @@ def train_lite0(
     classifier.calibrate(crops, true_labels)
     threshold = classifier.choose_threshold(crops, true_labels, precision=_PRECISION)
     return classifier.set_params(threshold=threshold, precision="auto")
+
+
+def _rename(photo: AnnotatedPhoto) -> AnnotatedPhoto:
+    labels = [_INCORRECT_NAME if meaning_of(label) == INCORRECT else label for label in photo.labels.tolist()]
+    return replace(photo, labels=np.array(labels, dtype=np.str_))
 
 
 def _crop_faces(photos: Sequence[AnnotatedPhoto], rng: np.random.Generator) -> tuple[list[RgbImage], list[str]]:
