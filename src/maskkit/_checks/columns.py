@@ -78,7 +78,7 @@ def _check_order(values: Any, name: str) -> None:
         raise TypeError(f"{name} is a {kind} with the keys {keys}; pass one of its values, or a list of them.")
     if hasattr(values, "tocsr"):
         raise TypeError(f"{name} is a sparse {kind}; want a list, one value per image.")
-    if not hasattr(values, "__iter__") and not hasattr(values, "column_names"):
+    if not any(hasattr(values, method) for method in ("__iter__", "__array__", "column_names")):
         raise TypeError(f"{name} is of type {kind}; want a list, one value per image.")
 
 
