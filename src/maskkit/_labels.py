@@ -25,6 +25,10 @@ _WORDS = {
     UNMASKED: {"withoutmask", "nomask", "unmasked", "bare", "withoutfacemask"},
     INCORRECT: {"maskwearedincorrect", "incorrectmask", "maskwornincorrectly", "incorrect"},
 }
+# A dot between digits, as in a version, is no separator of words.
+_SEPARATORS = re.compile(r"[\s_-]|(?<!\d)\.|\.(?!\d)")
+# What missing values of pandas and NumPy become when they are converted to text.
+_MISSING_AS_TEXT = {"nan", "NaN", "<NA>", "NaT"}
 _COLORS = {MASKED: BLUE, UNMASKED: VERMILION, INCORRECT: ORANGE}
 
 
@@ -38,7 +42,7 @@ def normalize_label(label: Any) -> str:
 
 
 def find_twins(labels: Iterable[Any]) -> list[list[str]]:
-    """Return the groups of labels that differ in case, spaces, underscores, hyphens or accents' encoding only, sorted.
+    """Return the groups of labels that differ in case, spaces, dots, underscores, hyphens or accents' encoding, sorted.
 
     Only str are compared, and numbers are never twins.
     """
@@ -46,7 +50,7 @@ def find_twins(labels: Iterable[Any]) -> list[list[str]]:
     for label in labels:
         if isinstance(label, str) and not re.fullmatch(r"[\s\d.+-]*", label):
             folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
-            groups[re.sub(r"[\s_-]+", "", folded)].add(str(label))
+            groups[_SEPARATORS.sub("", folded)].add(str(label))
     return sorted(sorted(group) for group in groups.values() if len(group) > 1)
 
 
@@ -55,15 +59,38 @@ def describe_twins(twins: Sequence[Sequence[str]]) -> str:
     return ", ".join(" and ".join(map(repr, group)) for group in twins)
 
 
-def warn_of_twins(labels: Iterable[Any], name: str, stacklevel: int = 3) -> None:
-    """Warn the caller's caller if labels differ only in how they are spelled, because each is a class of its own."""
-    if twins := find_twins(labels):
-        warnings.warn(
-            f"{name} holds {describe_twins(twins)}, which differ only in spelling but are different classes; "
-            f"rename one if they mean the same.",
-            UserWarning,
-            stacklevel=stacklevel,
+def warn_of_labels(labels: Iterable[Any], name: str, stacklevel: int = 3) -> None:
+    """Warn the caller's caller of labels that are probably not the classes that were meant.
+
+    These are labels that differ in spelling only, labels of one known meaning, and missing values converted to text:
+    each is a class of its own.
+    """
+    distinct = {label for label in labels if isinstance(label, str)}
+    twins = find_twins(distinct)
+    texts = []
+    if twins:
+        texts.append(
+            f"{describe_twins(twins)}, which differ only in spelling but are different classes; rename one if they "
+            f"mean the same."
         )
+    elif synonyms := _find_synonyms(distinct):
+        texts.append(f"{describe_twins(synonyms)}, which mean the same but are different classes; rename one.")
+    if missing := sorted(distinct & _MISSING_AS_TEXT):
+        texts.append(
+            f"{missing[0]!r}, which a missing value becomes as text, and which is a class of its own; leave such rows "
+            f"out."
+        )
+    for text in texts:
+        warnings.warn(f"{name} holds {text}", UserWarning, stacklevel=stacklevel)
+
+
+def _find_synonyms(labels: Iterable[str]) -> list[list[str]]:
+    """Return the groups of labels of one known meaning, such as ``mask`` and ``with_mask``, sorted."""
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for label in sorted(labels):
+        if (meaning := meaning_of(label)) is not None:
+            groups[meaning].append(str(label))
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def warn_of_unknown(labels: Iterable[Any], classes: Sequence[Any]) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 from PIL import Image
 
 from maskkit.datasets import load_photos
-from maskkit.exceptions import DataError
+from maskkit.exceptions import DataError, SkippedImageWarning
 from tests.conftest import fuzzing
 
 OBJECT = "<object><name>{}</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>40</ymax></bndbox></object>"
@@ -171,3 +171,12 @@ def test_folders_and_dead_links_beside_annotations(tmp_path):
         load_photos(tmp_path)
     with pytest.warns(UserWarning, match=r"1 of 2 photos cannot be read and were left out: b\.xml"):
         assert len(load_photos(tmp_path, on_error="skip")) == 1
+
+
+def test_two_annotations_of_one_photo_are_refused(tmp_path):
+    add(tmp_path, "1.xml", "a.jpg", filename="a.jpg")
+    add(tmp_path, "2.xml", filename="a.jpg")
+    with pytest.raises(DataError, match=r"2\.xml: its image, .*a\.jpg, is also that of .*1\.xml"):
+        load_photos(tmp_path)
+    with pytest.warns(SkippedImageWarning, match=r"1 of 2 .*2\.xml"):
+        assert [photo.path.name for photo in load_photos(tmp_path, on_error="skip")] == ["a.jpg"]

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import timm
 import torch
 from hypothesis import given, strategies as st
 from sklearn.base import clone
@@ -14,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from maskkit import FaceEmbedder, MaskClassifier, TransferHead
 from maskkit.detectors import MaskkitDetector
 from maskkit.evaluation import evaluate
-from maskkit.exceptions import NotFiniteError, PluginError, WeightsError
+from maskkit.exceptions import ImageError, NotFiniteError, PluginError, WeightsError
 from maskkit.testing import FixedDetector, TinyBackbone, make_faces
 from tests.conftest import fuzzing, make_classifier
 from tests.helpers import DecisionRule, TrainingProgress, fit_temperature, pick_threshold
@@ -448,3 +449,58 @@ def test_a_limit_of_pixels_is_a_number(fitted, faces, max_px):
     with pytest.raises(ValueError, match="max_px"):
         fitted.predict_photos(faces[0][:2], max_px=max_px)
     assert fitted.predict_faces(faces[0][0], max_px=np.float64(1e6)).status == "ok"
+
+
+# Neither numbers nor another choice
+
+
+@pytest.mark.parametrize(
+    "name", ["verbose", "threshold", "min_size_px", "gradient_accumulation_steps", "find_face", "device", "fine_tune"]
+)
+def test_none_is_refused_where_it_is_no_choice(faces, name):
+    with pytest.raises(ValueError, match=f"{name} is None; want a value"):
+        make_classifier(**{name: None}).fit(*faces)
+
+
+@pytest.mark.parametrize("name", ["hidden_units", "patience", "dropout"])
+def test_none_is_refused_by_a_head(faces, name):
+    with pytest.raises(ValueError, match=f"{name} is None; want a value"):
+        make_classifier(head=TransferHead(**{name: None})).fit(*faces)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (None, "NoneType"),
+        (np.full((8, 8, 3), NAN), "want dtype uint8"),
+        (np.zeros((0, 8, 3), np.uint8), "want shape"),
+        (np.zeros((3, 8, 8), np.uint8), "want shape"),
+    ],
+)
+def test_what_augment_returns_is_an_image(faces, changed, message):
+    model = make_savable(augment=lambda image, rng: changed)
+    with pytest.raises(ImageError, match=rf"what augment returned for image \d+ .*{message}"):
+        model.fit(*faces)
+
+
+def test_augment_may_return_gray(faces):
+    make_savable(augment=lambda image, rng: image[..., 0], epochs=1).fit(*faces)
+
+
+def test_an_uncertain_decision_costs_no_more_than_a_wrong_one(fitted, faces):
+    with pytest.raises(ValueError, match="uncertain_cost"):
+        fitted.choose_threshold(*faces, uncertain_cost=1.5)
+
+
+@pytest.mark.parametrize("weights", [3, {"conv.weight": torch.ones(1)}, np.ones(3)])
+def test_weights_that_are_no_path_are_told(faces, weights):
+    with pytest.raises(WeightsError, match=r"weights is of type .*want 'imagenet', None or the path"):
+        make_savable(weights=weights).fit(*faces)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int64, torch.bool, torch.complex64])
+def test_weights_that_are_no_floats_are_told(faces, tmp_path, dtype):
+    state = timm.create_model("test_resnet").state_dict()
+    torch.save({name: value.to(dtype) for name, value in state.items()}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match="holds other numbers than floats in conv1"):
+        make_savable(weights=tmp_path / "w.pth").fit(*faces)

@@ -14,7 +14,7 @@ from maskkit import _plugins
 from maskkit._checks.columns import as_labels
 from maskkit._images.load import ImageSource, check_images, iterate_images
 from maskkit._images.preprocess import Augment
-from maskkit._labels import warn_of_twins
+from maskkit._labels import warn_of_labels
 from maskkit._model.calibration import CalibrationMixin
 from maskkit._model.decision import DecisionRule
 from maskkit._model.fit import announce, fit_embedder, fit_every_layer, fit_head, plan_fit
@@ -244,7 +244,7 @@ class MaskClassifier(StagesMixin, ScoreMixin, CalibrationMixin, PersistenceMixin
         y = as_labels(y)
         if len(y) != len(sources):
             raise ValueError(f"X has {len(sources)} images and y {len(y)} labels; want one label per image.")
-        warn_of_twins(y.tolist(), "y")
+        warn_of_labels(y.tolist(), "y")
         # Everything that can be wrong with labels and parameters raises here, before images are read and fitted
         # attributes change.
         plan = plan_fit(params, y, sample_weight)

@@ -80,7 +80,7 @@ def check_goal(precision: Any, uncertain_cost: Any) -> tuple[float | None, float
     if (precision is None) == (uncertain_cost is None):
         raise ValueError("choose_threshold takes either precision or uncertain_cost.")
     if precision is None:
-        return None, check_float(uncertain_cost, "uncertain_cost", 0)
+        return None, check_float(uncertain_cost, "uncertain_cost", 0, 1)
     return check_float(precision, "precision", 0, 1), None
 
 

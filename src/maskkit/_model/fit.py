@@ -119,11 +119,28 @@ def fit_head(plan: FitPlan, extractor: FeatureExtractor, sources: Sequence[Image
     targets = plan.targets.repeat(2) if with_copies else plan.targets
     if is_transfer_head:
         return plan.head._fit_targets(features, targets)
+    return _fit_other_head(plan.head, features, targets)
+
+
+def _fit_other_head(head: Any, features: NDArray[np.float32], targets: Targets) -> Any:
+    """Train a head of scikit-learn's interface; return it.
+
+    Raises ValueError if it takes no weights though some are given, or does not learn the classes.
+    """
+    name = type(head).__name__
     if targets.sample_weight is None:
-        return plan.head.fit(features, targets.labels)
-    if not has_fit_parameter(plan.head, "sample_weight"):
-        raise ValueError(f"{type(plan.head).__name__} takes no sample_weight; use another head or leave it out.")
-    return plan.head.fit(features, targets.labels, sample_weight=targets.sample_weight)
+        head = head.fit(features, targets.labels)
+    elif has_fit_parameter(head, "sample_weight"):
+        head = head.fit(features, targets.labels, sample_weight=targets.sample_weight)
+    else:
+        raise ValueError(f"{name} takes no sample_weight; use another head or leave it out.")
+    classes = getattr(head, "classes_", None)
+    if not np.array_equal(classes, targets.classes):  # type: ignore[arg-type]
+        raise ValueError(
+            f"head {name} has classes_ {classes!r} after fit; want the sorted labels, {targets.classes.tolist()}, as "
+            f"classifiers of scikit-learn have."
+        )
+    return head
 
 
 def fit_every_layer(plan: FitPlan, embedder: FaceEmbedder, sources: Sequence[ImageSource]) -> TransferHead:

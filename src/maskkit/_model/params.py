@@ -1,5 +1,6 @@
 """Parameters of estimators: checks, conversion of their numbers, and changes after a fit."""
 
+import inspect
 import math
 import os
 from collections.abc import Collection, Mapping
@@ -35,9 +36,12 @@ _REALS: dict[str, tuple[float, float, str]] = {
 
 _FLAGS = ("find_face", "early_stopping")
 
+# Parameters whose None is a choice of its own, not the default.
+_MAY_BE_NONE = ("weights", "augment", "cache")
+
 
 def check_params(estimator: Any) -> dict[str, Any]:
-    """Check the types and ranges of parameters before any image is read; None stands for a default.
+    """Check the types and ranges of parameters before any image is read; None must be their default or a choice.
 
     Returns the parameters, with numbers of any library converted to Python's. scikit-learn forbids that the estimator's
     own ones change, so whoever computes with parameters takes them from here.
@@ -45,7 +49,11 @@ def check_params(estimator: Any) -> dict[str, Any]:
     Raises TypeError, ValueError if a parameter has a wrong type or is out of range; the message names it.
     """
     params: dict[str, Any] = estimator.get_params(deep=False)
+    defaults = inspect.signature(type(estimator)).parameters
     for name, value in params.items():
+        default = defaults[name].default
+        if value is None and default is not None and name not in _MAY_BE_NONE:
+            raise ValueError(f"{name} is None; want a value, such as the default, {default!r}.")
         checked = _check_value(name, value)
         if checked is not None:
             params[name] = checked

@@ -42,6 +42,9 @@ MIN_MARGIN = 0.9
 # largest change of a logit on these faces.
 MAX_LOGIT_CHANGE = 1.0
 
+# How far probabilities of a head may be from 0 to 1 and from a sum of 1, as rounding in float16 makes them.
+_PROBA_TOLERANCE = 0.01
+
 
 @dataclass(frozen=True)
 class FacePredictor:
@@ -80,13 +83,28 @@ class FacePredictor:
         if not batches:
             raise ValueError("X is empty; want at least one image.")
         joined: NDArray[np.float64] = np.concatenate(batches)
+        self._check_proba(joined)
+        return joined
+
+    def _check_proba(self, proba: NDArray[np.float64]) -> None:
+        """Raise NotFiniteError or ValueError if the head predicted anything but probabilities of the classes."""
+        name = type(self.head).__name__
         # The largest of probabilities that are NaN is the first class, whatever the image shows.
-        if not np.isfinite(joined).all():
+        if not np.isfinite(proba).all():
             raise NotFiniteError(
-                f"{type(self.head).__name__} predicted probabilities that are NaN or infinite, because it holds such "
+                f"{name} predicted probabilities that are NaN or infinite, because it holds such "
                 f"weights; train it again, with a lower learning rate if that diverged."
             )
-        return joined
+        if proba.ndim != 2 or proba.shape[1] != len(self.classes):
+            raise ValueError(
+                f"predict_proba of {name} returned shape {proba.shape} for {len(self.classes)} classes; want one "
+                f"row per image and one column per class."
+            )
+        if proba.min() < -_PROBA_TOLERANCE or np.abs(proba.sum(axis=1) - 1).max() > _PROBA_TOLERANCE:
+            raise ValueError(
+                f"predict_proba of {name} returned the row {proba[np.abs(proba.sum(axis=1) - 1).argmax()].tolist()}, "
+                f"which are no probabilities; want numbers from 0 to 1 that sum to 1."
+            )
 
     def in_float32(self) -> "FacePredictor":
         """Return a copy that computes all faces in float32, if it chooses the precision itself."""

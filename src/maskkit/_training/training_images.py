@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from maskkit._images.load import ImageSource, RgbImage, name_source
+from maskkit._images.load import ImageSource, RgbImage, load_image, name_source
 from maskkit._images.prefetch import prefetch_map
 from maskkit._images.preprocess import Augment, Preprocess
 from maskkit._training.distributed import World
@@ -47,7 +47,8 @@ class TrainingImages:
                 if landmarks is not None:
                     image, target = self.painter.paint(image, landmarks, target, rng)
             if self.augment is not None:
-                image = self.augment(image, rng)
+                changed = self.augment(image, rng)
+                image = load_image(changed, name=f"what augment returned for image {row} ({name_source(changed)})")
         return self.preprocess.resize(image), target
 
     def class_factors(self, rows: NDArray[np.int64], weights: NDArray[np.float32], world: World) -> NDArray[np.float32]:

@@ -71,6 +71,11 @@ def build_network(backbone: Backbone, weights: Weights) -> nn.Module:
     Raises WeightsError if the weights cannot be found, downloaded or read, or do not fit the network; PluginError if it
     fails otherwise, or does not return a network.
     """
+    if weights is not None and not isinstance(weights, (str, os.PathLike)):
+        raise WeightsError(
+            f"weights is of type {type(weights).__name__}; want 'imagenet', None or the path of a state dict or a "
+            f"saved model. Save a state dict first: torch.save(state_dict, 'weights.pth')."
+        )
     with plugin_errors("backbones", backbone, "build()"):
         network = backbone.build(weights)
     if not isinstance(network, nn.Module):
@@ -103,7 +108,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> StateDict:
             state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as exc:  # the readers of pickle, zip and safetensors raise different types
         # Only the first sentence: torch goes on to recommend unsafe loading.
-        reason = str(exc).partition("\n")[0].partition(". ")[0]
+        reason = str(exc).partition("\n")[0].partition(". ")[0] or "it is empty or cut off"
         raise WeightsError(
             f"{file}: is not a state dict that can be read safely ({reason}); want a .safetensors file or one that "
             f"torch.save(net.state_dict(), path) wrote."
@@ -138,10 +143,18 @@ def load_backbone_weights(network: nn.Module, state: StateDict, *, drop: str | S
     Raises WeightsError if keys or shapes differ, or a value is not finite; the message names `source` and the first
     three.
     """
-    state = _select_network(state, network.state_dict(), source)
+    wanted = network.state_dict()
+    state = _select_network(state, wanted, source)
     dropped = tuple(f"{name}." for name in ([drop] if isinstance(drop, str) else drop))
     state = {key: value for key, value in state.items() if not key.startswith(dropped)}
     check_weights(shapes_of(network), {key: tuple(value.shape) for key, value in state.items()}, source)
+    floats = [key for key in state if wanted[key].is_floating_point()]
+    others = [key for key in floats if not state[key].is_floating_point()]
+    if others:
+        raise WeightsError(
+            f"{source} holds other numbers than floats in {_list(others)}, as quantized weights do; pass the float "
+            f"weights."
+        )
     broken = [key for key, value in state.items() if not value.isfinite().all()]
     if broken:
         raise WeightsError(f"{source} holds NaN or infinity in {_list(broken)}; pass weights of a training that ended.")

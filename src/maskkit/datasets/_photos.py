@@ -15,10 +15,10 @@ from maskkit._images.boxes import check_boxes
 from maskkit._images.load import read_header
 from maskkit._images.orientation import ImageHeader
 from maskkit._images.prefetch import prefetch_map
-from maskkit._labels import warn_of_twins
+from maskkit._labels import warn_of_labels
 from maskkit.datasets._folders import check_folder, check_on_error, find_unreadable, warn_of_skipped
 from maskkit.datasets._frames import PlacedAnnotation, check_frame, find_usual_frame
-from maskkit.datasets._voc import list_annotations, read_annotation
+from maskkit.datasets._voc import Annotation, list_annotations, read_annotation
 from maskkit.exceptions import DataError, ImageError
 
 Result = TypeVar("Result")
@@ -120,6 +120,7 @@ def load_photos(
     skipped: dict[Path, str] = {}
     collect = partial(_map_values, skipped=skipped if on_error == "skip" else None)
     annotations = collect(lambda path, _: read_annotation(path, images), dict.fromkeys(paths))
+    annotations = collect(partial(_check_alone, first={}), annotations)
     sources = [annotation.image for annotation in annotations.values()]
     headers = dict(zip(annotations, prefetch_map(_read_header, sources), strict=True))
     placed = collect(lambda path, annotation: PlacedAnnotation(annotation, headers[path], frame), annotations)
@@ -127,7 +128,7 @@ def load_photos(
     photos = list(collect(lambda _, each: _make_photo(each, usual_frame), placed).values())
     unreadable = find_unreadable([photo.path for photo in photos]) if on_error == "skip" else {}
     warn_of_skipped(skipped | unreadable, len(paths), "photos")
-    warn_of_twins((label for photo in photos for label in photo.labels.tolist()), str(folder))
+    warn_of_labels((label for photo in photos for label in photo.labels.tolist()), str(folder))
     return [photo for photo in photos if photo.path not in unreadable]
 
 
@@ -136,6 +137,20 @@ def _read_header(path: Path) -> ImageHeader | None:
         return read_header(path)
     except ImageError:  # raised where the photo is used
         return None
+
+
+def _check_alone(path: Path, annotation: Annotation, first: dict[Path, Path]) -> Annotation:
+    """Return an annotation; raise DataError if another, kept in `first` by its image, has the same image.
+
+    Evaluated on its own, each would count the other's faces as missed or invented.
+    """
+    other = first.setdefault(annotation.image, path)
+    if other != path:
+        raise DataError(
+            f"{path}: its image, {annotation.image}, is also that of {other}; want one annotation per photo. "
+            f"Merge them, or correct <filename>."
+        )
+    return annotation
 
 
 def _make_photo(placed: PlacedAnnotation, usual_frame: str | None) -> AnnotatedPhoto:
