@@ -2,6 +2,7 @@
 
 # ruff: noqa: E402  # libraries may not be installed
 
+import copy
 import io
 import itertools
 import json
@@ -175,8 +176,7 @@ def test_remote_storage_gives_the_same_results(form, memory, savable, folder, tm
 
 
 def test_crops_are_classified_as_by_predict(folder, savable, tmp_path):
-    sure = make_classifier(backbone="timm:test_resnet", image_size=48, detector="whole", threshold=0.9)
-    sure.__dict__ |= {name: value for name, value in vars(savable).items() if name.endswith("_")}
+    sure = copy.deepcopy(savable).set_params(threshold=0.9)
     run_here(sure, [folder], tmp_path / "out", crops=True)
     rows = read_rows(tmp_path / "out")
     (broken,) = [row for row in rows if row["status"] == "unreadable"]
