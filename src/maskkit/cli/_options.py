@@ -1,6 +1,7 @@
 """Arguments and options that several commands share, with their shell completion. Nothing heavy is imported here."""
 
 import glob
+import sys
 import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -120,9 +121,11 @@ OnErrorOption = Annotated[
 
 def limit_pixels(max_pixels: int | None) -> int | None:
     """Set the largest number of pixels of the images that this process reads."""
-    from maskkit._images import decode
+    # The module imports Pillow, which shell completion does not wait for; until it is imported, no limit is set.
+    if max_pixels is not None or "maskkit._images.decode" in sys.modules:
+        from maskkit._images import decode
 
-    decode.limit_pixels(max_pixels)
+        decode.limit_pixels(max_pixels)
     return max_pixels
 
 
