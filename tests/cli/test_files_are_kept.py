@@ -41,7 +41,7 @@ def assert_kept(before, folder):
 
 def test_predict_beside_other_files_numbers_its_own(here, model, capsys):
     before = contents(here)
-    for expected in ({"a-2.png", "a-2-0-with_mask.png"}, {"a-3.png", "a-3-0-with_mask.png"}):
+    for expected in ({"a-2.png", "a-2-1-with_mask.png"}, {"a-3.png", "a-3-1-with_mask.png"}):
         written = contents(here)
         code, _, err = run(capsys, "predict", "a.jpg", "-m", model, "--out", ".", "--save-crops", ".")
         assert (code, err.count("written: ")) == (0, 2)
@@ -50,13 +50,13 @@ def test_predict_beside_other_files_numbers_its_own(here, model, capsys):
 
 
 def test_a_crop_named_like_a_photo_does_not_replace_it(here, model, capsys):
-    crops = [here / f"b-0-{label}.png" for label in ("with_mask", "without_mask")]
+    crops = [here / f"b-1-{label}.png" for label in ("with_mask", "without_mask")]
     for crop in crops:
         crop.write_bytes(b"a photo of mine")
     before = contents(here)
     assert run(capsys, "predict", "b.png", "-m", model, "--save-crops", ".")[0] == 0
     (name,) = assert_kept(before, here)
-    assert name.startswith("b-2-0-")
+    assert name.startswith("b-2-1-")
 
 
 @pytest.mark.parametrize("source", ["b.png", "hard.png", "soft.png", "./../photos/b.png"])

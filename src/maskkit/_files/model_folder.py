@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 
 from maskkit._files.atomic import check_writable, is_document, write_folder
-from maskkit._files.tensors import Shapes, read_shapes
+from maskkit._files.tensors import Shapes, read_shapes, read_tensors
 from maskkit._images.hashing import hash_file
 from maskkit._text import check_path, escape_text, to_json
 from maskkit.exceptions import ModelFileError
@@ -116,7 +116,7 @@ def read_model(
         # A copy that was cut off, or weights from elsewhere, would otherwise predict nonsense without an error.
         _check_digest(folder / name, document["files"].get(name))
     try:
-        stored = safetensors.torch.load_file(folder / TENSOR_FILE)
+        stored = read_tensors(folder / TENSOR_FILE)
     except Exception as exc:  # The error type of safetensors is not public.
         raise ModelFileError(f"{folder / TENSOR_FILE}: is not a safetensors file ({exc}).") from exc
     tensors = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in stored.items()}

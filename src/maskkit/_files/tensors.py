@@ -1,10 +1,13 @@
-"""Shapes of weights, and their comparison."""
+"""Weights in safetensors files: reading, shapes, and their comparison."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeAlias
 
 import safetensors
-from torch import nn
+import safetensors.torch
+from torch import Tensor, nn
 
 from maskkit.exceptions import WeightsError
 
@@ -15,10 +18,29 @@ Shapes: TypeAlias = dict[str, tuple[int, ...]]
 def read_shapes(file: str | os.PathLike[str]) -> Shapes | None:
     """Return the shapes that a safetensors file states, without reading its tensors; None if it is damaged."""
     try:
-        with safetensors.safe_open(file, framework="pt") as stored:
+        with _readable_path(file) as path, safetensors.safe_open(path, framework="pt") as stored:
             return {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError, ValueError):
         return None
+
+
+def read_tensors(file: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file by their names; raise what safetensors raises if it is damaged."""
+    with _readable_path(file) as path:
+        return safetensors.torch.load_file(path)
+
+
+@contextmanager
+def _readable_path(file: str | os.PathLike[str]) -> Iterator[str]:
+    """Yield a path at which safetensors, which takes no name that is not UTF-8, can open a file."""
+    path = os.fspath(file)
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        with open(path, "rb") as opened:
+            yield f"/dev/fd/{opened.fileno()}"
+    else:
+        yield path
 
 
 def shapes_of(network: nn.Module) -> Shapes:

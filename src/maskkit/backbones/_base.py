@@ -6,13 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import nn
 
 from maskkit._files.model_folder import TENSOR_FILE
-from maskkit._files.tensors import Shapes, check_weights, shapes_of
+from maskkit._files.tensors import Shapes, check_weights, read_tensors, shapes_of
 from maskkit._plugins import plugin_errors
 from maskkit.exceptions import PluginError, WeightsError
 
@@ -103,7 +101,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> StateDict:
         )
     try:
         if file.suffix == ".safetensors":
-            state: Any = safetensors.torch.load_file(file)
+            state: Any = read_tensors(file)
         else:
             state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as exc:  # the readers of pickle, zip and safetensors raise different types

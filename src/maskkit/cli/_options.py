@@ -1,8 +1,8 @@
 """Arguments and options that several commands share, with their shell completion. Nothing heavy is imported here."""
 
 import glob
-import sys
 import math
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 

@@ -106,11 +106,12 @@ def print_each(
         for result in results:
             print_json(to_document(result))
     else:
-        writer = csv.DictWriter(_Lines(), list(fields))
-        writer.writeheader()
+        fields = list(fields)
+        writer = csv.writer(_Lines())
+        writer.writerow(map(_escape_cell, fields))  # The name of a column may hold that of a class.
         for result in results:
             for row in to_rows(result):
-                writer.writerow({name: _escape_cell(cell) for name, cell in row.items()})
+                writer.writerow(_escape_cell(row[name]) for name in fields)
 
 
 def _escape_cell(cell: Any) -> Any:

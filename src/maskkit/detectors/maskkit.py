@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from maskkit._files.tensors import check_weights, read_shapes, shapes_of
+from maskkit._files.tensors import check_weights, read_shapes, read_tensors, shapes_of
 from maskkit.detectors._heatmap import HeatmapDetector
 from maskkit.detectors._network import FaceNetwork, make_network
 from maskkit.detectors._weights import check_weights_file
@@ -89,7 +88,7 @@ def read_weights(path: str | os.PathLike[str]) -> FaceNetwork:
     try:
         if shapes is not None:  # compared first, because the file may state tensors of any size
             check_weights(shapes_of(network), shapes, os.fspath(path))
-        network.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()}, assign=True)
+        network.load_state_dict({name: tensor.float() for name, tensor in read_tensors(path).items()}, assign=True)
     except (SafetensorError, RuntimeError) as exc:
         raise WeightsError(
             f"{os.fspath(path)} does not hold the weights of the face network ({type(exc).__name__}); check the path."
