@@ -259,3 +259,57 @@ def test_a_photo_that_is_removed_meanwhile_does_not_end_the_run(here, model, cap
     assert code == 1
     assert "c.png: no such file" in err
     assert len(list((here.parent / "out").iterdir())) == 4
+
+
+def test_a_photo_that_is_named_like_a_face_crop_of_an_earlier_one_ends_no_run(here, model, capsys):
+    for label in ("with_mask", "without_mask"):
+        os.link(here / "b.png", here / f"b-1-{label}.png")
+    photos = ["b.png", "b-1-with_mask.png", "b-1-without_mask.png"]
+    code, _, err = run(capsys, "predict", *photos, "-m", model, "--out", "new", "--save-crops", "new")
+    assert code == 0, err
+    assert len(os.listdir("new")) == 6
+
+
+def test_a_picture_that_another_process_wrote_meanwhile_ends_no_run(here, model, capsys, monkeypatch):
+    def take_late(name, max_bytes):
+        (here / "new").mkdir(exist_ok=True)
+        (here / "new" / "b.png").write_bytes(b"of another process")
+        return name
+
+    monkeypatch.setattr("maskkit.cli._outputs.shorten_name", take_late)
+    assert run(capsys, "explain", "b.png", "-m", model, "--out", "new", "--crops")[0] == 0
+    assert sorted(os.listdir("new")) == ["b-2.png", "b.png"]
+    assert (here / "new" / "b.png").read_bytes() == b"of another process"
+
+
+def test_photos_in_an_output_folder_are_not_left_out_in_silence(here, model, capsys):
+    (here / "2023").mkdir()
+    os.link(here / "b.png", here / "2023" / "mine.png")
+    for n_left_out in ("1 image", "6 images"):  # mine, and with the results of the first run
+        err = run(capsys, "predict", ".", "-m", model, "--out", "2023")[2]
+        assert f"left out: {n_left_out} of . inside an output folder" in err
+
+
+@pytest.mark.parametrize(
+    "command", ["data info {0} --plots {0}", "data audit {0} --plots {0}", "evaluate {0} --plots {0} -m {1}",
+                "evaluate {0} --report plots:{0} -m {1}", "train {0} --plots {0} --out new"],
+)  # fmt: skip
+def test_plots_are_not_written_beside_class_folders(tmp_path, model, capsys, command):
+    data = write_faces(tmp_path / "faces", 4)
+    before = contents(data)
+    code, _, err = run(capsys, *command.format(data, model).split())
+    assert (code, "is the input folder and the output folder" in err) == (1, True), err
+    assert assert_kept(before, data) == set()
+
+
+def test_a_class_folder_that_is_an_output_folder_is_told(tmp_path, capsys):
+    data = write_faces(tmp_path / "faces", 6, classes=("with_mask", "without_mask", "third"))
+    assert "left out: 2 images of" in run(capsys, "data", "info", data, "--plots", data / "third")[2]
+
+
+def test_plots_of_a_reporter_are_no_class_of_the_next_run(tmp_path, model, capsys):
+    data = write_faces(tmp_path / "faces", 8)
+    command = ("evaluate", data, "-m", model, "--report", f"plots:{data / 'plots'}", "--format", "json")
+    first, second = run(capsys, *command), run(capsys, *command)
+    assert (first[0], second[0]) == (0, 0), second[2]
+    assert first[1] == second[1]

@@ -63,7 +63,7 @@ QUICK = "--backbone timm:test_resnet --weights none --image-size 48 --quiet --ou
         (
             "predict photos --model model --out notes.txt/d",
             1,
-            "check the path, your permissions and the free disk space",
+            "cannot be created, because",
         ),
         ("predict photos --blur", 2, "is for the photos that --out writes"),
         ("explain photos --out notes.txt", 2, "notes.txt: is a file; pass a folder"),

@@ -124,3 +124,13 @@ def test_a_lost_stream_is_reported(capsys, savable, model, tmp_path):
     assert json.loads(out.splitlines()[-1])["reason"] == "reconnect_timeout"
     assert "maskkit: the stream stopped" in err
     assert "did not come back; pass a longer --reconnect-timeout" in err
+
+
+@pytest.mark.parametrize("events", ["out.mp4", "deep/../out.mp4", "link.jsonl"])
+def test_events_are_not_written_into_the_video(capsys, video, model, tmp_path, monkeypatch, events):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "link.jsonl").symlink_to("out.mp4")
+    code, _, err = run(capsys, "watch", video, "--model", model, "--out", "out.mp4", "--events", events)
+    assert code == 2
+    assert "is the video that --out writes" in " ".join(err.split())

@@ -10,7 +10,15 @@ from PIL import Image
 
 from maskkit import MaskClassifier
 from maskkit._display.charts import save_figure
-from maskkit._files.outputs import OutputFolders, create_file, create_numbered, find_free, save_picture
+from maskkit._files.outputs import (
+    OutputFolders,
+    check_new,
+    check_output_folder,
+    create_file,
+    create_numbered,
+    find_free,
+    save_picture,
+)
 from maskkit.datasets import load_faces
 from maskkit.exceptions import DataError, MaskkitError, ModelFileError, OutputError
 from maskkit.reporters import JsonReporter
@@ -126,3 +134,19 @@ def test_what_is_inside_an_output_folder_is_left_out_however_it_is_named(tmp_pat
     assert list(OutputFolders([tmp_path]).leave_out([inside, beside], tmp_path / "photos")) == [inside, beside]
     with pytest.raises(OutputError, match="is the input folder and the output folder"):
         written.check_source(tmp_path / "link" / "out")
+
+
+@pytest.mark.parametrize("name", ["file/a.png", "file/deep/a.png", "link/a.png"])
+def test_a_file_in_place_of_a_folder_is_told_before_work_begins(savable, tmp_path, name):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to("nowhere")
+    for call in (check_new, check_output_folder):
+        with pytest.raises(OutputError, match=r"cannot be created, because .* is a file; choose another place"):
+            call(tmp_path / name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
+def test_a_model_is_not_saved_in_place_of_a_pipe(savable, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ModelFileError, match="exists and is not a maskkit model"):
+        savable.save(tmp_path / "pipe")

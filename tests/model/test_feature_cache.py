@@ -1,3 +1,4 @@
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -221,3 +222,21 @@ def test_other_files_and_folders_are_never_touched(tmp_path):
     other.close()
     with pytest.raises(ValueError, match=r"other.db' is not a cache of maskkit"):
         FileCache(tmp_path / "other.db")
+
+
+def test_the_journal_of_another_program_stays_its_own(tmp_path):
+    other = sqlite3.connect(tmp_path / "live.db")
+    other.execute("PRAGMA journal_mode = WAL")
+    with other:
+        other.execute("CREATE TABLE notes (text)")
+    for end in ("", "-wal"):
+        shutil.copy(tmp_path / f"live.db{end}", tmp_path / f"copy.db{end}")
+    other.close()
+    # A damaged file of another program, whose journal may be all that is left.
+    (tmp_path / "damaged.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 4080)
+    (tmp_path / "damaged.db-wal").write_bytes(b"mine")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for name in ("copy.db", "damaged.db"):
+        with pytest.raises(ValueError, match=f"{name}' is not a cache of maskkit"):
+            FileCache(tmp_path / name)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

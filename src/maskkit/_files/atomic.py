@@ -71,7 +71,8 @@ def check_writable(folder: Path, kind: str, *, is_ours: Callable[[Path], bool], 
 
     Raises ModelFileError if the folder is something else, or cannot be made.
     """
-    if folder.is_file() or (folder.exists() and any(folder.iterdir()) and not is_ours(folder)):
+    is_other = folder.exists() and not folder.is_dir()
+    if is_other or (folder.is_dir() and any(folder.iterdir()) and not is_ours(folder)):
         raise ModelFileError(f"{folder}: exists and is not a maskkit {kind}; choose another name.")
     unexpected = sorted({path.name for path in folder.glob("*")} - set(files))
     if unexpected:

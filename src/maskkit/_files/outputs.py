@@ -36,6 +36,7 @@ def check_new(path: str | os.PathLike[str]) -> Path:
         raise OutputError(f"{path}: is a folder; pass the name of a file.")
     if os.path.lexists(path):
         raise OutputError(f"{path}: exists already, and no file is replaced; choose another name, or move it away.")
+    _check_parents(path)
     return path
 
 
@@ -44,7 +45,15 @@ def check_output_folder(folder: str | os.PathLike[str]) -> Path:
     folder = check_path(folder, OutputError)
     if os.path.lexists(folder) and not folder.is_dir():
         raise OutputError(f"{folder}: is a file; pass a folder, which is created if missing.")
+    _check_parents(folder)
     return folder
+
+
+def _check_parents(path: Path) -> None:
+    """Raise OutputError if a folder of a path is a file, so that it could not be created."""
+    parent = next(filter(os.path.lexists, path.absolute().parents), None)
+    if parent is not None and not parent.is_dir():
+        raise OutputError(f"{path}: cannot be created, because {parent} is a file; choose another place.")
 
 
 def create_file(path: str | os.PathLike[str], content: bytes | memoryview, *, sync: bool = False) -> Path:
@@ -55,7 +64,7 @@ def create_file(path: str | os.PathLike[str], content: bytes | memoryview, *, sy
     Raises OutputError if the path is empty or exists, and OSError if the file cannot be written.
     """
     path = check_new(path)
-    check_output_folder(path.absolute().parent).mkdir(parents=True, exist_ok=True)
+    path.absolute().parent.mkdir(parents=True, exist_ok=True)
     temporary = _write_temporary(path.absolute().parent, content, sync=sync)
     try:
         _publish(temporary, path, content)

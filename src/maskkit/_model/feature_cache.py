@@ -127,15 +127,13 @@ class FileCache:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             is_new = not self.path.exists() or self.path.stat().st_size == 0
-            # SQLite would report any other file as damaged, and a user's file must not be replaced.
-            if not is_new and not _is_sqlite(self.path):
+            # SQLite would report any other file as damaged, and opening the database of another program would write
+            # its journal into it.
+            if not is_new and not _is_cache(self.path):
                 raise foreign
             self._file = sqlite3.connect(self.path, timeout=_LOCK_TIMEOUT_S, check_same_thread=False)
             if is_new:
                 self._file.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            elif self._file.execute("PRAGMA application_id").fetchone() != (_APPLICATION_ID,):
-                self._file.close()
-                raise foreign
             # In WAL mode, readers do not wait for a writer.
             self._file.execute("PRAGMA journal_mode = WAL")
             self._file.execute("PRAGMA synchronous = NORMAL")
@@ -160,9 +158,11 @@ class FileCache:
         self._connect()
 
 
-def _is_sqlite(path: Path) -> bool:
+def _is_cache(path: Path) -> bool:
+    """Return whether a file begins as an SQLite file of maskkit; its format has the number at byte 68."""
     with open(path, "rb") as file:
-        return file.read(16) == b"SQLite format 3\x00"
+        head = file.read(72)
+    return head.startswith(b"SQLite format 3\x00") and head[68:] == _APPLICATION_ID.to_bytes(4)
 
 
 def _checksum(key: str, data: bytes) -> bytes:

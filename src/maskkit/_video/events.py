@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from maskkit._display.drawing import blur_faces, draw_faces
+from maskkit._files.outputs import check_output_folder
 from maskkit._images.crop import Box
 from maskkit._images.load import RgbImage
 from maskkit._model.results import PhotoResult
@@ -35,7 +36,7 @@ def open_event_file(path: str | os.PathLike[str]) -> TextIO:
     path = check_path(path, OutputError)
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; pass the name of a file.")
-    path.absolute().parent.mkdir(parents=True, exist_ok=True)
+    check_output_folder(path.absolute().parent).mkdir(parents=True, exist_ok=True)
     ends_in_line = True
     if path.exists() and path.stat().st_size:
         with path.open("rb") as file:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from maskkit._text import check_path, hide_secrets
+from maskkit._text import check_path, escape_text, hide_secrets
 
 if TYPE_CHECKING:
     from maskkit import MaskClassifier
+    from maskkit._files.outputs import OutputFolders
 
 
 def load_model(model: str, *, detector_size: Sequence[int] | None = None, **params: Any) -> "MaskClassifier":
@@ -85,26 +86,48 @@ def find_images(sources: Iterable[str], *, outputs: Iterable[Path | None] = ()) 
         check_path(source, DataError)
         written.check_source(source)
         images = list(find_images_of(source))
-        found += written.leave_out(images, source)
+        found += _leave_out(written, images, source)
         if images and not found:
             raise DataError(f"{source}: contains no images but those in the output folder; pass another folder.")
     return found
 
 
+def check_outputs(folder: Path, outputs: Iterable[Path | None]) -> None:
+    """Raise OutputError if DATA is itself an output folder; print the number of images in one inside of it."""
+    from maskkit._files.outputs import OutputFolders
+    from maskkit._images.listing import find_images_below
+
+    given = [output for output in outputs if output is not None and output.is_dir()]
+    if given and folder.is_dir():
+        written = OutputFolders(given)
+        written.check_source(folder)
+        _leave_out(written, find_images_below(folder), os.fspath(folder))
+
+
+def _leave_out(written: "OutputFolders", images: list[Path], source: str) -> list[Path]:
+    """Return the images that are not in an output folder; print the number of the others, which may be the user's."""
+    kept = list(written.leave_out(images, source))
+    if n_left_out := len(images) - len(kept):
+        counted = "1 image" if n_left_out == 1 else f"{n_left_out} images"
+        typer.echo(escape_text(f"left out: {counted} of {source} inside an output folder"), err=True)
+    return kept
+
+
 def load_data(folder: Path, *, on_error: Any = "raise", outputs: Iterable[Path | None] = ()) -> Any:
     """Load annotated photos, or face crops by split, whichever a folder contains.
 
-    Folders in `outputs` are left out.
+    Folders in `outputs` are left out; see `check_outputs`.
     """
     from maskkit import datasets
     from maskkit.exceptions import DataError
 
+    given = [output for output in outputs if output is not None]
     # As text, because Path(".") may be an empty path to the library. Here, empty paths were refused already.
     if contains_photos(folder):
         return datasets.load_photos(os.fspath(folder), on_error=on_error)
+    check_outputs(folder, given)
     try:
-        exclude = [output for output in outputs if output is not None]
-        return datasets.load_faces(os.fspath(folder), on_error=on_error, exclude=exclude)
+        return datasets.load_faces(os.fspath(folder), on_error=on_error, exclude=given)
     except DataError as exc:
         # A folder of images alone was probably meant as photos, so add what photos need.
         if folder.is_dir() and not any(path.is_dir() for path in folder.iterdir()):

@@ -58,6 +58,23 @@ class Stems:
         self._used.add(stem.casefold())
         return stem
 
+    def save(self, source: str, folder: Path, save: Callable[[Path], object]) -> Path:
+        """Pass the path of a new picture to a function that writes it; return the path.
+
+        The next number is tried if the name is taken meanwhile: by another process, or by a face crop of this run.
+        """
+        from maskkit.exceptions import OutputError
+
+        while True:
+            path = folder / f"{self.take(source)}.png"
+            try:
+                save(path)
+            except OutputError:
+                if not os.path.lexists(path):
+                    raise
+            else:
+                return path
+
 
 def _list_stems(name: str) -> Iterator[str]:
     """Iterate over the stems that a file may have been named by: STEM.png, or STEM-INDEX-LABEL.png of a face crop."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from maskkit.cli._inputs import check_no_split, choose_split, contains_photos, load_data
+from maskkit.cli._inputs import check_no_split, check_outputs, choose_split, contains_photos, load_data
 from maskkit.cli._options import (
     DATA_GROUP,
     OUTPUT_GROUP,
@@ -69,6 +69,7 @@ def audit(
 
     if contains_photos(data):
         raise typer.BadParameter("contains annotated photos; audit needs face crops", param_hint="DATA")
+    check_outputs(data, [plots])
     # In file order, so that the same data give the same report.
     found = datasets.audit(
         datasets.load_faces(os.fspath(data), shuffle=False, exclude=[plots] if plots else []), random_state=seed

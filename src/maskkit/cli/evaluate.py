@@ -93,7 +93,10 @@ def evaluate(
     for hint, given in (("--detector", detector), ("--detector-size", detector_size)):
         if given and not detects:
             raise typer.BadParameter("no face is detected in face crops and annotated faces", param_hint=hint)
-    data_sets = _load_data_sets(data, split, on_error, crops=crops, robustness=robustness, outputs=[plots, Path(model)])
+    outputs = [
+        Path(folder) for folder in (model, *(getattr(reporter, "folder", None) for reporter in reporters)) if folder
+    ]
+    data_sets = _load_data_sets(data, split, on_error, crops=crops, robustness=robustness, outputs=outputs)
     classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
     result: Report
     if detects:
@@ -121,7 +124,7 @@ def evaluate(
 
 
 def _load_data_sets(
-    data: list[Path], split: str | None, on_error: Any, *, crops: bool, robustness: bool, outputs: list[Path | None]
+    data: list[Path], split: str | None, on_error: Any, *, crops: bool, robustness: bool, outputs: list[Path]
 ) -> Any:
     """Load one data set, or a dictionary of several."""
     if all(map(contains_photos, data)):
@@ -141,7 +144,7 @@ def _load_data_sets(
     return {name: _load(path, split, on_error, outputs) for name, path in zip(names, data, strict=True)}
 
 
-def _load(folder: Path, split: str | None, on_error: Any, outputs: list[Path | None]) -> Any:
+def _load(folder: Path, split: str | None, on_error: Any, outputs: list[Path]) -> Any:
     """Load photos, or the requested split of face crops; crops without splits are all used."""
     loaded = load_data(folder, on_error=on_error, outputs=outputs)
     if contains_photos(folder):

@@ -58,8 +58,7 @@ def explain(
     def rows() -> Iterator[dict[str, Any]]:
         # An unreadable photo does not end the run; all of them are reported at the end.
         for source, explained, explanation in explain_images(classifier, paths, label, unreadable):
-            target = out / f"{stems.take(source)}.png"
-            written = None if explanation is None else str(explanation.save(target))
+            written = None if explanation is None else str(stems.save(source, out, explanation.save))
             yield {"source": source, "explained": explained, "written": written}
 
     def show(row: dict[str, Any]) -> None:

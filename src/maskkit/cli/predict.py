@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -100,10 +101,11 @@ def _write(photo: "PhotoResult", out: Path | None, save_crops: Path | None, stem
     """Write the picture and the crops of a photo; return the error if it can no longer be read."""
     from maskkit.exceptions import ImageError
 
-    stem = stems.take(photo.name)
     try:
-        if out is not None:
-            photo.save(out / f"{stem}.png", blur=blur)
+        if out is None:
+            stem = stems.take(photo.name)
+        else:
+            stem = stems.save(photo.name, out, partial(photo.save, blur=blur)).stem
         if save_crops is not None:
             photo.save_crops(os.fspath(save_crops), stem=stem)
     except ImageError as exc:

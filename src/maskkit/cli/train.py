@@ -11,7 +11,7 @@ import typer
 
 from maskkit import _plugins
 from maskkit._text import escape_text
-from maskkit.cli._inputs import choose_split, contains_photos
+from maskkit.cli._inputs import check_outputs, choose_split, contains_photos
 from maskkit.cli._options import (
     DEVICES,
     MODEL_GROUP,
@@ -170,6 +170,7 @@ def train(
 
     _check_folders(data, out, overwrite=overwrite)
     outputs = [folder for folder in (out, plots, checkpoint) if folder is not None]
+    check_outputs(data, outputs)
     load = partial(load_faces, os.fspath(data), random_state=seed, exclude=outputs)
     faces = choose_split(_load_after_check(load, backbone, weights, on_error), split, default="train")
     classifier = MaskClassifier(

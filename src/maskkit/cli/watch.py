@@ -1,5 +1,6 @@
 """maskkit watch."""
 
+import os
 import signal
 from collections import deque
 from collections.abc import Iterator
@@ -113,13 +114,13 @@ def watch(
     Example: maskkit watch 0 --out entrance.mp4 --events entrance.jsonl
     """
     import maskkit
-    from maskkit._files.outputs import check_new
+    from maskkit._files.outputs import check_new, identify
     from maskkit._video.events import open_event_file
 
     if no_blur and out is None:
         raise typer.BadParameter("is for the video that --out writes", param_hint="--no-blur")
     if out is not None:
-        check_new(out)
+        check_new(os.fspath(out))
     options = dict(_split_option(text) for text in ffmpeg_option or ())
     classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
     with ExitStack() as stack:
@@ -137,7 +138,9 @@ def watch(
                 ffmpeg_options=options,
             )
         )
-        # After --out, which takes a new file, so that both cannot be the same one.
+        # After --out, which has taken a new file. Before its first frame that is empty, as a file of events may be.
+        if out is not None and events is not None and identify(out) == identify(events):
+            raise typer.BadParameter(f"{events}: is the video that --out writes", param_hint="--events")
         log = None if events is None else stack.enter_context(open_event_file(events))
         stack.enter_context(stop_on_signal(watching))
         end, minutes = _follow(watching, log, printing=output == "jsonl", quiet=quiet)
