@@ -285,14 +285,15 @@ def test_folder_names_of_the_original_pascal_voc(tmp_path):
 def test_image_is_found_by_stem_then_by_filename(tmp_path):
     add_photo(tmp_path, "own", filename="other.jpg")
     add_photo(tmp_path, "other")
-    add_photo(tmp_path, "third", filename="C:\\photos\\other.jpg", image=False)
+    add_photo(tmp_path, "third", filename="C:\\photos\\alone.jpg", image=False)
+    add_image(tmp_path / "images" / "alone.jpg")
     add_photo(tmp_path, "twice", filename="twice.png")
     add_image(tmp_path / "images" / "twice.png")
     paths = {
         name: photo.path.name
         for name, photo in zip(("other", "own", "third", "twice"), load_photos(tmp_path), strict=True)
     }
-    assert paths == {"other": "other.jpg", "own": "own.jpg", "third": "other.jpg", "twice": "twice.png"}
+    assert paths == {"other": "other.jpg", "own": "own.jpg", "third": "alone.jpg", "twice": "twice.png"}
 
 
 def corrupt(text, old, new):
