@@ -1,5 +1,6 @@
 """A plugin that raises or gives nonsense is named by its check and where it is used, and harms no other."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from tests.conftest import make_classifier
 
 NONSENSE = {
     "raises": (lambda: 1 / 0, r"detect\(\) failed on .* \(ZeroDivisionError: division by zero\)"),
+    "exits": (lambda: sys.exit(7), r"detect\(\) failed on .* \(SystemExit: 7\)"),
     "none": (lambda: None, r"detect\(\) returned NoneType"),
     "nan": (lambda: Faces(np.full((1, 4), np.nan), np.ones(1)), "hold NaN or infinity"),
     "infinite": (lambda: Faces([[0, 0, np.inf, 9]], [1.0]), "hold NaN or infinity"),
@@ -206,6 +208,13 @@ def test_check_backbone_catches(kind):
 @pytest.mark.parametrize("fine_tune", [False, True])
 def test_backbone_is_named_where_it_is_used(kind, fine_tune, faces):
     model = make_classifier(backbone=BadBackbone(kind), fine_tune=fine_tune, engine="torch", augment=None)
+    with pytest.raises(PluginError, match="backbone BadBackbone: "):
+        model.fit(*faces)
+
+
+@pytest.mark.filterwarnings("ignore:.*want one tensor")
+def test_backbone_with_two_outputs_is_named_by_every_engine(faces):
+    model = make_classifier(backbone=BadBackbone("two outputs"), engine="auto", augment=None)
     with pytest.raises(PluginError, match="backbone BadBackbone: "):
         model.fit(*faces)
 

@@ -133,6 +133,14 @@ def test_broken_plugin_is_named_and_harms_no_other(install, value, message):
     assert isinstance(_plugins.load("reporters", "json"), JsonReporter)
 
 
+def test_plugin_that_exits_while_it_is_loaded_is_named(install, monkeypatch, tmp_path):
+    (tmp_path / "quitting_plugin.py").write_text("import sys; sys.exit('no license')", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    install(make_entry("quitting", "quitting_plugin:Thing", "theirs"))
+    with pytest.raises(PluginError, match=r"'quitting' of theirs 1\.0 fails to load: SystemExit: no license"):
+        _plugins.load("reporters", "quitting")
+
+
 @pytest.mark.parametrize(
     ("group", "name", "library", "extra"),
     [

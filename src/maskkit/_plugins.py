@@ -107,7 +107,7 @@ def _check_argument(spec: str, detector: Any) -> None:
         detector.detect(np.full((64, 64, 3), 127, dtype=np.uint8))
     except (MaskkitError, MemoryError):
         raise
-    except Exception as exc:  # code of others may raise any type; it is named, not hidden
+    except (Exception, SystemExit) as exc:  # code of others may raise any type; it is named, not hidden
         name, _, argument = spec.partition(":")
         raise PluginError(
             f"detector {spec!r} does not work with the argument {argument!r}, which is always text "
@@ -151,7 +151,7 @@ def _loads(entry: EntryPoint, kind: type) -> bool:
     """Return whether an entry point leads to a class, which it may name by another module than defines it."""
     try:
         return entry.load() is kind
-    except Exception:  # A broken plugin is not this one; `load` names it if it is asked for.
+    except (Exception, SystemExit):  # A broken plugin is not this one; `load` names it if it is asked for.
         return False
 
 
@@ -165,7 +165,7 @@ def plugin_errors(group: Group, plugin: Any, action: str, target: str = "") -> I
         yield
     except (MaskkitError, MemoryError):
         raise
-    except Exception as exc:  # code of others may raise any type; it is named, not hidden
+    except (Exception, SystemExit) as exc:  # code of others may raise any type; it is named, not hidden
         name = plugin if isinstance(plugin, str) else type(plugin).__name__
         reason = f"{type(exc).__name__}: {' '.join(str(exc).split())}".removesuffix(": ")
         place = f" on {target}" if target else ""
@@ -220,7 +220,7 @@ def _import(group: Group, entry: EntryPoint) -> Any:
         if extra is None:
             raise PluginError(f"{group[:-1]} {entry.name!r} of {_package(entry)} fails to load: {exc}.") from exc
         raise PluginError(f"{group[:-1]} {entry.name!r} needs {exc.name}; {install_hint(extra)}") from exc
-    except Exception as exc:  # a module of others may raise any type; it is named, not hidden
+    except (Exception, SystemExit) as exc:  # a module of others may raise any type; it is named, not hidden
         raise PluginError(
             f"{group[:-1]} {entry.name!r} of {_package(entry)} fails to load: {type(exc).__name__}: {exc}."
         ) from exc

@@ -156,6 +156,12 @@ def test_detector_that_fails_on_every_frame_is_an_error(video):
         list(watch_file(video, Script(PluginError("detector nonsense: detect() raised"))))
 
 
+def test_detector_that_fails_on_every_frame_of_a_short_video_is_an_error(tmp_path):
+    short = write_video(tmp_path / "short.mp4", 4)
+    with pytest.raises(PluginError, match="nonsense"):
+        list(watch_file(short, Script(PluginError("detector nonsense: detect() raised"))))
+
+
 def test_frame_that_cannot_be_decoded_is_counted_and_skipped(tmp_path):
     path = write_video(tmp_path / "damaged.mkv", 12, codec="mjpeg")
     data = bytearray(path.read_bytes())

@@ -58,6 +58,7 @@ class Watch(Iterator[WatchStep]):
         self._time_s = -0.001
         self._max_lag_s = 0.0
         self._n_failures = 0
+        self._detector_error: PluginError | None = None
         self._steps = self._run()
 
     def __next__(self) -> WatchStep:
@@ -107,7 +108,9 @@ class Watch(Iterator[WatchStep]):
         events = [] if frame.jump_s is None else self._break(frame.jump_s)
         try:
             photo = self._read_photo(frame.to_rgb())
-        except (ImageError, PluginError):
+        except (ImageError, PluginError) as exc:
+            if isinstance(exc, PluginError):
+                self._detector_error = exc
             self._reader.counts.n_failed += 1
             self._n_failures += 1
             if self._n_failures >= MAX_FAILURES:
@@ -140,10 +143,15 @@ class Watch(Iterator[WatchStep]):
         return events + self._persons.remove_ended(self._tracker.active)
 
     def _finish(self) -> WatchStep:
-        """Return the last step: all persons leave, and the totals are reported."""
+        """Return the last step: all persons leave, and the totals are reported.
+
+        Raises the detector's error if it failed on every frame that could be decoded: the video is not at fault.
+        """
+        counts = self._reader.counts
+        if self._detector_error is not None and not counts.n_processed and self._reader.end_reason == "ended":
+            raise self._detector_error
         self._time_s = max(0.0, self._time_s)
         events = self._persons.remove_ended(())
-        counts = self._reader.counts
         if counts.n_read:
             events.append(self._persons.close_minute(self._time_s))
         persons = self._persons.counts()

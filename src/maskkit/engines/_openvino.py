@@ -118,7 +118,10 @@ def _check_trace(network: nn.Module, preprocess: Preprocess, compiled: Any) -> N
     size = preprocess.image_size
     pixels = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), dtype=np.uint8)
     with torch.inference_mode():
-        wanted = network(preprocess.normalize(pixels, torch.device("cpu"))).float().numpy()
+        output = network(preprocess.normalize(pixels, torch.device("cpu")))
+    if not isinstance(output, torch.Tensor):
+        raise EngineError(f"{type(network).__name__} returned {type(output).__name__}; want one tensor.")
+    wanted = output.float().numpy()
     got = compiled([pixels])[0]
     error = np.linalg.norm(got - wanted) / max(float(np.linalg.norm(wanted)), 1e-12)
     if not error < _MAX_ERROR:
