@@ -141,6 +141,7 @@ def test_tables_take_the_width_of_the_terminal(model, photos, capsys, monkeypatc
     heights = []
     for columns in (60, 80, 140):
         monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setattr("rich._console", None)  # The console of a process keeps its width.
         text, _ = run(capsys, "evaluate", data, "--model", model)
         assert max(map(cell_len, text.splitlines())) <= columns
         heights.append(text.count("\n"))

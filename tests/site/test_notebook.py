@@ -50,7 +50,7 @@ def test_history_is_a_curve_in_the_ink_of_the_page(shown):
     html = shown["model.history_"]
     assert "<svg" in html
     assert "currentColor" in html
-    assert "loss, held out" in html
+    assert "loss, held-out images" in html
 
 
 def test_evaluations_are_tables(shown):

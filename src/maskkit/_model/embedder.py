@@ -96,7 +96,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         weights: Weights = "imagenet",
         image_size: int | None = None,
         find_face: bool = False,
-        batch_size: int = DEFAULT_BATCH_SIZE,
+        batch_size: int = 32,
         device: str = "auto",
         engine: str = "auto",
         precision: str = "auto",
