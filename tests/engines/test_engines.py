@@ -155,8 +155,9 @@ def test_what_is_near_a_threshold_is_judged_on_exact_features(faces, monkeypatch
         np.testing.assert_allclose(rounded[near], exact[near], atol=1e-6)
 
 
-def test_features_in_float32_are_cached(faces, monkeypatch):
-    model = make_classifier(precision="float32").fit(*faces)
+def test_features_in_float32_are_cached(faces, tmp_path, monkeypatch):
+    # The cache in memory may hold features that other tests computed.
+    model = make_classifier(precision="float32", cache=str(tmp_path / "features.db")).fit(*faces)
     engine, fitted = model.embedder_.engine_, model.embedder_._fitted
     n_exact = []
 

@@ -56,6 +56,8 @@ def with_random_weights(model, seed):
         for module in [*model.embedder_.network_.modules(), *model.head_.network_.modules()]:
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
+    # Otherwise the engine compiled from these weights would be cached as that of the bundled model.
+    model.embedder_._fitted.invalidate_engines()
     return model
 
 
