@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+import struct
 import sys
 import time
 from pathlib import Path
@@ -15,10 +16,18 @@ from maskkit import MaskClassifier
 from maskkit.exceptions import ModelFileError
 
 
-def save_for_ever(models, target):
+def save_for_ever(models, target, writing):
+    """Report how long a save takes, and save without end."""
+    started = time.perf_counter()
+    models[0].save(target)
+    os.write(writing, struct.pack("d", time.perf_counter() - started))
     while True:
         for model in models:
             model.save(target)
+
+
+def list_others(target):
+    return [path for path in target.parent.iterdir() if path != target]
 
 
 def main(golden, target, n_kills):
@@ -27,23 +36,22 @@ def main(golden, target, n_kills):
     models = [MaskClassifier.load(golden, engine="torch") for _ in range(2)]
     models[1].history_ = models[1].history_[:1]
     models[0].save(target)
-    started = time.perf_counter()
-    models[0].save(target)
-    one = time.perf_counter() - started
     rng = random.Random(0)
     tally = {"first": 0, "second": 0, "broken": 0, "interrupted": 0}
-    for _ in range(n_kills):
+    for number in range(n_kills):
         models.reverse()
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
-            os.write(writing, b"started")
-            save_for_ever(models, target)
-        # On a busy machine the child may start late; its time counts from when it runs.
-        os.read(reading, 7)
+            save_for_ever(models, target, writing)
+        # On a busy machine the child starts late and saves slowly, so it is timed each time.
+        (one,) = struct.unpack("d", os.read(reading, 8))
         os.close(reading)
         os.close(writing)
         time.sleep(rng.uniform(0, 4 * one))
+        # Every other kill is aimed at the moments in which there is something beside the model.
+        while number % 2 and not list_others(target):
+            time.sleep(one / 1000)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         try:
@@ -53,7 +61,7 @@ def main(golden, target, n_kills):
             tally["broken"] += 1
         else:
             tally["first" if len(found.history_) > 1 else "second"] += 1
-        left = [path for path in target.parent.iterdir() if path != target]
+        left = list_others(target)
         tally["interrupted"] += bool(left)
         for path in left:
             shutil.rmtree(path)

@@ -71,10 +71,9 @@ def test_fuzz_save_killed_at_any_moment_leaves_a_complete_model(tmp_path):
     tally = json.loads(result.stdout)
     assert tally["broken"] == 0
     assert tally["first"] + tally["second"] == N_KILLS
-    # Some really were in the middle: they leave what they were writing, and both models were found. How many depends on
-    # what else the machine does.
-    assert tally["interrupted"] > 0
-    assert min(tally["first"], tally["second"]) > 0
+    # They really were in the middle: many leave what they were writing, and both models were found.
+    assert tally["interrupted"] > N_KILLS / 4
+    assert min(tally["first"], tally["second"]) > N_KILLS / 10
 
 
 def limit_files(max_bytes):
