@@ -387,6 +387,15 @@ def test_checks_shows_which_plugins_load(capsys):
     assert "centerface" in run(capsys, "checks")[1]
 
 
+def test_version_shows_the_lines_of_a_bug_report(capsys):
+    code, out, _ = run(capsys, "version")
+    assert code == 0
+    assert out.splitlines()[0] == run(capsys, "--version")[1].strip()
+    lines = [line.split() for line in out.splitlines()]
+    assert [line[0] for line in lines] == ["maskkit", "python", "torch", "engine", "device"]
+    assert all(line[1] != "None" and len(line) > 1 for line in lines)
+
+
 def test_demo_finds_one_masked_and_one_unmasked_face(tmp_path, capsys):
     code, out, _ = run(capsys, "demo", "--out", tmp_path / "demo.png")
     assert code == 0

@@ -11,7 +11,20 @@ import typer
 from typer.core import TyperGroup
 
 from maskkit._text import escape_text
-from maskkit.cli import checks, data, demo, evaluate, explain, export, predict, predict_batch, serve, train, watch
+from maskkit.cli import (
+    checks,
+    data,
+    demo,
+    evaluate,
+    explain,
+    export,
+    predict,
+    predict_batch,
+    serve,
+    train,
+    version,
+    watch,
+)
 from maskkit.cli._option_names import use_option_names
 from maskkit.cli._options import flag
 
@@ -50,7 +63,7 @@ app = typer.Typer(
 for panel, commands in {
     USE: (demo.demo, predict.predict, predict_batch.predict_batch, watch.watch, serve.serve, explain.explain),
     TRAIN: (train.train, evaluate.evaluate, export.export),
-    SYSTEM: (checks.checks,),
+    SYSTEM: (checks.checks, version.version),
 }.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
@@ -67,7 +80,7 @@ def _print_version(requested: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[
+    _version: Annotated[
         bool, typer.Option("--version", metavar="", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
     debug: Annotated[bool, flag("--debug", "Show the traceback of an error.")] = False,
