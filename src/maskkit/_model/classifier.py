@@ -1,7 +1,6 @@
 """MaskClassifier: the scikit-learn classifier of face images."""
 
 import os
-from collections.abc import Iterable, Iterator
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -12,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from maskkit import _plugins
 from maskkit._checks.columns import as_labels
-from maskkit._images.load import ImageSource, check_images, iterate_images
+from maskkit._images.load import check_images, iterate_images
 from maskkit._images.preprocess import Augment
 from maskkit._labels import warn_of_labels
 from maskkit._model.calibration import CalibrationMixin
@@ -21,8 +20,8 @@ from maskkit._model.fit import announce, fit_embedder, fit_every_layer, fit_head
 from maskkit._model.head import TransferHead
 from maskkit._model.params import check_params
 from maskkit._model.persistence import PersistenceMixin
+from maskkit._model.photos import PhotosMixin
 from maskkit._model.predictor import FacePredictor
-from maskkit._model.results import PhotoResult
 from maskkit._model.saving import check_plugins_named
 from maskkit._model.scoring import ScoreMixin
 from maskkit._model.stages import StagesMixin
@@ -32,7 +31,9 @@ from maskkit.detectors._base import Detector
 from maskkit.detectors._heatmap import on_device
 
 
-class MaskClassifier(StagesMixin, ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEstimator):
+class MaskClassifier(
+    StagesMixin, PhotosMixin, ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEstimator
+):
     """Classify face images as masked or unmasked, or into any other classes.
 
     A scikit-learn classifier of images. A backbone pretrained on ImageNet computes features, and a head that is trained
@@ -311,60 +312,6 @@ class MaskClassifier(StagesMixin, ScoreMixin, CalibrationMixin, PersistenceMixin
         """
         proba = self.predict_proba(X)
         return self.classes_[proba.argmax(axis=1)]
-
-    def predict_faces(self, photo: ImageSource, *, max_px: int | None = None) -> PhotoResult:
-        """Detect and classify the faces of one photo.
-
-        Parameters
-        ----------
-        photo : image
-            A photo with any number of faces.
-        max_px : int, optional
-            Largest number of pixels of a photo that is read. By default twice `PIL.Image.MAX_IMAGE_PIXELS`, that is
-            178,956,970, with an `ImageWarning` above the half of that.
-
-        Returns
-        -------
-        result : PhotoResult
-            The faces, largest first; empty if there is none.
-
-        Raises
-        ------
-        ImageError
-            If the photo cannot be read.
-        """
-        return self.predictor_.read_photo(photo, max_px=max_px)
-
-    def predict_photos(
-        self,
-        photos: Iterable[ImageSource],
-        *,
-        on_error: Literal["report", "skip", "raise"] = "report",
-        max_px: int | None = None,
-    ) -> Iterator[PhotoResult]:
-        """Detect and classify the faces of many photos, as a stream.
-
-        The faces of several photos share a batch. Memory use is that of a few photos, however many there are.
-
-        Parameters
-        ----------
-        photos : iterable of images
-            May be a generator, and endless.
-        on_error : {"report", "skip", "raise"}, default="report"
-            What happens to a photo that cannot be read. ``"report"``: its result has the status ``"unreadable"``.
-            ``"skip"``: it is left out, with a `SkippedImageWarning` that names it. ``"raise"``: `ImageError`.
-        max_px : int, optional
-            Largest number of pixels of a photo, as in `predict_faces`.
-
-        Yields
-        ------
-        result : PhotoResult
-            One result per photo, in order.
-        """
-        predictor = self.predictor_
-        if on_error not in ("report", "skip", "raise"):
-            raise ValueError(f"on_error={on_error!r} is unknown; use 'report', 'skip' or 'raise'.")
-        return predictor.read_photos(iterate_images(photos), on_error=on_error, max_px=max_px)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters. ``head__hidden_units=50`` also works on ``head=None``, which means ``TransferHead()``.
