@@ -15,7 +15,7 @@ from benchmarks.peers.subjects import Faces, Network, Subjects, new_classifier
 from benchmarks.peers.timing import Spread, Timed, divide, seconds_of, take_turns
 from benchmarks.peers.torch_peer import N_EPOCHS, compute_in_torch, train_in_skorch
 from maskkit._model.classifier import MaskClassifier
-from maskkit._model.fit import FINE_TUNE_DEFAULTS
+from maskkit._model.plan import FINE_TUNE_DEFAULTS
 
 PEER = "skorch, every layer, float32"
 FROZEN: dict[str, dict[str, Any]] = {

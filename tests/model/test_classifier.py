@@ -361,7 +361,7 @@ def test_sklearn_heads_have_their_own_calibration(faces):
 
 
 def test_many_images_train_every_layer(monkeypatch, faces):
-    monkeypatch.setattr("maskkit._model.fit.MIN_FINE_TUNE_IMAGES", len(faces[0]))
+    monkeypatch.setattr("maskkit._model.plan.MIN_FINE_TUNE_IMAGES", len(faces[0]))
     tuned = MaskClassifier(TinyBackbone(), weights=None, epochs=1, detector="whole", random_state=0).fit(*faces)
     assert tuned.fine_tuned_
     assert tuned.embedder_.preprocess_.image_size == 160

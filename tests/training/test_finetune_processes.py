@@ -88,7 +88,7 @@ def test_shares_make_up_the_whole_and_differ_by_one_at_most():
 
 
 def test_batches_too_small_to_be_shared_are_refused(monkeypatch):
-    monkeypatch.setattr("maskkit._model.fit.find_world", lambda: World(0, 4, torch.device("cpu")))
+    monkeypatch.setattr("maskkit._model.plan.find_world", lambda: World(0, 4, torch.device("cpu")))
     monkeypatch.setattr(World, "check_equal", lambda self, description: None)
     monkeypatch.setattr(World, "broadcast", lambda self, value: value)
     with pytest.raises(ValueError, match="batches of 3 images cannot be shared by 4 processes; raise batch_size"):

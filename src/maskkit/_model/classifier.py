@@ -16,11 +16,13 @@ from maskkit._images.preprocess import Augment
 from maskkit._labels import warn_of_labels
 from maskkit._model.calibration import CalibrationMixin
 from maskkit._model.decision import DecisionRule
-from maskkit._model.fit import announce, fit_embedder, fit_every_layer, fit_head, plan_fit
+from maskkit._model.fine_tuning import fit_every_layer
+from maskkit._model.fit import fit_embedder, fit_head
 from maskkit._model.head import TransferHead
 from maskkit._model.params import check_params
 from maskkit._model.persistence import PersistenceMixin
 from maskkit._model.photos import PhotosMixin
+from maskkit._model.plan import announce, plan_fit
 from maskkit._model.predictor import FacePredictor
 from maskkit._model.saving import check_plugins_named
 from maskkit._model.scoring import ScoreMixin

@@ -1,0 +1,170 @@
+"""Training of every layer of a MaskClassifier."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from maskkit._images.hashing import hash_content
+from maskkit._images.load import ImageSource
+from maskkit._images.prefetch import in_batches, prefetch_map
+from maskkit._model.embedder import FaceEmbedder
+from maskkit._model.fitted_backbone import check_network
+from maskkit._model.head import TransferHead
+from maskkit._model.plan import FitPlan
+from maskkit._training.allocator import keep_freed_memory
+from maskkit._training.checkpoint import VERSIONS, Checkpoint, digest_images
+from maskkit._training.depthwise import FastDepthwise
+from maskkit._training.targets import split_rows
+from maskkit._training.trainer import Batch, Batches, Trainer, TrainerOptions, make_adamw
+from maskkit._training.training_images import TrainingImages
+from maskkit.augment._camera import augment_face
+from maskkit.augment._random_painting import RandomPainting
+from maskkit.engines._devices import resolve_device, resolve_precision, seeded
+from maskkit.engines._fingerprint import fingerprint
+
+WEIGHT_DECAY = 0.05
+LABEL_SMOOTHING = 0.05
+# A new head may move faster than a pretrained backbone, but not faster than a backbone that is new as well.
+HEAD_RATE_FACTOR = 10
+
+
+def fit_every_layer(plan: FitPlan, embedder: FaceEmbedder, sources: Sequence[ImageSource]) -> TransferHead:
+    """Train the backbone of an embedder and its head together, in place; return the head.
+
+    AdamW with a one-cycle schedule and label smoothing. The processes of ``accelerate launch`` share each batch.
+
+    Raises ValueError if a batch has fewer images than there are processes, or these were given different data or
+    parameters; ModelFileError if the checkpoint belongs to another fit, is damaged, or cannot be written.
+    """
+    training = _FineTuning(plan, embedder, sources)
+    training.run()
+    embedder._fitted.invalidate_engines()
+    if plan.params["precision"] == "int8":
+        embedder.quantize(sources)
+    return training.head
+
+
+class _FineTuning:
+    """One fit of every layer."""
+
+    def __init__(self, plan: FitPlan, embedder: FaceEmbedder, sources: Sequence[ImageSource]):
+        params, self.world, self.plan, self.sources = plan.params, plan.world, plan, sources
+        self.head: TransferHead = plan.head
+        self.fitted = embedder._fitted
+        self.is_pretrained = params["weights"] is not None
+        is_assigned = self.world.device is not None and params["device"] == "auto"
+        self.device = self.world.device if is_assigned and self.world.device else resolve_device(params["device"])
+        precision = "auto" if params["precision"] == "int8" else params["precision"]
+        self.precision = resolve_precision(precision, self.device)
+        check_network(self.fitted.network, self.fitted.backbone, self.fitted.preprocess.image_size)
+        self.head._build_network(self.fitted.backbone.n_features, plan.targets)
+        self.rows, self.held_out = np.arange(len(sources)), np.array([], dtype=np.int64)
+        if params["early_stopping"]:
+            self.rows, self.held_out = split_rows(plan.targets, self.head.validation_fraction, plan.seed)
+        # Incomplete batches are left out, because a last batch of a few images would count as much as a full one.
+        # The order changes in every epoch, so no image is left out for good.
+        self.batch_size = min(params["batch_size"], len(self.rows))
+        self.n_accumulated = min(params["gradient_accumulation_steps"], len(self.rows) // self.batch_size)
+        if self.batch_size < self.world.size:
+            raise ValueError(
+                f"batches of {self.batch_size} images cannot be shared by {self.world.size} processes; "
+                f"raise batch_size or start fewer processes."
+            )
+        is_auto = params["augment"] == "auto"
+        self.images = TrainingImages(
+            sources,
+            plan.targets.indices,
+            self.fitted.preprocess,
+            embedder._face_finder,
+            find_face=params["find_face"],
+            augment=augment_face if is_auto else params["augment"],
+            painter=RandomPainting.for_classes(plan.targets.classes.tolist()) if is_auto else None,
+            seed=plan.seed,
+        )
+
+    def run(self) -> None:
+        params, backbone, head = self.plan.params, self.fitted.network, self.head.network_
+        network = nn.Sequential(backbone, head).to(self.device)
+        rate = params["learning_rate"]
+        head_rate = rate * (HEAD_RATE_FACTOR if self.is_pretrained else 1)
+        groups = [
+            {"params": list(backbone.parameters()), "lr": rate},
+            {"params": list(head.parameters()), "lr": head_rate},
+        ]
+        optimizer = make_adamw(groups, self.device, weight_decay=WEIGHT_DECAY)
+        checkpoint = self._make_checkpoint(network)
+        options = TrainerOptions(
+            params["epochs"],
+            patience=self.head.patience if params["early_stopping"] else None,
+            label_smoothing=LABEL_SMOOTHING,
+            gradient_accumulation_steps=self.n_accumulated,
+            precision=self.precision,
+            # The statistics of a few thousand images from one source fit other sources less well than those that
+            # came with the weights: docs/measurements.md.
+            keep_statistics=self.is_pretrained,
+            verbose=params["verbose"],
+        )
+        is_slow = self.device.type == "cpu" and self.precision == torch.bfloat16
+        layers = FastDepthwise if is_slow else nullcontext
+        trainer = Trainer(network, optimizer, options, world=self.world, checkpoint=checkpoint, layers=layers)
+        with seeded(self.plan.seed, self.device), keep_freed_memory():
+            self.head.history_ = trainer.fit(self._make_batches())
+        if checkpoint is not None:
+            checkpoint.remove()
+        network.cpu()
+
+    def _make_batches(self) -> Batches:
+        weights = self.plan.targets.weights
+        factors = self.images.class_factors(self.rows, weights, self.world)
+        n_steps = len(self.rows) // (self.batch_size * self.n_accumulated)
+        n_items = n_steps * self.batch_size * self.n_accumulated
+        # Positions in a batch of the images of this process.
+        own = self.world.shard(np.arange(self.batch_size))
+
+        def load_batches(order: NDArray[np.int64], epoch: int | None) -> Iterator[Batch]:
+            loaded = prefetch_map(lambda row: self.images.load(int(row), epoch), order, n_ahead=4 * self.batch_size)
+            for batch, rows in zip(in_batches(loaded, len(own)), in_batches(order, len(own)), strict=True):
+                pixels, shown = map(np.stack, zip(*batch, strict=True))
+                counted = weights[rows] if epoch is None else weights[rows] * factors[shown]
+                yield (
+                    self.fitted.preprocess.normalize(pixels, self.device),
+                    torch.from_numpy(shown).to(self.device),
+                    torch.from_numpy(counted).to(self.device),
+                )
+
+        def training(epoch: int) -> Iterator[Batch]:
+            order = np.random.default_rng((self.plan.seed, epoch)).permutation(self.rows)[:n_items]
+            return load_batches(order.reshape(-1, self.batch_size)[:, own].ravel(), epoch)
+
+        def validation() -> Iterator[Batch]:
+            return load_batches(self.world.shard(self.held_out), None)
+
+        return Batches(training, n_items, n_steps, validation if self.plan.params["early_stopping"] else None)
+
+    def _make_checkpoint(self, network: nn.Module) -> Checkpoint | None:
+        """Return the checkpoint, if one is wanted, after a check that all processes were given the same."""
+        params, painter = self.plan.params, self.images.painter
+        purpose = {
+            "seed": self.plan.seed,
+            "labels": hash_content(self.plan.targets.indices),
+            "weights of images": hash_content(self.plan.targets.weights),
+            "initial network": fingerprint(network, self.fitted.preprocess),
+            **{name: params[name] for name in ("epochs", "batch_size", "gradient_accumulation_steps", "learning_rate")},
+            "pretrained weights": self.is_pretrained,
+            "early stopping": repr((self.head.validation_fraction, self.head.patience) if len(self.held_out) else None),
+            "augment": getattr(self.images.augment, "__qualname__", type(self.images.augment).__qualname__),
+            "painting": repr(painter and vars(painter)),
+            "find_face": params["find_face"],
+            "precision": str(self.precision),
+            "device": self.device.type,
+            **VERSIONS,
+        }
+        self.world.check_equal(purpose)
+        if params["checkpoint"] is None:
+            return None
+        purpose["images"] = digest_images(self.sources)
+        return Checkpoint(params["checkpoint"], purpose, is_writer=self.world.is_main)
