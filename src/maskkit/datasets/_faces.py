@@ -18,7 +18,7 @@ FaceData: TypeAlias = Bunch | tuple[Sequence[Any], Sequence[Any]] | Sequence[Ann
 """Data accepted by `describe` and `collage`: from `load_faces` or `load_photos`, or (paths, labels)."""
 
 # A split of such a name would hide this key of the Bunch.
-_RESERVED = {"paths", "labels", "splits", "skipped"}
+RESERVED = {"paths", "labels", "groups", "columns", "splits", "skipped"}
 
 
 class FaceBunch(Bunch):
@@ -102,7 +102,7 @@ def load_faces(
     splits: dict[str, Bunch] = {}
     for split, classes in found.items():
         name = "all" if split == folder else split.name.lower()
-        if name in splits or name in _RESERVED:
+        if name in splits or name in RESERVED:
             raise DataError(f"{split}: the split's name in lower case, {name!r}, is taken; rename the folder.")
         pairs = [(path, label) for label, paths in classes.items() for path in paths if path not in unreadable]
         if empty := classes.keys() - {label for _, label in pairs}:

@@ -1,0 +1,218 @@
+"""Tables of faces: CSV and Parquet files with one row per face."""
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from maskkit._checks.columns import is_missing
+from maskkit._labels import warn_of_labels
+from maskkit._optional import require
+from maskkit._text import check_path
+from maskkit.datasets._faces import RESERVED, FaceBunch
+from maskkit.datasets._folders import check_on_error, find_unreadable, warn_of_skipped
+from maskkit.exceptions import DataError
+
+ENDINGS = (".csv", ".tsv", ".parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The columns of a table, and where each row stands in its file."""
+
+    path: Path
+    columns: Mapping[str, Sequence[Any]]
+    places: Sequence[str]
+
+    def choose(self, names: Mapping[str, str], required: Sequence[str]) -> dict[str, Sequence[Any]]:
+        """Return columns by their roles; `names` are their names by role. One that is not required may be missing.
+
+        A name other than the role was chosen by the user, and is required.
+
+        Raises DataError if a required column is missing.
+        """
+        for role, name in names.items():
+            if name not in self.columns and (role in required or name != role):
+                raise DataError(
+                    f"{self.path}: has no column {name!r}; its columns are {', '.join(map(repr, self.columns))}. "
+                    f"Rename one, or pass its name: load_table(..., {role}='NAME')."
+                )
+        return {role: self.columns[name] for role, name in names.items() if name in self.columns}
+
+    def text(self, values: Sequence[Any], row: int, wanted: str) -> str:
+        """Return a cell as text; raise DataError if it is empty."""
+        value = values[row]
+        if is_missing(value) or not str(value).strip():
+            raise DataError(
+                f"{self.path}: {self.places[row]}: has no {wanted}; want one per row. Fill the cell or remove the row."
+            )
+        return str(value).strip()
+
+
+def load_table(
+    table: str | os.PathLike[str],
+    *,
+    path: str = "path",
+    label: str = "label",
+    split: str = "split",
+    group: str = "group",
+    on_error: Literal["raise", "skip"] = "raise",
+) -> Bunch:
+    """Load paths and labels of face crops from a CSV or Parquet table with one row per face.
+
+    Parameters
+    ----------
+    table : str or Path
+        Path to a file that ends in ``.csv`` (comma, semicolon or tab between the fields, UTF-8), ``.tsv`` or
+        ``.parquet``. CSV files begin with a row of column names.
+    path : str, default="path"
+        Name of the column of image paths. Relative paths are relative to the folder of the table.
+    label : str, default="label"
+        Name of the column of classes.
+    split : str, default="split"
+        Name of the column of splits, such as train. A table without it is one split.
+    group : str, default="group"
+        Name of the column of groups, such as persons or cameras, that cross-validation should not divide. It may be
+        missing.
+    on_error : {"raise", "skip"}, default="raise"
+        With ``"raise"`` images must exist, but none is decoded, so an unreadable image raises when it is used. With
+        ``"skip"`` each image is decoded now, and missing and unreadable ones are left out with one warning.
+
+    Returns
+    -------
+    faces : sklearn.utils.Bunch
+        As from `load_faces`, with names of splits in lower case, in the order of the table. Each split has, besides
+        `paths` and `labels`, `columns`: a dict of the other columns, one value per image; and, if the table has
+        groups, `groups`, ndarray of shape (n_images,).
+
+    Raises
+    ------
+    DataError
+        If the table cannot be read, a column or a cell is missing, an image does not exist, or two rows have the same
+        image but not the same class and split; the message names the line of a CSV file, or the row, counted from 0.
+    MissingLibraryError
+        If the table is a Parquet file and pyarrow is not installed.
+    ValueError
+        If `on_error` is unknown.
+
+    Warns
+    -----
+    SkippedImageWarning
+        If images were left out.
+    UserWarning
+        If labels differ in spelling only.
+    """
+    check_on_error(on_error)
+    read = read_table(table)
+    names = {"path": path, "label": label, "split": split, "group": group}
+    chosen = read.choose(names, required=("path", "label"))
+    rows = range(len(read.places))
+    paths = [read.path.parent / read.text(chosen["path"], row, "image path") for row in rows]
+    labels = [read.text(chosen["label"], row, "class") for row in rows]
+    splits = ["all"] * len(rows)
+    if "split" in chosen:
+        splits = [read.text(chosen["split"], row, "split").lower() for row in rows]
+        if taken := RESERVED.intersection(splits):
+            raise DataError(f"{read.path}: the split {min(taken)!r} has a name that is taken; rename it.")
+    _check_images(read, paths, labels, splits, must_exist=on_error == "raise")
+    unreadable = find_unreadable(list(dict.fromkeys(paths))) if on_error == "skip" else {}
+    kept = [row for row in rows if paths[row] not in unreadable]
+    if not kept:
+        raise DataError(f"{read.path}: none of its {len(paths)} images can be read; check the column {path!r}.")
+    others = {name: values for name, values in read.columns.items() if name not in (path, label, split)}
+    found = {}
+    for name in dict.fromkeys(splits):
+        of_split = [row for row in kept if splits[row] == name]
+        found[name] = FaceBunch(
+            paths=[paths[row] for row in of_split],
+            labels=np.array([labels[row] for row in of_split], dtype=np.str_),
+            columns={column: [values[row] for row in of_split] for column, values in others.items()},
+        )
+        if "group" in chosen:
+            groups = [read.text(chosen["group"], row, "group") for row in of_split]
+            found[name]["groups"] = np.array(groups, dtype=np.str_)
+    warn_of_skipped(unreadable, len(paths), "images")
+    warn_of_labels(labels, str(read.path))
+    faces = FaceBunch(splits=found, skipped=list(unreadable.items()))
+    faces.update(found if "split" in chosen else found["all"])
+    return faces
+
+
+def _check_images(
+    table: Table, paths: Sequence[Path], labels: Sequence[str], splits: Sequence[str], *, must_exist: bool
+) -> None:
+    """Raise DataError if an image is missing, or is in two rows that contradict each other."""
+    first: dict[Path, int] = {}
+    for row, path in enumerate(paths):
+        if must_exist and not os.path.lexists(path):
+            raise DataError(
+                f"{table.path}: {table.places[row]}: {path}: no such file; relative paths are relative to the folder "
+                f"of the table. Correct the path or remove the row."
+            )
+        other = first.setdefault(path, row)
+        if (labels[row], splits[row]) != (labels[other], splits[other]):
+            raise DataError(
+                f"{table.path}: {table.places[row]}: {path} is {labels[row]} in {splits[row]}, but {labels[other]} in "
+                f"{splits[other]} in {table.places[other]}; want one class and one split per image. Remove one row."
+            )
+
+
+def read_table(path: str | os.PathLike[str]) -> Table:
+    """Read a CSV or Parquet file; raise DataError if it cannot be read or has no rows."""
+    path = check_path(path, DataError)
+    if path.suffix.lower() not in ENDINGS:
+        raise DataError(f"{path}: is no table by its ending; want {', '.join(ENDINGS)}.")
+    try:
+        table = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+    except OSError as exc:
+        reason = exc.strerror or str(exc)
+        raise DataError(f"{path}: cannot be read ({reason}); check the path.") from exc
+    if not table.places:
+        raise DataError(f"{path}: has no rows; want one per face.")
+    return table
+
+
+def _read_csv(path: Path) -> Table:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+            file.seek(0)
+            # Spreadsheets of some languages write semicolons.
+            delimiter = max(",;\t", key=first.count)
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            lines = [(reader.line_num, fields) for fields in reader if fields]
+    except UnicodeDecodeError as exc:
+        raise DataError(f"{path}: is not UTF-8 ({exc.reason}); save it as CSV UTF-8.") from exc
+    except csv.Error as exc:
+        raise DataError(f"{path}: line {reader.line_num}: is not CSV ({exc}); correct the line.") from exc
+    if not lines:
+        raise DataError(f"{path}: is empty; want a row of column names, and one row per face.")
+    (_, header), *rows = lines
+    names = [name.strip() for name in header]
+    if len(set(names)) < len(names):
+        raise DataError(f"{path}: has two columns of the same name in {', '.join(map(repr, names))}; rename one.")
+    for line, fields in rows:
+        if len(fields) != len(names):
+            raise DataError(
+                f"{path}: line {line}: has {len(fields)} fields; want {len(names)}, as the first line has. "
+                f"Put fields that contain {delimiter!r} in quotes."
+            )
+    columns = {name: [fields[place] for _, fields in rows] for place, name in enumerate(names)}
+    return Table(path, columns, [f"line {line}" for line, _ in rows])
+
+
+def _read_parquet(path: Path) -> Table:
+    arrow = require("pyarrow", "parquet")
+    parquet = require("pyarrow.parquet", "parquet")
+    try:
+        with path.open("rb") as file:
+            table = parquet.read_table(file)
+    except (arrow.ArrowInvalid, arrow.ArrowNotImplementedError) as exc:
+        raise DataError(f"{path}: cannot be read as Parquet ({exc}); write it again.") from exc
+    columns = {name: table.column(name).to_pylist() for name in dict.fromkeys(table.column_names)}
+    return Table(path, columns, [f"row {row}" for row in range(table.num_rows)])
