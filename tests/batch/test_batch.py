@@ -101,6 +101,7 @@ def expected_rows(classifier, paths):
 def rows_of(photo):
     """Return one row per face of a photo, or one with the status alone."""
     row = {"source": photo.name, "status": photo.status, "error": photo.error, "notes": " ".join(photo.notes)}
+    row |= {"model": photo.model, "model_sha256": photo.model_sha256}
     columns = ["face", "decision", "label", "probability", "detection_score", "left", "top", "right", "bottom"]
     columns += ["size_px", "reasons", "probability_with_mask", "probability_without_mask"]
     values = [

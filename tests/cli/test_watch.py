@@ -29,13 +29,14 @@ def test_table_counts_persons_and_frames(capsys, video, model, tmp_path):
     assert len(read_video(tmp_path / "out.mp4")[0]) == 20
 
 
+MODEL = {"model", "model_sha256", "maskkit_version"}
 FIELDS = {
     "appeared": {"person", "decision", "probability", "first_s", "last_s", "n_frames", "box"},
     "decided": {"person", "decision", "probability", "first_s", "last_s", "n_frames", "box"},
     "left": {"person", "decision", "probability", "first_s", "last_s", "n_frames", "box"},
-    "minute": {"minute", "from_s", "to_s", "n_frames", "n_persons", "persons"},
+    "minute": {"minute", "from_s", "to_s", "n_frames", "n_persons", "persons"} | MODEL,
     "end": {"reason", "source", "n_read", "n_processed", "n_dropped", "n_failed", "n_skipped", "max_lag_s",
-            "n_persons", "persons"},
+            "n_persons", "persons"} | MODEL,
 }  # fmt: skip
 
 

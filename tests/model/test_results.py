@@ -11,17 +11,20 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
+from sklearn.linear_model import LogisticRegression
 
-from maskkit import FaceResult, PhotoResult
+import maskkit
+from maskkit import FaceResult, MaskClassifier, PhotoResult
 from maskkit.exceptions import ImageError
 from tests.cli.conftest import run
+from tests.conftest import make_classifier
 
 FACES = (
     FaceResult((10, 20, 70, 90), 0.9, "with_mask", 0.8, {"with_mask": 0.8, "without_mask": 0.2}),
     FaceResult((100, 10, 130, 40), 0.7, "without_mask", 0.6, {"with_mask": 0.4, "without_mask": 0.6}, ((1.0, 2.0),)),
 )
 COLUMNS = ["source", "status", "face", "decision", "label", "probability", "detection_score"]
-COLUMNS += ["left", "top", "right", "bottom", "size_px", "reasons", "error", "notes"]
+COLUMNS += ["left", "top", "right", "bottom", "size_px", "reasons", "error", "notes", "model", "model_sha256"]
 CLASS_COLUMNS = ["probability_with_mask", "probability_without_mask"]
 PIXELS = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
 
@@ -60,6 +63,49 @@ def test_json_holds_everything_but_the_picture():
     assert document["faces"][0]["probabilities"] == {"with_mask": 0.8, "without_mask": 0.2}
     assert document["faces"][1]["landmarks"] == [[1.0, 2.0]]
     assert document["speed_ms"] == {"read": 1.0}
+    assert document["schema_version"] == 1
+    assert document["maskkit_version"] == maskkit.__version__
+
+
+def test_summary_lists_the_faces_without_a_required_class():
+    small = replace(FACES[0], reasons=("too_small",))
+    photo = make_photo((*FACES, small))
+    found = photo.summary(required="with_mask")
+    assert [[face["face"] for face in found[group]] for group in ("with", "without", "uncertain")] == [[1], [2], [3]]
+    assert found["without"] == [{"face": 2, "box": [100, 10, 130, 40], "decision": "without_mask"}]
+    assert found["required"] == ["with_mask"]
+    assert found["all_comply"] is False
+    assert photo.summary(required=["with_mask", "without_mask"])["without"] == []
+
+
+@pytest.mark.parametrize(
+    ("faces", "complies"),
+    [((FACES[0],), True), ((FACES[1],), False), ((), None), ((FACES[0], replace(FACES[0], reasons=("x",))), None)],
+)
+def test_all_comply_only_if_every_face_is_decided(faces, complies):
+    assert make_photo(faces).summary(required="with_mask")["all_comply"] is complies
+
+
+@pytest.mark.parametrize("required", ["mask", [], ["with_mask", "mask"]])
+def test_a_required_class_is_one_of_the_model(required):
+    with pytest.raises(ValueError, match=r"are not classes of the model; want some of \['with_mask'"):
+        make_photo().summary(required=required)
+
+
+def test_results_name_the_model_by_its_content(savable, faces, tmp_path):
+    """Saved and loaded the same; calibrated another."""
+    image = faces[0][0]
+    loaded = MaskClassifier.load(savable.save(tmp_path / "model"))
+    sha256 = savable.predict_faces(image).model_sha256
+    assert len(sha256) == 64
+    assert loaded.predict_faces(image).to_dict()["model_sha256"] == sha256
+    assert loaded.set_params(threshold=0.9).predict_faces(image).model_sha256 == sha256
+    assert loaded.calibrate(*faces).predict_faces(image).model_sha256 != sha256
+
+
+def test_a_head_of_another_library_has_no_hash(faces):
+    model = make_classifier(head=LogisticRegression()).fit(*faces)
+    assert model.predict_faces(faces[0][0]).model_sha256 is None
 
 
 def test_faces_have_the_same_numbers_everywhere(tmp_path, monkeypatch):
@@ -106,7 +152,7 @@ def test_rows_can_be_written_as_csv(savable, faces, tmp_path, capsys):
     assert row[:5] == [str(tmp_path / "street.png"), "ok", "1", "with_mask", "with_mask"]
     assert [float(number) for number in row[5:7]] == pytest.approx([face.probability, 1.0])
     assert row[7:15] == ["0", "0", "64", "64", "64", "", "", ""]
-    assert [float(number) for number in row[15:]] == pytest.approx(list(face.probabilities.values()))
+    assert [float(number) for number in row[17:]] == pytest.approx(list(face.probabilities.values()))
 
 
 def test_drawing_marks_the_boxes_and_leaves_the_photo_alone():

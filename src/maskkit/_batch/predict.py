@@ -106,7 +106,8 @@ def predict_batch(
         its number in the photo, from 1; ``decision``, as text; ``label``, ``probability``, ``detection_score``,
         ``left``, ``top``, ``right``, ``bottom``, ``size_px``; ``reasons``, why the decision is uncertain, separated
         by spaces; ``error``, the reason why an image is unreadable; ``notes``, what was left out or assumed when it was
-        read; ``probability_LABEL`` for each class.
+        read; ``model`` and ``model_sha256``, its name and the hash of its content; ``probability_LABEL`` for each
+        class.
 
     Raises
     ------

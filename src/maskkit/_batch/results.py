@@ -56,7 +56,14 @@ def classify_crops(predictor: "FacePredictor", contents: Contents) -> Iterator[l
         faces = iter(predictor.classify_crops([image for _, image, _ in batch if image is not None]))
         for name, image, error in batch:
             photo = PhotoResult(
-                () if image is None else (next(faces),), b"", name, None, predictor.model_name, "whole", error=error
+                () if image is None else (next(faces),),
+                b"",
+                name,
+                None,
+                predictor.model_name,
+                "whole",
+                error=error,
+                model_sha256=predictor.model_sha256,
             )
             # A face crop has no box in a photo, and was not searched for a face.
             (row,) = rows_of(photo, predictor.classes.tolist())

@@ -18,7 +18,7 @@ from maskkit._plugins import plugin_errors
 from maskkit.backbones._base import Backbone
 from maskkit.engines import Engine, Quantized, check_engine, make_engine, quantize, resolve_engine
 from maskkit.engines._devices import resolve_device
-from maskkit.engines._fingerprint import fingerprint
+from maskkit.engines._fingerprint import hash_weights
 from maskkit.exceptions import PluginError
 
 # NNCF's default; more images hardly change the activation ranges.
@@ -51,14 +51,19 @@ class FittedBackbone:
     def invalidate_engines(self) -> None:
         """Drop the compiled engines, as is necessary after the weights have changed."""
         self._engines: dict[tuple[Any, ...], Engine] = {}
-        self._fingerprint = ""
+        self._weights_sha256 = ""
+
+    @property
+    def weights_sha256(self) -> str:
+        """Content hash of the weights of the network, computed once."""
+        if not self._weights_sha256:
+            self._weights_sha256 = hash_weights(self.network)
+        return self._weights_sha256
 
     @property
     def fingerprint(self) -> str:
         """Content hash of the network and its preprocessing."""
-        if not self._fingerprint:
-            self._fingerprint = fingerprint(self.network, self.preprocess)
-        return self._fingerprint
+        return hash_content(f"{self.network!r} {self.preprocess!r} {self.weights_sha256}".encode())
 
     def engine(self, settings: ComputeSettings, precision: str | None = None) -> Engine:
         """Return the engine for some settings, compiled once; `precision` overrides theirs."""

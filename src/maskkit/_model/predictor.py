@@ -4,7 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from scipy.special import logit
 
 from maskkit._checks.numbers import check_max_px
 from maskkit._images.crop import crop_square
+from maskkit._images.hashing import hash_content
 from maskkit._images.load import ImageSource, RgbImage, name_source, read_image, warn_of
 from maskkit._images.prefetch import in_windows, prefetch_map
 from maskkit._images.sources import keep_readable
@@ -24,7 +25,7 @@ from maskkit._plugins import plugin_errors
 from maskkit.detectors._base import Detector, Faces, check_faces, detect_batch
 from maskkit.detectors._heatmap import limit_scales
 from maskkit.engines._devices import resolve_device
-from maskkit.engines._fingerprint import fingerprint
+from maskkit.engines._fingerprint import hash_weights
 from maskkit.exceptions import ImageError, ModelFileError, NotFiniteError, PluginError, SkippedImageWarning
 
 # Photos whose faces share batches. Memory holds up to three times as many decoded photos: those being read,
@@ -180,20 +181,29 @@ class FacePredictor:
         """Return the result of a photo that is not read, because of an error found before."""
         return next(self._classify([_DetectedPhoto(_Photo(source, name, _NO_IMAGE, error, 0.0), _NO_FACES, 0.0)]))
 
+    @cached_property
+    def model_sha256(self) -> str | None:
+        """Content hash of weights, preprocessing and classes; None if the head is not a `TransferHead`."""
+        network = getattr(self.head, "network_", None)
+        if network is None:
+            return None
+        backbone = self.embedder.backbone
+        parts = (backbone.weights_sha256, hash_weights(network), backbone.preprocess, self.classes.tolist())
+        return hash_content(repr(parts).encode())
+
     def fingerprint(self) -> str:
         """Return a content hash of everything that predictions depend on, except the detector and the machine.
 
         Raises ModelFileError if the head is not a `TransferHead`, whose weights can be hashed.
         """
-        network = getattr(self.head, "network_", None)
-        if network is None:
+        if self.model_sha256 is None:
             raise ModelFileError(
                 f"{type(self.head).__name__} cannot be identified by its weights; train a TransferHead."
             )
         settings = self.embedder.settings
         compute = (self.embedder.face_finder is not None, settings.engine, settings.precision)
-        backbone = self.embedder.backbone.fingerprint
-        return fingerprint(network, backbone, self.classes.tolist(), self.rule, compute)
+        layers = f"{self.head.network_!r} {self.embedder.backbone.fingerprint}"
+        return hash_content(f"{self.model_sha256} {layers} {self.rule} {compute}".encode())
 
     def _detect(self, photos: Sequence["_Photo"]) -> list["_DetectedPhoto"]:
         """Detect the faces of several photos; if the detector fails, the photos on which it fails get its error."""
@@ -253,6 +263,7 @@ class FacePredictor:
                 error=None if photo.error is None else str(photo.error),
                 speed_ms={stage: round(value, 3) for stage, value in speed_ms.items()},
                 notes=photo.notes,
+                model_sha256=self.model_sha256,
             )
 
     def _detected_face(self, faces: Faces, index: int, row: NDArray[np.float64]) -> FaceResult:

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -121,6 +122,9 @@ class PhotoResult(Sequence[FaceResult]):
         What the reading of the photo left out or assumed, such as further pages; also an `ImageWarning`.
     model, detector : str
         Names of the model and the detector.
+    model_sha256 : str or None
+        SHA-256 of the model's weights, preprocessing and classes. A saved and loaded model keeps it, except with
+        ``half=True``; `fit` and `calibrate` change it. None if the head is not a `TransferHead`.
     """
 
     faces: tuple[FaceResult, ...]
@@ -132,6 +136,7 @@ class PhotoResult(Sequence[FaceResult]):
     error: str | None = None
     speed_ms: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    model_sha256: str | None = None
 
     @property
     def status(self) -> Literal["ok", "no_face", "unreadable"]:
@@ -156,9 +161,34 @@ class PhotoResult(Sequence[FaceResult]):
     def __repr__(self) -> str:
         return f"<PhotoResult {escape_text(self.name)}: {self._count()}>"
 
-    def summary(self) -> dict[Any, int]:
-        """Count the faces by decision, most frequent first."""
-        return dict(Counter(face.decision for face in self.faces).most_common())
+    @overload
+    def summary(self) -> dict[Any, int]: ...
+    @overload
+    def summary(self, *, required: Any) -> dict[str, Any]: ...
+    def summary(self, *, required: Any = None) -> dict[Any, Any]:
+        """Count the faces by decision, most frequent first; or list the faces without a required class.
+
+        Parameters
+        ----------
+        required : class or list of classes, optional
+            Class that every face should have, such as ``"with_mask"``; or classes of which each face should have one.
+
+        Returns
+        -------
+        summary : dict
+            The counts. With `required`: the lists ``"with"``, ``"without"`` and ``"uncertain"`` of faces, each with its
+            number from 1, its box and its decision; and ``"all_comply"``: False if a face is without, True if every
+            face is with, and None if that is not known, because faces are uncertain or none was found.
+
+        Raises
+        ------
+        ValueError
+            If a required class is not a class of the model.
+        """
+        if required is None:
+            return dict(Counter(face.decision for face in self.faces).most_common())
+        classes = list(required) if isinstance(required, (list, tuple, set)) else [required]
+        return {"required": classes} | _list_by_compliance(self.faces, classes)
 
     def draw(self, *, blur: bool = False) -> Image.Image:
         """Draw boxes and labels over the photo.
@@ -216,8 +246,13 @@ class PhotoResult(Sequence[FaceResult]):
         return create_numbered(folder, crops)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything but the picture as plain values that JSON can hold."""
+        """Return everything but the picture as plain values that JSON can hold.
+
+        ``schema_version`` is raised when a field is removed or changes its meaning. ``maskkit_version`` is the version
+        of maskkit that computed the result.
+        """
         return {
+            "schema_version": SCHEMA_VERSION,
             "source": self.name,
             "size": None if self.size is None else list(self.size),
             "status": self.status,
@@ -227,7 +262,9 @@ class PhotoResult(Sequence[FaceResult]):
             "faces": [{"face": number, **face.to_dict()} for number, face in enumerate(self.faces, 1)],
             "speed_ms": dict(self.speed_ms),
             "model": self.model,
+            "model_sha256": self.model_sha256,
             "detector": self.detector,
+            "maskkit_version": MASKKIT_VERSION,
         }
 
     def to_json(self, *, indent: int | None = None) -> str:
@@ -305,9 +342,14 @@ _SHOWN_PX = 640
 _SIDE_BY_SIDE = "display: flex; flex-wrap: wrap; gap: 1em; align-items: flex-start"
 _SCROLLING = f"max-width: 100%; max-height: {_SHOWN_PX}px; overflow: auto"
 
+SCHEMA_VERSION = 1
+"""Version of the fields of `PhotoResult.to_dict`: raised when a field is removed or changes its meaning."""
+
+MASKKIT_VERSION = version("maskkit")
+
 ROW_FIELDS = (
     "source", "status", "face", "decision", "label", "probability", "detection_score", "left", "top", "right", "bottom",
-    "size_px", "reasons", "error", "notes",
+    "size_px", "reasons", "error", "notes", "model", "model_sha256",
 )  # fmt: skip
 """Columns of a table of faces, before one with the probability of each class."""
 
@@ -320,7 +362,7 @@ def row_fields(classes: Iterable[Any]) -> tuple[str, ...]:
 def rows_of(photo: PhotoResult, classes: Iterable[Any]) -> list[dict[str, Any]]:
     """Return one row per face with the keys of `row_fields`, or one with the status alone if there is no face."""
     row = dict.fromkeys(row_fields(classes)) | {"source": photo.name, "status": photo.status, "error": photo.error}
-    row["notes"] = " ".join(photo.notes)
+    row |= {"notes": " ".join(photo.notes), "model": photo.model, "model_sha256": photo.model_sha256}
     return [row | _row_of(face, number) for number, face in enumerate(photo.faces, 1)] or [row]
 
 
@@ -336,3 +378,16 @@ def _row_of(face: FaceResult, number: int) -> dict[str, Any]:
         "reasons": " ".join(face.reasons),
         **{f"probability_{label}": value for label, value in face.probabilities.items()},
     }
+
+
+def _list_by_compliance(faces: Sequence[FaceResult], required: Sequence[Any]) -> dict[str, Any]:
+    """Return the faces with and without a required class, those that are uncertain, and whether all comply."""
+    known = list(faces[0].probabilities) if faces else required
+    if not required or not set(required) <= set(known):
+        raise ValueError(f"required={required!r} are not classes of the model; want some of {known!r}.")
+    listed: dict[str, Any] = {"with": [], "without": [], "uncertain": []}
+    for number, face in enumerate(faces, 1):
+        group = "uncertain" if face.reasons else "with" if face.label in required else "without"
+        listed[group].append({"face": number, "box": list(face.box), "decision": face.decision})
+    all_comply = None if listed["uncertain"] or not faces else True
+    return {**listed, "all_comply": False if listed["without"] else all_comply}

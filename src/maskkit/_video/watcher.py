@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from maskkit._images.load import RgbImage
-from maskkit._model.results import PhotoResult
+from maskkit._model.results import MASKKIT_VERSION, PhotoResult
 from maskkit._video.events import Frame, WatchEvent, WatchStep
 from maskkit._video.persons import EventData, Persons
 from maskkit.exceptions import ImageError, PluginError
@@ -59,6 +59,7 @@ class Watch(Iterator[WatchStep]):
         self._max_lag_s = 0.0
         self._n_failures = 0
         self._detector_error: PluginError | None = None
+        self._model: dict[str, str | None] = {"model": None, "model_sha256": None, "maskkit_version": MASKKIT_VERSION}
         self._steps = self._run()
 
     def __next__(self) -> WatchStep:
@@ -117,6 +118,7 @@ class Watch(Iterator[WatchStep]):
                 raise
             return self._step(frame.utc, events) if events else None
         self._n_failures = 0
+        self._model |= {"model": photo.model, "model_sha256": photo.model_sha256}
         # A minute that ended before this frame must not count its persons. Tracks that ended are removed last,
         # because the tracker may have found them again in this frame.
         events += self._persons.close_minutes(time_s)
@@ -172,7 +174,10 @@ class Watch(Iterator[WatchStep]):
         return WatchStep(
             self._time_s,
             utc,
-            tuple(WatchEvent(kind, self._time_s, utc, details) for kind, details in events),
+            tuple(
+                WatchEvent(kind, self._time_s, utc, {**details, **(self._model if kind in ("minute", "end") else {})})
+                for kind, details in events
+            ),
             photo=photo,
             frames=replace(self._reader.counts),
             **visible,

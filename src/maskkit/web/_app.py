@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from maskkit._labels import GRAY, color_of
 from maskkit._model.decision import UNCERTAIN, DecisionRule
 from maskkit._model.predictor import FacePredictor
-from maskkit._model.results import PhotoResult
+from maskkit._model.results import MASKKIT_VERSION, PhotoResult
 from maskkit.web._batcher import Batcher
 from maskkit.web._errors import ApiError, InternalErrorHandler, add_exception_handlers
 from maskkit.web._guard import Guard, SecurityHeaders, check_token, parse_host
@@ -189,7 +189,9 @@ class _Service:
         classes = self.predictor.classes.tolist()
         return {
             "model": self.predictor.model_name,
+            "model_sha256": self.predictor.model_sha256,
             "detector": self.predictor.detector_name,
+            "maskkit_version": MASKKIT_VERSION,
             "classes": [{"label": label, "color": color_of(label, classes)} for label in classes],
             "uncertain": {"label": UNCERTAIN, "color": GRAY},
             "threshold": self.predictor.rule.threshold,

@@ -27,6 +27,7 @@ class Face(_Schema):
 class Photo(_Schema):
     """The result of one photo; faces are sorted by size, largest first."""
 
+    schema_version: int = Field(description="Raised when a field is removed or changes its meaning.")
     source: str = Field(description="Name of the uploaded file.")
     size: tuple[int, int] | None = Field(description="Width and height, upright; null if unreadable.")
     status: Literal["ok", "no_face", "unreadable"]
@@ -36,7 +37,9 @@ class Photo(_Schema):
     faces: list[Face]
     speed_ms: dict[str, float] = Field(description="Milliseconds to read, detect and classify.")
     model: str
+    model_sha256: str | None = Field(description="SHA-256 of the model's weights, preprocessing and classes.")
     detector: str
+    maskkit_version: str
 
 
 class Faces(_Schema):
@@ -70,7 +73,9 @@ class Model(_Schema):
     """The model and the limits of requests."""
 
     model: str
+    model_sha256: str | None = Field(description="SHA-256 of the model's weights, preprocessing and classes.")
     detector: str
+    maskkit_version: str
     classes: list[LabelColor]
     uncertain: LabelColor
     threshold: float = Field(description="Probability below which a face is uncertain.")
