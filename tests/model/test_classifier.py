@@ -348,7 +348,7 @@ def test_threshold_is_chosen_for_a_precision(fitted):
 
 def test_calibration_needs_one_known_label_per_image(fitted):
     new_faces, new_labels = make_faces(40, random_state=3)
-    with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[40, 39\]"):
+    with pytest.raises(ValueError, match="X has 40 images and y 39 labels"):
         fitted.choose_threshold(new_faces, new_labels[:39], precision=0.9)
     with pytest.raises(ValueError, match="no label in y is a class of the classifier"):
         fitted.calibrate(new_faces, ["mask_weared_incorrect"] * 40)

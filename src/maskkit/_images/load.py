@@ -24,7 +24,7 @@ from maskkit._images.decode import (
 from maskkit._images.hashing import hash_content
 from maskkit._images.mending import mend
 from maskkit._images.orientation import ImageHeader, read_orientation, turn_upright
-from maskkit._images.sources import SOURCE_LOCK, keep_readable, open_file, shorten_path, shorten_reason
+from maskkit._images.sources import SOURCE_LOCK, DeferredImage, keep_readable, open_file, shorten_path, shorten_reason
 from maskkit.exceptions import ImageError, ImageWarning
 
 ImageSource: TypeAlias = (
@@ -85,6 +85,8 @@ def read_image(
     notes: list[str] = []
     if isinstance(source, np.ndarray):
         return _check_array(source, name), ()
+    if isinstance(source, DeferredImage):
+        return source.read_image(), ()
     with _image_errors(name):
         if isinstance(source, Image.Image):
             picture = _load_picture(source, name, max_px)
@@ -223,6 +225,8 @@ def name_source(source: Any, index: int | None = None) -> str:
     """Return the name of an image for messages: its path, else its form and its index."""
     if isinstance(source, (str, os.PathLike)):
         return shorten_path(os.fspath(source))
+    if isinstance(source, DeferredImage):
+        return source.name
     if isinstance(source, np.ndarray):
         form = f"array of shape {source.shape} and dtype {source.dtype}"
     elif isinstance(source, Image.Image):

@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -26,6 +27,21 @@ _BASE64_STARTS = ("/9j/", "iVBOR", "R0lGOD", "UklGR", "SUkqA", "TU0AK", "Qk", "A
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s_-]{200,}")
 
 
+class DeferredImage(ABC):
+    """An image that is made whenever it is read."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name of the image for messages."""
+
+    @abstractmethod
+    def read_image(self) -> Any:
+        """Return the image as uint8 (H, W, 3)."""
+
+
 @contextmanager
 def open_file(source: Any, name: str) -> Iterator[BinaryIO]:
     """Open an image file given as a path, bytes or a binary stream; the position of a stream is restored."""
@@ -40,8 +56,9 @@ def open_file(source: Any, name: str) -> Iterator[BinaryIO]:
     elif hasattr(source, "read"):
         yield io.BytesIO(read_stream(source, name))
     else:
+        hint = "is an annotated photo; pass its path to predict_photos, or it to evaluate. As a face crop, "
         raise ImageError(
-            f"{name}: is not an image; "
+            f"{name}: {hint if hasattr(source, 'boxes_xyxy') else 'is not an image; '}"
             "want a path, bytes, a binary file, a PIL image or a uint8 array of shape (H, W, 3) or (H, W)."
         )
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
+from maskkit._images.annotated import read_labeled_faces
 from maskkit._images.load import check_images
 from maskkit._labels import index_labels
 from maskkit._model.decision import check_goal, check_two_classes, choose_threshold, fit_temperature
@@ -27,7 +28,7 @@ class CalibrationMixin:
         @property
         def predictor_(self) -> FacePredictor: ...
 
-    def calibrate(self, X: Any, y: ArrayLike) -> Self:
+    def calibrate(self, X: Any, y: ArrayLike | None = None) -> Self:
         """Calibrate probabilities by temperature scaling.
 
         Divides the logits by a temperature between 0.2 and 5 (Guo et al. 2017, arXiv:1706.04599), so that nine in ten
@@ -36,10 +37,10 @@ class CalibrationMixin:
 
         Parameters
         ----------
-        X : sequence of images
-            A few hundred images of one face each, held out from training.
-        y : array-like of shape (n_images,)
-            Labels.
+        X : sequence of images, or of AnnotatedPhoto
+            A few hundred faces, held out from training, as in `fit`.
+        y : array-like of shape (n_images,), optional
+            Labels; annotated photos have those of their faces.
 
         Returns
         -------
@@ -87,7 +88,7 @@ class CalibrationMixin:
         return self
 
     def choose_threshold(
-        self, X: Any, y: ArrayLike, *, precision: float | None = None, uncertain_cost: float | None = None
+        self, X: Any, y: ArrayLike | None = None, *, precision: float | None = None, uncertain_cost: float | None = None
     ) -> float:
         """Choose the decision threshold that reaches a target precision or minimizes the cost on held-out faces.
 
@@ -95,10 +96,10 @@ class CalibrationMixin:
 
         Parameters
         ----------
-        X : sequence of images
-            Images of one face each, held out from training.
-        y : array-like of shape (n_images,)
-            Labels.
+        X : sequence of images, or of AnnotatedPhoto
+            Faces, held out from training, as in `fit`.
+        y : array-like of shape (n_images,), optional
+            Labels; annotated photos have those of their faces.
         precision : float, range 0 to 1, optional
             Target fraction of correct decisions among those that are not ``"uncertain"``.
         uncertain_cost : float, range 0 to 1, optional
@@ -120,11 +121,11 @@ class CalibrationMixin:
         correct = proba.argmax(axis=1) == targets
         return choose_threshold(proba.max(axis=1), correct, precision=precision, uncertain_cost=uncertain_cost)
 
-    def _predict_known(self, X: Any, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def _predict_known(self, X: Any, y: ArrayLike | None) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return probabilities and class indices of the faces whose label is a class of the classifier."""
         check_is_fitted(self)
-        sources, targets = check_images(X), index_labels(y, self.classes_.tolist())
-        check_consistent_length(sources, targets)
+        faces = read_labeled_faces(X, y, type(self).__name__)
+        targets = index_labels(faces.labels, self.classes_.tolist())
         is_known = targets >= 0
         if not is_known.any():
             raise ValueError("no label in y is a class of the classifier; want images of its classes.")
@@ -132,4 +133,4 @@ class CalibrationMixin:
         check_two_classes(targets[is_known], self.classes_.tolist())
         rows = np.flatnonzero(is_known)
         # A threshold and a temperature are for every precision.
-        return self.predictor_.in_float32().predict_proba([sources[row] for row in rows]), targets[rows]
+        return self.predictor_.in_float32().predict_proba([faces.sources[row] for row in rows]), targets[rows]

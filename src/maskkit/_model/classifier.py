@@ -10,8 +10,8 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from maskkit import _plugins
-from maskkit._checks.columns import as_labels
-from maskkit._images.load import check_images, iterate_images
+from maskkit._images.annotated import read_labeled_faces
+from maskkit._images.load import iterate_images
 from maskkit._images.preprocess import Augment
 from maskkit._labels import warn_of_labels
 from maskkit._model.calibration import CalibrationMixin
@@ -41,8 +41,8 @@ class MaskClassifier(
     A scikit-learn classifier of images. A backbone pretrained on ImageNet computes features, and a head that is trained
     on your images maps them to class probabilities. With 1,000 images or more, the backbone is trained, too, which
     usually improves the accuracy on images from other sources; with fewer, it stays frozen. `fit`, `predict`,
-    `predict_proba` and `score` take crops of one face each; `predict_faces` and `predict_photos` take photos and detect
-    the faces first.
+    `predict_proba` and `score` take crops of one face each; `fit` and `score` also photos whose faces are annotated.
+    `predict_faces` and `predict_photos` take photos and detect the faces first.
 
     Parameters
     ----------
@@ -215,17 +215,18 @@ class MaskClassifier(
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Train on face crops.
+    def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Train on face crops, or on the annotated faces of photos.
 
         Parameters
         ----------
-        X : sequence of images
-            One face per image: paths, bytes, binary files, PIL images or uint8 arrays.
-        y : array-like of shape (n_images,)
-            Labels, all str or all int, of two or more classes.
+        X : sequence of images, or of AnnotatedPhoto
+            One face per image: paths, bytes, binary files, PIL images or uint8 arrays. Or, without `y`, photos from
+            `maskkit.datasets`, whose annotated faces are cropped as `evaluate` does.
+        y : array-like of shape (n_images,), optional
+            Labels, all str or all int, of two or more classes. Annotated photos have the labels of their faces.
         sample_weight : array-like of shape (n_images,), optional
-            Non-negative weight of each image.
+            Non-negative weight of each image; that of an annotated photo counts for each of its faces.
 
         Returns
         -------
@@ -234,7 +235,9 @@ class MaskClassifier(
         Raises
         ------
         ValueError
-            If lengths differ, there is only one class, or parameters exclude each other.
+            If lengths differ, there is only one class, `y` is missing or superfluous, or parameters exclude each other.
+        DataError
+            If the box of a face lies outside its photo.
         ImageError
             If an image cannot be read; the message names it.
         WeightsError, PluginError
@@ -243,14 +246,12 @@ class MaskClassifier(
             If the checkpoint belongs to another fit or is damaged.
         """
         params = check_params(self)
-        sources = check_images(X)
-        y = as_labels(y)
-        if len(y) != len(sources):
-            raise ValueError(f"X has {len(sources)} images and y {len(y)} labels; want one label per image.")
-        warn_of_labels(y.tolist(), "y")
+        faces = read_labeled_faces(X, y, type(self).__name__)
+        sources = faces.sources
+        warn_of_labels(faces.labels.tolist(), "y")
         # Everything that can be wrong with labels and parameters raises here, before images are read and fitted
         # attributes change.
-        plan = plan_fit(params, y, sample_weight)
+        plan = plan_fit(params, faces.labels, faces.spread(sample_weight))
         announce(plan, params["fine_tune"], len(sources))
         check_plugins_named(self.backbone, self.detector)
         # An interrupted fit leaves a mix of old and new parts, which must not count as fitted.

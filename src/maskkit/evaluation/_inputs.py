@@ -13,9 +13,9 @@ from sklearn.utils.validation import check_consistent_length
 
 from maskkit._checks.columns import as_labels
 from maskkit._checks.numbers import check_int
-from maskkit._images.boxes import check_boxes, check_inside
-from maskkit._images.crop import crop_square
-from maskkit._images.load import RgbImage, check_images, load_image, name_source
+from maskkit._images.annotated import are_photos, cut_faces
+from maskkit._images.boxes import check_boxes
+from maskkit._images.load import RgbImage, check_images, name_source
 from maskkit._images.prefetch import prefetch_map
 from maskkit._labels import index_labels
 
@@ -95,7 +95,7 @@ def read_face_set(X: Any, y: Any = None) -> FaceSet:
     labels differ in number.
     """
     if y is None:
-        if isinstance(X, Sequence) and len(X) > 0 and all(hasattr(photo, "boxes_xyxy") for photo in X):
+        if are_photos(X):
             return _crop_faces(X)
         X, y = _split_data(X)
     sources = check_images(X)
@@ -162,11 +162,7 @@ def _crop_faces(photos: Sequence[Any]) -> FaceSet:
 
 def _cut(photo: Any) -> list[RgbImage]:
     boxes = check_boxes(photo.boxes_xyxy, len(photo.labels), name_source(photo.path))
-    if not len(boxes):
-        return []
-    image = load_image(photo.path)
-    check_inside(boxes, (image.shape[1], image.shape[0]), name_source(photo.path))
-    return [crop_square(image, box) for box in boxes]
+    return cut_faces(photo.path, boxes) if len(boxes) else []
 
 
 def describe_left_out(left_out: Mapping[str, int]) -> str:
