@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from maskkit._batch.cluster import cluster, divide_cores
 from maskkit._batch.inputs import InputImage, list_inputs, read_contents, read_inputs, write_inputs
 from maskkit._batch.parts import LOCK_FILE, MANIFEST_FILE, Job, compute_part, prepare
-from maskkit._batch.results import classify_crops, predict_photos
+from maskkit._batch.results import predict_photos
 from maskkit._batch.storage import write_atomically
 
 # Ray and the libraries that it imports raise warnings of their own.
@@ -74,11 +74,15 @@ def inputs_of(*sources, column=None, out=None):
     return list(list_inputs(map(str, sources), column, lambda _: None, out=out))
 
 
-def run_here(classifier, sources, out, *, crops=False, column=None, output_format="parquet", part_size=4):
+def run_here(
+    classifier, sources, out, *, crops=False, max_faces=None, column=None, output_format="parquet", part_size=4
+):
     """Compute all parts in this process; return their counts."""
-    job = Job(str(out), output_format, crops, column)
-    n_parts = prepare(job, classifier.predictor_, list(map(str, sources)), part_size)
-    return [compute_part(job, classifier.predictor_, part) for part in range(n_parts)]
+    job = Job(str(out), output_format, column)
+    predictor = classifier.predictor_.limit_faces(max_faces)
+    predictor = predictor.as_crops() if crops else predictor
+    n_parts = prepare(job, predictor, list(map(str, sources)), part_size)
+    return [compute_part(job, predictor, part) for part in range(n_parts)]
 
 
 def read_rows(out):
@@ -189,7 +193,7 @@ def test_crops_are_classified_as_by_predict(folder, savable, tmp_path):
     decided = [row["label"] if row["probability"] >= 0.9 else "uncertain" for row in rows]
     assert [row["decision"] for row in rows] == decided
     assert {"uncertain", *savable.classes_} >= set(decided) != {"uncertain"}
-    assert all(row["left"] is None for row in rows)
+    assert all(row["left"] == 0 for row in rows)
 
 
 def test_integer_labels_stay_integers(faces, tmp_path, folder):
@@ -200,10 +204,10 @@ def test_integer_labels_stay_integers(faces, tmp_path, folder):
 
 
 def test_few_images_are_read_ahead(savable, pngs):
-    for predict in (predict_photos, classify_crops):
+    for predictor in (savable.predictor_, savable.predictor_.as_crops()):
         taken = itertools.count()
         endless = ((InputImage("table", next(taken)), png) for png in itertools.cycle(pngs))
-        rows = predict(savable.predictor_, endless)
+        rows = predict_photos(predictor, endless)
         assert [row["source"] for of_image in itertools.islice(rows, 3) for row in of_image] == [
             "table#0",
             "table#1",
@@ -399,6 +403,7 @@ def test_finished_run_computes_nothing(earlier, savable, folder):
     [
         ({"part_size": 5}, "different part size"),
         ({"crops": True, "output_format": "jsonl"}, "different crops, output format"),
+        ({"max_faces": 3}, "different number of faces"),
         ({"model": {"threshold": 0.7}}, "different model"),
         ({"model": {"detector": "dlib_hog"}}, "different detector"),
         ({"more": True}, "different list of images"),

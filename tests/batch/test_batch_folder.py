@@ -20,7 +20,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from maskkit._batch.parts import Job, take_folder
-with take_folder(Job(sys.argv[1], "parquet", False, None)):
+with take_folder(Job(sys.argv[1], "parquet", None)):
     print("taken", flush=True)
     sys.stdin.read()
 """
@@ -39,7 +39,7 @@ def test_of_two_runs_that_start_together_one_is_refused(savable, folder, tmp_pat
     assert os.listdir(out) == [LOCK_FILE]
     first.kill()  # The lock of a process that is killed ends with it.
     first.communicate()
-    with take_folder(Job(str(out), "parquet", False, None)):
+    with take_folder(Job(str(out), "parquet", None)):
         pass
 
 

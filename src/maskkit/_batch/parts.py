@@ -25,7 +25,7 @@ from maskkit._batch.inputs import (
     write_inputs,
 )
 from maskkit._batch.locations import Locations
-from maskkit._batch.results import WRITERS, Row, classify_crops, predict_photos
+from maskkit._batch.results import WRITERS, Row, predict_photos
 from maskkit._batch.storage import full_name, is_url, open_storage, write_atomically
 from maskkit._files.outputs import check_output_folder
 from maskkit._images.decode import limit_pixels
@@ -47,6 +47,7 @@ _FIXED = {
     "model_sha256": "model",
     "detector": "detector",
     "crops": "crops",
+    "max_faces": "number of faces",
     "column": "column",
     "part_size": "part size",
     "output_format": "output format",
@@ -60,7 +61,6 @@ class Job:
 
     out: str
     output_format: str
-    crops: bool
     column: str | None
     max_px: int | None = None
     locations: Locations = field(default_factory=Locations, repr=False, compare=False)
@@ -123,8 +123,7 @@ def compute_part(job: Job, predictor: "FacePredictor", part: int) -> dict[str, i
     counts = {"n_images": 0, "n_faces": 0, "n_unreadable": 0}
 
     def rows() -> Iterator[Row]:
-        predict = classify_crops if job.crops else predict_photos
-        for rows_of_image in predict(predictor, _read_hidden(job, images)):
+        for rows_of_image in predict_photos(predictor, _read_hidden(job, images)):
             counts["n_images"] += 1
             counts["n_unreadable"] += rows_of_image[0]["status"] == "unreadable"
             for row in rows_of_image:
@@ -166,7 +165,8 @@ def prepare(job: Job, predictor: "FacePredictor", sources: list[str], part_size:
         "model": predictor.model_name,
         "model_sha256": predictor.fingerprint(),
         "detector": f"{predictor.detector_name} {detector_params}",
-        "crops": job.crops,
+        "crops": predictor.are_crops,
+        "max_faces": predictor.max_faces,
         "column": job.column,
         "part_size": part_size,
         "output_format": job.output_format,

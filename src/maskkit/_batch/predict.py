@@ -55,6 +55,7 @@ def predict_batch(
     out: str | os.PathLike[str],
     *,
     crops: bool = False,
+    max_faces: int | None = None,
     column: str | None = None,
     output_format: Literal["parquet", "jsonl"] = "parquet",
     part_size: int = 10_000,
@@ -81,6 +82,8 @@ def predict_batch(
         Folder of the results: new, empty or that of an earlier run.
     crops : bool, default=False
         Whether each image is one face, classified as by `MaskClassifier.predict` without face detection.
+    max_faces : int, optional
+        Largest number of faces per photo, as in `MaskClassifier.predict_faces`.
     column : str, optional
         Column of the tables. By default ``path``, ``image`` or ``bytes``, else the only column of text, bytes or
         structs with ``bytes`` or ``path``.
@@ -142,7 +145,8 @@ def predict_batch(
     from maskkit._checks.numbers import check_int, check_max_px
 
     check_is_fitted(classifier)
-    predictor = classifier.predictor_
+    predictor = classifier.predictor_.limit_faces(max_faces)
+    predictor = predictor.as_crops() if crops else predictor
     part_size = check_int(part_size, "part_size")
     workers = None if workers is None else check_int(workers, "workers")
     for name, value in (("part_size", part_size), ("workers", workers)):
@@ -154,7 +158,7 @@ def predict_batch(
     for source in source_list:
         check_path(source, DataError)
     check_path(out, OutputError)
-    job = Job(full_name(*open_storage(os.fspath(out))).rstrip("/"), output_format, crops, column, check_max_px(max_px))
+    job = Job(full_name(*open_storage(os.fspath(out))).rstrip("/"), output_format, column, check_max_px(max_px))
 
     def run() -> BatchSummary:
         with take_folder(job):

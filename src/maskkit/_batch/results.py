@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from maskkit._batch.inputs import InputImage
 from maskkit._batch.storage import is_url, open_storage
-from maskkit._images.load import ImageSource, RgbImage, load_image
-from maskkit._images.prefetch import in_batches, in_windows, prefetch_map
-from maskkit._model.results import PhotoResult, row_fields, rows_of
+from maskkit._images.load import ImageSource
+from maskkit._images.prefetch import in_batches, prefetch_map
+from maskkit._model.result_rows import row_fields, rows_of
 from maskkit._text import escape_text, hide_secrets, to_json
-from maskkit.exceptions import ImageError
 
 if TYPE_CHECKING:
     from maskkit._model.predictor import FacePredictor
@@ -24,8 +23,6 @@ Contents = Iterable[tuple[InputImage, bytes | str | None]]
 
 # Requests to remote storage spend most of their time waiting.
 _N_FETCH_THREADS = 16
-_CROPS_PER_BATCH = 64
-_PIXELS_PER_BATCH = 64_000_000
 _ROWS_PER_WRITE = 4096
 
 
@@ -36,7 +33,7 @@ class _Fetched(NamedTuple):
 
 
 def predict_photos(predictor: "FacePredictor", contents: Contents) -> Iterator[list[Row]]:
-    """Detect and classify the faces of photos from `read_contents`; yield the rows of each photo."""
+    """Iterate over the rows of each photo from `read_contents`."""
     fetch_errors: deque[str | None] = deque()
 
     def photos() -> Iterator[tuple[str, ImageSource]]:
@@ -47,35 +44,6 @@ def predict_photos(predictor: "FacePredictor", contents: Contents) -> Iterator[l
     for photo in predictor.read_named_photos(photos()):
         error = fetch_errors.popleft() or photo.error
         yield [{**row, "error": error} for row in rows_of(photo, predictor.classes.tolist())]
-
-
-def classify_crops(predictor: "FacePredictor", contents: Contents) -> Iterator[list[Row]]:
-    """Classify images of one face each, like `predict_photos`."""
-    loaded = prefetch_map(_load, _prefetch(contents), n_ahead=2 * _CROPS_PER_BATCH)
-    for batch in in_windows(loaded, _CROPS_PER_BATCH, max_pixels=_PIXELS_PER_BATCH):
-        faces = iter(predictor.classify_crops([image for _, image, _ in batch if image is not None]))
-        for name, image, error in batch:
-            photo = PhotoResult(
-                () if image is None else (next(faces),),
-                b"",
-                name,
-                None,
-                predictor.model_name,
-                "whole",
-                error=error,
-                model_sha256=predictor.model_sha256,
-            )
-            # A face crop has no box in a photo, and was not searched for a face.
-            (row,) = rows_of(photo, predictor.classes.tolist())
-            yield [row | dict.fromkeys(("detection_score", "left", "top", "right", "bottom"))]
-
-
-def _load(fetched: _Fetched) -> tuple[str, RgbImage | None, str | None]:
-    try:
-        image = None if fetched.error else load_image(fetched.source, name=fetched.name)
-    except ImageError as exc:
-        return fetched.name, None, str(exc)
-    return fetched.name, image, fetched.error
 
 
 def _prefetch(contents: Contents) -> Iterator[_Fetched]:

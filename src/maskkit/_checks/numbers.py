@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_scalar
 
+from maskkit.exceptions import NotFiniteError
+
 
 def to_python(value: Any) -> Any:
     """Convert a number of any library to Python's bool, int or float; return other values unchanged.
@@ -101,3 +103,31 @@ def _check_finite(number: Any, name: str) -> None:
         is_finite = False
     if not is_finite:
         raise ValueError(f"{name}={number!r:.40} is not a finite number; want one.")
+
+
+# How far probabilities of a head may be from 0 to 1 and from a sum of 1, as rounding in float16 makes them.
+_PROBA_TOLERANCE = 0.01
+
+
+def check_proba(proba: NDArray[np.float64], n_classes: int, name: str) -> NDArray[np.float64]:
+    """Return the probabilities (n_images, n_classes) that `predict_proba` of a class of this name computed.
+
+    Raises NotFiniteError or ValueError if they are anything but probabilities of the classes.
+    """
+    # The largest of probabilities that are NaN is the first class, whatever the image shows.
+    if not np.isfinite(proba).all():
+        raise NotFiniteError(
+            f"{name} predicted probabilities that are NaN or infinite, because it holds such "
+            f"weights; train it again, with a lower learning rate if that diverged."
+        )
+    if proba.ndim != 2 or proba.shape[1] != n_classes:
+        raise ValueError(
+            f"predict_proba of {name} returned shape {proba.shape} for {n_classes} classes; want one "
+            f"row per image and one column per class."
+        )
+    if proba.min() < -_PROBA_TOLERANCE or np.abs(proba.sum(axis=1) - 1).max() > _PROBA_TOLERANCE:
+        raise ValueError(
+            f"predict_proba of {name} returned the row {proba[np.abs(proba.sum(axis=1) - 1).argmax()].tolist()}, "
+            f"which are no probabilities; want numbers from 0 to 1 that sum to 1."
+        )
+    return proba

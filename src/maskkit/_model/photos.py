@@ -16,13 +16,18 @@ class PhotosMixin:
         @property
         def predictor_(self) -> FacePredictor: ...
 
-    def predict_faces(self, photo: ImageSource, *, max_px: int | None = None) -> PhotoResult:
+    def predict_faces(
+        self, photo: ImageSource, *, max_faces: int | None = None, max_px: int | None = None
+    ) -> PhotoResult:
         """Detect and classify the faces of one photo.
 
         Parameters
         ----------
         photo : image
             A photo with any number of faces.
+        max_faces : int, optional
+            Largest number of faces to classify, the largest ones. The boxes of the others are in `left_out` of the
+            result, and their number in its `notes`.
         max_px : int, optional
             Largest number of pixels of a photo that is read. By default twice `PIL.Image.MAX_IMAGE_PIXELS`, that is
             178,956,970, with an `ImageWarning` above the half of that.
@@ -37,12 +42,14 @@ class PhotosMixin:
         ImageError
             If the photo cannot be read.
         """
-        return self.predictor_.read_photo(photo, max_px=max_px)
+        return self.predictor_.limit_faces(max_faces).read_photo(photo, max_px=max_px)
 
     def predict_photos(
         self,
         photos: Iterable[ImageSource],
         *,
+        crops: bool = False,
+        max_faces: int | None = None,
         on_error: Literal["report", "skip", "raise"] = "report",
         max_px: int | None = None,
     ) -> Iterator[PhotoResult]:
@@ -54,6 +61,10 @@ class PhotosMixin:
         ----------
         photos : iterable of images
             May be a generator, and endless.
+        crops : bool, default=False
+            Whether each image is a crop of one face, classified without detection. Its box is the whole image.
+        max_faces : int, optional
+            Largest number of faces per photo, as in `predict_faces`.
         on_error : {"report", "skip", "raise"}, default="report"
             What happens to a photo that cannot be read. ``"report"``: its result has the status ``"unreadable"``.
             ``"skip"``: it is left out, with a `SkippedImageWarning` that names it. ``"raise"``: `ImageError`.
@@ -65,7 +76,8 @@ class PhotosMixin:
         result : PhotoResult
             One result per photo, in order.
         """
-        predictor = self.predictor_
+        predictor = self.predictor_.limit_faces(max_faces)
+        predictor = predictor.as_crops() if crops else predictor
         if on_error not in ("report", "skip", "raise"):
             raise ValueError(f"on_error={on_error!r} is unknown; use 'report', 'skip' or 'raise'.")
         return predictor.read_photos(iterate_images(photos), on_error=on_error, max_px=max_px)

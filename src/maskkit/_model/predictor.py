@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from maskkit._checks.numbers import check_max_px
-from maskkit._images.crop import crop_square
+from maskkit._checks.numbers import check_int, check_max_px, check_proba
+from maskkit._images.crop import Box, crop_square
 from maskkit._images.hashing import hash_content
 from maskkit._images.load import ImageSource, RgbImage, name_source, read_image, warn_of
 from maskkit._images.prefetch import in_windows, prefetch_map
@@ -22,15 +22,17 @@ from maskkit._model.decision import DecisionRule
 from maskkit._model.features import FeatureExtractor
 from maskkit._model.results import FaceResult, PhotoResult
 from maskkit._plugins import plugin_errors
-from maskkit.detectors._base import Detector, Faces, check_faces, detect_batch
+from maskkit.detectors._base import Detector, Faces, check_faces, detect_batch, fit_to_image
 from maskkit.detectors._heatmap import limit_scales
+from maskkit.detectors.whole import WholeImageDetector
 from maskkit.engines._devices import resolve_device
 from maskkit.engines._fingerprint import hash_weights
-from maskkit.exceptions import ImageError, ModelFileError, NotFiniteError, PluginError, SkippedImageWarning
+from maskkit.exceptions import ImageError, ModelFileError, PluginError, SkippedImageWarning
 
 # Photos whose faces share batches. Memory holds up to three times as many decoded photos: those being read,
 # those being searched for faces, and those being classified.
 WINDOW_PHOTOS = 8
+_WINDOW_CROPS = 64
 # Windows of large photos have fewer.
 _WINDOW_PIXELS = 32_000_000
 
@@ -42,9 +44,6 @@ MIN_MARGIN = 0.9
 # Faces whose probability is closer than this to the threshold, in logits, are recomputed, too. It is three times the
 # largest change of a logit on these faces.
 MAX_LOGIT_CHANGE = 1.0
-
-# How far probabilities of a head may be from 0 to 1 and from a sum of 1, as rounding in float16 makes them.
-_PROBA_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -63,10 +62,20 @@ class FacePredictor:
     rule: DecisionRule
     model_name: str
     detector_name: str
+    max_faces: int | None = None
+    are_crops: bool = False
 
     def limit_scales(self, max_pixels: int) -> "FacePredictor":
         """Return a copy whose detector scales images to at most so many pixels, if it chooses the scales itself."""
         return replace(self, detector=limit_scales(self.detector, max_pixels))
+
+    def limit_faces(self, max_faces: int | None) -> "FacePredictor":
+        """Return a copy that classifies the largest faces of a photo, at most so many."""
+        return replace(self, max_faces=None if max_faces is None else check_int(max_faces, "max_faces", 1))
+
+    def as_crops(self) -> "FacePredictor":
+        """Return a copy that takes each photo as a crop of one face, without detection."""
+        return replace(self, detector=WholeImageDetector(), detector_name="whole", are_crops=True)
 
     def predict_proba(self, images: Iterable[ImageSource], *, are_crops: bool = False) -> NDArray[np.float64]:
         """Predict class probabilities (n_images, n_classes); those near a decision are recomputed in float32.
@@ -84,28 +93,7 @@ class FacePredictor:
         if not batches:
             raise ValueError("X is empty; want at least one image.")
         joined: NDArray[np.float64] = np.concatenate(batches)
-        self._check_proba(joined)
-        return joined
-
-    def _check_proba(self, proba: NDArray[np.float64]) -> None:
-        """Raise NotFiniteError or ValueError if the head predicted anything but probabilities of the classes."""
-        name = type(self.head).__name__
-        # The largest of probabilities that are NaN is the first class, whatever the image shows.
-        if not np.isfinite(proba).all():
-            raise NotFiniteError(
-                f"{name} predicted probabilities that are NaN or infinite, because it holds such "
-                f"weights; train it again, with a lower learning rate if that diverged."
-            )
-        if proba.ndim != 2 or proba.shape[1] != len(self.classes):
-            raise ValueError(
-                f"predict_proba of {name} returned shape {proba.shape} for {len(self.classes)} classes; want one "
-                f"row per image and one column per class."
-            )
-        if proba.min() < -_PROBA_TOLERANCE or np.abs(proba.sum(axis=1) - 1).max() > _PROBA_TOLERANCE:
-            raise ValueError(
-                f"predict_proba of {name} returned the row {proba[np.abs(proba.sum(axis=1) - 1).argmax()].tolist()}, "
-                f"which are no probabilities; want numbers from 0 to 1 that sum to 1."
-            )
+        return check_proba(joined, len(self.classes), type(self.head).__name__)
 
     def in_float32(self) -> "FacePredictor":
         """Return a copy that computes all faces in float32, if it chooses the precision itself."""
@@ -113,13 +101,6 @@ class FacePredictor:
         if settings.precision != "auto":
             return self
         return replace(self, embedder=replace(self.embedder, settings=replace(settings, precision="float32")))
-
-    def classify_crops(self, crops: Sequence[RgbImage]) -> list[FaceResult]:
-        """Classify face crops; the box of each result is the whole crop."""
-        if not crops:
-            return []
-        rows = self.predict_proba(crops, are_crops=True)
-        return [self._face((0, 0, crop.shape[1], crop.shape[0]), row) for crop, row in zip(crops, rows, strict=True)]
 
     def read_photo(self, photo: ImageSource, *, max_px: int | None = None) -> PhotoResult:
         """Detect and classify the faces of one photo of at most `max_px` pixels.
@@ -161,15 +142,16 @@ class FacePredictor:
             ask = _always if is_wanted is None else partial(is_wanted, index)
             return _load(*named, is_wanted=ask, max_px=max_px, formats=formats)
 
-        loaded = prefetch_map(load, photos, count(), n_ahead=WINDOW_PHOTOS)
+        size = _WINDOW_CROPS if self.are_crops else WINDOW_PHOTOS
+        loaded = prefetch_map(load, photos, count(), n_ahead=size)
         # One thread, because a detector need not be thread-safe. It searches the next photos while the faces of
         # the previous ones are classified.
         detect = self._detect if is_wanted is None else self._detect_one_by_one
-        read = in_windows(loaded, WINDOW_PHOTOS, max_pixels=_WINDOW_PIXELS)
+        read = in_windows(loaded, size, max_pixels=_WINDOW_PIXELS)
         windows = prefetch_map(detect, read, n_ahead=2, n_workers=1)
         for window in _check_detector_works(windows):
             window = [detected if detected.photo.is_wanted() else detected.drop_faces() for detected in window]
-            for result, (photo, _, _) in zip(self._classify(window), window, strict=True):
+            for result, (photo, *_) in zip(self._classify(window), window, strict=True):
                 if photo.error is None or on_error == "report":
                     yield result
                 elif on_error == "raise":
@@ -240,17 +222,19 @@ class FacePredictor:
                 f"images; want one each."
             )
         return [
-            _fit_to_image(check_faces(faces, self.detector_name, photo.image), photo.image)
+            fit_to_image(check_faces(faces, self.detector_name, photo.image), photo.image)
             for faces, photo in zip(found, photos, strict=True)
         ]
 
     def _classify(self, window: list["_DetectedPhoto"]) -> Iterator[PhotoResult]:
         """Classify the faces of several photos in common batches."""
-        crops = [crop_square(photo.image, box) for photo, faces, _ in window for box in faces.boxes_xyxy]
+        cut = _take_whole if self.are_crops else crop_square
+        window = [self._keep_largest(detected) for detected in window]
+        crops = [cut(photo.image, box) for photo, faces, *_ in window for box in faces.boxes_xyxy]
         start = time.perf_counter()
         rows = iter(self.predict_proba(crops, are_crops=True) if crops else ())
         face_ms = (time.perf_counter() - start) * 1000 / max(1, len(crops))
-        for photo, faces, detect_ms in window:
+        for photo, faces, detect_ms, left_out in window:
             warn_of(photo.name, photo.notes)
             speed_ms = {"read": photo.read_ms, "detect": detect_ms, "classify": face_ms * len(faces)}
             yield PhotoResult(
@@ -262,20 +246,29 @@ class FacePredictor:
                 self.detector_name,
                 error=None if photo.error is None else str(photo.error),
                 speed_ms={stage: round(value, 3) for stage, value in speed_ms.items()},
-                notes=photo.notes,
+                notes=(*photo.notes, *self._note_left_out(len(left_out))),
+                left_out=left_out,
                 model_sha256=self.model_sha256,
             )
 
+    def _keep_largest(self, detected: "_DetectedPhoto") -> "_DetectedPhoto":
+        boxes = detected.faces.boxes_xyxy[self.max_faces :] if self.max_faces is not None else ()
+        kept = detected.faces.select(np.arange(len(detected.faces) - len(boxes)))
+        return detected._replace(faces=kept, left_out=tuple(_to_box(box) for box in boxes))
+
+    def _note_left_out(self, n_left_out: int) -> list[str]:
+        faces = "1 smaller face" if n_left_out == 1 else f"{n_left_out:,} smaller faces"
+        return [f"{faces} left out by max_faces={self.max_faces}"] if n_left_out else []
+
     def _detected_face(self, faces: Faces, index: int, row: NDArray[np.float64]) -> FaceResult:
-        left, top, right, bottom = (int(edge) for edge in faces.boxes_xyxy[index])
         points = None
         if faces.landmarks is not None:
             points = tuple((round(float(x), 1), round(float(y), 1)) for x, y in faces.landmarks[index])
-        return self._face((left, top, right, bottom), row, float(faces.scores[index]), points)
+        return self._face(_to_box(faces.boxes_xyxy[index]), row, float(faces.scores[index]), points)
 
     def _face(
         self,
-        box: tuple[int, int, int, int],
+        box: Box,
         row: NDArray[np.float64],
         detection_score: float = 1.0,
         landmarks: tuple[tuple[float, float], ...] | None = None,
@@ -295,6 +288,15 @@ class FacePredictor:
 
 def _always() -> bool:
     return True
+
+
+def _take_whole(image: RgbImage, box: object) -> RgbImage:
+    return image
+
+
+def _to_box(edges: NDArray[np.float32]) -> Box:
+    left, top, right, bottom = (int(edge) for edge in edges)
+    return left, top, right, bottom
 
 
 def _is_near_decision(proba: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
@@ -320,6 +322,7 @@ class _DetectedPhoto(NamedTuple):
     photo: _Photo
     faces: Faces
     detect_ms: float
+    left_out: tuple[Box, ...] = ()
 
     def drop_faces(self) -> "_DetectedPhoto":
         return self._replace(photo=self.photo._replace(error=_unwanted(self.photo.name)), faces=_NO_FACES)
@@ -374,13 +377,3 @@ def _load(name: str, source: ImageSource, *, is_wanted: Callable[[], bool] = _al
 
 def _unwanted(name: str) -> ImageError:
     return ImageError(f"{name}: is no longer wanted, and was left out.")
-
-
-def _fit_to_image(faces: Faces, image: RgbImage) -> Faces:
-    """Round boxes to whole pixels inside the image, drop those outside, and sort by area, largest first."""
-    height, width = image.shape[:2]
-    boxes = np.rint(faces.boxes_xyxy).clip(0, np.array([width, height, width, height], dtype=np.float32))
-    sizes = boxes[:, 2:] - boxes[:, :2]
-    inside = np.flatnonzero((sizes > 0).all(axis=1))
-    order = inside[np.argsort(-sizes[inside].prod(axis=1), kind="stable")]
-    return Faces(boxes, faces.scores, faces.landmarks).select(order)

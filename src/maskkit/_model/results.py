@@ -5,7 +5,7 @@ import html
 import io
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +26,7 @@ from maskkit._files.outputs import (
 from maskkit._images.crop import Box, crop_square
 from maskkit._images.load import ImageSource, read_image
 from maskkit._model.decision import UNCERTAIN
+from maskkit._model.result_rows import row_fields, rows_of
 from maskkit._optional import require
 from maskkit._text import MAX_LABEL_BYTES, MAX_STEM_BYTES, escape_text, shorten_name, to_json
 from maskkit.exceptions import ImageError
@@ -122,6 +123,8 @@ class PhotoResult(Sequence[FaceResult]):
         What the reading of the photo left out or assumed, such as further pages; also an `ImageWarning`.
     model, detector : str
         Names of the model and the detector.
+    left_out : tuple of boxes
+        Boxes of smaller faces that `max_faces` left out. They are not classified, but blurred in pictures.
     model_sha256 : str or None
         SHA-256 of the model's weights, preprocessing and classes. A saved and loaded model keeps it, except with
         ``half=True``; `fit` and `calibrate` change it. None if the head is not a `TransferHead`.
@@ -136,6 +139,7 @@ class PhotoResult(Sequence[FaceResult]):
     error: str | None = None
     speed_ms: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    left_out: tuple[Box, ...] = ()
     model_sha256: str | None = None
 
     @property
@@ -211,7 +215,7 @@ class PhotoResult(Sequence[FaceResult]):
         picture = Image.fromarray(read_image(self.source, name=self.name)[0])
         boxes = [face.box for face in self.faces]
         if blur:
-            picture = blur_faces(picture, boxes)
+            picture = blur_faces(picture, [*boxes, *self.left_out])
         classes = list(self.faces[0].probabilities) if self.faces else []
         return draw_faces(picture, boxes, [(face.decision, face.probability) for face in self.faces], classes)
 
@@ -260,6 +264,7 @@ class PhotoResult(Sequence[FaceResult]):
             "notes": list(self.notes),
             "summary": {str(label): count for label, count in self.summary().items()},
             "faces": [{"face": number, **face.to_dict()} for number, face in enumerate(self.faces, 1)],
+            "left_out": [list(box) for box in self.left_out],
             "speed_ms": dict(self.speed_ms),
             "model": self.model,
             "model_sha256": self.model_sha256,
@@ -346,38 +351,6 @@ SCHEMA_VERSION = 1
 """Version of the fields of `PhotoResult.to_dict`: raised when a field is removed or changes its meaning."""
 
 MASKKIT_VERSION = version("maskkit")
-
-ROW_FIELDS = (
-    "source", "status", "face", "decision", "label", "probability", "detection_score", "left", "top", "right", "bottom",
-    "size_px", "reasons", "error", "notes", "model", "model_sha256",
-)  # fmt: skip
-"""Columns of a table of faces, before one with the probability of each class."""
-
-
-def row_fields(classes: Iterable[Any]) -> tuple[str, ...]:
-    """Return the columns of a table of faces for a model with these classes."""
-    return (*ROW_FIELDS, *(f"probability_{label}" for label in classes))
-
-
-def rows_of(photo: PhotoResult, classes: Iterable[Any]) -> list[dict[str, Any]]:
-    """Return one row per face with the keys of `row_fields`, or one with the status alone if there is no face."""
-    row = dict.fromkeys(row_fields(classes)) | {"source": photo.name, "status": photo.status, "error": photo.error}
-    row |= {"notes": " ".join(photo.notes), "model": photo.model, "model_sha256": photo.model_sha256}
-    return [row | _row_of(face, number) for number, face in enumerate(photo.faces, 1)] or [row]
-
-
-def _row_of(face: FaceResult, number: int) -> dict[str, Any]:
-    return {
-        "face": number,
-        "decision": face.decision,
-        "label": face.label,
-        "probability": face.probability,
-        "detection_score": face.detection_score,
-        **dict(zip(("left", "top", "right", "bottom"), face.box, strict=True)),
-        "size_px": face.size_px,
-        "reasons": " ".join(face.reasons),
-        **{f"probability_{label}": value for label, value in face.probabilities.items()},
-    }
 
 
 def _list_by_compliance(faces: Sequence[FaceResult], required: Sequence[Any]) -> dict[str, Any]:

@@ -27,6 +27,13 @@ def load_model(model: str, *, detector_size: Sequence[int] | None = None, **para
     return classifier
 
 
+def check_no_detection(because: str, **given: Any) -> None:
+    """Raise BadParameter if an option about detection is given where no face is detected."""
+    for name, value in given.items():
+        if value:
+            raise typer.BadParameter(f"no face is detected in {because}", param_hint=f"--{name.replace('_', '-')}")
+
+
 def _set_detector_size(classifier: "MaskClassifier", long_sides_px: Sequence[int]) -> None:
     detector: Any = classifier.detector_
     known: dict[str, Any] = getattr(detector, "get_params", dict)()

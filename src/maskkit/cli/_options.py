@@ -110,6 +110,29 @@ DetectorSizeOption = Annotated[
 DeviceOption = Annotated[
     str, option("NAME", "Device: auto, cpu, cuda, cuda:1 or mps.", MODEL_GROUP, autocompletion=lambda: DEVICES)
 ]
+ThresholdOption = Annotated[
+    float | None,
+    option(
+        "P",
+        "Probability below which a face is uncertain, instead of the model's own threshold.",
+        MODEL_GROUP,
+        min=0,
+        max=1,
+    ),
+]
+MinSizeOption = Annotated[
+    float | None,
+    option(
+        "PX",
+        "Longer side of the box below which a face is uncertain, instead of the model's own minimum.",
+        MODEL_GROUP,
+        min=0,
+    ),
+]
+MaxFacesOption = Annotated[
+    int | None,
+    option("N", "Classify only the N largest faces of a photo; the result says how many others.", MODEL_GROUP, min=1),
+]
 FormatOption = Annotated[
     Format, option("FORMAT", "Output format: table, json, jsonl or csv.", OUTPUT_GROUP, "--format", "-f")
 ]

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from maskkit._model.decision import UNCERTAIN
-from maskkit._model.results import row_fields, rows_of
+from maskkit._model.result_rows import row_fields, rows_of
 from maskkit._text import escape_text
 from maskkit.cli._options import Format
 from maskkit.cli._outputs import print_each

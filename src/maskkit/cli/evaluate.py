@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskkit import _plugins
-from maskkit.cli._inputs import check_no_split, choose_split, contains_photos, load_data, load_model
+from maskkit.cli._inputs import check_no_detection, check_no_split, choose_split, contains_photos, load_data, load_model
 from maskkit.cli._options import (
     DATA_GROUP,
     DEFAULT_MODEL,
@@ -90,9 +90,8 @@ def evaluate(
     specs = [f"json:{out}"] * (out is not None) + [f"plots:{plots}"] * (plots is not None) + (report or [])
     reporters = resolve_reporters(specs)
     detects = len(data) == 1 and contains_photos(data[0]) and not (crops or robustness)
-    for hint, given in (("--detector", detector), ("--detector-size", detector_size)):
-        if given and not detects:
-            raise typer.BadParameter("no face is detected in face crops and annotated faces", param_hint=hint)
+    if not detects:
+        check_no_detection("face crops and annotated faces", detector=detector, detector_size=detector_size)
     outputs = [
         Path(folder) for folder in (model, *(getattr(reporter, "folder", None) for reporter in reporters)) if folder
     ]

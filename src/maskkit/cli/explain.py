@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from maskkit._text import escape_text
-from maskkit.cli._inputs import find_images, load_model
+from maskkit.cli._inputs import check_no_detection, find_images, load_model
 from maskkit.cli._options import (
     DEFAULT_MODEL,
     MODEL_GROUP,
@@ -49,6 +49,8 @@ def explain(
 
     Example: maskkit explain faces/Validation --crops --label without_mask
     """
+    if crops:
+        check_no_detection("crops of one face each", detector=detector, detector_size=detector_size)
     classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
     explain_images = _explain_crops if crops else _explain_photos
     paths = find_images(sources, outputs=[out])

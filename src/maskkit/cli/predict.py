@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskkit._text import escape_text
-from maskkit.cli._inputs import find_images, load_model
+from maskkit.cli._inputs import check_no_detection, find_images, load_model
 from maskkit.cli._options import (
     DEFAULT_MODEL,
     OUTPUT_GROUP,
+    CropsOption,
     DetectorOption,
     DetectorSizeOption,
     DeviceOption,
     FormatOption,
+    MaxFacesOption,
     MaxPixelsOption,
+    MinSizeOption,
     ModelOption,
     PhotosArgument,
+    ThresholdOption,
     check_folder,
     flag,
     option,
@@ -45,7 +49,11 @@ def predict(
     model: ModelOption = DEFAULT_MODEL,
     detector: DetectorOption = None,
     detector_size: DetectorSizeOption = None,
+    threshold: ThresholdOption = None,
+    min_size: MinSizeOption = None,
+    max_faces: MaxFacesOption = None,
     device: DeviceOption = "auto",
+    crops: CropsOption = False,
     max_pixels: MaxPixelsOption = None,
     out: Annotated[
         Path | None,
@@ -64,6 +72,8 @@ def predict(
 
     Example: maskkit predict street.jpg --out annotated
 
+    Example: maskkit predict crops/ --crops --threshold 0.9
+
     Example: maskkit predict photos/ --format csv > faces.csv
     """
     from maskkit import PhotoResult
@@ -71,15 +81,21 @@ def predict(
 
     if blur and out is None:
         raise typer.BadParameter("is for the photos that --out writes", param_hint="--blur")
+    if crops:
+        check_no_detection(
+            "crops of one face each", detector=detector, detector_size=detector_size, max_faces=max_faces
+        )
     paths = find_images(sources, outputs=(out, save_crops))
-    classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
+    classifier = load_model(
+        model, detector=detector, detector_size=detector_size, device=device, threshold=threshold, min_size_px=min_size
+    )
     n_unreadable = 0
     stems = Stems(out, save_crops)
 
     # A generator, so that each result is printed as soon as its photo is done.
     def photos() -> Iterator[PhotoResult]:
         nonlocal n_unreadable
-        for photo in classifier.predict_photos(paths):
+        for photo in classifier.predict_photos(paths, crops=crops, max_faces=max_faces):
             error = photo.error or _write(photo, out, save_crops, stems, blur=blur)
             if error is not None:
                 # With several photos, the error is reported and the exit code is 1 at the end.

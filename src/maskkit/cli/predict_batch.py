@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from maskkit._text import escape_text
-from maskkit.cli._inputs import load_model
+from maskkit.cli._inputs import check_no_detection, load_model
 from maskkit.cli._options import (
     DATA_GROUP,
     DEFAULT_MODEL,
@@ -14,14 +14,40 @@ from maskkit.cli._options import (
     DetectorOption,
     DetectorSizeOption,
     DeviceOption,
+    MaxFacesOption,
     MaxPixelsOption,
+    MinSizeOption,
     ModelOption,
     QuietOption,
+    ThresholdOption,
     option,
     out_option,
 )
 
 CLUSTER_GROUP = "Cluster"
+
+
+ColumnOption = Annotated[
+    str | None, option("NAME", "Column of a Parquet table with the paths or the bytes of the images.", DATA_GROUP)
+]
+WorkersOption = Annotated[
+    int | None,
+    option(
+        "N",
+        "Number of worker processes, each with a copy of the model. By default one per 4 cores.",
+        CLUSTER_GROUP,
+        min=1,
+    ),
+]
+AddressOption = Annotated[
+    str | None,
+    option(
+        "ADDRESS",
+        "Ray cluster: auto, local or HOST:PORT. By default a running cluster, or else this machine.",
+        CLUSTER_GROUP,
+        autocompletion=lambda: ["auto", "local"],
+    ),
+]
 
 
 def predict_batch(
@@ -31,37 +57,22 @@ def predict_batch(
     ],
     out: Annotated[str, out_option("DIR", "Folder or URL to write to.")],
     crops: CropsOption = False,
-    column: Annotated[
-        str | None, option("NAME", "Column of a Parquet table with the paths or the bytes of the images.", DATA_GROUP)
-    ] = None,
+    column: ColumnOption = None,
     max_pixels: MaxPixelsOption = None,
     model: ModelOption = DEFAULT_MODEL,
     detector: DetectorOption = None,
     detector_size: DetectorSizeOption = None,
+    threshold: ThresholdOption = None,
+    min_size: MinSizeOption = None,
+    max_faces: MaxFacesOption = None,
     device: DeviceOption = "auto",
     output: Annotated[
         Literal["parquet", "jsonl"], option("FORMAT", "File format: parquet or jsonl.", OUTPUT_GROUP, "--format", "-f")
     ] = "parquet",
     part_size: Annotated[int, option("N", "Number of images per file.", OUTPUT_GROUP, min=1)] = 10_000,
     quiet: QuietOption = False,
-    workers: Annotated[
-        int | None,
-        option(
-            "N",
-            "Number of worker processes, each with a copy of the model. By default one per 4 cores.",
-            CLUSTER_GROUP,
-            min=1,
-        ),
-    ] = None,
-    address: Annotated[
-        str | None,
-        option(
-            "ADDRESS",
-            "Ray cluster: auto, local or HOST:PORT. By default a running cluster, or else this machine.",
-            CLUSTER_GROUP,
-            autocompletion=lambda: ["auto", "local"],
-        ),
-    ] = None,
+    workers: WorkersOption = None,
+    address: AddressOption = None,
 ) -> None:
     r"""Classify faces in very many photos, in parallel with Ray.
 
@@ -73,12 +84,19 @@ def predict_batch(
     """
     from maskkit import predict_batch
 
-    classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
+    if crops:
+        check_no_detection(
+            "crops of one face each", detector=detector, detector_size=detector_size, max_faces=max_faces
+        )
+    classifier = load_model(
+        model, detector=detector, detector_size=detector_size, device=device, threshold=threshold, min_size_px=min_size
+    )
     summary = predict_batch(
         classifier,
         sources,
         out,
         crops=crops,
+        max_faces=max_faces,
         column=column,
         output_format=output,
         part_size=part_size,

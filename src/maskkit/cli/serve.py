@@ -2,12 +2,24 @@
 
 import os
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from maskkit.cli._inputs import load_model
-from maskkit.cli._options import DEFAULT_MODEL, DetectorOption, DetectorSizeOption, DeviceOption, ModelOption, option
+from maskkit.cli._options import (
+    DEFAULT_MODEL,
+    DetectorOption,
+    DetectorSizeOption,
+    DeviceOption,
+    MinSizeOption,
+    ModelOption,
+    ThresholdOption,
+    option,
+)
+
+if TYPE_CHECKING:
+    from maskkit.web import Limits
 
 NETWORK_GROUP, LIMITS_GROUP = "Network", "Limits"
 
@@ -39,6 +51,8 @@ def serve(
     model: ModelOption = DEFAULT_MODEL,
     detector: DetectorOption = None,
     detector_size: DetectorSizeOption = None,
+    threshold: ThresholdOption = None,
+    min_size: MinSizeOption = None,
     device: DeviceOption = "auto",
     host: HostOption = "127.0.0.1",
     port: PortOption = 8000,
@@ -58,7 +72,7 @@ def serve(
 
     Example: maskkit serve --port 8000
     """
-    from maskkit.web import Limits, create_app
+    from maskkit.web import create_app
     from maskkit.web._guard import check_token, parse_host
     from maskkit.web._server import bind, is_loopback, make_server, url_of
 
@@ -73,21 +87,17 @@ def serve(
         raise typer.BadParameter(
             f"must hold the {max_images} images of one request; pass at least {max_images}", param_hint="--queue"
         )
-    # The limits of requests grow with those of images. 100 kB are for the form around an image.
-    request_bytes = max(Limits().request_bytes, max_bytes + 100_000)
-    limits = Limits(
-        image_bytes=max_bytes,
-        images=max_images,
-        request_bytes=request_bytes,
-        image_px=max_pixels,
-        request_px=max(Limits().request_px, max_pixels),
-        waiting_images=queue,
-        waiting_bytes=max(Limits().waiting_bytes, request_bytes),
-        seconds=timeout,
-    )
+    limits = _make_limits(max_bytes, max_images, max_pixels, queue, timeout)
     # The port is bound before the model is loaded, so that an address in use is reported at once.
     with bind(host, port) as listening:
-        classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
+        classifier = load_model(
+            model,
+            detector=detector,
+            detector_size=detector_size,
+            device=device,
+            threshold=threshold,
+            min_size_px=min_size,
+        )
         app = create_app(classifier, token=token, limits=limits, hosts=hosts)
         if token is None and not is_loopback(listening):
             typer.echo(
@@ -103,3 +113,21 @@ def serve(
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listening])
         typer.echo("stopped", err=True)
+
+
+def _make_limits(max_bytes: int, max_images: int, max_pixels: int, queue: int, timeout: float) -> "Limits":
+    """Return the limits of requests, which grow with those of images."""
+    from maskkit.web import Limits
+
+    # 100 kB are for the form around an image.
+    request_bytes = max(Limits().request_bytes, max_bytes + 100_000)
+    return Limits(
+        image_bytes=max_bytes,
+        images=max_images,
+        request_bytes=request_bytes,
+        image_px=max_pixels,
+        request_px=max(Limits().request_px, max_pixels),
+        waiting_images=queue,
+        waiting_bytes=max(Limits().waiting_bytes, request_bytes),
+        seconds=timeout,
+    )

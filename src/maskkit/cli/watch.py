@@ -18,8 +18,10 @@ from maskkit.cli._options import (
     DetectorOption,
     DetectorSizeOption,
     DeviceOption,
+    MinSizeOption,
     ModelOption,
     QuietOption,
+    ThresholdOption,
     flag,
     option,
     out_option,
@@ -92,6 +94,8 @@ def watch(
     model: ModelOption = DEFAULT_MODEL,
     detector: DetectorOption = None,
     detector_size: DetectorSizeOption = None,
+    threshold: ThresholdOption = None,
+    min_size: MinSizeOption = None,
     device: DeviceOption = "auto",
     realtime: RealtimeOption = False,
     frame_step: FrameStepOption = 1,
@@ -122,7 +126,9 @@ def watch(
     if out is not None:
         check_new(os.fspath(out))
     options = dict(_split_option(text) for text in ffmpeg_option or ())
-    classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
+    classifier = load_model(
+        model, detector=detector, detector_size=detector_size, device=device, threshold=threshold, min_size_px=min_size
+    )
     with ExitStack() as stack:
         watching = stack.enter_context(
             maskkit.watch(

@@ -143,3 +143,13 @@ def resize_long_side(image: RgbImage, long_side_px: int) -> tuple[RgbImage, NDAr
     resized = Image.fromarray(image).resize((new_width_px, new_height_px), Image.Resampling.BICUBIC)
     scale_xy = np.array([new_width_px / width_px, new_height_px / height_px], np.float32)
     return np.asarray(resized), scale_xy
+
+
+def fit_to_image(faces: Faces, image: RgbImage) -> Faces:
+    """Round boxes to whole pixels inside the image, drop those outside, and sort by area, largest first."""
+    height, width = image.shape[:2]
+    boxes = np.rint(faces.boxes_xyxy).clip(0, np.array([width, height, width, height], dtype=np.float32))
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    inside = np.flatnonzero((sizes > 0).all(axis=1))
+    order = inside[np.argsort(-sizes[inside].prod(axis=1), kind="stable")]
+    return Faces(boxes, faces.scores, faces.landmarks).select(order)

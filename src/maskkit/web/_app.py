@@ -212,7 +212,7 @@ def _warm_up(predictor: FacePredictor) -> None:
     image = np.full((256, 256, 3), 127, dtype=np.uint8)
     # A detector that fails on this empty image gives a result with an error, and the server starts.
     list(predictor.read_named_photos([("warm-up image", image)]))
-    predictor.classify_crops([image])
+    predictor.predict_proba([image], are_crops=True)
 
 
 def _apply_rule(photo: PhotoResult, rule: DecisionRule) -> PhotoResult:

@@ -35,6 +35,7 @@ class Photo(_Schema):
     notes: list[str] = Field(description="What was left out or assumed when the photo was read.")
     summary: dict[str, int] = Field(description="Number of faces by decision.")
     faces: list[Face]
+    left_out: list[tuple[int, int, int, int]] = Field(description="Boxes of smaller faces that were not classified.")
     speed_ms: dict[str, float] = Field(description="Milliseconds to read, detect and classify.")
     model: str
     model_sha256: str | None = Field(description="SHA-256 of the model's weights, preprocessing and classes.")
