@@ -9,11 +9,13 @@ from importlib.resources import files
 import numpy as np
 import pytest
 import safetensors.torch
+from PIL import Image
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
-from maskkit import MaskClassifier, TransferHead
+from maskkit import MaskClassifier, TransferHead, evaluate, evaluate_photos
 from maskkit.augment import paint_mask
+from maskkit.datasets import AnnotatedPhoto
 from maskkit.detectors import CenterFaceDetector, MaskkitDetector
 from maskkit.exceptions import ModelFileError, PluginError
 from maskkit.testing import FixedDetector
@@ -101,6 +103,43 @@ def test_card_says_what_is_known(folder):
     assert card.startswith("# model\n")
     assert "| with_mask | 20 |" in card
     assert "`timm:test_resnet`" in card
+
+
+def test_card_and_description_hold_the_figures_of_evaluations(model, faces, tmp_path):
+    photos = [
+        AnnotatedPhoto(tmp_path / f"{index}.png", np.array([[0, 0, 64, 64]], dtype=np.float32), np.array([label]))
+        for index, label in enumerate(faces[1][:4])
+    ]
+    for photo, image in zip(photos, faces[0], strict=False):
+        Image.fromarray(image).save(photo.path)
+    evaluations = {
+        "entrance | March": evaluate(model, *faces, n_resamples=50),
+        "street": evaluate_photos(model, photos, n_resamples=50),
+    }
+    folder = model.save(tmp_path / "model", evaluation=evaluations)
+    card = (folder / "README.md").read_text()
+    assert "### entrance | March\n\n**40 faces**\n\n| metric |" in card
+    assert f"| accuracy | {evaluations['entrance | March'].estimates['accuracy']} |" in card
+    assert "### street\n\n**4 photos, 4 faces**" in card
+    assert "from the training itself and from the data named" in card
+    stored = json.loads((folder / "maskkit.json").read_text())["training"]["evaluation"]
+    assert stored["street"]["detection_recall"]["n"] == 4
+    assert MaskClassifier.load(folder).classes_.tolist() == model.classes_.tolist()
+
+
+def test_card_lists_no_single_face(model, faces, tmp_path):
+    wrong = evaluate(model, faces[0], faces[1][::-1], n_resamples=50)
+    assert len(wrong.mistakes) > 10
+    card = (model.save(tmp_path / "model", evaluation={"reversed": wrong}) / "README.md").read_text()
+    assert wrong.mistakes[0].name not in card
+
+
+@pytest.mark.parametrize("make", [lambda found: found, lambda found: {1: found}, lambda found: {"name": 0.9}])
+def test_evaluations_are_named(model, faces, tmp_path, make):
+    found = evaluate(model, *faces, n_resamples=50)
+    with pytest.raises(TypeError, match="want a dict from the name of the data to what evaluate"):
+        model.save(tmp_path / "model", evaluation=make(found))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_saving_over_a_model_replaces_it_and_over_anything_else_is_refused(model, folder, tmp_path):

@@ -210,6 +210,18 @@ def to_html(table: Table) -> str:
     return "\n".join([*lines, "</table>"])
 
 
+def to_markdown(table: Table) -> str:
+    """Convert a table to Markdown, with its title above and its note below."""
+
+    def row(cells: Iterable[str]) -> str:
+        return f"| {' | '.join(escape_text(cell).replace('|', '&#124;') for cell in cells)} |"
+
+    lines = [row(table.columns), "|---" * len(table.columns) + "|"]
+    lines += [row(map(format_cell, cells)) for cells in table.rows]
+    parts = (f"**{escape_text(table.title)}**", "\n".join(lines), escape_text(table.note))
+    return "\n\n".join(part for part in parts if part)
+
+
 def stack_tables(tables: Iterable[Table]) -> "Group":
     """Convert tables for a terminal, with an empty line after each note."""
     from rich.console import Group

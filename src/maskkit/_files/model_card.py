@@ -5,12 +5,14 @@ from typing import Any
 from maskkit._files.model_folder import ModelConfig
 
 
-def write_card(name: str, config: ModelConfig) -> str:
-    """Return the model card of a model in Markdown, from its description and training history."""
+def write_card(name: str, config: ModelConfig, evaluation: str = "") -> str:
+    """Return the model card of a model in Markdown: its description, training history, and figures in Markdown."""
     counts = "\n".join(
         f"| {label} | {count:,} |" for label, count in zip(config.classes, config.training["class_counts"], strict=True)
     )
     parameters = "\n".join(f"| `{key}` | `{value!r}` |" for key, value in config.params.items())
+    section = f"\n## Evaluation\n\nValues have 95 % intervals.\n\n{evaluation}\n" if evaluation else ""
+    source = f"The metrics above come from the training itself{' and from the data named' if evaluation else ''}"
     versions = ", ".join(f"{library} {number}" for library, number in config.training["versions"].items())
     return f"""# {name}
 
@@ -37,10 +39,10 @@ A face-mask classifier trained with maskkit. It takes crops of one face each and
 | parameter | value |
 |---|---|
 {parameters}
-
+{section}
 ## Use and limits
 
-The metrics above come from the training itself and do not apply to other cameras, other people or smaller
+{source} and do not apply to other cameras, other people or smaller
 faces: evaluate the model on pictures like yours with `maskkit evaluate` before you rely on it. It predicts a class
 for any crop, also one without a face. It is not intended to identify people, or to decide about people without
 human review.

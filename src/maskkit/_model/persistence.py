@@ -1,6 +1,7 @@
 """The part of MaskClassifier that saves and loads it."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,12 +10,19 @@ from sklearn.base import BaseEstimator
 from maskkit._files.pretrained import find_pretrained
 from maskkit._model import saving
 from maskkit._model.params import check_params
+from maskkit.reporters._base import Report
 
 
 class PersistenceMixin(BaseEstimator):
     """Methods that write a fitted classifier to a folder and read it back."""
 
-    def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> Path:
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        half: bool = False,
+        evaluation: Mapping[str, Report] | None = None,
+    ) -> Path:
         """Save the fitted model as a folder of safetensors and JSON with a model card.
 
         Parameters
@@ -23,6 +31,9 @@ class PersistenceMixin(BaseEstimator):
             Created, or replaced if it is a saved model.
         half : bool, default=False
             Whether to store weights as float16.
+        evaluation : dict of str to Evaluation or PhotoEvaluation, optional
+            Evaluations of this model, by the names of their data, such as ``{"entrance, March": evaluation}``. Their
+            metrics are written to the model card with intervals and numbers of faces, and to ``maskkit.json``.
 
         Returns
         -------
@@ -33,14 +44,19 @@ class PersistenceMixin(BaseEstimator):
         ModelFileError
             If the folder exists and is not a saved model, or the head is not a `TransferHead` (only pickle could store
             other classifiers, and pickles run code).
+        TypeError
+            If `evaluation` is not a dict of evaluations.
         """
         predictor = self.predictor_
+        saving.check_evaluation(evaluation)
         training = {
             "class_counts": self.class_counts_.tolist(),
             "history": list(self.history_),
             "fine_tuned": self.fine_tuned_,
         }
-        return saving.save_model(folder, predictor, check_params(self), training, half=half)
+        return saving.save_model(
+            folder, predictor, check_params(self), training, half=half, evaluation=dict(evaluation or {})
+        )
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], **params: Any) -> Self:

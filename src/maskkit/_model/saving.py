@@ -3,11 +3,12 @@
 import os
 import platform
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
+from itertools import chain, starmap
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from torch import nn
 
 from maskkit import _plugins
 from maskkit._checks.numbers import check_int, convert_numbers
+from maskkit._display.tables import Estimate, to_markdown, to_plain
 from maskkit._files.model_card import write_card
 from maskkit._files.model_folder import ModelConfig, read_model, write_model
 from maskkit._files.tensors import Shapes, check_weights, shapes_of
@@ -27,10 +29,12 @@ from maskkit._model.fitted_backbone import FittedBackbone
 from maskkit._model.head import TransferHead
 from maskkit._model.params import check_params
 from maskkit._model.predictor import FacePredictor
+from maskkit._text import escape_text
 from maskkit._training.history import History
 from maskkit.backbones._base import build_network, describe_network
 from maskkit.detectors._heatmap import HeatmapDetector
 from maskkit.exceptions import ModelFileError, PluginError
+from maskkit.reporters._base import Report
 
 Value = TypeVar("Value")
 
@@ -56,8 +60,9 @@ def save_model(
     training: dict[str, Any],
     *,
     half: bool,
+    evaluation: Mapping[str, Report],
 ) -> Path:
-    """Write a predictor, the parameters of its classifier and the record of its training to a folder.
+    """Write a predictor, the parameters of its classifier, the record of its training and evaluations to a folder.
 
     Raises ModelFileError if the folder is not a saved model, or a part cannot be stored in a file.
     """
@@ -78,12 +83,31 @@ def save_model(
             **training,
             "versions": {name: version(name) for name in ("maskkit", "torch", "torchvision", "timm")},
             "python": platform.python_version(),
+            "evaluation": {name: to_plain(report.metrics()) for name, report in evaluation.items()},
         },
     )
     tensors = {f"backbone.{name}": tensor for name, tensor in backbone.network.state_dict().items()}
     tensors |= {f"head.{name}": tensor for name, tensor in head.network_.state_dict().items()}
-    card = write_card(Path(folder).name, config)
+    card = write_card(Path(folder).name, config, "\n\n".join(starmap(_describe_evaluation, evaluation.items())))
     return write_model(folder, config, tensors, half=half, card=card, int8=backbone.quantized)
+
+
+def check_evaluation(evaluation: Any) -> None:
+    """Raise TypeError if this is not a dict from names of data to evaluations."""
+    if evaluation is None:
+        return
+    named = evaluation.items() if isinstance(evaluation, Mapping) else [(None, None)]
+    if not all(isinstance(name, str) and hasattr(report, "metrics") for name, report in named):
+        raise TypeError(
+            f"evaluation is a {type(evaluation).__name__}; want a dict from the name of the data to what evaluate() "
+            "returned, such as {'entrance, March': evaluation}."
+        )
+
+
+def _describe_evaluation(name: str, report: Report) -> str:
+    """Return the tables with intervals in Markdown; the others show single faces and their files."""
+    tables = [table for table in report.tables() if any(isinstance(cell, Estimate) for cell in chain(*table.rows))]
+    return "\n\n".join([f"### {escape_text(name)}", *map(to_markdown, tables)])
 
 
 def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overrides: dict[str, Any]) -> Any:
