@@ -18,9 +18,9 @@ from benchmarks.detector.labels import CHOOSE, REPORT, match
 from benchmarks.detector.train import N_CHOOSE_CROPS, N_CROPS
 from maskkit._display.tables import Estimate, to_rich
 from maskkit._images.load import ImageSource, load_image
+from maskkit._metrics.scores import wilson
 from maskkit.datasets import AnnotatedPhoto, load_faces, load_photos
 from maskkit.detectors import CenterFaceDetector, Detector, MaskkitDetector
-from maskkit.evaluation._intervals import wilson
 from maskkit.reporters import Table
 
 MIN_IOU = 0.4

@@ -156,7 +156,7 @@ def _loads(entry: EntryPoint, kind: type) -> bool:
 
 
 @contextmanager
-def plugin_errors(group: Group, plugin: Any, action: str, target: str = "") -> Iterator[None]:
+def plugin_errors(group: Group | Literal["callbacks"], plugin: Any, action: str, target: str = "") -> Iterator[None]:
     """Raise exceptions of a plugin as PluginError naming it; MaskkitError and MemoryError pass unchanged.
 
     `action` is the call that may fail, such as ``"detect()"``, and `target` its input, such as a photo's name.

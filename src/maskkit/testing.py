@@ -1,6 +1,7 @@
 """Fakes and contract checks for tests, also those of plugin authors."""
 
 import contextlib
+import copy
 from collections.abc import Iterator
 from numbers import Integral
 from pathlib import Path
@@ -230,8 +231,9 @@ def check_reporter(reporter: Reporter) -> None:
     """Check that a reporter fulfills its contract; to be called in the tests of a plugin.
 
     The reporter is called with each kind of report, of drawn faces and one misclassified: those of `evaluate` for one
-    data set and for several, of `evaluate_photos` and of `evaluate_robustness`. They have different metrics. The
-    working directory is an empty temporary one meanwhile, so a reporter that writes to a relative path leaves nothing
+    data set and for several, of `evaluate_photos` and of `evaluate_robustness`. They have different metrics. If it has
+    a method `report_epoch`, this is called with records of training with and without validation images. The working
+    directory is an empty temporary one meanwhile, so a reporter that writes to a relative path leaves nothing
     behind.
 
     Parameters
@@ -247,6 +249,8 @@ def check_reporter(reporter: Reporter) -> None:
     name = type(reporter).__name__
     _check_instance("reporters", reporter)
     with TemporaryDirectory() as folder, contextlib.chdir(folder):
+        if hasattr(reporter, "report_epoch"):
+            _check_epochs(reporter)
         for kind, evaluation in _make_reports(Path(folder)).items():
             before = evaluation.to_dict()
             with plugin_errors("reporters", reporter, "report()", f"the result of {kind}"):
@@ -257,6 +261,27 @@ def check_reporter(reporter: Reporter) -> None:
                 )
             if evaluation.to_dict() != before:
                 raise PluginError(f"reporter {name}: report() changed the evaluation; work on a copy.")
+
+
+def _check_epochs(reporter: Any) -> None:
+    record = {"loss": 0.7, "accuracy": 0.5, "images_per_second": 9.0, "epochs": 2, "classes": ["a", "b"]}
+    # Class b is never predicted, so its precision is undefined.
+    metrics = {
+        "loss": 0.6,
+        "accuracy": 0.5,
+        "confusion": [[1, 0], [1, 0]],
+        "precision": [0.5, None],
+        "recall": [1.0, 0.0],
+    }
+    for validated in ({}, {f"validation_{key}": value for key, value in metrics.items()}):
+        for epoch in (1.0, 2.0):
+            given = copy.deepcopy({"epoch": epoch, **record, **validated})
+            with plugin_errors("reporters", reporter, "report_epoch()", "a record of training"):
+                reporter.report_epoch(given)
+            if given != {"epoch": epoch, **record, **validated}:
+                raise PluginError(
+                    f"reporter {type(reporter).__name__}: report_epoch() changed the record; work on a copy."
+                )
 
 
 def _check_instance(group: Group, plugin: Any) -> None:

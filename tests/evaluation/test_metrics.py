@@ -5,11 +5,10 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
-from maskkit.evaluation._intervals import bootstrapped, difference, mean_share, resample, wilson
+from maskkit._metrics.scores import class_scores, macro, wilson
+from maskkit.evaluation._intervals import bootstrapped, difference, mean_share, resample
 from maskkit.evaluation._metrics import (
     average_precision,
-    class_scores,
-    macro,
     match_boxes,
     precision_recall,
     roc_auc,

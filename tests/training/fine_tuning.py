@@ -67,3 +67,4 @@ if __name__ == "__main__":
     safetensors.torch.save_file(tensors, folder / f"{rank}.safetensors")
     np.save(folder / f"{rank}.npy", model.predict_proba(make_faces(8, random_state=1)[0]))
     np.save(folder / f"history{rank}.npy", [record["validation_loss"] for record in model.history_])
+    np.save(folder / f"confusion{rank}.npy", [record["validation_confusion"] for record in model.history_])

@@ -55,6 +55,13 @@ def test_all_processes_end_with_equal_weights_and_predict_alike(launched):
     assert np.array_equal(np.load(folder / "history0.npy"), np.load(folder / "history1.npy"))
 
 
+def test_confusion_matrices_count_the_validation_images_of_all_processes(launched):
+    folder, _ = launched
+    ours, theirs = (np.load(folder / f"confusion{rank}.npy") for rank in (0, 1))
+    assert np.array_equal(ours, theirs)
+    assert ours.sum(axis=(1, 2)).tolist() == [15] * 3  # a quarter of 60
+
+
 def test_only_the_main_process_prints(launched):
     _, printed = launched
     assert printed.count("epoch 1/3") == 1

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from maskkit._model.decision import DecisionRule
 from maskkit._video.smoothing import SmoothedDecision
+from tests.helpers import DecisionRule
 
 
 def add_frames(smoothed, masked, *, from_s=0.0, seconds=2.0, size_px=40, rate=25):

@@ -52,7 +52,9 @@ human review.
 def _history(history: list[dict[str, Any]]) -> str:
     if not history:
         return "No history: the head does not record one."
-    columns = [key for key in history[0] if key not in ("epoch", "images_per_second")]
+    columns = [
+        key for key in history[0] if not isinstance(history[0][key], list) and key not in ("epoch", "images_per_second")
+    ]
     head = "| epoch | " + " | ".join(column.replace("_", " ") for column in columns) + " |"
     rows = [
         f"| {record['epoch']:.0f} | " + " | ".join(f"{record[column]:.4f}" for column in columns) + " |"

@@ -75,6 +75,10 @@ class MaskClassifier(
         weights. By default False when fine-tuning, otherwise that of the head.
     validation_fraction : float, optional
         Fraction of the images held out for early stopping. By default that of the head.
+    validation_data : tuple of (images, labels), or sequence of AnnotatedPhoto, optional
+        Images that are not trained on, and their labels, which are classes of the training labels. The model is
+        measured on them after each epoch. `early_stopping` uses them instead of holding out a part of the images.
+        They are not saved with the model; those of a pickle are, so prefer paths to arrays.
     class_weight : dict, {"balanced"} or None, default=None
         Weights of the classes, as in scikit-learn.
     augment : callable, {"auto"} or None, default="auto"
@@ -117,7 +121,13 @@ class MaskClassifier(
     random_state : int, RandomState instance or None, default=None
         Seed. Two fits with the same int on one machine give the same model, bit for bit.
     verbose : int, default=0
-        Verbosity. 0: silent; 1: progress on standard error.
+        Verbosity. 0: silent; 1: progress on standard error, with the confusion matrix, precision and recall of the
+        validation images.
+    callbacks : callable, reporter, str or sequence of these, optional
+        What is called after each epoch, with a dict: the record of `history_`, the labels of the model as ``"classes"``
+        and the maximum number of epochs as ``"epochs"``. A reporter is called by its method `report_epoch`; a str is
+        the name of such a reporter, like ``"tensorboard:runs/first"`` or ``"mlflow"``. A callback that raises ends the
+        training, after the checkpoint was saved.
 
     Attributes
     ----------
@@ -138,9 +148,10 @@ class MaskClassifier(
     model_name_ : str
         Name of the model in results; after `load`, the name of its folder.
     history_ : list of dict
-        One record per epoch with epoch, loss, accuracy and images_per_second, and with validation_loss and
-        validation_accuracy if early stopping is used. Empty for a scikit-learn head. Notebooks display it as a
-        learning curve.
+        One record per epoch with epoch, loss, accuracy and images_per_second. With `validation_data` or early stopping
+        also validation_loss and validation_accuracy, weighted like loss and accuracy, and, counted without weights,
+        validation_confusion (rows are true classes), validation_precision and validation_recall, each with one entry
+        per class; None is undefined. Empty for a scikit-learn head. Notebooks display it as a learning curve.
 
     Notes
     -----
@@ -175,6 +186,7 @@ class MaskClassifier(
         learning_rate: float | None = None,
         early_stopping: bool | None = None,
         validation_fraction: float | None = None,
+        validation_data: Any = None,
         class_weight: dict[Any, float] | str | None = None,
         augment: Literal["auto"] | Augment | None = "auto",
         image_size: int | None = None,
@@ -189,6 +201,7 @@ class MaskClassifier(
         checkpoint: str | os.PathLike[str] | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
+        callbacks: Any = None,
     ):
         self.backbone = backbone
         self.weights = weights
@@ -200,6 +213,7 @@ class MaskClassifier(
         self.learning_rate = learning_rate
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.validation_data = validation_data
         self.class_weight = class_weight
         self.augment = augment
         self.image_size = image_size
@@ -214,6 +228,7 @@ class MaskClassifier(
         self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
+        self.callbacks = callbacks
 
     def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Train on face crops, or on the annotated faces of photos.
@@ -264,7 +279,9 @@ class MaskClassifier(
             self.head_ = fit_head(plan, self._feature_extractor(), sources)
         self.fine_tuned_ = plan.every_layer
         self.classes_ = self.head_.classes_
-        self.history_ = History(getattr(self.head_, "history_", []))
+        records = getattr(self.head_, "history_", [])
+        restores_best = getattr(records, "restores_best", False)
+        self.history_ = History(records, self.classes_.tolist(), restores_best=restores_best)
         self.class_counts_ = np.bincount(plan.targets.indices)
         self._finish_fit(f"{_plugin_name(self.backbone)} + {type(self.head_).__name__}")
         return self

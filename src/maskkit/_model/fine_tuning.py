@@ -62,8 +62,14 @@ class _FineTuning:
         self.precision = resolve_precision(precision, self.device)
         check_network(self.fitted.network, self.fitted.backbone, self.fitted.preprocess.image_size)
         self.head._build_network(self.fitted.backbone.n_features, plan.targets)
-        self.rows, self.held_out = np.arange(len(sources)), np.array([], dtype=np.int64)
-        if params["early_stopping"]:
+        self.targets, self.rows, self.held_out = plan.targets, np.arange(len(sources)), np.array([], dtype=np.int64)
+        if plan.validation is not None:
+            self.sources, self.targets = (
+                [*sources, *plan.validation.sources],
+                plan.targets.join(plan.validation.targets),
+            )
+            self.held_out = np.arange(len(sources), len(self.sources))
+        elif params["early_stopping"]:
             self.rows, self.held_out = split_rows(plan.targets, self.head.validation_fraction, plan.seed)
         # Incomplete batches are left out, because a last batch of a few images would count as much as a full one.
         # The order changes in every epoch, so no image is left out for good.
@@ -76,8 +82,8 @@ class _FineTuning:
             )
         is_auto = params["augment"] == "auto"
         self.images = TrainingImages(
-            sources,
-            plan.targets.indices,
+            self.sources,
+            self.targets.indices,
             self.fitted.preprocess,
             embedder._face_finder,
             find_face=params["find_face"],
@@ -98,6 +104,7 @@ class _FineTuning:
         optimizer = make_adamw(groups, self.device, weight_decay=WEIGHT_DECAY)
         checkpoint = self._make_checkpoint(network)
         options = TrainerOptions(
+            self.targets.classes.tolist(),
             params["epochs"],
             patience=self.head.patience if params["early_stopping"] else None,
             label_smoothing=LABEL_SMOOTHING,
@@ -107,6 +114,7 @@ class _FineTuning:
             # came with the weights: docs/measurements.md.
             keep_statistics=self.is_pretrained,
             verbose=params["verbose"],
+            callbacks=self.plan.callbacks,
         )
         is_slow = self.device.type == "cpu" and self.precision == torch.bfloat16
         layers = FastDepthwise if is_slow else nullcontext
@@ -118,7 +126,7 @@ class _FineTuning:
         network.cpu()
 
     def _make_batches(self) -> Batches:
-        weights = self.plan.targets.weights
+        weights = self.targets.weights
         factors = self.images.class_factors(self.rows, weights, self.world)
         n_steps = len(self.rows) // (self.batch_size * self.n_accumulated)
         n_items = n_steps * self.batch_size * self.n_accumulated
@@ -143,19 +151,20 @@ class _FineTuning:
         def validation() -> Iterator[Batch]:
             return load_batches(self.world.shard(self.held_out), None)
 
-        return Batches(training, n_items, n_steps, validation if self.plan.params["early_stopping"] else None)
+        return Batches(training, n_items, n_steps, validation if len(self.held_out) else None)
 
     def _make_checkpoint(self, network: nn.Module) -> Checkpoint | None:
         """Return the checkpoint, if one is wanted, after a check that all processes were given the same."""
         params, painter = self.plan.params, self.images.painter
         purpose = {
             "seed": self.plan.seed,
-            "labels": hash_content(self.plan.targets.indices),
-            "weights of images": hash_content(self.plan.targets.weights),
+            "labels": hash_content(self.targets.indices),
+            "weights of images": hash_content(self.targets.weights),
             "initial network": fingerprint(network, self.fitted.preprocess),
             **{name: params[name] for name in ("epochs", "batch_size", "gradient_accumulation_steps", "learning_rate")},
             "pretrained weights": self.is_pretrained,
-            "early stopping": repr((self.head.validation_fraction, self.head.patience) if len(self.held_out) else None),
+            "early stopping": repr(params["early_stopping"] and (self.head.validation_fraction, self.head.patience)),
+            "validation data": 0 if self.plan.validation is None else len(self.held_out),
             "augment": getattr(self.images.augment, "__qualname__", type(self.images.augment).__qualname__),
             "painting": repr(painter and vars(painter)),
             "find_face": params["find_face"],

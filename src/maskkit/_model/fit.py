@@ -1,6 +1,7 @@
 """Fitting of a MaskClassifier: its embedder, and its head on the features of a frozen backbone."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -43,11 +44,17 @@ def fit_head(plan: FitPlan, extractor: FeatureExtractor, sources: Sequence[Image
         extractor.quantize(sources)
     # Early stopping may hold out an image and train on its copy; heads other than TransferHead may hold out rows, too.
     is_transfer_head = isinstance(plan.head, TransferHead)
-    with_copies = plan.params["augment"] == "auto" and is_transfer_head and not plan.head.early_stopping
-    features = np.concatenate([batch.features for batch in extractor.extract(sources, with_copies=with_copies)])
+    holds_out = not is_transfer_head or (plan.head.early_stopping and plan.validation is None)
+    with_copies = plan.params["augment"] == "auto" and not holds_out
+    batches = extractor.extract(sources, with_copies=with_copies)
     targets = plan.targets.repeat(2) if with_copies else plan.targets
+    if plan.validation is not None:
+        batches = chain(batches, extractor.extract(plan.validation.sources))
+        targets = targets.join(plan.validation.targets)
+    features = np.concatenate([batch.features for batch in batches])
     if is_transfer_head:
-        return plan.head._fit_targets(features, targets)
+        n_validation = 0 if plan.validation is None else len(plan.validation.sources)
+        return plan.head._fit_targets(features, targets, n_validation, plan.callbacks)
     return _fit_other_head(plan.head, features, targets)
 
 

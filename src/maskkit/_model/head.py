@@ -1,7 +1,7 @@
 """TransferHead: features to class probabilities."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -72,8 +72,9 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
     network_ : torch.nn.Sequential
         Maps float32 (n, n_features) to logits (n, n_classes).
     history_ : list of dict
-        One record per epoch with epoch, loss, accuracy and images_per_second, and with validation_loss and
-        validation_accuracy if early stopping is used.
+        One record per epoch with epoch, loss, accuracy and images_per_second, and with early stopping also the
+        validation_loss, validation_accuracy, validation_confusion, validation_precision and validation_recall that
+        `MaskClassifier` describes.
 
     Examples
     --------
@@ -144,13 +145,15 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
             split_rows(targets, params["validation_fraction"], seed=0)  # raises if there are too few rows
         return self._fit_targets(features, targets)
 
-    def _fit_targets(self, features: NDArray[np.float32], targets: Targets) -> Self:
-        """Train on features whose labels and weights are encoded already."""
+    def _fit_targets(
+        self, features: NDArray[np.float32], targets: Targets, n_validation: int = 0, callbacks: Sequence[Any] = ()
+    ) -> Self:
+        """Train on features whose labels and weights are encoded already; the last ones are for validation only."""
         seed = self._build_network(features.shape[1], targets)
         device = resolve_device(self.device)
         self.network_.to(device)
         with seeded(seed, device), one_thread():
-            self.history_ = self._train(features, targets, seed, device)
+            self.history_ = self._train(features, targets, seed, device, n_validation, callbacks)
         self.network_.cpu()
         return self
 
@@ -216,10 +219,18 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
         proba = self.predict_proba(X)
         return self.classes_[proba.argmax(axis=1)]
 
-    def _train(self, X: NDArray[np.float32], targets: Targets, seed: int, device: torch.device) -> History:
+    def _train(
+        self,
+        X: NDArray[np.float32],
+        targets: Targets,
+        seed: int,
+        device: torch.device,
+        n_validation: int,
+        callbacks: Sequence[Any],
+    ) -> History:
         params = check_params(self)
-        rows, held_out = np.arange(len(X)), np.array([], dtype=int)
-        if params["early_stopping"]:
+        rows, held_out = np.split(np.arange(len(X)), [len(X) - n_validation])
+        if params["early_stopping"] and not n_validation:
             rows, held_out = split_rows(targets, params["validation_fraction"], seed)
         mean, scale = _standardization(X[rows], targets.weights[rows])
         arrays = ((X - mean) / scale).astype(np.float32), targets.indices, targets.weights
@@ -235,15 +246,17 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
 
         n_steps = math.ceil(len(rows) / params["batch_size"])
         options = TrainerOptions(
+            targets.classes.tolist(),
             params["epochs"] or max(_EPOCHS, math.ceil(_MIN_STEPS / n_steps)),
             patience=params["patience"] if params["early_stopping"] else None,
             verbose=params["verbose"],
             unit="feature vectors",
+            callbacks=callbacks,
         )
         optimizer = make_adamw(
             self.network_.parameters(), device, lr=params["learning_rate"], weight_decay=params["weight_decay"]
         )
-        validation = (lambda: iter([select(held_out)])) if params["early_stopping"] else None
+        validation = (lambda: iter([select(held_out)])) if len(held_out) else None
         history = Trainer(self.network_, optimizer, options).fit(Batches(training, len(rows), n_steps, validation))
         _fold(self.network_[1], mean, scale)
         return history

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,11 @@ from sklearn.utils import check_random_state
 
 from maskkit._model.head import TransferHead
 from maskkit._model.params import check_params
+from maskkit._model.validation import ValidationSet, read_validation
 from maskkit._training.checkpoint import find_seed
 from maskkit._training.distributed import World, find_world
 from maskkit._training.targets import Targets, split_rows
+from maskkit.reporters._base import resolve_callbacks
 
 # The settings of a fit of every layer that generalized best: docs/measurements.md.
 FINE_TUNE_DEFAULTS: dict[str, Any] = {"epochs": 4, "batch_size": 32, "learning_rate": 3e-4, "early_stopping": False}
@@ -37,6 +39,7 @@ class FitPlan:
 
     In `params`, the training settings that the classifier leaves open are filled in. `seed` seeds
     everything that the fit draws. The head is unfitted, and `world` are the processes that train together.
+    `callbacks` are reporters or functions that are called after each epoch.
     """
 
     params: dict[str, Any]
@@ -45,6 +48,8 @@ class FitPlan:
     head: Any
     targets: Targets
     world: World
+    validation: ValidationSet | None = None
+    callbacks: Sequence[Any] = ()
 
 
 def plan_fit(params: Mapping[str, Any], y: NDArray[Any], sample_weight: Any) -> FitPlan:
@@ -58,13 +63,15 @@ def plan_fit(params: Mapping[str, Any], y: NDArray[Any], sample_weight: Any) -> 
     seed = world.broadcast(_choose_seed(given, every_layer=every_layer))
     head = _make_head(given, seed, every_layer=every_layer)
     targets = Targets.encode(y, head.class_weight if isinstance(head, TransferHead) else None, sample_weight)
+    callbacks, validation = resolve_callbacks(given["callbacks"]), None
     if isinstance(head, TransferHead):
         settings = check_params(head)
-        if settings["early_stopping"]:
+        validation = read_validation(given["validation_data"], given["validation_fraction"], targets, head)
+        if settings["early_stopping"] and validation is None:
             split_rows(targets, settings["validation_fraction"], seed)  # raises if there are too few images
     if every_layer:
         given |= {name: value for name, value in FINE_TUNE_DEFAULTS.items() if given[name] is None}
-    return FitPlan(given, every_layer, seed, head, targets, world)
+    return FitPlan(given, every_layer, seed, head, targets, world, validation, callbacks)
 
 
 def _trains_every_layer(params: Mapping[str, Any], n_images: int) -> bool:
@@ -150,6 +157,9 @@ def _check_compatible(params: Mapping[str, Any], head: Any, given: Mapping[str, 
         raise ValueError(f"fine_tune=True trains a TransferHead, not {name}; leave head=None.")
     if callable(params["augment"]) and not every_layer:
         raise ValueError("a callable augment is for fine_tune=True; use 'auto' or None with a frozen backbone.")
+    for parameter in ("validation_data", "callbacks"):
+        if params[parameter] is not None and not is_transfer_head:
+            raise ValueError(f"{parameter} is for a TransferHead; {name} is not trained in epochs.")
     for parameter in ("checkpoint", "gradient_accumulation_steps"):
         if not every_layer and params[parameter] not in (None, 1):
             raise ValueError(f"{parameter} is for fine_tune=True; a head on a frozen backbone needs none.")

@@ -44,7 +44,7 @@ _MAX_IMAGE_SIZE = 4096
 _PLUGIN_FIELDS: tuple[tuple[_plugins.Group, str], ...] = (("backbones", "backbone"), ("detectors", "detector"))
 
 # Parameters that describe the machine that trained the model, and are not saved.
-_MACHINE_PARAMETERS = ("device", "engine", "cache", "batch_size", "checkpoint", "verbose")
+_MACHINE_PARAMETERS = ("device", "engine", "cache", "batch_size", "checkpoint", "verbose", "callbacks")
 
 # Parameters that concern prediction; `load` accepts new values for them.
 _LOAD_PARAMETERS = ("detector", "threshold", "min_size_px", "precision", *_MACHINE_PARAMETERS)
@@ -136,7 +136,9 @@ def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overr
         network.load_state_dict(_select(tensors, "backbone."))
         estimator.class_counts_, history, estimator.fine_tuned_ = _restore_training(config, len(estimator.classes_))
         estimator.head_ = _restore_head(estimator.head, config, estimator.classes_, _select(tensors, "head."))
-        estimator.head_.history_, estimator.history_ = History(history), History(history)
+        restores_best, classes = bool(estimator.head_.early_stopping), estimator.classes_.tolist()
+        estimator.head_.history_ = History(history, classes, restores_best=restores_best)
+        estimator.history_ = History(history, classes, restores_best=restores_best)
     estimator.set_params(**overrides)
     check_params(estimator)
     if "detector" in overrides:
@@ -223,7 +225,7 @@ def check_plugins_named(backbone: Any, detector: Any) -> None:
 
 def _plain_params(params: dict[str, Any]) -> dict[str, Any]:
     """Return the parameters that JSON can hold; plugins and head are described separately."""
-    skipped = {"backbone", "detector", "head", *_MACHINE_PARAMETERS}
+    skipped = {"backbone", "detector", "head", "validation_data", *_MACHINE_PARAMETERS}
     if callable(params["augment"]):
         skipped.add("augment")  # a function cannot be stored; a refit then uses the default
     return _to_plain("classifier", {name: value for name, value in params.items() if name not in skipped})

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import train_test_split
-from sklearn.utils import compute_sample_weight
+from sklearn.utils import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 from maskkit._checks.columns import as_column
@@ -45,6 +45,29 @@ class Targets:
         check_class_weight(class_weight, classes.tolist())
         given = None if sample_weight is None else to_array(as_column(sample_weight, "sample_weight"), "sample_weight")
         return cls(y, classes, indices, _merge_weights(class_weight, y, given), given)
+
+    def encode_more(self, y: NDArray[Any], class_weight: Any, name: str) -> Self:
+        """Encode labels of other samples, with the classes and the class weights of these.
+
+        Raises ValueError if a label is none of the classes; the message calls the labels by `name`.
+        """
+        classes = self.classes.tolist()
+        unknown = sorted({repr(label) for label in y.tolist() if label not in classes})
+        if unknown:
+            raise ValueError(
+                f"{name} holds {', '.join(unknown[:5])}, which is not a class of y ({', '.join(map(repr, classes))}); "
+                f"rename the labels or leave those images out."
+            )
+        indices = np.searchsorted(self.classes, y)
+        of_classes = compute_class_weight(class_weight, classes=self.classes, y=self.labels)
+        return type(self)(y, self.classes, indices, _rescale(of_classes)[indices].astype(np.float32))
+
+    def join(self, other: Self) -> Self:
+        """Return the targets followed by others of the same classes."""
+        labels, indices, weights = (
+            np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("labels", "indices", "weights")
+        )
+        return type(self)(labels, self.classes, indices, weights)
 
     def repeat(self, times: int) -> Self:
         """Return the targets with each sample repeated in place."""

@@ -3,11 +3,12 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -16,10 +17,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from maskkit._images.prefetch import in_batches, use_one_thread_after_fork
 from maskkit._training.checkpoint import Checkpoint
 from maskkit._training.distributed import World
-from maskkit._training.history import History
+from maskkit._training.history import History, describe_confusion
 from maskkit._training.progress import TrainingProgress
 from maskkit.engines._devices import autocast
-from maskkit.exceptions import NotFiniteError
+from maskkit.exceptions import NotFiniteError, PluginError
+from maskkit.reporters._base import report_epoch_to
 
 Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Inputs (n, ...), class indices (n,) int64 and weights (n,) float32, on the network's device."""
@@ -29,7 +31,7 @@ Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 class Batches:
     """The data of a training run.
 
-    `training` returns the batches of an epoch, counted from 0, and `validation` the held-out batches. With several
+    `training` returns the batches of an epoch, counted from 0, and `validation` those of validation. With several
     processes, both return only this process's part. `n_items` and `n_steps` count items and optimizer steps per epoch.
     """
 
@@ -41,14 +43,16 @@ class Batches:
 
 @dataclass(frozen=True, slots=True)
 class TrainerOptions:
-    """Options of a training run.
+    """Options of a training run of `classes`, the labels in the order of the logits.
 
     Training stops after `patience` epochs without a lower validation loss and restores the best weights; None trains
     for all epochs. `label_smoothing` is the share of each target that is spread over all classes (Szegedy et al. 2016,
     arXiv:1512.00567). `precision` is that of matrix products; weights stay float32. With `keep_statistics`, batch
-    normalization uses, and does not update, its running means and variances. Progress counts items of `unit`.
+    normalization uses, and does not update, its running means and variances. Progress counts items of `unit`. The main
+    process calls `callbacks` after each epoch: reporters or functions of the record.
     """
 
+    classes: list[Any]
     epochs: int
     patience: int | None = None
     label_smoothing: float = 0.0
@@ -57,6 +61,7 @@ class TrainerOptions:
     keep_statistics: bool = False
     verbose: int = 0
     unit: str = "images"
+    callbacks: Sequence[Any] = ()
 
 
 @dataclass(eq=False)
@@ -91,11 +96,15 @@ class Trainer:
         # Everything whose state a checkpoint holds.
         parts = {name: getattr(self, name) for name in ("network", "optimizer", "schedule", "scaler")} | {"best": best}
         saved = self.checkpoint and self.checkpoint.load(parts, self.device)
-        history = History(saved["history"] if saved else ())
+        history = History(
+            saved["history"] if saved else (), self.options.classes, restores_best=self.options.patience is not None
+        )
         self.world.check_equal({"checkpoint": len(history)})
         with (
             _note_interruption(self.checkpoint, history, epochs),
-            TrainingProgress(epochs, batches.n_items, int(is_verbose), len(history), self.options.unit) as progress,
+            TrainingProgress(
+                epochs, batches.n_items, int(is_verbose), len(history), self.options.unit, self.options.classes
+            ) as progress,
         ):
             for epoch in range(len(history), epochs):
                 if self.options.patience is not None and best.n_epochs_since >= self.options.patience:
@@ -103,21 +112,25 @@ class Trainer:
                 record = self._train_epoch(epoch, batches, progress)
                 self._check_finite(epoch, record["loss"], weights=True)
                 if batches.validation is not None:
-                    held_out = self._evaluate(batches.validation())
-                    self._check_finite(epoch, held_out["loss"])
-                    record |= {f"validation_{name}": value for name, value in held_out.items()}
+                    validated = self._evaluate(batches.validation())
+                    self._check_finite(epoch, validated["loss"])
+                    record |= {f"validation_{name}": value for name, value in validated.items()}
                 if self.options.patience is not None:
                     best.update(record["validation_loss"], self.network)
                 history.append(record)
                 progress.finish_epoch(record)
                 if self.checkpoint is not None:
                     self.checkpoint.save(parts, self.device, history=list(history))
+                if self.world.is_main:
+                    known = {"epochs": epochs, "classes": self.options.classes}
+                    report_epoch_to(self.options.callbacks, {**record, **known})
+            progress.finish(history)
         if best.weights is not None:
             self.network.load_state_dict(best.weights)
         self.network.eval()
         return history
 
-    def _train_epoch(self, epoch: int, batches: Batches, progress: TrainingProgress) -> dict[str, float]:
+    def _train_epoch(self, epoch: int, batches: Batches, progress: TrainingProgress) -> dict[str, Any]:
         start = time.perf_counter()
         self.network.train()
         if self.options.keep_statistics:
@@ -169,14 +182,18 @@ class Trainer:
             f"and look for extreme sample weights or class weights."
         )
 
-    def _evaluate(self, batches: Iterable[Batch]) -> dict[str, float]:
+    def _evaluate(self, batches: Iterable[Batch]) -> dict[str, Any]:
         self.network.eval()
-        metrics = _RunningMetrics()
+        metrics, n_classes = _RunningMetrics(), len(self.options.classes)
+        cells = np.zeros(n_classes**2)
         with torch.inference_mode(), autocast(self.device, self.options.precision):
             for inputs, targets, weights in batches:
                 logits = self.network(inputs).float()
                 metrics.update(cross_entropy(logits, targets, reduction="none"), logits, targets, weights)
-        return metrics.record(self.world)
+                cell = targets * n_classes + logits.argmax(1)
+                cells += np.bincount(cell.cpu().numpy(), minlength=n_classes**2)
+        confusion = np.array(self.world.sum_floats(cells.tolist())).reshape(n_classes, n_classes)
+        return metrics.record(self.world) | describe_confusion(confusion.astype(np.int64))
 
 
 def make_adamw(parameters: Any, device: torch.device, **options: Any) -> torch.optim.AdamW:
@@ -187,17 +204,17 @@ def make_adamw(parameters: Any, device: torch.device, **options: Any) -> torch.o
 
 @contextmanager
 def _note_interruption(checkpoint: Checkpoint | None, history: History, epochs: int) -> Iterator[None]:
-    """Add a note to KeyboardInterrupt that says how many epochs are saved, and where."""
+    """Add a note to KeyboardInterrupt or a failure of a callback that says how many epochs are saved, and where."""
     try:
         yield
-    except KeyboardInterrupt as exc:
+    except (KeyboardInterrupt, PluginError) as exc:
         done = f"interrupted after {len(history)} of {epochs} epochs"
-        if checkpoint is None:
-            exc.add_note(f"{done}; nothing is saved. Use checkpoint=DIR to save every epoch.")
-        elif history:
+        if checkpoint is not None and history:
             exc.add_note(f"{done}, which are saved in {checkpoint.file}; the same fit resumes there.")
-        else:
+        elif checkpoint is not None:
             exc.add_note(f"{done}; there is nothing to save yet.")
+        elif isinstance(exc, KeyboardInterrupt):
+            exc.add_note(f"{done}; nothing is saved. Use checkpoint=DIR to save every epoch.")
         raise
 
 

@@ -57,7 +57,7 @@ class TrainingImages:
         Painting turns some unmasked faces into masked ones. With these factors, each class keeps its weight. The
         landmarks of all unmasked faces are detected, shared by the processes.
         """
-        class_weights = np.bincount(self.targets, weights=weights)
+        class_weights = np.bincount(self.targets[rows], weights=weights[rows], minlength=self.targets.max() + 1)
         if self.painter is None:
             return np.ones(len(class_weights), dtype=np.float32)
         unmasked = [int(row) for row in world.shard(rows) if self.targets[row] == self.painter.unmasked]

@@ -20,8 +20,8 @@ from maskkit._display.tables import Estimate
 from maskkit._images.hashing import hash_content
 from maskkit._images.load import load_image, name_source
 from maskkit._images.quality import measure_brightness_and_sharpness
+from maskkit._metrics.scores import wilson
 from maskkit.datasets._similarity import BLOCK, MIN_IMAGES, estimate_limit, find_levels
-from maskkit.evaluation._intervals import wilson
 from maskkit.exceptions import ImageError
 
 Pairs = NDArray[np.int64]  # (n_pairs, 2), indices of two images, the smaller one first

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskkit._display.tables import Estimate, Record
-from maskkit.evaluation._metrics import Bools, Floats
+from maskkit._metrics.scores import Bools, Floats
 
 Weights = NDArray[Any]
 

@@ -11,11 +11,12 @@ from sklearn.metrics import roc_curve
 
 from maskkit._display.tables import Estimate, Record, Rows, Table, Tabulated, to_plain
 from maskkit._images.load import ImageSource, RgbImage, load_image
+from maskkit._metrics.scores import Floats, Ints, class_scores, macro
 from maskkit.evaluation import _calibration
 from maskkit.evaluation._calibration import Reliability, RiskCoverage
 from maskkit.evaluation._inputs import describe_left_out
 from maskkit.evaluation._intervals import Resampling, bootstrapped, mean_share
-from maskkit.evaluation._metrics import Floats, Ints, class_scores, macro, roc_auc
+from maskkit.evaluation._metrics import roc_auc
 from maskkit.evaluation._slices import Column, Group, find_worst, make_table
 
 if TYPE_CHECKING:

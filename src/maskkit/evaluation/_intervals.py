@@ -5,31 +5,15 @@ from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
-from scipy.stats import binomtest
 
 from maskkit._display.tables import Estimate
 from maskkit._images.prefetch import in_batches
-from maskkit.evaluation._metrics import Bools, Floats, Ints
+from maskkit._metrics.scores import Bools, Floats, Ints, wilson
 
 Key = TypeVar("Key")
 
 # Number of bootstrap samples that are multiplied at once: fast, and small enough for 100,000 faces.
 _N_AT_ONCE = 64
-
-
-def wilson(n_correct: float, n: float) -> Estimate:
-    """Estimate a proportion with the Wilson score interval; NaN without cases.
-
-    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference", J. Amer. Statist.
-    Assoc. 22, 209-212, as scipy computes it.
-    """
-    if n == 0:
-        return Estimate(np.nan, np.nan, np.nan, 0)
-    interval = binomtest(int(n_correct), int(n)).proportion_ci(0.95, method="wilson")
-    # Rounding may leave the ends slightly beyond a proportion of 0 or 1.
-    low = 0.0 if n_correct == 0 else float(interval.low)
-    high = 1.0 if n_correct == n else float(interval.high)
-    return Estimate(float(n_correct / n), low, high, int(n))
 
 
 def bootstrapped(value: float, samples: Floats, n: int) -> Estimate:

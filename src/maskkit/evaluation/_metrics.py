@@ -8,37 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torchvision.ops import box_iou
 
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-
-def class_scores(confusion: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
-    """Compute precision, recall and F1 of each class.
-
-    Parameters
-    ----------
-    confusion : ndarray of shape (..., n_classes, n_classes)
-        Rows are true classes, columns are predicted classes.
-
-    Returns
-    -------
-    precision, recall, f1 : ndarray of shape (..., n_classes)
-        NaN where undefined: precision of a class that is never predicted, recall of a class that never occurs, F1 of
-        a class of which both hold.
-    """
-    correct = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
-    predicted, true = confusion.sum(axis=-2), confusion.sum(axis=-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return correct / predicted, correct / true, 2 * correct / (predicted + true)
-
-
-def macro(by_class: Floats) -> Floats:
-    """Return the mean over classes, without classes that are NaN; NaN if all are."""
-    known = ~np.isnan(by_class)
-    total = np.where(known, by_class, 0).sum(axis=-1)
-    with np.errstate(invalid="ignore"):
-        return total / known.sum(axis=-1)
+from maskkit._metrics.scores import Floats, Ints
 
 
 def roc_auc(is_positive: NDArray[np.bool_], scores: Floats) -> Callable[[NDArray[Any]], float]:

@@ -10,9 +10,10 @@ from maskkit._display.tables import Estimate
 from maskkit._images.boxes import check_boxes, check_inside, share_of_smaller
 from maskkit._images.load import name_source
 from maskkit._images.quality import SIZE_BINS
+from maskkit._metrics.scores import Ints, class_scores, macro, wilson
 from maskkit._model.results import PhotoResult
-from maskkit.evaluation._intervals import bootstrapped, resample, wilson
-from maskkit.evaluation._metrics import Ints, average_precision, class_scores, macro, match_boxes, precision_recall
+from maskkit.evaluation._intervals import bootstrapped, resample
+from maskkit.evaluation._metrics import average_precision, match_boxes, precision_recall
 from maskkit.exceptions import ImageError
 
 # Minimum IoU at which a face counts as detected. Faces are small, and annotators draw boxes loosely.

@@ -1,8 +1,10 @@
 """Interface of a reporter."""
 
-from collections.abc import Iterable, Sequence
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
 from maskkit import _plugins
 from maskkit._display.tables import Estimate as Estimate, Table as Table
@@ -10,6 +12,12 @@ from maskkit.exceptions import PluginError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+Value = TypeVar("Value")
+
+EpochRecord: TypeAlias = dict[str, Any]
+"""A record of `history_`, with the classes of the model as ``"classes"`` and the number of epochs as ``"epochs"``."""
 
 
 class Report(Protocol):
@@ -33,7 +41,11 @@ class Report(Protocol):
 
 
 class Reporter(Protocol):
-    """Sends an evaluation to a terminal, a file, a plot or an experiment tracker."""
+    """Sends an evaluation to a terminal, a file, a plot or an experiment tracker.
+
+    A reporter may also have a method ``report_epoch(record)``. It is then a callback of training, which calls it after
+    each epoch with the record of that epoch: see the parameter `callbacks` of `MaskClassifier`.
+    """
 
     def report(self, evaluation: Report) -> Path | None:
         """Report an evaluation; return the file or folder that was written, if any."""
@@ -63,19 +75,75 @@ def report_to(reporters: Iterable[Reporter], evaluation: Report) -> list[Path]:
     written : list of Path
         Files and folders that were written.
     """
-    written: list[Path] = []
+    calls = [(reporter, "report()", partial(reporter.report, evaluation)) for reporter in reporters]
+    written, failure = _call_each("reporters", calls)
+    if failure is not None:
+        failure.evaluation = evaluation
+        raise failure
+    return [path for path in written if path is not None]
+
+
+def resolve_callbacks(callbacks: Any) -> list[Any]:
+    """Return callbacks of training that are passed as callables, reporters or names of reporters, one or several.
+
+    Raises PluginError if one of them is nothing that can be called after an epoch, or a name is unknown.
+    """
+    is_single = isinstance(callbacks, str) or callable(callbacks) or not isinstance(callbacks, Iterable)
+    resolved = [] if callbacks is None else [callbacks] if is_single else list(callbacks)
+    for index, callback in enumerate(resolved):
+        if isinstance(callback, str):
+            resolved[index] = _plugins.load("reporters", callback)
+        if isinstance(callback, type) or not (hasattr(resolved[index], "report_epoch") or callable(callback)):
+            raise PluginError(
+                f"callback {callback!r} cannot be called after an epoch; want a function of the record, an instance "
+                f"with report_epoch(), or the name of a reporter that has it, such as 'tensorboard' or 'mlflow'."
+            )
+    return resolved
+
+
+def report_epoch_to(callbacks: Iterable[Any], record: EpochRecord) -> None:
+    """Pass the record of an epoch to callbacks, to each of them even if others fail.
+
+    Raises PluginError if some fail, after all have been called.
+    """
+    calls: list[tuple[Any, str, Callable[[], object]]] = []
+    for callback in callbacks:
+        # Each gets a copy, because a change would end up in the history of the model.
+        if hasattr(callback, "report_epoch"):
+            calls.append((callback, "report_epoch()", partial(callback.report_epoch, copy.deepcopy(record))))
+        else:
+            name = getattr(callback, "__qualname__", type(callback).__name__)
+            calls.append((name, "the call", partial(callback, copy.deepcopy(record))))
+    _, failure = _call_each("callbacks", calls)
+    if failure is not None:
+        raise failure
+
+
+def epoch_metrics(record: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of a record by name, such as ``"validation_recall/with_mask"``; undefined ones are left out.
+
+    Those of the validation images are followed by the means over classes of precision and recall.
+    """
+    metrics = {name: value for name, value in record.items() if isinstance(value, float) and name != "epoch"}
+    for name in ("validation_precision", "validation_recall"):
+        of_classes = dict(zip(record["classes"], record.get(name, ()), strict=False))
+        known = {f"{name}/{label}": value for label, value in of_classes.items() if value is not None}
+        metrics |= known | ({f"{name}_mean": sum(known.values()) / len(known)} if known else {})
+    return metrics
+
+
+def _call_each(
+    group: Literal["reporters", "callbacks"], calls: Iterable[tuple[Any, str, Callable[[], Value]]]
+) -> tuple[list[Value], PluginError | None]:
+    """Make all calls of plugins, also if some fail; return their values, and the first error with the others noted."""
+    values: list[Value] = []
     failed: list[PluginError] = []
-    for reporter in reporters:
+    for plugin, action, call in calls:
         try:
-            with _plugins.plugin_errors("reporters", reporter, "report()"):
-                path = reporter.report(evaluation)
+            with _plugins.plugin_errors(group, plugin, action):
+                values.append(call())
         except PluginError as exc:
             failed.append(exc)
-        else:
-            written += [] if path is None else [path]
-    if failed:
-        for other in failed[1:]:
-            failed[0].add_note(str(other))
-        failed[0].evaluation = evaluation
-        raise failed[0]
-    return written
+    for other in failed[1:]:
+        failed[0].add_note(str(other))
+    return values, failed[0] if failed else None

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from maskkit._images.hashing import hash_content
 from maskkit._images.prefetch import in_batches
 from maskkit._text import escape_text, to_json
-from maskkit.reporters._base import Report
+from maskkit.reporters._base import EpochRecord, Report, epoch_metrics
 
 # Maximum number of metrics in one call of MLflow.
 MAX_METRICS = 1000
@@ -22,6 +22,8 @@ _MAX_NAME = 230
 
 class MlflowReporter(BaseEstimator):
     """Logs metrics, plots and the whole evaluation as a run; needs the extra ``mlflow``.
+
+    As a callback of training, it logs the metrics of each epoch in a run of their own, with the epoch as the step.
 
     Parameters
     ----------
@@ -41,10 +43,7 @@ class MlflowReporter(BaseEstimator):
 
     def report(self, evaluation: Report) -> None:
         """Log a finished run."""
-        client = mlflow.MlflowClient(tracking_uri=self.tracking_uri)
-        found = client.get_experiment_by_name(self.experiment)
-        experiment_id = client.create_experiment(self.experiment) if found is None else found.experiment_id
-        run_id = client.create_run(experiment_id, run_name=self.run_name).info.run_id
+        client, run_id = self._start_run()
         try:
             for batch in in_batches(_list_metrics(evaluation), MAX_METRICS):
                 client.log_batch(run_id, metrics=batch)
@@ -55,6 +54,27 @@ class MlflowReporter(BaseEstimator):
             client.set_terminated(run_id, "FAILED")
             raise
         client.set_terminated(run_id)
+
+    def report_epoch(self, record: EpochRecord) -> None:
+        """Log the metrics of an epoch; the first epoch of a training starts a run."""
+        epoch, now_ms = int(record["epoch"]), int(1000 * time.time())
+        if epoch == 1 or not hasattr(self, "_training_run"):
+            _, self._training_run = self._start_run()
+        client = mlflow.MlflowClient(tracking_uri=self.tracking_uri)
+        metrics = [Metric(_clean(name), value, now_ms, epoch) for name, value in epoch_metrics(record).items()]
+        for batch in in_batches(metrics, MAX_METRICS):
+            client.log_batch(self._training_run, metrics=batch)
+        if "validation_confusion" in record:
+            confusion = {name: record[name] for name in ("classes", "validation_confusion")}
+            client.log_text(self._training_run, to_json(confusion), f"validation_confusion/epoch_{epoch}.json")
+        # Any epoch may be the last one. MLflow accepts metrics of runs that are finished.
+        client.set_terminated(self._training_run)
+
+    def _start_run(self) -> tuple[mlflow.MlflowClient, str]:
+        client = mlflow.MlflowClient(tracking_uri=self.tracking_uri)
+        found = client.get_experiment_by_name(self.experiment)
+        experiment_id = client.create_experiment(self.experiment) if found is None else found.experiment_id
+        return client, client.create_run(experiment_id, run_name=self.run_name).info.run_id
 
 
 def _list_metrics(evaluation: Report) -> list[Metric]:

@@ -11,20 +11,22 @@ from torch.utils.tensorboard import SummaryWriter
 
 from maskkit._files.outputs import check_output_folder
 from maskkit._text import escape_text
-from maskkit.reporters._base import Report
+from maskkit.reporters._base import EpochRecord, Report, epoch_metrics
 
 
 class TensorBoardReporter(BaseEstimator):
     """Writes metrics and plots for ``tensorboard --logdir runs``; needs the extra ``tensorboard``.
 
-    Metrics that are NaN, such as the recall of a class without faces, are left out.
+    Metrics that are NaN, such as the recall of a class without faces, are left out. As a callback of training, it
+    writes the metrics of each epoch, and the confusion matrix of the validation images as text. The events of a second
+    training in the same folder are added to those of the first, so use a folder per training.
 
     Parameters
     ----------
     log_dir : str or Path, default="runs"
         Folder of the event files.
     step : int, default=0
-        Step of the metrics on the horizontal axis of TensorBoard.
+        Step of an evaluation on the horizontal axis of TensorBoard; that of an epoch is its number.
     """
 
     def __init__(self, log_dir: str | os.PathLike[str] = "runs", step: int = 0):
@@ -42,3 +44,23 @@ class TensorBoardReporter(BaseEstimator):
             for name, figure in evaluation.figures().items():
                 writer.add_figure(escape_text(name), figure, self.step)
         return folder
+
+    def report_epoch(self, record: EpochRecord) -> None:
+        """Write an event file with the metrics of an epoch."""
+        epoch = int(record["epoch"])
+        with SummaryWriter(os.fspath(check_output_folder(self.log_dir))) as writer:
+            for name, value in epoch_metrics(record).items():
+                writer.add_scalar(escape_text(name), value, epoch)
+            if "validation_confusion" in record:
+                writer.add_text("validation_confusion", _format_confusion(record), epoch)
+
+
+def _format_confusion(record: EpochRecord) -> str:
+    """Return the confusion matrix as a table in Markdown."""
+    names = [escape_text(str(label)).replace("|", "\\|") for label in record["classes"]]
+    rows = [
+        ["true \\ predicted", *names],
+        ["---"] * (len(names) + 1),
+        *([name, *map(str, row)] for name, row in zip(names, record["validation_confusion"], strict=True)),
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -1,0 +1,1 @@
+"""Metrics of classification that training, reporters and evaluation share."""
