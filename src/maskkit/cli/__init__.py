@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from maskkit._text import escape_text
 from maskkit.cli import (
+    calibrate,
     checks,
     data,
     demo,
@@ -62,7 +63,7 @@ app = typer.Typer(
 )
 for panel, commands in {
     USE: (demo.demo, predict.predict, predict_batch.predict_batch, watch.watch, serve.serve, explain.explain),
-    TRAIN: (train.train, evaluate.evaluate, export.export),
+    TRAIN: (train.train, evaluate.evaluate, calibrate.calibrate, export.export),
     SYSTEM: (checks.checks, version.version),
 }.items():
     for command in commands:

@@ -181,3 +181,8 @@ PictureOption = Annotated[
     out_option("FILE", "Picture to write, which must not exist. By default a new file in the current folder."),
 ]
 QuietOption = Annotated[bool, flag("--quiet", "Show no progress.", OUTPUT_GROUP, "-q")]
+SeedOption = Annotated[int, option("N", "Random seed.", DATA_GROUP)]
+HalfOption = Annotated[
+    bool, flag("--half", "Store weights as float16, which halves the size of the model.", MODEL_GROUP)
+]
+OverwriteOption = Annotated[bool, flag("--overwrite", "Replace the model in --out.", OUTPUT_GROUP)]

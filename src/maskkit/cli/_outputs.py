@@ -38,6 +38,16 @@ def check_outside(path: Path, data: Path) -> None:
         raise OutputError(f"{path}: is inside DATA, whose pictures are faces; choose a place outside with --out.")
 
 
+def check_model_folder(out: Path, *, overwrite: bool) -> None:
+    """Raise ModelFileError, before anything is computed, if a model cannot be saved there."""
+    from maskkit._files.model_folder import check_target
+    from maskkit.exceptions import ModelFileError
+
+    check_target(out)
+    if out.exists() and not overwrite:
+        raise ModelFileError(f"{out}: already exists; choose another name or add --overwrite.")
+
+
 class Stems:
     """Stems of the files that are written for photos, each used once, and none that a file in the folders has.
 

@@ -8,12 +8,12 @@ import typer
 
 from maskkit.cli._inputs import check_no_split, check_outputs, choose_split, contains_photos, load_data
 from maskkit.cli._options import (
-    DATA_GROUP,
     OUTPUT_GROUP,
     FormatOption,
     MaxPixelsOption,
     PictureOption,
     PlotsOption,
+    SeedOption,
     TrainSplitOption,
     flag,
     option,
@@ -25,7 +25,6 @@ app = typer.Typer(help="Inspect data before training.", no_args_is_help=True, ri
 DataArgument = Annotated[
     Path, typer.Argument(help="Folder of face crops, or of photos with Pascal VOC annotations.", metavar="DATA")
 ]
-SeedOption = Annotated[int, option("N", "Random seed.", DATA_GROUP)]
 
 
 @app.command()

@@ -15,9 +15,10 @@ from maskkit.cli._inputs import check_outputs, choose_split, contains_photos
 from maskkit.cli._options import (
     DEVICES,
     MODEL_GROUP,
-    OUTPUT_GROUP,
+    HalfOption,
     MaxPixelsOption,
     OnErrorOption,
+    OverwriteOption,
     PlotsOption,
     QuietOption,
     TrainSplitOption,
@@ -26,7 +27,7 @@ from maskkit.cli._options import (
     option,
     out_option,
 )
-from maskkit.cli._outputs import print_written
+from maskkit.cli._outputs import check_model_folder, print_written
 
 if TYPE_CHECKING:
     from maskkit import MaskClassifier
@@ -68,9 +69,6 @@ ImageSizeOption = Annotated[
 DetectorOption = Annotated[
     str,
     option("NAME", "Face detector that the model uses on photos.", MODEL_GROUP, autocompletion=complete_detector),
-]
-HalfOption = Annotated[
-    bool, flag("--half", "Store weights as float16, which halves the size of the model.", MODEL_GROUP)
 ]
 FineTuneOption = Annotated[
     bool | None,
@@ -124,7 +122,6 @@ CheckpointOption = Annotated[
     Path | None,
     option("DIR", "Save the training state after each epoch. Run the same command again to resume.", TRAINING_GROUP),
 ]
-OverwriteOption = Annotated[bool, flag("--overwrite", "Replace the model in --out.", OUTPUT_GROUP)]
 
 
 def train(
@@ -210,12 +207,9 @@ def _load_after_check(load: Callable[..., Any], backbone: str, weights: str, on_
 
 def _check_folders(data: Path, out: Path, *, overwrite: bool) -> None:
     """Raise before training starts if the model cannot be saved or the data are not face crops."""
-    from maskkit._files.model_folder import check_target
-    from maskkit.exceptions import DataError, ModelFileError
+    from maskkit.exceptions import DataError
 
-    check_target(out)
-    if out.exists() and not overwrite:
-        raise ModelFileError(f"{out}: already exists; choose another name or add --overwrite.")
+    check_model_folder(out, overwrite=overwrite)
     if contains_photos(data):
         raise DataError(f"{data}: contains annotated photos; pass a folder of face crops with one subfolder per class.")
 
