@@ -461,7 +461,7 @@ def test_description_is_printed_and_converted(tmp_path):
 
 
 def test_describe_raises_for_other_data(tmp_path):
-    with pytest.raises(TypeError, match="faces is of type str; want the result of load_faces or load_photos"):
+    with pytest.raises(TypeError, match=r"faces is of type str; want what a function of maskkit\.datasets loaded"):
         describe("face-mask-12k")
     with pytest.raises(TypeError, match="faces is of type list"):
         describe([tmp_path])

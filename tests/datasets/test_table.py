@@ -1,4 +1,4 @@
-"""Tables of face crops: CSV and Parquet."""
+"""Tables of face crops and of photos with boxes: CSV and Parquet."""
 
 import pandas as pd
 import pytest
@@ -8,6 +8,7 @@ from maskkit.datasets import audit, describe, load_table
 from maskkit.exceptions import DataError, SkippedImageWarning
 from maskkit.testing import make_faces
 from tests.conftest import make_classifier
+from tests.datasets.photos import assert_equal_photos, draw_photos
 
 
 def make_table(folder, n_images=8, ending=".csv", **columns):
@@ -111,7 +112,62 @@ def test_images_that_cannot_be_read_are_left_out_with_a_warning(tmp_path):
     with pytest.warns(SkippedImageWarning, match=r"1 of 3 images cannot be read and were left out: c\.png"):
         faces = load_table(table, on_error="skip")
     assert (faces.labels.tolist(), faces.columns, len(faces.skipped)) == (["x", "y"], {"camera": ["1", "3"]}, 1)
-    with pytest.raises(DataError, match=r"none of its 1 images can be read; check the column 'path'"):
+    with pytest.raises(DataError, match=r"none of its 1 images can be read; check their paths"):
         load_table(write(tmp_path, "path,label\nc.png,x\n"), on_error="skip")
     with pytest.raises(ValueError, match="on_error='ignore' is unknown"):
         load_table(table, on_error="ignore")
+
+
+# Boxes
+
+BOXES = "path,xmin,ymin,xmax,ymax,label\n"
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_model_is_trained_on_a_table_of_boxes(tmp_path, ending):
+    photos = draw_photos(tmp_path / "photos", 4)
+    rows = [
+        {"file": f"photos/{photo.path.name}", "label": label, "part": "Train" if row < 3 else "Test"}
+        | dict(zip("abcd", box, strict=True))
+        for row, photo in enumerate(photos)
+        for box, label in zip(photo.boxes_xyxy.tolist() or [[None] * 4], photo.labels.tolist() or [None], strict=True)
+    ]
+    frame = pd.DataFrame(rows)
+    table = tmp_path / f"faces{ending}"
+    frame.to_parquet(table) if ending == ".parquet" else frame.to_csv(table, index=False)
+    read = load_table(table, path="file", split="part", box=("a", "b", "c", "d"))
+    assert repr(read) == "<photos, train: 3, test: 2>"
+    assert_equal_photos([*read.train, *read.test], photos)
+    assert make_classifier().fit(read.train).class_counts_.tolist() == [3, 3]
+    assert describe(read).counts["test"] == {"with_mask": 1, "without_mask": 1}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("a.png,1,2,x,8,with_mask", r"line 2: its box is \['1', '2', 'x', '8'\]; want four numbers"),
+        ("a.png,1,2,,8,with_mask", r"line 2: its box is .*; want four numbers"),
+        ("a.png,5,2,1,8,with_mask", r"line 2: the box .* swapped edges"),
+        ("a.png,0.1,0.2,0.5,0.9,with_mask", r"line 2: the box .* fraction of the photo"),
+        ("a.png,1,2,6,8,", r"line 2: has no class"),
+        ("a.png,11,12,16,18,with_mask", r".*a\.png.*the box .* lies outside the 8 x 8 pixels"),
+        ("c.png,1,2,6,8,with_mask", r"line 2: .*c\.png: no such file"),
+    ],
+)
+def test_a_broken_box_is_named_with_its_line(tmp_path, row, message):
+    with pytest.raises(DataError, match=rf"faces\.csv: {message}"):
+        load_table(write(tmp_path, f"{BOXES}{row}\n"))
+
+
+def test_boxes_without_a_column_or_in_two_splits(tmp_path):
+    table = write(tmp_path, "path,xmin,ymin,xmax,label\na.png,1,2,6,x\n")
+    with pytest.raises(DataError, match=r"has no column 'ymax'; .* load_table\(\.\.\., box=\('LEFT', 'TOP'"):
+        load_table(table)
+    with pytest.raises(DataError, match="has no column 'left'"):
+        load_table(table, box=("left", "top", "right", "bottom"))
+    with pytest.raises(ValueError, match="has 2 names; want four columns"):
+        load_table(table, box=("xmin", "ymin"))
+    both = "path,xmin,ymin,xmax,ymax,label,split\na.png,1,2,6,8,x,train\na.png,1,2,6,8,x,test\n"
+    with pytest.raises(DataError, match=r"line 3: .*a\.png is in test, but in train in line 2"):
+        load_table(write(tmp_path, both))
+    assert len(load_table(write(tmp_path, f"{BOXES}a.png,1,2,6,8,x\na.png,2,2,6,8,y\n"))[0].labels) == 2

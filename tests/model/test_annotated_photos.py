@@ -13,22 +13,7 @@ from maskkit.datasets import AnnotatedPhoto
 from maskkit.exceptions import DataError, ImageError
 from maskkit.testing import make_faces
 from tests.conftest import make_classifier
-
-BOXES = [(10, 8, 60, 62), (80, 8, 130, 62)]
-
-
-def make_photos(folder, n_photos=6):
-    """Draw photos of two faces each, and one without a face."""
-    faces, labels = make_faces(2 * n_photos)
-    photos = []
-    for index in range(n_photos):
-        picture = Image.new("RGB", (144, 72))
-        for face, left in zip(faces[2 * index :], (4, 74), strict=False):
-            picture.paste(Image.fromarray(face), (left, 4))
-        picture.save(folder / f"{index}.png")
-        photos.append(AnnotatedPhoto(folder / f"{index}.png", BOXES, labels[2 * index : 2 * index + 2]))
-    Image.new("RGB", (20, 20)).save(folder / "empty.png")
-    return [*photos, AnnotatedPhoto(folder / "empty.png", [], [])]
+from tests.datasets.photos import draw_photos
 
 
 class Recorder:
@@ -43,7 +28,7 @@ class Recorder:
 
 @pytest.mark.parametrize("params", [{}, {"fine_tune": True, "epochs": 1}, {"head__early_stopping": True}])
 def test_faces_are_cut_for_training_as_for_evaluation(tmp_path, params):
-    photos, recorder = make_photos(tmp_path, 12), Recorder()
+    photos, recorder = draw_photos(tmp_path, 12), Recorder()
     evaluate(recorder, photos, n_resamples=1)
     labels = [label for photo in photos for label in photo.labels]
     on_crops = make_classifier().set_params(**params).fit(recorder.images, labels)
@@ -72,7 +57,7 @@ def test_photos_are_not_held_in_memory(tmp_path):
 
 
 def test_folds_are_split_by_photo(tmp_path):
-    photos = make_photos(tmp_path, 8)
+    photos = draw_photos(tmp_path, 8)
     scores = cross_val_score(make_classifier(), photos, cv=KFold(2))
     assert len(scores) == 2
     assert 0 <= scores.min() <= scores.max() <= 1
@@ -81,7 +66,7 @@ def test_folds_are_split_by_photo(tmp_path):
 
 
 def test_each_face_has_the_weight_of_its_photo(tmp_path):
-    photos = make_photos(tmp_path, 4)[:4]
+    photos = draw_photos(tmp_path, 4)[:4]
     half = make_classifier().fit(photos, sample_weight=[1, 1, 0, 0])
     sources = [pickle.loads(pickle.dumps(photo)) for photo in photos]
     faces = make_classifier().fit(sources, sample_weight=np.array([2, 2, 0, 0]))
@@ -93,14 +78,14 @@ def test_each_face_has_the_weight_of_its_photo(tmp_path):
 
 
 def test_calibration_on_photos(tmp_path):
-    photos = make_photos(tmp_path, 4)
+    photos = draw_photos(tmp_path, 4)
     model = make_classifier().fit(photos)
     assert 0 <= model.choose_threshold(photos, uncertain_cost=0.3) <= 1
     assert model.calibrate(photos) is model
 
 
 def test_y_that_is_missing_or_superfluous(tmp_path, faces):
-    photos, model = make_photos(tmp_path, 2), make_classifier().fit(*faces)
+    photos, model = draw_photos(tmp_path, 2), make_classifier().fit(*faces)
     for function in (model.fit, model.score, model.calibrate):
         with pytest.raises(ValueError, match=r"requires y to be passed, .* want one label per image\."):
             function(faces[0])
@@ -115,7 +100,7 @@ def test_y_that_is_missing_or_superfluous(tmp_path, faces):
 
 
 def test_photos_that_cannot_be_used_are_named(tmp_path):
-    photos = make_photos(tmp_path, 2)
+    photos = draw_photos(tmp_path, 2)
     outside = AnnotatedPhoto(photos[0].path, [(500, 500, 600, 600)], ["with_mask"])
     with pytest.raises(DataError, match=r"0\.png: the box .* lies outside the 144 x 72 pixels"):
         make_classifier().fit([outside, photos[1]])

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def describe(faces: FaceData) -> Description:
     Parameters
     ----------
     faces : Bunch, tuple or sequence of AnnotatedPhoto
-        Data from `load_faces`, whole or one split; a tuple (paths, labels); or data from `load_photos`.
+        Data from a function of `maskkit.datasets`, whole or one split; or a tuple (paths, labels).
 
     Returns
     -------
@@ -126,7 +127,7 @@ def describe(faces: FaceData) -> Description:
     photos = as_photos(faces)
     if photos is None:
         return _describe_faces(as_splits(faces))
-    if not photos:
+    if not any(photos.values()):
         raise ValueError("faces is empty; want at least one photo.")
     return _describe_photos(photos)
 
@@ -185,14 +186,15 @@ def collage(
     for name, value, minimum in (("n_columns", n_columns, 1), ("n_rows", n_rows, 1), ("tile_px", tile_px, 32)):
         if value < minimum:
             raise ValueError(f"{name}={value!r} is too small; want at least {minimum}.")
-    photos = as_photos(faces)
-    if photos is not None:
+    splits = as_photos(faces)
+    if splits is not None:
+        photos = list(chain.from_iterable(splits.values()))
         tiles = [(photo.path, box) for photo in photos for box in photo.boxes_xyxy]
         labels = [label for photo in photos for label in photo.labels.tolist()]
     else:
-        splits = as_splits(faces).values()
-        tiles = [(path, None) for paths, _ in splits for path in paths]
-        labels = [label for _, split_labels in splits for label in split_labels.tolist()]
+        crops = as_splits(faces).values()
+        tiles = [(path, None) for paths, _ in crops for path in paths]
+        labels = [label for _, split_labels in crops for label in split_labels.tolist()]
     if not tiles:
         raise ValueError("faces contains no face; want at least one.")
     sheet_size = None if size is None else _check_size(size)
@@ -267,19 +269,16 @@ def _describe_faces(splits: Mapping[str, tuple[Sequence[Any], NDArray[Any]]]) ->
     )
 
 
-def _describe_photos(photos: Sequence[AnnotatedPhoto]) -> Description:
-    """Describe photos with the boxes of their faces."""
+def _describe_photos(splits: Mapping[str, Sequence[AnnotatedPhoto]]) -> Description:
+    """Describe photos with the boxes of their faces, by split."""
+    photos = list(chain.from_iterable(splits.values()))
     # The empty arrays give the right type and shape where no photo has a face.
     labels = np.concatenate([np.empty(0, np.str_), *(photo.labels for photo in photos)])
     boxes = np.concatenate([np.empty((0, 4)), *(photo.boxes_xyxy for photo in photos)])
     sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     per_photo = np.array([len(photo.labels) for photo in photos])
     paths = [photo.path for photo in photos]
-    upright_sizes = _read_sizes(paths)
-    for photo, size in zip(photos, upright_sizes, strict=True):
-        if not np.isnan(size[0]):
-            check_inside(photo.boxes_xyxy, (int(size[0]), int(size[1])), name_source(photo.path))
-    sizes = np.sort(upright_sizes)
+    sizes = np.sort(_read_photo_sizes(photos))
     unreadable = _names_without_size(paths, sizes)
     sizes_px = {str(label): sides[labels == label] for label in np.unique(labels)}
     classes: dict[str, dict[str, Any]] = {
@@ -310,11 +309,13 @@ def _describe_photos(photos: Sequence[AnnotatedPhoto]) -> Description:
         statistics["n_photos_without_faces"],
         *map(_whole, statistics["faces_per_photo"].values()),
     )
+    by_split = {split: _count_labels(of_split) for split, of_split in splits.items()}
     return Description(
-        {"all": {label: len(class_sides) for label, class_sides in sizes_px.items()}},
+        by_split,
         sizes_px,
         "faces",
         (
+            *([_make_split_table(by_split)] if len(splits) > 1 else []),
             Table(
                 "Faces by class and size, px",
                 ("class", "faces", "share", *statistics["n_faces_by_size_px"]),
@@ -328,9 +329,27 @@ def _describe_photos(photos: Sequence[AnnotatedPhoto]) -> Description:
     )
 
 
+def _count_labels(photos: Sequence[AnnotatedPhoto]) -> dict[str, int]:
+    return dict(sorted(Counter(label for photo in photos for label in photo.labels.tolist()).items()))
+
+
+def _make_split_table(counts: Mapping[str, Mapping[str, int]]) -> Table:
+    cells = [(split, label, n, n / sum(of.values())) for split, of in counts.items() for label, n in of.items()]
+    return Table("Faces by split and class", ("split", "class", "faces", "share of split"), tuple(cells))
+
+
 def _read_sizes(paths: Sequence[Any]) -> Sizes:
     """Read width and height of each upright image from its header, (n, 2); NaN if that cannot be read."""
     return np.array(list(prefetch_map(_read_size, paths)), dtype=np.float64).reshape(-1, 2)
+
+
+def _read_photo_sizes(photos: Sequence[AnnotatedPhoto]) -> Sizes:
+    """Return the sizes of photos; raise DataError if a box lies outside its photo."""
+    sizes = _read_sizes([photo.path for photo in photos])
+    for photo, size in zip(photos, sizes, strict=True):
+        if not np.isnan(size[0]):
+            check_inside(photo.boxes_xyxy, (int(size[0]), int(size[1])), name_source(photo.path))
+    return sizes
 
 
 def _read_size(path: Any) -> tuple[float, float]:

@@ -15,19 +15,21 @@ from maskkit.datasets._photos import AnnotatedPhoto
 from maskkit.exceptions import DataError
 
 FaceData: TypeAlias = Bunch | tuple[Sequence[Any], Sequence[Any]] | Sequence[AnnotatedPhoto]
-"""Data accepted by `describe` and `collage`: from `load_faces` or `load_photos`, or (paths, labels)."""
+"""Data accepted by `describe` and `collage`: from any function of this folder that loads data, or (paths, labels)."""
 
 # A split of such a name would hide this key of the Bunch.
 RESERVED = {"paths", "labels", "groups", "columns", "splits", "skipped"}
 
 
 class FaceBunch(Bunch):
-    """A Bunch whose repr shows the number of images, and not every path."""
+    """A Bunch of face crops or of annotated photos, whose repr shows their number, and not every path."""
 
     def __repr__(self) -> str:
         splits = self.get("splits", {"all": self})
-        shown = ", ".join(f"{name}: {len(split['paths']):,}" for name, split in splits.items())
-        return f"<faces, {shown}>"
+        are_photos = any(isinstance(split, list) for split in splits.values())
+        sizes = {name: len(split if are_photos else split["paths"]) for name, split in splits.items()}
+        shown = ", ".join(f"{name}: {size:,}" for name, size in sizes.items())
+        return f"<{'photos' if are_photos else 'faces'}, {shown}>"
 
     def __getattr__(self, name: str) -> Any:
         # The error lists the splits, because their names are those of the folders in lower case.
@@ -122,13 +124,16 @@ def load_faces(
     return faces
 
 
-def as_photos(faces: FaceData) -> list[AnnotatedPhoto] | None:
-    """Return annotated photos as a list, or None if the data are face crops."""
-    # A Bunch is a dict and a tuple is (paths, labels), so neither is a sequence of photos.
-    if isinstance(faces, (Bunch, tuple, str)) or not hasattr(faces, "__iter__"):
+def as_photos(faces: FaceData) -> dict[str, list[AnnotatedPhoto]] | None:
+    """Return annotated photos by split, or None if the data are face crops; those without splits are ``"all"``."""
+    if isinstance(faces, Bunch):
+        splits = faces.get("splits", {})
+        return dict(splits) if any(isinstance(split, list) for split in splits.values()) else None
+    # A tuple is (paths, labels).
+    if isinstance(faces, (tuple, str)) or not hasattr(faces, "__iter__"):
         return None
     photos = list(faces)
-    return photos if all(isinstance(photo, AnnotatedPhoto) for photo in photos) else None
+    return {"all": photos} if all(isinstance(photo, AnnotatedPhoto) for photo in photos) else None
 
 
 def as_splits(faces: FaceData) -> dict[str, tuple[list[Any], NDArray[Any]]]:
@@ -141,8 +146,8 @@ def as_splits(faces: FaceData) -> dict[str, tuple[list[Any], NDArray[Any]]]:
         pairs = {"all": faces}
     else:
         raise TypeError(
-            f"faces is of type {type(faces).__name__}; want the result of load_faces or load_photos, "
-            f"or (paths, labels)."
+            f"faces is of type {type(faces).__name__}; want what a function of maskkit.datasets "
+            f"loaded, or (paths, labels)."
         )
     splits = {
         name: (list(iterate_images(paths)), as_labels(labels, "labels").astype(np.str_))

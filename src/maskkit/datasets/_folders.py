@@ -132,14 +132,14 @@ def _read_error(path: Path) -> str | None:
     return None
 
 
-def warn_of_skipped(skipped: Mapping[Path, str], n_all: int, kind: str) -> None:
+def warn_of_skipped(skipped: Mapping[Path, str], n_all: int, kind: str, stacklevel: int = 3) -> None:
     """Warn the caller's caller once of all files that were left out, if there are any."""
     if skipped:
         warnings.warn(
             f"{len(skipped)} of {n_all} {kind} cannot be read and were left out: {_names(list(skipped))}. "
             f"The first: {next(iter(skipped.values()))}",
             SkippedImageWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
 
 

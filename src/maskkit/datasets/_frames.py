@@ -4,7 +4,9 @@ Cameras store many photos turned, with an EXIF orientation that says how to disp
 ignore it, so that their boxes are those of the stored pixels.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -12,7 +14,6 @@ from numpy.typing import NDArray
 
 from maskkit._images.boxes import check_boxes, check_inside, share_inside, show_box
 from maskkit._images.orientation import ImageHeader, Size
-from maskkit.datasets._voc import Annotation
 from maskkit.exceptions import DataError
 
 Frame: TypeAlias = Literal["auto", "stored", "upright"]
@@ -29,6 +30,22 @@ def check_frame(frame: str) -> None:
         raise ValueError(f"frame={frame!r} is unknown; use 'auto', 'stored' or 'upright'.")
 
 
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """The faces of a photo, as some file holds them.
+
+    `name` is that of the annotation in messages, `image` the path of the photo, `size` the width and height that the
+    annotation states, if any, under `size_name`, and `boxes` are left, top, right and bottom of each face.
+    """
+
+    name: str
+    image: Path
+    size: Size | None
+    boxes: Sequence[Sequence[float]]
+    labels: Sequence[str]
+    size_name: str = "its size"
+
+
 class PlacedAnnotation:
     """An annotation whose boxes are to be placed on its upright photo.
 
@@ -40,7 +57,7 @@ class PlacedAnnotation:
     def __init__(self, annotation: Annotation, header: ImageHeader | None, frame: Frame):
         self.annotation = annotation
         self.header = header or ImageHeader((0, 0))
-        self.boxes = check_boxes(annotation.boxes, len(annotation.labels), str(annotation.path))
+        self.boxes = check_boxes(annotation.boxes, len(annotation.labels), annotation.name)
         self.frames = ["upright"] if header is None else self._list_frames(frame)
 
     def _list_frames(self, frame: Frame) -> list[str]:
@@ -55,11 +72,11 @@ class PlacedAnnotation:
         if not sizes:
             raise DataError(
                 f"{self._describe_box()} is drawn on another size: {self._describe_sizes()}. "
-                f"Correct <size> and the boxes, or restore the photo."
+                f"Correct {self.annotation.size_name} and the boxes, or restore the photo."
             )
         shares = {name: share_inside(self.boxes, size).min(initial=1) for name, size in sizes.items()}
         best = max(shares, key=lambda name: shares[name])
-        check_inside(self.boxes, sizes[best], f"{self.annotation.path} ({self._describe_sizes()})")
+        check_inside(self.boxes, sizes[best], f"{self.annotation.name} ({self._describe_sizes()})")
         return [name for name, share in shares.items() if share >= min(_INSIDE, shares[best])]
 
     @property
@@ -77,14 +94,14 @@ class PlacedAnnotation:
         if frame is None:
             raise DataError(
                 f"{self._describe_box()} is drawn on the stored pixels or on the photo as it is displayed, and nothing "
-                f"shows on which: {self._describe_sizes()}. Pass frame='stored' or frame='upright' to load_photos, or "
+                f"shows on which: {self._describe_sizes()}. Pass frame='stored' or frame='upright', or "
                 f"save the photo upright, without the EXIF orientation."
             )
         return self.header.turn_boxes(self.boxes) if frame == "stored" else self.boxes
 
     def _describe_box(self) -> str:
         box = f"the box {show_box(self.boxes[0])}" if len(self.boxes) else "it"
-        return f"{self.annotation.path}: {box}"
+        return f"{self.annotation.name}: {box}"
 
     def _describe_sizes(self) -> str:
         """Return the size that the annotation states and those of the image."""
@@ -93,7 +110,8 @@ class PlacedAnnotation:
         if header.orientation != 1:
             turned = f" as stored, {_show(header.upright_size)} as displayed (EXIF orientation {header.orientation})"
         stated_size = "missing" if stated is None else _show(stated)
-        return f"<size> is {stated_size}, and {self.annotation.image} has {_show(header.stored_size)} pixels{turned}"
+        stated_size = f"{self.annotation.size_name} is {stated_size}"
+        return f"{stated_size}, and {self.annotation.image} has {_show(header.stored_size)} pixels{turned}"
 
 
 def _show(size: Size) -> str:

@@ -1,7 +1,6 @@
-"""Photos with the boxes of their faces, from Pascal VOC annotations."""
+"""Photos with the boxes of their faces, from annotations of any format."""
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,9 +15,8 @@ from maskkit._images.load import read_header
 from maskkit._images.orientation import ImageHeader
 from maskkit._images.prefetch import prefetch_map
 from maskkit._labels import warn_of_labels
-from maskkit.datasets._folders import check_folder, check_on_error, find_unreadable, warn_of_skipped
-from maskkit.datasets._frames import PlacedAnnotation, check_frame, find_usual_frame
-from maskkit.datasets._voc import Annotation, list_annotations, read_annotation
+from maskkit.datasets._folders import find_unreadable, warn_of_skipped
+from maskkit.datasets._frames import Annotation, Frame, PlacedAnnotation, find_usual_frame
 from maskkit.exceptions import DataError, ImageError
 
 Result = TypeVar("Result")
@@ -69,66 +67,33 @@ def _check_labels(labels: ArrayLike, name: str) -> NDArray[np.str_]:
     return values.astype(np.str_)
 
 
-def load_photos(
-    folder: str | os.PathLike[str],
+def make_photos(
+    keys: Iterable[Path],
+    read: Callable[[Path], Annotation],
     *,
-    on_error: Literal["raise", "skip"] = "raise",
-    frame: Literal["auto", "stored", "upright"] = "auto",
+    name: str,
+    on_error: Literal["raise", "skip"],
+    frame: Frame,
 ) -> list[AnnotatedPhoto]:
-    """Load the paths of photos and the boxes of their faces from Pascal VOC annotations.
+    """Return photos with their faces, from the annotation that `read` returns for each key, a path for messages.
 
-    Parameters
-    ----------
-    folder : str or Path
-        Path to a folder with ``annotations/*.xml`` beside ``images/`` (or ``JPEGImages/``), or with
-        ``*.xml`` beside the images. The image of an annotation is the one with the same stem, or else the
-        one that its ``<filename>`` names, with or without an ending. Images without annotation are ignored.
-    on_error : {"raise", "skip"}, default="raise"
-        With ``"raise"`` no pixels are read, so an unreadable image raises when it is used. With ``"skip"``
-        each image is decoded now, and photos whose annotation or image cannot be read are left out with one
-        warning.
-    frame : {"auto", "stored", "upright"}, default="auto"
-        Pixels on which the boxes were drawn, for photos with an EXIF orientation: as they are stored, or upright, as
-        they are displayed. ``"auto"``: as ``<size>`` and the boxes show it, or else as in the other photos of the
-        folder that show it.
+    With ``on_error="skip"``, photos whose annotation or image cannot be read are left out, with one warning of the
+    caller's caller. `name` is that of the data in a warning of labels that differ in spelling.
 
-    Returns
-    -------
-    photos : list of AnnotatedPhoto
-        Photos in natural order of the names of the annotations. Edges are xmin, ymin, xmax and ymax, turned if they
-        were drawn on stored pixels, otherwise unchanged, and labels are ``<name>``. Photos without faces are included.
-
-    Raises
-    ------
-    DataError
-        If the folder is missing or contains no annotation; with ``"raise"`` also if an annotation is malformed, its
-        image is missing or has another size than ``<size>``, a box is empty, a fraction or outside the photo, or its
-        frame is unknown. The message names the file.
-    ValueError
-        If `on_error` or `frame` is unknown.
-
-    Warns
-    -----
-    SkippedImageWarning
-        If photos were left out.
-    UserWarning
-        If labels differ in spelling only.
+    Raises DataError if an annotation cannot be read or does not fit its photo.
     """
-    check_on_error(on_error)
-    check_frame(frame)
-    paths, images = list_annotations(check_folder(folder))
     skipped: dict[Path, str] = {}
     collect = partial(_map_values, skipped=skipped if on_error == "skip" else None)
-    annotations = collect(lambda path, _: read_annotation(path, images), dict.fromkeys(paths))
-    annotations = collect(partial(_check_alone, first={}), annotations)
+    annotations = collect(lambda key, _: read(key), dict.fromkeys(keys))
+    n_all = len(annotations) + len(skipped)
     sources = [annotation.image for annotation in annotations.values()]
     headers = dict(zip(annotations, prefetch_map(_read_header, sources), strict=True))
-    placed = collect(lambda path, annotation: PlacedAnnotation(annotation, headers[path], frame), annotations)
+    placed = collect(lambda key, annotation: PlacedAnnotation(annotation, headers[key], frame), annotations)
     usual_frame = find_usual_frame(placed.values())
     photos = list(collect(lambda _, each: _make_photo(each, usual_frame), placed).values())
     unreadable = find_unreadable([photo.path for photo in photos]) if on_error == "skip" else {}
-    warn_of_skipped(skipped | unreadable, len(paths), "photos")
-    warn_of_labels((label for photo in photos for label in photo.labels.tolist()), str(folder))
+    warn_of_skipped(skipped | unreadable, n_all, "photos", stacklevel=4)
+    warn_of_labels((label for photo in photos for label in photo.labels.tolist()), name, stacklevel=4)
     return [photo for photo in photos if photo.path not in unreadable]
 
 
@@ -137,20 +102,6 @@ def _read_header(path: Path) -> ImageHeader | None:
         return read_header(path)
     except ImageError:  # raised where the photo is used
         return None
-
-
-def _check_alone(path: Path, annotation: Annotation, first: dict[Path, Path]) -> Annotation:
-    """Return an annotation; raise DataError if another, kept in `first` by its image, has the same image.
-
-    Evaluated on its own, each would count the other's faces as missed or invented.
-    """
-    other = first.setdefault(annotation.image, path)
-    if other != path:
-        raise DataError(
-            f"{path}: its image, {annotation.image}, is also that of {other}; want one annotation per photo. "
-            f"Merge them, or correct <filename>."
-        )
-    return annotation
 
 
 def _make_photo(placed: PlacedAnnotation, usual_frame: str | None) -> AnnotatedPhoto:

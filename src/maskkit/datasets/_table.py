@@ -2,23 +2,26 @@
 
 import csv
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from sklearn.utils import Bunch
 
 from maskkit._checks.columns import is_missing
+from maskkit._images.boxes import check_boxes
 from maskkit._labels import warn_of_labels
 from maskkit._optional import require
 from maskkit._text import check_path
 from maskkit.datasets._faces import RESERVED, FaceBunch
 from maskkit.datasets._folders import check_on_error, find_unreadable, warn_of_skipped
+from maskkit.datasets._frames import Annotation, Frame, check_frame
+from maskkit.datasets._photos import make_photos
 from maskkit.exceptions import DataError
 
 ENDINGS = (".csv", ".tsv", ".parquet")
+BOX = ("xmin", "ymin", "xmax", "ymax")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +41,26 @@ class Table:
         """
         for role, name in names.items():
             if name not in self.columns and (role in required or name != role):
+                names_wanted = "box=('LEFT', 'TOP', 'RIGHT', 'BOTTOM')" if role.startswith("box") else f"{role}='NAME'"
                 raise DataError(
                     f"{self.path}: has no column {name!r}; its columns are {', '.join(map(repr, self.columns))}. "
-                    f"Rename one, or pass its name: load_table(..., {role}='NAME')."
+                    f"Rename one, or pass its name: load_table(..., {names_wanted})."
                 )
         return {role: self.columns[name] for role, name in names.items() if name in self.columns}
 
     def text(self, values: Sequence[Any], row: int, wanted: str) -> str:
         """Return a cell as text; raise DataError if it is empty."""
         value = values[row]
-        if is_missing(value) or not str(value).strip():
+        if is_empty(value):
             raise DataError(
                 f"{self.path}: {self.places[row]}: has no {wanted}; want one per row. Fill the cell or remove the row."
             )
         return str(value).strip()
+
+
+def is_empty(value: Any) -> bool:
+    """Return whether a cell of a table holds nothing."""
+    return is_missing(value) or not str(value).strip()
 
 
 def load_table(
@@ -61,9 +70,11 @@ def load_table(
     label: str = "label",
     split: str = "split",
     group: str = "group",
+    box: tuple[str, str, str, str] = BOX,
     on_error: Literal["raise", "skip"] = "raise",
-) -> Bunch:
-    """Load paths and labels of face crops from a CSV or Parquet table with one row per face.
+    frame: Frame = "auto",
+) -> Any:
+    """Load face crops, or photos with the boxes of their faces, from a CSV or Parquet table with one row per face.
 
     Parameters
     ----------
@@ -78,27 +89,34 @@ def load_table(
         Name of the column of splits, such as train. A table without it is one split.
     group : str, default="group"
         Name of the column of groups, such as persons or cameras, that cross-validation should not divide. It may be
-        missing.
+        missing. Of a table with boxes, it is ignored.
+    box : tuple of str, default=("xmin", "ymin", "xmax", "ymax")
+        Names of the columns of the left, top, right and bottom of a face in its photo, in pixels. A table without them
+        has face crops. A row of a photo without a face has neither box nor class.
     on_error : {"raise", "skip"}, default="raise"
         With ``"raise"`` images must exist, but none is decoded, so an unreadable image raises when it is used. With
         ``"skip"`` each image is decoded now, and missing and unreadable ones are left out with one warning.
+    frame : {"auto", "stored", "upright"}, default="auto"
+        Pixels on which boxes were drawn, as in `load_photos`.
 
     Returns
     -------
-    faces : sklearn.utils.Bunch
-        As from `load_faces`, with names of splits in lower case, in the order of the table. Each split has, besides
-        `paths` and `labels`, `columns`: a dict of the other columns, one value per image; and, if the table has
-        groups, `groups`, ndarray of shape (n_images,).
+    faces : sklearn.utils.Bunch, or list of AnnotatedPhoto
+        With boxes: a list of AnnotatedPhoto; or, of a table with splits, a Bunch with a list for each, and `splits`,
+        dict of name -> list. Without boxes: as from `load_faces`, with names of splits in lower case, in the order of
+        the table. Each split has, besides `paths` and `labels`, `columns`: a dict of the other columns, one value per
+        image; and, if the table has groups, `groups`, ndarray of shape (n_images,).
 
     Raises
     ------
     DataError
-        If the table cannot be read, a column or a cell is missing, an image does not exist, or two rows have the same
-        image but not the same class and split; the message names the line of a CSV file, or the row, counted from 0.
+        If the table cannot be read, a column or a cell is missing, an image does not exist, two rows contradict each
+        other, or a box is empty, no number or outside its photo; the message names the line of a CSV file, or the row,
+        counted from 0.
     MissingLibraryError
         If the table is a Parquet file and pyarrow is not installed.
     ValueError
-        If `on_error` is unknown.
+        If `on_error` or `frame` is unknown, or `box` does not have four names.
 
     Warns
     -----
@@ -108,39 +126,105 @@ def load_table(
         If labels differ in spelling only.
     """
     check_on_error(on_error)
+    check_frame(frame)
     read = read_table(table)
-    names = {"path": path, "label": label, "split": split, "group": group}
-    chosen = read.choose(names, required=("path", "label"))
+    if len(box) != 4:
+        raise ValueError(f"box={box!r} has {len(box)} names; want four columns: left, top, right and bottom.")
+    edges = [f"box[{index}]" for index in range(4)]
+    roles = {"path": path, "label": label, "split": split, "group": group}
+    has_boxes = tuple(box) != BOX or any(name in read.columns for name in box)
+    required = ("path", "label", *(edges if has_boxes else ()))
+    chosen = read.choose(roles | (dict(zip(edges, box, strict=True)) if has_boxes else {}), required)
     rows = range(len(read.places))
-    paths = [read.path.parent / read.text(chosen["path"], row, "image path") for row in rows]
-    labels = [read.text(chosen["label"], row, "class") for row in rows]
     splits = ["all"] * len(rows)
     if "split" in chosen:
         splits = [read.text(chosen["split"], row, "split").lower() for row in rows]
         if taken := RESERVED.intersection(splits):
             raise DataError(f"{read.path}: the split {min(taken)!r} has a name that is taken; rename it.")
-    _check_images(read, paths, labels, splits, must_exist=on_error == "raise")
+    paths = [read.path.parent / read.text(chosen["path"], row, "image path") for row in rows]
+    if has_boxes:
+        boxes = list(zip(*(chosen[edge] for edge in edges), strict=True))
+        return _load_photos(read, paths, chosen["label"], splits, boxes, on_error=on_error, frame=frame)
+    return _load_crops(read, paths, splits, chosen, set(roles.values()) - {group}, on_error=on_error)
+
+
+def _load_crops(
+    table: Table,
+    paths: Sequence[Path],
+    splits: Sequence[str],
+    chosen: Mapping[str, Sequence[Any]],
+    left_out: Collection[str],
+    *,
+    on_error: str,
+) -> FaceBunch:
+    """Return the face crops of a table, with its columns but those of `left_out`."""
+    labels = [table.text(chosen["label"], row, "class") for row in range(len(paths))]
+    _check_images(table, paths, labels, splits, must_exist=on_error == "raise")
     unreadable = find_unreadable(list(dict.fromkeys(paths))) if on_error == "skip" else {}
-    kept = [row for row in rows if paths[row] not in unreadable]
+    kept = [row for row, path in enumerate(paths) if path not in unreadable]
     if not kept:
-        raise DataError(f"{read.path}: none of its {len(paths)} images can be read; check the column {path!r}.")
-    others = {name: values for name, values in read.columns.items() if name not in (path, label, split)}
+        raise DataError(f"{table.path}: none of its {len(paths)} images can be read; check their paths.")
+    others = {name: values for name, values in table.columns.items() if name not in left_out}
     found = {}
     for name in dict.fromkeys(splits):
-        of_split = [row for row in kept if splits[row] == name]
+        rows = [row for row in kept if splits[row] == name]
         found[name] = FaceBunch(
-            paths=[paths[row] for row in of_split],
-            labels=np.array([labels[row] for row in of_split], dtype=np.str_),
-            columns={column: [values[row] for row in of_split] for column, values in others.items()},
+            paths=[paths[row] for row in rows],
+            labels=np.array([labels[row] for row in rows], dtype=np.str_),
+            columns={column: [values[row] for row in rows] for column, values in others.items()},
         )
         if "group" in chosen:
-            groups = [read.text(chosen["group"], row, "group") for row in of_split]
+            groups = [table.text(chosen["group"], row, "group") for row in rows]
             found[name]["groups"] = np.array(groups, dtype=np.str_)
-    warn_of_skipped(unreadable, len(paths), "images")
-    warn_of_labels(labels, str(read.path))
+    warn_of_skipped(unreadable, len(paths), "images", stacklevel=4)
+    warn_of_labels(labels, str(table.path), stacklevel=4)
     faces = FaceBunch(splits=found, skipped=list(unreadable.items()))
     faces.update(found if "split" in chosen else found["all"])
     return faces
+
+
+def _load_photos(
+    table: Table,
+    paths: Sequence[Path],
+    labels: Sequence[Any],
+    splits: Sequence[str],
+    boxes: Sequence[Sequence[Any]],
+    *,
+    on_error: Literal["raise", "skip"],
+    frame: Frame,
+) -> Any:
+    """Return the photos of a table with a box in each row, by split if there are splits."""
+    _check_images(table, paths, [""] * len(paths), splits, must_exist=on_error == "raise")
+    faces: dict[Path, tuple[list[list[float]], list[str]]] = {}
+    for row, (path, box) in enumerate(zip(paths, boxes, strict=True)):
+        of_photo = faces.setdefault(path, ([], []))
+        # A row without a box is a photo without a face.
+        if not all(is_empty(edge) for edge in (*box, labels[row])):
+            of_photo[0].append(_read_box(box, f"{table.path}: {table.places[row]}"))
+            of_photo[1].append(table.text(labels, row, "class"))
+
+    def read(path: Path) -> Annotation:
+        return Annotation(f"{table.path}: {path}", path, None, *faces[path])
+
+    photos = make_photos(faces, read, name=str(table.path), on_error=on_error, frame=frame)
+    if set(splits) == {"all"}:
+        return photos
+    of_path = dict(zip(paths, splits, strict=True))
+    found = {name: [photo for photo in photos if of_path[photo.path] == name] for name in dict.fromkeys(splits)}
+    bunch = FaceBunch(splits=found)
+    bunch.update(found)
+    return bunch
+
+
+def _read_box(edges: Sequence[Any], name: str) -> list[float]:
+    try:
+        box = [float(edge) for edge in edges]
+    except (TypeError, ValueError) as exc:
+        raise DataError(
+            f"{name}: its box is {list(edges)!r}; want four numbers, left, top, right and bottom in pixels. Correct "
+            f"them, or empty all four and the class of a photo without a face."
+        ) from exc
+    return check_boxes([box], 1, name)[0].tolist()
 
 
 def _check_images(
@@ -156,9 +240,10 @@ def _check_images(
             )
         other = first.setdefault(path, row)
         if (labels[row], splits[row]) != (labels[other], splits[other]):
+            of_row, of_other = (f"{labels[at]} in {splits[at]}".strip() for at in (row, other))
             raise DataError(
-                f"{table.path}: {table.places[row]}: {path} is {labels[row]} in {splits[row]}, but {labels[other]} in "
-                f"{splits[other]} in {table.places[other]}; want one class and one split per image. Remove one row."
+                f"{table.path}: {table.places[row]}: {path} is {of_row}, but {of_other} in {table.places[other]}; want "
+                f"one class and one split per image, or a box for each of its faces. Remove one row."
             )
 
 

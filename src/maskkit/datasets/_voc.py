@@ -1,15 +1,19 @@
 """Pascal VOC annotations: the files of a folder, and what they hold."""
 
+import os
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Literal
 from xml.etree import ElementTree
 
 from maskkit._images.listing import check_listable, list_folders, list_images, natural_key
 from maskkit._images.orientation import Size
+from maskkit.datasets._folders import check_folder, check_on_error
+from maskkit.datasets._frames import Annotation, check_frame
+from maskkit.datasets._photos import AnnotatedPhoto, make_photos
 from maskkit.exceptions import DataError
 
 LAYOUTS = "want annotations/*.xml beside images/, or *.xml beside the images (Pascal VOC)"
@@ -18,19 +22,76 @@ _MULTI_BYTE = re.compile(rb"""\s*<\?xml[^>]*encoding=["']((?:gb|big5|euc|shift|i
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
-@dataclass(frozen=True, slots=True)
-class Annotation:
-    """Content of an annotation file.
+def load_photos(
+    folder: str | os.PathLike[str],
+    *,
+    on_error: Literal["raise", "skip"] = "raise",
+    frame: Literal["auto", "stored", "upright"] = "auto",
+) -> list[AnnotatedPhoto]:
+    """Load the paths of photos and the boxes of their faces from Pascal VOC annotations.
 
-    `image` is the path of its image, `size` the width and height that it states, if any, and `boxes` are left, top,
-    right and bottom of each face.
+    Parameters
+    ----------
+    folder : str or Path
+        Path to a folder with ``annotations/*.xml`` beside ``images/`` (or ``JPEGImages/``), or with
+        ``*.xml`` beside the images. The image of an annotation is the one with the same stem, or else the
+        one that its ``<filename>`` names, with or without an ending. Images without annotation are ignored.
+    on_error : {"raise", "skip"}, default="raise"
+        With ``"raise"`` no pixels are read, so an unreadable image raises when it is used. With ``"skip"``
+        each image is decoded now, and photos whose annotation or image cannot be read are left out with one
+        warning.
+    frame : {"auto", "stored", "upright"}, default="auto"
+        Pixels on which the boxes were drawn, for photos with an EXIF orientation: as they are stored, or upright, as
+        they are displayed. ``"auto"``: as ``<size>`` and the boxes show it, or else as in the other photos of the
+        folder that show it.
+
+    Returns
+    -------
+    photos : list of AnnotatedPhoto
+        Photos in natural order of the names of the annotations. Edges are xmin, ymin, xmax and ymax, turned if they
+        were drawn on stored pixels, otherwise unchanged, and labels are ``<name>``. Photos without faces are included.
+
+    Raises
+    ------
+    DataError
+        If the folder is missing or contains no annotation; with ``"raise"`` also if an annotation is malformed, its
+        image is missing or has another size than ``<size>``, a box is empty, a fraction or outside the photo, or its
+        frame is unknown. The message names the file.
+    ValueError
+        If `on_error` or `frame` is unknown.
+
+    Warns
+    -----
+    SkippedImageWarning
+        If photos were left out.
+    UserWarning
+        If labels differ in spelling only.
     """
+    check_on_error(on_error)
+    check_frame(frame)
+    paths, images = list_annotations(check_folder(folder))
+    first: dict[Path, Path] = {}
+    return make_photos(
+        paths,
+        lambda path: _check_alone(path, read_annotation(path, images), first),
+        name=str(folder),
+        on_error=on_error,
+        frame=frame,
+    )
 
-    path: Path
-    image: Path
-    size: Size | None
-    boxes: list[list[float]]
-    labels: list[str]
+
+def _check_alone(path: Path, annotation: Annotation, first: dict[Path, Path]) -> Annotation:
+    """Return an annotation; raise DataError if another, kept in `first` by its image, has the same image.
+
+    Evaluated on its own, each would count the other's faces as missed or invented.
+    """
+    other = first.setdefault(annotation.image, path)
+    if other != path:
+        raise DataError(
+            f"{path}: its image, {annotation.image}, is also that of {other}; want one annotation per photo. "
+            f"Merge them, or correct <filename>."
+        )
+    return annotation
 
 
 class ImageFinder:
@@ -113,7 +174,8 @@ def read_annotation(path: Path, images: ImageFinder) -> Annotation:
         if n_boxes and not faces:
             raise DataError("has <bndbox> outside of any <object>; want one <object> for each face.")
         size = _read_size(root)
-        return Annotation(path, image, size, [_read_box(face) for face in faces], [_read_label(face) for face in faces])
+        boxes, labels = [_read_box(face) for face in faces], [_read_label(face) for face in faces]
+        return Annotation(str(path), image, size, boxes, labels, "<size>")
     except DataError as exc:
         raise DataError(f"{path}: {exc}") from exc
 
