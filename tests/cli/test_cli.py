@@ -70,6 +70,57 @@ def test_train_by_the_recipe_of_the_original_notebook(data, tmp_path, capsys):
     assert {name: params[name] for name in wanted} == wanted
 
 
+@pytest.mark.parametrize(
+    ("options", "measured"),
+    [
+        ([], "After each epoch, 12 images of the split validation are measured (--validation-split none: no)."),
+        (
+            ["--early-stopping", "--validation-split", "VALIDATION"],
+            "After each epoch, 12 images of the split validation",
+        ),
+        (["--validation", "DATA", "--validation-split", "train"], "12 images of the split train in DATA are measured."),
+        (["--validation-split", "none"], ""),
+        (["--early-stopping"], ""),
+        (["--split", "validation"], ""),
+    ],
+)
+def test_train_measures_the_validation_split_or_other_data(data, tmp_path, capsys, options, measured):
+    options = [str(data) if option == "DATA" else option for option in options]
+    quick = [option for option in QUICK if option != "--quiet"]
+    code, _, err = run(capsys, "train", data, "--out", tmp_path / "m", *quick, "--epochs", 2, *options)
+    assert code == 0, err
+    assert measured.replace("DATA", str(data)) in err
+    assert ("After each epoch" in err) == bool(measured)
+    (card,) = [line for line in (tmp_path / "m" / "README.md").read_text().splitlines() if line.startswith("| epoch")]
+    assert ("validation loss" in card) == (bool(measured) or options == ["--early-stopping"])
+    if measured:
+        assert f"Epoch {2 if '--early-stopping' not in options else ''}" in err
+        assert "12 validation images: accuracy" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--validation-split", "train"], "this is the split that is trained on; choose another one"),
+        (["--validation-split", "other"], "--validation-split other: no such split; DATA has train, validation"),
+        (["--validation", "nowhere"], "nowhere: no such folder"),
+        (["--report", "json"], "callback 'json' cannot be called after an epoch"),
+    ],
+)
+def test_train_names_validation_and_reporters_that_it_cannot_use(data, tmp_path, capsys, options, message):
+    code, _, err = run(capsys, "train", data, "--out", tmp_path / "m", *QUICK, *options)
+    assert code != 0
+    assert message in " ".join(err.replace("│", "").split())
+
+
+def test_train_reports_each_epoch(data, tmp_path, capsys):
+    pytest.importorskip("tensorboard")
+    report = f"tensorboard:{tmp_path / 'runs'}"
+    code, _, err = run(capsys, "train", data, "--out", tmp_path / "m", *QUICK, "--epochs", 2, "--report", report)
+    assert code == 0, err
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
 def test_train_resumes_from_its_checkpoint(data, tmp_path, capsys, monkeypatch):
     options = [*QUICK[:-1], "--fine-tune", "--epochs", "3", "--gradient-accumulation-steps", "2", "--batch-size", "4"]
     options += ["--checkpoint", tmp_path / "state"]
@@ -87,7 +138,7 @@ def test_train_resumes_from_its_checkpoint(data, tmp_path, capsys, monkeypatch):
     assert f"maskkit: interrupted after 2 of 3 epochs, which are saved in {kept}; the same fit resumes" in err
     monkeypatch.setattr(Checkpoint, "save", save)
     code, _, err = run(capsys, "train", data, "--out", tmp_path / "m", *options)
-    assert (code, (tmp_path / "state").exists(), err.count("epoch")) == (0, False, 1)
+    assert (code, (tmp_path / "state").exists(), err.count("\nepoch ")) == (0, False, 1)
     assert "epoch 3/3" in err
     assert f"written: {tmp_path / 'm'}" in err
 
@@ -145,6 +196,18 @@ def photos(tmp_path):
         annotation = f"<annotation><object><name>{label}</name>{box}</object></annotation>"
         (folder / "annotations" / f"{index}.xml").write_text(annotation)
     return folder
+
+
+def test_train_measures_annotated_photos(data, photos, tmp_path, capsys):
+    arguments = ("train", data, "--out", tmp_path / "m", *QUICK, "--epochs", 1, "--validation", photos)
+    code, _, err = run(capsys, *arguments)
+    assert code == 1
+    assert "validation_data holds 'mask_weared_incorrect', which is not a class of y" in err
+    annotation = photos / "annotations" / "3.xml"
+    annotation.write_text(annotation.read_text().replace("mask_weared_incorrect", "with_mask"))
+    assert run(capsys, *arguments)[0] == 0
+    history = json.loads((tmp_path / "m" / "maskkit.json").read_text())["training"]["history"]
+    assert [sum(row) for row in history[0]["validation_confusion"]] == [3, 1]
 
 
 def test_evaluate_compares_several_data_with_the_first(model, data, photos, tmp_path, capsys):

@@ -57,7 +57,7 @@ def contains_photos(folder: Path) -> bool:
     )
 
 
-def choose_split(faces: Any, requested: str | None, *, default: str | None = None) -> Any:
+def choose_split(faces: Any, requested: str | None, *, default: str | None = None, option: str = "--split") -> Any:
     """Return the requested split of `load_faces` (in any case), else the default, else the only one."""
     from maskkit.exceptions import DataError
 
@@ -66,9 +66,9 @@ def choose_split(faces: Any, requested: str | None, *, default: str | None = Non
     if name is None and len(splits) == 1:
         name = next(iter(splits))
     if name is None:
-        raise typer.BadParameter(f"DATA has {', '.join(splits)}; choose one of them", param_hint="--split")
+        raise typer.BadParameter(f"DATA has {', '.join(splits)}; choose one of them", param_hint=option)
     if name not in splits:
-        raise DataError(f"--split {requested}: no such split; DATA has {', '.join(splits)}.")
+        raise DataError(f"{option} {requested}: no such split; DATA has {', '.join(splits)}.")
     return splits[name]
 
 
@@ -142,7 +142,7 @@ def load_data(folder: Path, *, on_error: Any = "raise", outputs: Iterable[Path |
         raise
 
 
-def check_no_split(split: str | None) -> None:
+def check_no_split(split: str | None, option: str = "--split") -> None:
     """Raise BadParameter if a split is requested of annotated photos."""
     if split is not None:
-        raise typer.BadParameter("DATA contains annotated photos, which have no splits", param_hint="--split")
+        raise typer.BadParameter("DATA contains annotated photos, which have no splits", param_hint=option)

@@ -11,10 +11,11 @@ import typer
 
 from maskkit import _plugins
 from maskkit._text import escape_text
-from maskkit.cli._inputs import check_outputs, choose_split, contains_photos
+from maskkit.cli._inputs import check_no_split, check_outputs, choose_split, contains_photos, load_data
 from maskkit.cli._options import (
     DEVICES,
     MODEL_GROUP,
+    OUTPUT_GROUP,
     HalfOption,
     MaxPixelsOption,
     OnErrorOption,
@@ -23,6 +24,7 @@ from maskkit.cli._options import (
     QuietOption,
     TrainSplitOption,
     complete_detector,
+    complete_split,
     flag,
     option,
     out_option,
@@ -32,7 +34,13 @@ from maskkit.cli._outputs import check_model_folder, print_written
 if TYPE_CHECKING:
     from maskkit import MaskClassifier
 
-LAYERS_GROUP, TRAINING_GROUP = "Layers", "Training"
+LAYERS_GROUP, TRAINING_GROUP, VALIDATION_GROUP = "Layers", "Training", "Validation"
+
+# Options that have the names of the parameters of MaskClassifier that they set.
+_PARAMETERS = (
+    *("epochs", "batch_size", "gradient_accumulation_steps", "learning_rate", "image_size", "class_weight"),
+    *("detector", "device", "precision", "checkpoint"),
+)
 
 
 DataArgument = Annotated[
@@ -101,7 +109,35 @@ ClassWeightOption = Annotated[
 ]
 EarlyStoppingOption = Annotated[
     bool,
-    flag("--early-stopping", "Hold out a tenth of the images and stop when their loss stops falling.", TRAINING_GROUP),
+    flag(
+        "--early-stopping",
+        "Stop when the loss of the validation images stops falling. Without --validation or --validation-split, a "
+        "tenth of the images is held out for this.",
+        VALIDATION_GROUP,
+    ),
+]
+ValidationOption = Annotated[
+    Path | None,
+    option("DATA", "Other data on which the model is measured after each epoch.", VALIDATION_GROUP),
+]
+ValidationSplitOption = Annotated[
+    str | None,
+    option(
+        "NAME",
+        "Split of DATA on which the model is measured after each epoch, or none. By default Validation, if there is "
+        "such a split and no --early-stopping.",
+        VALIDATION_GROUP,
+        autocompletion=complete_split,
+    ),
+]
+ReportOption = Annotated[
+    list[str] | None,
+    option(
+        "NAME",
+        "Reporter of each epoch, NAME or NAME:ARGUMENT, such as tensorboard:runs or mlflow. Repeatable.",
+        OUTPUT_GROUP,
+        autocompletion=lambda: ["mlflow", "tensorboard"],
+    ),
 ]
 SeedOption = Annotated[
     int, option("N", "Random seed of image order, initial weights and augmentation.", TRAINING_GROUP)
@@ -143,6 +179,8 @@ def train(
     gradient_accumulation_steps: GradientAccumulationStepsOption = 1,
     learning_rate: LearningRateOption = None,
     class_weight: ClassWeightOption = None,
+    validation: ValidationOption = None,
+    validation_split: ValidationSplitOption = None,
     early_stopping: EarlyStoppingOption = False,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
@@ -150,6 +188,7 @@ def train(
     checkpoint: CheckpointOption = None,
     overwrite: OverwriteOption = False,
     plots: PlotsOption = None,
+    report: ReportOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Train a classifier on face crops.
@@ -162,36 +201,62 @@ def train(
 
     Example: maskkit train faces --out model --fine-tune --epochs 8 --plots plots
     """
+    options = locals()
     from maskkit import MaskClassifier
     from maskkit.datasets import load_faces
 
-    _check_folders(data, out, overwrite=overwrite)
     outputs = [folder for folder in (out, plots, checkpoint) if folder is not None]
-    check_outputs(data, outputs)
+    _check_folders(data, out, outputs, overwrite=overwrite)
     load = partial(load_faces, os.fspath(data), random_state=seed, exclude=outputs)
-    faces = choose_split(_load_after_check(load, backbone, weights, on_error), split, default="train")
+    found = _load_after_check(load, backbone, weights, on_error)
+    faces = choose_split(found, split, default="train")
+    if validation is not None:
+        found = load_data(validation, on_error=on_error, outputs=outputs)
+    elif early_stopping and validation_split is None:
+        validation_split = "none"
     classifier = MaskClassifier(
         backbone,
         weights=None if weights == "none" else weights,
         fine_tune="auto" if fine_tune is None else fine_tune,
-        epochs=epochs,
-        batch_size=batch_size,
-        gradient_accumulation_steps=gradient_accumulation_steps,
-        learning_rate=learning_rate,
-        image_size=image_size,
         augment=None if no_augment else "auto",
         find_face=not no_find_face,
-        class_weight=class_weight,
         early_stopping=early_stopping or None,
-        detector=detector,
-        device=device,
-        precision=precision,
-        checkpoint=checkpoint,
+        validation_data=_choose_validation(found, faces, validation, validation_split, is_quiet=quiet),
         random_state=seed,
         verbose=0 if quiet else 1,
+        callbacks=report,
+        **{name: options[name] for name in _PARAMETERS},
     )
     classifier.fit(faces.paths, faces.labels)
     _write_results(classifier, out, plots, half=half, overwrite=overwrite)
+
+
+def _choose_validation(found: Any, training: Any, folder: Path | None, split: str | None, *, is_quiet: bool) -> Any:
+    """Return the images of `found` on which the model is measured, and print which these are; None without any."""
+    from maskkit._training.distributed import find_world
+
+    images: Any
+    name, option = (split or "").lower(), "--validation-split"
+    if isinstance(found, list):
+        check_no_split(split, option)
+        images, n_images, of_split = found, sum(len(photo.labels) for photo in found), ""
+    elif name == "none" or (not name and folder is None and "validation" not in found.splits):
+        return None
+    else:
+        faces = choose_split(found, split, default="validation", option=option)
+        if faces is training:
+            if not name:
+                return None
+            raise typer.BadParameter("this is the split that is trained on; choose another one", param_hint=option)
+        (name,) = (other for other, images in found.splits.items() if images is faces)
+        images, n_images, of_split = (faces.paths, faces.labels), len(faces.paths), f" of the split {name}"
+    if not is_quiet and find_world().is_main:
+        where = "" if folder is None else f" in {folder}"
+        way_out = "" if split or folder else f" ({option} none: no)"
+        typer.echo(
+            escape_text(f"After each epoch, {n_images:,} images{of_split}{where} are measured{way_out}."), err=True
+        )
+    return images
 
 
 def _load_after_check(load: Callable[..., Any], backbone: str, weights: str, on_error: str) -> Any:
@@ -205,13 +270,14 @@ def _load_after_check(load: Callable[..., Any], backbone: str, weights: str, on_
     return load(on_error="skip") if on_error == "skip" else found
 
 
-def _check_folders(data: Path, out: Path, *, overwrite: bool) -> None:
+def _check_folders(data: Path, out: Path, outputs: list[Path], *, overwrite: bool) -> None:
     """Raise before training starts if the model cannot be saved or the data are not face crops."""
     from maskkit.exceptions import DataError
 
     check_model_folder(out, overwrite=overwrite)
     if contains_photos(data):
         raise DataError(f"{data}: contains annotated photos; pass a folder of face crops with one subfolder per class.")
+    check_outputs(data, outputs)
 
 
 def _write_results(classifier: "MaskClassifier", out: Path, plots: Path | None, *, half: bool, overwrite: bool) -> None:
