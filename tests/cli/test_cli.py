@@ -222,7 +222,7 @@ def test_evaluate_compares_several_data_with_the_first(model, data, photos, tmp_
     assert {name: of_set["n_faces"] for name, of_set in sets.items()} == {data.name: 12, "Train": 12, "photos": 3}
     assert run(capsys, "evaluate", alone, photos, "--model", model, "--fail-under", "photos/accuracy=0")[0] == 0
     code, _, err = run(capsys, "evaluate", alone, alone, "--model", model)
-    assert (code, "contains the same folder twice" in err) == (2, True)
+    assert (code, "contains the same path twice" in err) == (2, True)
 
 
 def test_evaluate_classifies_annotated_faces_with_crops(model, photos, capsys):
@@ -240,7 +240,7 @@ def test_evaluate_measures_robustness(model, data, photos, tmp_path, capsys):
     assert "darkness" in out
     assert (tmp_path / "p" / "robustness.png").is_file()
     code, _, err = run(capsys, "evaluate", data / "Validation", photos, "--model", model, "--robustness")
-    assert (code, "takes one DATA folder, not 2" in err) == (2, True)
+    assert (code, "takes one DATA, not 2" in err) == (2, True)
 
 
 def test_predict_prints_a_table(model, photo, capsys):
@@ -324,11 +324,12 @@ def photo_file(folder):
     return path
 
 
-def test_train_rejects_annotated_photos(tmp_path, capsys):
+def test_a_folder_of_annotations_without_xml_says_what_is_wanted(tmp_path, capsys):
     (tmp_path / "annotations").mkdir()
     code, _, err = run(capsys, "train", tmp_path, "--out", tmp_path / "model")
     assert code == 1
-    assert "pass a folder of face crops" in err
+    assert "contains no annotation (*.xml)" in err
+    assert "of COCO, pass the file" in err
 
 
 def test_reporters_are_checked_before_the_model_is_loaded(data, capsys):

@@ -36,6 +36,8 @@ def folder(tmp_path_factory):
     for inner in ("faces/Train/with_mask", "faces/Validation/with_mask", "faces/notes", "my-model", "my-photos"):
         (folder / inner).mkdir(parents=True)
     (folder / "my-model" / "maskkit.json").write_text("{}")
+    (folder / "data.yaml").write_text("train: images\nval: images\nnames: [a]\n")
+    (folder / "faces.csv").write_text("path,label,split\n0.png,x,b\n1.png,y,a\n2.png,y,\n")
     return folder
 
 
@@ -55,6 +57,8 @@ def folder(tmp_path_factory):
         ("maskkit evaluate faces --split ", ["Train", "Validation"]),
         ("maskkit evaluate faces --report tensor", ["tensorboard"]),
         ("maskkit evaluate faces --on-error ", ["raise", "skip"]),
+        ("maskkit evaluate data.yaml --split ", ["train", "val"]),
+        ("maskkit train faces.csv --split ", ["a", "b"]),
     ],
 )
 def test_bash_is_offered(line, offered, folder):

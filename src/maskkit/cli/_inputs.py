@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from maskkit._files.outputs import OutputFolders
 
 
+# Functions of maskkit.datasets, by the endings of the files that they load.
+_LOADERS = {
+    ".csv": "load_table",
+    ".tsv": "load_table",
+    ".parquet": "load_table",
+    ".json": "load_coco",
+    ".yaml": "load_yolo",
+    ".yml": "load_yolo",
+}
+
+
 def load_model(model: str, *, detector_size: Sequence[int] | None = None, **params: Any) -> "MaskClassifier":
     """Load a model by folder or by name, and set the long sides of its detector. A folder takes precedence."""
     from maskkit import MaskClassifier
@@ -49,19 +60,22 @@ def _set_detector_size(classifier: "MaskClassifier", long_sides_px: Sequence[int
         detector.set_params(long_side_px=long_sides_px[0])
 
 
-def contains_photos(folder: Path) -> bool:
-    """Check whether a folder contains photos with Pascal VOC annotations rather than face crops."""
-    return any(
-        path.suffix.lower() == ".xml" or (path.name.lower() == "annotations" and path.is_dir())
-        for path in folder.glob("*")
-    )
+def are_photos(loaded: Any) -> bool:
+    """Return whether what `load_data` or `choose_split` returned are annotated photos rather than face crops."""
+    return isinstance(loaded, list) or any(isinstance(split, list) for split in loaded.get("splits", {}).values())
 
 
-def choose_split(faces: Any, requested: str | None, *, default: str | None = None, option: str = "--split") -> Any:
-    """Return the requested split of `load_faces` (in any case), else the default, else the only one."""
+def choose_split(loaded: Any, requested: str | None, *, default: str | None = None, option: str = "--split") -> Any:
+    """Return the requested split of data (in any case), else the default, else the only one.
+
+    Photos without splits are returned whole. Raises BadParameter if a split of them is requested.
+    """
     from maskkit.exceptions import DataError
 
-    splits = faces.splits
+    if isinstance(loaded, list):
+        check_no_split(requested, option)
+        return loaded
+    splits = loaded.splits
     name = (requested or "").lower() or (default if default in splits else None)
     if name is None and len(splits) == 1:
         name = next(iter(splits))
@@ -120,25 +134,40 @@ def _leave_out(written: "OutputFolders", images: list[Path], source: str) -> lis
     return kept
 
 
-def load_data(folder: Path, *, on_error: Any = "raise", outputs: Iterable[Path | None] = ()) -> Any:
-    """Load annotated photos, or face crops by split, whichever a folder contains.
+def load_data(data: Path, *, on_error: Any = "raise", outputs: Iterable[Path | None] = (), **of_crops: Any) -> Any:
+    """Load face crops or annotated photos, whichever DATA is, in any format.
 
-    Folders in `outputs` are left out; see `check_outputs`.
+    Folders in `outputs` are left out; see `check_outputs`. `of_crops` are further parameters of `load_faces`.
+
+    Returns
+    -------
+    loaded : list of AnnotatedPhoto, or Bunch
+        The Bunch has splits of photos, or of face crops.
     """
     from maskkit import datasets
     from maskkit.exceptions import DataError
 
-    given = [output for output in outputs if output is not None]
+    # Exports of YOLO data sets are passed as a folder, too.
+    data = data / "data.yaml" if (data / "data.yaml").is_file() else data
+    ending = data.suffix.lower()
+    if not data.is_dir() and ending in _LOADERS:
+        return getattr(datasets, _LOADERS[ending])(os.fspath(data), on_error=on_error)
+    if data.is_file():
+        raise DataError(f"{data}: is a file that ends in {ending!r}; want a folder, or {', '.join(_LOADERS)}.")
     # As text, because Path(".") may be an empty path to the library. Here, empty paths were refused already.
-    if contains_photos(folder):
-        return datasets.load_photos(os.fspath(folder), on_error=on_error)
-    check_outputs(folder, given)
+    if any(path.suffix.lower() == ".xml" or (path.name.lower() == "annotations" and path.is_dir())
+           for path in data.glob("*")):  # fmt: skip
+        return datasets.load_photos(os.fspath(data), on_error=on_error)
+    given = [output for output in outputs if output is not None]
+    check_outputs(data, given)
     try:
-        return datasets.load_faces(os.fspath(folder), on_error=on_error, exclude=given)
+        return datasets.load_faces(os.fspath(data), on_error=on_error, exclude=given, **of_crops)
     except DataError as exc:
         # A folder of images alone was probably meant as photos, so add what photos need.
-        if folder.is_dir() and not any(path.is_dir() for path in folder.iterdir()):
-            raise DataError(f"{exc} Photos need a Pascal VOC annotation each (*.xml).") from exc
+        if data.is_dir() and not any(path.is_dir() for path in data.iterdir()):
+            raise DataError(
+                f"{exc} Photos need annotations: Pascal VOC (*.xml), or a file {', '.join(_LOADERS)}."
+            ) from exc
         raise
 
 

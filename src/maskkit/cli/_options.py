@@ -1,7 +1,9 @@
 """Arguments and options that several commands share, with their shell completion. Nothing heavy is imported here."""
 
+import csv
 import glob
 import math
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -18,6 +20,11 @@ DEFAULT_MODEL = "maskkit-lite0"
 
 # Only torch, which is slow to import, knows which devices are present, so that completion offers all kinds.
 DEVICES = ["auto", "cpu", "cuda", "mps"]
+
+DATA_HELP = (
+    "Face crops in one folder per class, photos with Pascal VOC files, a table (.csv, .parquet), COCO (.json) or YOLO "
+    "(.yaml)."
+)
 
 # Titles of the option groups in --help.
 DATA_GROUP, MODEL_GROUP, OUTPUT_GROUP = "Data", "Model", "Output"
@@ -61,9 +68,14 @@ def complete_model(incomplete: str) -> list[str]:
 
 
 def complete_split(ctx: typer.Context) -> list[str]:
-    """List the splits of DATA: its folders that contain folders."""
+    """List the splits of DATA: its folders that contain folders, the keys of a YAML file, or a column of a CSV file."""
     # The command line is still incomplete, so its words are in ctx.args and not in the parameters.
-    folder = next((Path(word) for word in ctx.args if Path(word).is_dir()), Path())
+    folder = next((Path(word) for word in ctx.args if Path(word).exists()), Path())
+    if folder.suffix.lower() in (".yaml", ".yml"):
+        return re.findall(r"^(train|val|test):", folder.read_text(errors="replace"), re.MULTILINE)
+    if folder.suffix.lower() == ".csv":
+        with folder.open(errors="replace", newline="") as file:
+            return sorted({row["split"] for row in csv.DictReader(file) if row.get("split")})
     splits = sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("."))
     return [path.name for path in splits if any(inner.is_dir() for inner in path.glob("*"))]
 

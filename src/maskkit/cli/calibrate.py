@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maskkit.cli._inputs import check_no_split, choose_split, contains_photos, load_data, load_model
+from maskkit.cli._inputs import choose_split, load_data, load_model
 from maskkit.cli._options import (
+    DATA_HELP,
     DEFAULT_MODEL,
     MODEL_GROUP,
     DeviceOption,
@@ -43,7 +44,7 @@ Half = tuple[Any, Any]
 DataArgument = Annotated[
     Path,
     typer.Argument(
-        help="Folder of face crops, or of photos with Pascal VOC annotations, that the model was not trained on.",
+        help=f"{DATA_HELP} The model was not trained on them.",
         metavar="DATA",
     ),
 ]
@@ -93,10 +94,7 @@ def calibrate(
     if precision is not None and uncertain_cost is not None:
         raise typer.BadParameter("give either this or --precision", param_hint="--uncertain-cost")
     check_model_folder(out, overwrite=overwrite)
-    if contains_photos(data):
-        check_no_split(split)
-    loaded = load_data(data, on_error=on_error, outputs=[out, Path(model)])
-    faces = loaded if contains_photos(data) else choose_split(loaded, split)
+    faces = choose_split(load_data(data, on_error=on_error, outputs=[out, Path(model)]), split)
     fitted, measured = _divide(faces, seed)
     classifier = load_model(model, device=device)
     threshold = classifier.threshold

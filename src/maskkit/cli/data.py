@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from maskkit.cli._inputs import check_no_split, check_outputs, choose_split, contains_photos, load_data
+from maskkit.cli._inputs import are_photos, choose_split, load_data
 from maskkit.cli._options import (
+    DATA_HELP,
     OUTPUT_GROUP,
     FormatOption,
     MaxPixelsOption,
@@ -22,9 +23,7 @@ from maskkit.cli._outputs import check_outside, check_picture, print_results, pr
 
 app = typer.Typer(help="Inspect data before training.", no_args_is_help=True, rich_markup_mode="rich")
 
-DataArgument = Annotated[
-    Path, typer.Argument(help="Folder of face crops, or of photos with Pascal VOC annotations.", metavar="DATA")
-]
+DataArgument = Annotated[Path, typer.Argument(help=DATA_HELP, metavar="DATA")]
 
 
 @app.command()
@@ -49,7 +48,7 @@ def info(
 
 @app.command()
 def audit(
-    data: Annotated[Path, typer.Argument(help="Folder of face crops.", metavar="DATA")],
+    data: Annotated[Path, typer.Argument(help="Face crops in one folder per class, or their table.", metavar="DATA")],
     max_pixels: MaxPixelsOption = None,
     seed: SeedOption = 0,
     plots: PlotsOption = None,
@@ -66,13 +65,11 @@ def audit(
     """
     from maskkit import datasets
 
-    if contains_photos(data):
-        raise typer.BadParameter("contains annotated photos; audit needs face crops", param_hint="DATA")
-    check_outputs(data, [plots])
     # In file order, so that the same data give the same report.
-    found = datasets.audit(
-        datasets.load_faces(os.fspath(data), shuffle=False, exclude=[plots] if plots else []), random_state=seed
-    )
+    loaded = load_data(data, outputs=[plots], shuffle=False)
+    if are_photos(loaded):
+        raise typer.BadParameter("contains annotated photos; audit needs face crops", param_hint="DATA")
+    found = datasets.audit(loaded, random_state=seed)
     document = found.to_dict()
     print_results(output, table=found, document=document, rows=document["images"])
     if plots is not None:
@@ -107,12 +104,8 @@ def collage(
     if (width is None) != (height is None):
         raise typer.BadParameter("give both or neither", param_hint="--width and --height")
     size = None if width is None or height is None else (width, height)
-    loaded = load_data(data)
-    if contains_photos(data):
-        check_no_split(split)
-    else:
-        loaded = choose_split(loaded, split, default="train")
+    faces = choose_split(load_data(data), split, default="train")
     picture = datasets.collage(
-        loaded, n_columns=columns, n_rows=rows, size=size, captions=captions, blur=blur, random_state=seed
+        faces, n_columns=columns, n_rows=rows, size=size, captions=captions, blur=blur, random_state=seed
     )
     print_written(save_picture(picture, target))

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskkit import _plugins
-from maskkit.cli._inputs import check_no_detection, check_no_split, choose_split, contains_photos, load_data, load_model
+from maskkit.cli._inputs import are_photos, check_no_detection, check_no_split, choose_split, load_data, load_model
 from maskkit.cli._options import (
     DATA_GROUP,
+    DATA_HELP,
     DEFAULT_MODEL,
     OUTPUT_GROUP,
     DetectorOption,
@@ -31,10 +32,7 @@ if TYPE_CHECKING:
     from maskkit.reporters import Report
 
 
-DataArgument = Annotated[
-    list[Path],
-    typer.Argument(help="Folders of face crops, or of photos with Pascal VOC annotations.", metavar="DATA"),
-]
+DataArgument = Annotated[list[Path], typer.Argument(help=DATA_HELP, metavar="DATA")]
 CropsOption = Annotated[bool, flag("--crops", "Classify the annotated faces of photos, without detection.", DATA_GROUP)]
 RobustnessOption = Annotated[
     bool, flag("--robustness", "Evaluate robustness to downscaling, blur, JPEG and low light.", DATA_GROUP)
@@ -74,8 +72,8 @@ def evaluate(
 ) -> None:
     """Evaluate a model on labeled face crops or annotated photos.
 
-    Every metric comes with its 95 % confidence interval. Several DATA folders
-    are compared with the first one. Their photos are evaluated on the annotated
+    Every metric comes with its 95 % confidence interval. Several DATA are
+    compared with the first one. Their photos are evaluated on the annotated
     faces, without detection.
 
     Example: maskkit evaluate faces --split Validation --model model --plots plots
@@ -89,13 +87,15 @@ def evaluate(
     limits = [_parse_limit(text) for text in fail_under or ()]
     specs = [f"json:{out}"] * (out is not None) + [f"plots:{plots}"] * (plots is not None) + (report or [])
     reporters = resolve_reporters(specs)
-    detects = len(data) == 1 and contains_photos(data[0]) and not (crops or robustness)
-    if not detects:
-        check_no_detection("face crops and annotated faces", detector=detector, detector_size=detector_size)
     outputs = [
         Path(folder) for folder in (model, *(getattr(reporter, "folder", None) for reporter in reporters)) if folder
     ]
+    if len(data) > 1 or crops or robustness:
+        check_no_detection("face crops and annotated faces", detector=detector, detector_size=detector_size)
     data_sets = _load_data_sets(data, split, on_error, crops=crops, robustness=robustness, outputs=outputs)
+    detects = isinstance(data_sets, list) and not (crops or robustness)
+    if not detects:
+        check_no_detection("face crops and annotated faces", detector=detector, detector_size=detector_size)
     classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
     result: Report
     if detects:
@@ -126,29 +126,26 @@ def _load_data_sets(
     data: list[Path], split: str | None, on_error: Any, *, crops: bool, robustness: bool, outputs: list[Path]
 ) -> Any:
     """Load one data set, or a dictionary of several."""
-    if all(map(contains_photos, data)):
-        check_no_split(split)
-    elif crops and len(data) == 1:
-        raise typer.BadParameter("is for annotated photos; DATA contains face crops", param_hint="--crops")
-    if len(data) == 1:
-        return _load(data[0], split, on_error, outputs)
-    if robustness:
-        raise typer.BadParameter(f"takes one DATA folder, not {len(data)}; run it once per folder",
-                                 param_hint="--robustness")  # fmt: skip
+    if robustness and len(data) > 1:
+        raise typer.BadParameter(f"takes one DATA, not {len(data)}; run it once for each", param_hint="--robustness")
     names = [path.resolve().name for path in data]
     # Folders of the same name, such as Validation, are distinguished by their paths.
     names = names if len(set(names)) == len(names) else list(map(str, data))
     if len(set(names)) < len(names):
-        raise typer.BadParameter("contains the same folder twice; pass different ones", param_hint="DATA")
-    return {name: _load(path, split, on_error, outputs) for name, path in zip(names, data, strict=True)}
+        raise typer.BadParameter("contains the same path twice; pass different ones", param_hint="DATA")
+    loaded = [load_data(path, on_error=on_error, outputs=outputs) for path in data]
+    if all(isinstance(each, list) for each in loaded):
+        check_no_split(split)
+    elif crops and len(data) == 1 and not are_photos(loaded[0]):
+        raise typer.BadParameter("is for annotated photos; DATA contains face crops", param_hint="--crops")
+    chosen = {name: _choose(each, split) for name, each in zip(names, loaded, strict=True)}
+    return chosen if len(data) > 1 else chosen[names[0]]
 
 
-def _load(folder: Path, split: str | None, on_error: Any, outputs: list[Path]) -> Any:
-    """Load photos, or the requested split of face crops; crops without splits are all used."""
-    loaded = load_data(folder, on_error=on_error, outputs=outputs)
-    if contains_photos(folder):
-        return loaded
-    return loaded.splits["all"] if list(loaded.splits) == ["all"] else choose_split(loaded, split)
+def _choose(loaded: Any, split: str | None) -> Any:
+    """Return the requested split; photos and crops without splits are all used."""
+    has_splits = not isinstance(loaded, list) and list(loaded.splits) != ["all"]
+    return choose_split(loaded, split if has_splits else None)
 
 
 def _parse_limit(text: str) -> tuple[str, float]:

@@ -11,8 +11,9 @@ import typer
 
 from maskkit import _plugins
 from maskkit._text import escape_text
-from maskkit.cli._inputs import check_no_split, check_outputs, choose_split, contains_photos, load_data
+from maskkit.cli._inputs import are_photos, choose_split, load_data
 from maskkit.cli._options import (
+    DATA_HELP,
     DEVICES,
     MODEL_GROUP,
     OUTPUT_GROUP,
@@ -43,9 +44,7 @@ _PARAMETERS = (
 )
 
 
-DataArgument = Annotated[
-    Path, typer.Argument(help="Folder with one subfolder per class, or per split and class.", metavar="DATA")
-]
+DataArgument = Annotated[Path, typer.Argument(help=DATA_HELP, metavar="DATA")]
 OutOption = Annotated[Path, out_option("DIR", "Folder to write the model to.")]
 BackboneOption = Annotated[
     str,
@@ -191,23 +190,25 @@ def train(
     report: ReportOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Train a classifier on face crops.
+    """Train a classifier on face crops or annotated photos.
 
-    The images of each class are in a folder of their own, such as
+    The crops of each class are in a folder of their own, such as
     DATA/Train/with_mask/*.png, or DATA/with_mask/*.png without splits. The
-    names of the folders are the class names.
+    names of the folders are the class names. Of photos, the annotated faces are
+    cut out. DATA may also be a table, a COCO file or a YOLO data.yaml.
 
     Example: maskkit train faces --backbone efficientnet_lite0 --out model
 
     Example: maskkit train faces --out model --fine-tune --epochs 8 --plots plots
+
+    Example: maskkit train data.yaml --out model
     """
     options = locals()
     from maskkit import MaskClassifier
-    from maskkit.datasets import load_faces
 
+    check_model_folder(out, overwrite=overwrite)
     outputs = [folder for folder in (out, plots, checkpoint) if folder is not None]
-    _check_folders(data, out, outputs, overwrite=overwrite)
-    load = partial(load_faces, os.fspath(data), random_state=seed, exclude=outputs)
+    load = partial(load_data, data, outputs=outputs, random_state=seed)
     found = _load_after_check(load, backbone, weights, on_error)
     faces = choose_split(found, split, default="train")
     if validation is not None:
@@ -227,7 +228,7 @@ def train(
         callbacks=report,
         **{name: options[name] for name in _PARAMETERS},
     )
-    classifier.fit(faces.paths, faces.labels)
+    classifier.fit(*((faces,) if are_photos(faces) else (faces.paths, faces.labels)))
     _write_results(classifier, out, plots, half=half, overwrite=overwrite)
 
 
@@ -235,28 +236,26 @@ def _choose_validation(found: Any, training: Any, folder: Path | None, split: st
     """Return the images of `found` on which the model is measured, and print which these are; None without any."""
     from maskkit._training.distributed import find_world
 
-    images: Any
     name, option = (split or "").lower(), "--validation-split"
-    if isinstance(found, list):
-        check_no_split(split, option)
-        images, n_images, of_split = found, sum(len(photo.labels) for photo in found), ""
-    elif name == "none" or (not name and folder is None and "validation" not in found.splits):
+    if name == "none":
         return None
-    else:
-        faces = choose_split(found, split, default="validation", option=option)
-        if faces is training:
-            if not name:
-                return None
-            raise typer.BadParameter("this is the split that is trained on; choose another one", param_hint=option)
-        (name,) = (other for other, images in found.splits.items() if images is faces)
-        images, n_images, of_split = (faces.paths, faces.labels), len(faces.paths), f" of the split {name}"
+    splits = {} if isinstance(found, list) else found.splits
+    default = next((usual for usual in ("validation", "val") if usual in splits), None)
+    if splits and not name and folder is None and default is None:
+        return None
+    faces = choose_split(found, split, default=default, option=option)
+    of_split = "".join(f" of the split {other}" for other, images in splits.items() if images is faces)
+    if faces is training:
+        if not split:
+            return None
+        raise typer.BadParameter("this is the split that is trained on; choose another one", param_hint=option)
+    photos = are_photos(faces)
+    counted = f"{sum(len(photo.labels) for photo in faces):,} faces" if photos else f"{len(faces.paths):,} images"
     if not is_quiet and find_world().is_main:
         where = "" if folder is None else f" in {folder}"
         way_out = "" if split or folder else f" ({option} none: no)"
-        typer.echo(
-            escape_text(f"After each epoch, {n_images:,} images{of_split}{where} are measured{way_out}."), err=True
-        )
-    return images
+        typer.echo(escape_text(f"After each epoch, {counted}{of_split}{where} are measured{way_out}."), err=True)
+    return faces if photos else (faces.paths, faces.labels)
 
 
 def _load_after_check(load: Callable[..., Any], backbone: str, weights: str, on_error: str) -> Any:
@@ -268,16 +267,6 @@ def _load_after_check(load: Callable[..., Any], backbone: str, weights: str, on_
     found = load()
     check_weights(backbone, None if weights == "none" else weights)
     return load(on_error="skip") if on_error == "skip" else found
-
-
-def _check_folders(data: Path, out: Path, outputs: list[Path], *, overwrite: bool) -> None:
-    """Raise before training starts if the model cannot be saved or the data are not face crops."""
-    from maskkit.exceptions import DataError
-
-    check_model_folder(out, overwrite=overwrite)
-    if contains_photos(data):
-        raise DataError(f"{data}: contains annotated photos; pass a folder of face crops with one subfolder per class.")
-    check_outputs(data, outputs)
 
 
 def _write_results(classifier: "MaskClassifier", out: Path, plots: Path | None, *, half: bool, overwrite: bool) -> None:

@@ -16,7 +16,7 @@ from maskkit.datasets._frames import Annotation, check_frame
 from maskkit.datasets._photos import AnnotatedPhoto, make_photos
 from maskkit.exceptions import DataError
 
-LAYOUTS = "want annotations/*.xml beside images/, or *.xml beside the images (Pascal VOC)"
+LAYOUTS = "want annotations/*.xml beside images/, or *.xml beside the images (Pascal VOC); of COCO, pass the file"
 _IMAGE_FOLDERS = ("images", "jpegimages")
 _MULTI_BYTE = re.compile(rb"""\s*<\?xml[^>]*encoding=["']((?:gb|big5|euc|shift|iso-2022|cp9)[\w.-]*)["']""", re.I)
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
