@@ -23,6 +23,8 @@ CONFIG_FILE = "maskkit.json"
 TENSOR_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 INT8_FILES = ("int8.xml", "int8.bin")
+# The options of maskkit train, for users; nothing reads them when a model is loaded.
+OPTIONS_FILE = "train.toml"
 
 # The history of ten thousand epochs takes 3 MB.
 _MAX_CONFIG_BYTES = 50_000_000
@@ -86,7 +88,7 @@ def check_target(folder: Path) -> None:
         folder,
         "model",
         is_ours=lambda folder: is_document(folder / CONFIG_FILE, ("format_version", "classes", "files")),
-        files=(CONFIG_FILE, TENSOR_FILE, CARD_FILE, *INT8_FILES),
+        files=(CONFIG_FILE, TENSOR_FILE, CARD_FILE, OPTIONS_FILE, *INT8_FILES),
     )
 
 

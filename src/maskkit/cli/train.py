@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +11,7 @@ import typer
 
 from maskkit import _plugins
 from maskkit._text import escape_text
+from maskkit.cli._config import ConfigOption, write_options
 from maskkit.cli._inputs import are_photos, choose_split, load_data
 from maskkit.cli._options import (
     DATA_HELP,
@@ -160,8 +161,10 @@ CheckpointOption = Annotated[
 
 
 def train(
+    ctx: typer.Context,
     data: DataArgument,
     out: OutOption,
+    config: ConfigOption = None,
     split: TrainSplitOption = None,
     on_error: OnErrorOption = "raise",
     max_pixels: MaxPixelsOption = None,
@@ -203,9 +206,6 @@ def train(
 
     Example: maskkit train data.yaml --out model
     """
-    options = locals()
-    from maskkit import MaskClassifier
-
     check_model_folder(out, overwrite=overwrite)
     outputs = [folder for folder in (out, plots, checkpoint) if folder is not None]
     load = partial(load_data, data, outputs=outputs, random_state=seed)
@@ -215,21 +215,29 @@ def train(
         found = load_data(validation, on_error=on_error, outputs=outputs)
     elif early_stopping and validation_split is None:
         validation_split = "none"
-    classifier = MaskClassifier(
-        backbone,
-        weights=None if weights == "none" else weights,
-        fine_tune="auto" if fine_tune is None else fine_tune,
-        augment=None if no_augment else "auto",
-        find_face=not no_find_face,
-        early_stopping=early_stopping or None,
-        validation_data=_choose_validation(found, faces, validation, validation_split, is_quiet=quiet),
-        random_state=seed,
-        verbose=0 if quiet else 1,
-        callbacks=report,
-        **{name: options[name] for name in _PARAMETERS},
-    )
+    measured = _choose_validation(found, faces, validation, validation_split, is_quiet=quiet)
+    classifier = _make_classifier(ctx.params, measured)
     classifier.fit(*((faces,) if are_photos(faces) else (faces.paths, faces.labels)))
-    _write_results(classifier, out, plots, half=half, overwrite=overwrite)
+    _write_results(classifier, out, plots, half=half, overwrite=overwrite, options=write_options(ctx))
+
+
+def _make_classifier(options: Mapping[str, Any], validation_data: Any) -> "MaskClassifier":
+    """Return the classifier that the options of the command describe, measured on some data after each epoch."""
+    from maskkit import MaskClassifier
+
+    return MaskClassifier(
+        options["backbone"],
+        **{name: options[name] for name in _PARAMETERS},
+        weights=None if options["weights"] == "none" else options["weights"],
+        fine_tune="auto" if options["fine_tune"] is None else options["fine_tune"],
+        augment=None if options["no_augment"] else "auto",
+        find_face=not options["no_find_face"],
+        early_stopping=options["early_stopping"] or None,
+        validation_data=validation_data,
+        random_state=options["seed"],
+        verbose=0 if options["quiet"] else 1,
+        callbacks=list(options["report"] or ()) or None,
+    )
 
 
 def _choose_validation(found: Any, training: Any, folder: Path | None, split: str | None, *, is_quiet: bool) -> Any:
@@ -269,9 +277,12 @@ def _load_after_check(load: Callable[..., Any], backbone: str, weights: str, on_
     return load(on_error="skip") if on_error == "skip" else found
 
 
-def _write_results(classifier: "MaskClassifier", out: Path, plots: Path | None, *, half: bool, overwrite: bool) -> None:
-    """Save the model and the learning curve, and print a summary."""
-    from maskkit._files.outputs import find_free
+def _write_results(
+    classifier: "MaskClassifier", out: Path, plots: Path | None, *, half: bool, overwrite: bool, options: str
+) -> None:
+    """Save the model with the options of the command and the learning curve, and print a summary."""
+    from maskkit._files.model_folder import OPTIONS_FILE
+    from maskkit._files.outputs import create_file, find_free
     from maskkit._training.distributed import find_world
 
     # Under torchrun or accelerate launch every process trains, and only the main one saves.
@@ -280,6 +291,7 @@ def _write_results(classifier: "MaskClassifier", out: Path, plots: Path | None, 
     # A training that ended meanwhile may have taken the name.
     out = out if overwrite else find_free(out)
     classifier.save(os.fspath(out), half=half)
+    create_file(out / OPTIONS_FILE, options.encode())
     counts = zip(classifier.classes_, classifier.class_counts_, strict=True)
     megabytes = sum(file.stat().st_size for file in out.iterdir()) / 1e6
     print(escape_text(f"trained on {', '.join(f'{count:,} {label}' for label, count in counts)}"))
