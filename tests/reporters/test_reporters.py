@@ -162,6 +162,31 @@ def test_contract_catches_nonsense(answer, message):
         check_reporter(Broken(answer))
 
 
+class Epochs:
+    """A reporter that does something with the records of a training."""
+
+    def __init__(self, act):
+        self.act, self.records = act, []
+
+    def report(self, evaluation):
+        return None
+
+    def report_epoch(self, record):
+        self.records.append(dict(record))
+        self.act(record)
+
+
+def test_contract_of_reporters_of_epochs():
+    reporter = Epochs(len)
+    check_reporter(reporter)
+    assert [record["epoch"] for record in reporter.records] == [1, 2, 1, 2]
+    assert ["validation_confusion" in record for record in reporter.records] == [False, False, True, True]
+    with pytest.raises(PluginError, match=r"reporter Epochs: report_epoch\(\) changed the record; work on a copy"):
+        check_reporter(Epochs(dict.popitem))
+    with pytest.raises(PluginError, match=r"report_epoch\(\) failed on a record of training \(KeyError: 'time'\)"):
+        check_reporter(Epochs(lambda record: record["time"]))
+
+
 # Plots have no room for names of 300 letters.
 @pytest.mark.filterwarnings("ignore:.*deprecated since. 2.1", "ignore:constrained_layout not applied")
 def test_trackers_take_classes_of_any_name(tmp_path, monkeypatch):
@@ -173,8 +198,15 @@ def test_trackers_take_classes_of_any_name(tmp_path, monkeypatch):
     model = Scripted(one_hot([0, 1, 2, 0, 2, 1], n_classes=3), classes)
     odd = evaluate(model, make_faces(6)[0], classes * 2, n_resamples=20)
     monkeypatch.chdir(tmp_path)
-    TensorBoardReporter("runs").report(odd)
-    MlflowReporter(f"sqlite:///{tmp_path / 'mlflow.db'}").report(odd)
+    reporters = (
+        TensorBoardReporter("runs"),
+        MlflowReporter(f"sqlite:///{tmp_path / 'mlflow.db'}", run_name="evaluation"),
+    )
+    validated = {"confusion": np.eye(3, dtype=int).tolist(), "precision": [1.0] * 3, "recall": [1.0] * 3}
+    for reporter in reporters:
+        reporter.report(odd)
+        reporter.report_epoch({"epoch": 1.0, "classes": classes} | {f"validation_{k}": v for k, v in validated.items()})
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
-    (run,) = client.search_runs([client.get_experiment_by_name("maskkit").experiment_id])
+    training, run = client.search_runs([client.get_experiment_by_name("maskkit").experiment_id])
+    assert len(training.data.metrics) == 2 * (3 + 1)
     assert len(run.data.metrics) == 3 * sum(not np.isnan(found.value) for found in odd.metrics().values())
