@@ -50,7 +50,8 @@ def test_history_is_a_curve_in_the_ink_of_the_page(shown):
     html = shown["model.history_"]
     assert "<svg" in html
     assert "currentColor" in html
-    assert "loss, held-out images" in html
+    assert "loss, validation images" in html
+    assert "Confusion: rows are true classes" in html
 
 
 def test_evaluations_are_tables(shown):

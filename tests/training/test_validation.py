@@ -277,3 +277,12 @@ def test_terminal_shows_the_matrix_of_each_epoch_and_then_that_of_the_model(monk
     final = shown.rindex("Confusion: rows are true classes")
     assert shown.rindex(f"Epoch {history.final()['epoch']:.0f}, 6 validation images") < final
     assert "[" in shown[places[-1] : final]
+
+
+@pytest.mark.parametrize("has_widgets", [False, True])
+def test_notebook_without_widgets_shows_lines(monkeypatch, has_widgets):
+    monkeypatch.setattr("rich.console.Console", lambda **_: Console(file=io.StringIO(), force_jupyter=True, width=80))
+    monkeypatch.setattr("maskkit._training.progress.find_spec", lambda name: object() if has_widgets else None)
+    monkeypatch.setattr("rich.progress.Progress.start", lambda self: None)
+    with TrainingProgress(1, 8, 1) as progress:
+        assert (progress._bar is not None) == has_widgets

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, Self
 
 from maskkit._display.tables import format_cell, stack_tables
@@ -41,7 +42,8 @@ class TrainingProgress:
             from rich.console import Console
 
             self._console = Console(stderr=True)
-            if self._console.is_terminal or self._console.is_jupyter:
+            # Without ipywidgets, a notebook can show lines, but no bar that moves.
+            if self._console.is_terminal or (self._console.is_jupyter and find_spec("ipywidgets") is not None):
                 self._bar = self._make_bar()
                 self._bar.start()
                 self._task = self._bar.add_task(
