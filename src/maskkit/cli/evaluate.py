@@ -37,6 +37,10 @@ CropsOption = Annotated[bool, flag("--crops", "Classify the annotated faces of p
 RobustnessOption = Annotated[
     bool, flag("--robustness", "Evaluate robustness to downscaling, blur, JPEG and low light.", DATA_GROUP)
 ]
+ByOption = Annotated[
+    list[str] | None,
+    option("COLUMN", "Column of a table of face crops by which accuracy is shown, too. Repeatable.", DATA_GROUP),
+]
 OutOption = Annotated[Path | None, out_option("FILE", "Write the full results to this JSON file.")]
 ReportOption = Annotated[
     list[str] | None,
@@ -58,6 +62,7 @@ def evaluate(
     split: SplitOption = None,
     crops: CropsOption = False,
     robustness: RobustnessOption = False,
+    by: ByOption = None,
     on_error: OnErrorOption = "raise",
     max_pixels: MaxPixelsOption = None,
     model: ModelOption = DEFAULT_MODEL,
@@ -78,6 +83,8 @@ def evaluate(
 
     Example: maskkit evaluate faces --split Validation --model model --plots plots
 
+    Example: maskkit evaluate faces.csv --by camera --by light
+
     Example: maskkit evaluate photos --fail-under end_to_end_recall=0.8
     """
     from maskkit import evaluation
@@ -96,6 +103,7 @@ def evaluate(
     detects = isinstance(data_sets, list) and not (crops or robustness)
     if not detects:
         check_no_detection("face crops and annotated faces", detector=detector, detector_size=detector_size)
+    slices = {} if not by else _choose_columns(data_sets, by, are_sliced=not (detects or robustness))
     classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
     result: Report
     if detects:
@@ -103,7 +111,7 @@ def evaluate(
     elif robustness:
         result = evaluation.evaluate_robustness(classifier, data_sets)
     else:
-        result = evaluation.evaluate(classifier, data_sets)
+        result = evaluation.evaluate(classifier, data_sets, slices=slices)
     metrics = result.metrics()
     unknown = [name for name, _ in limits if name not in metrics]
     if unknown:
@@ -140,6 +148,25 @@ def _load_data_sets(
         raise typer.BadParameter("is for annotated photos; DATA contains face crops", param_hint="--crops")
     chosen = {name: _choose(each, split) for name, each in zip(names, loaded, strict=True)}
     return chosen if len(data) > 1 else chosen[names[0]]
+
+
+def _choose_columns(data_sets: Any, by: list[str], *, are_sliced: bool) -> dict[str, Any]:
+    """Return the columns of a table by which faces are grouped; of several tables, those of each."""
+    from maskkit._checks.columns import is_missing
+    from maskkit.exceptions import DataError
+
+    if type(data_sets) is dict:
+        return {name: _choose_columns(data, by, are_sliced=are_sliced) for name, data in data_sets.items()}
+    columns = data_sets.get("columns", {}) if are_sliced and not isinstance(data_sets, list) else None
+    if columns is None:
+        raise typer.BadParameter("is for face crops without --robustness", param_hint="--by")
+    if unknown := [name for name in by if name not in columns]:
+        known = f"its columns are {', '.join(columns)}" if columns else "only tables of face crops have columns"
+        raise DataError(f"--by {unknown[0]}: DATA has no such column; {known}.")
+    return {
+        name: ["(empty)" if is_missing(value) or not str(value).strip() else value for value in columns[name]]
+        for name in by
+    }
 
 
 def _choose(loaded: Any, split: str | None) -> Any:
