@@ -5,6 +5,7 @@ from maskkit.datasets._audit import Audit, audit
 from maskkit.datasets._coco import load_coco
 from maskkit.datasets._description import Description, collage, describe
 from maskkit.datasets._faces import load_faces
+from maskkit.datasets._hugging_face import from_hugging_face
 from maskkit.datasets._photos import AnnotatedPhoto
 from maskkit.datasets._table import load_table
 from maskkit.datasets._voc import load_photos
@@ -16,6 +17,7 @@ __all__ = [
     "load_table",
     "load_coco",
     "load_yolo",
+    "from_hugging_face",
     "describe",
     "audit",
     "Audit",

@@ -1,5 +1,6 @@
 """Photos with the boxes of their faces, from annotations of any format."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskkit._checks.columns import is_missing
 from maskkit._images.boxes import check_boxes
-from maskkit._images.load import read_header
+from maskkit._images.load import name_source, read_header
 from maskkit._images.orientation import ImageHeader
 from maskkit._images.prefetch import prefetch_map
 from maskkit._labels import warn_of_labels
@@ -28,8 +29,8 @@ class AnnotatedPhoto:
 
     Parameters
     ----------
-    path : Path
-        Path to the photo.
+    path : Path, or image of another form
+        Path to the photo, or what else `predict_photos` takes.
     boxes_xyxy : ndarray of shape (n_faces, 4), float32
         Left, top, right, bottom in pixels of the upright photo. At most half of a box may lie outside the photo; this
         is checked where the photo is read.
@@ -43,15 +44,17 @@ class AnnotatedPhoto:
         swapped or is smaller than a pixel (a fraction); the message names the photo.
     """
 
-    path: Path
+    path: Any
     boxes_xyxy: NDArray[np.float32]
     labels: NDArray[np.str_]
 
     def __post_init__(self) -> None:
-        labels = _check_labels(self.labels, str(self.path))
-        boxes = check_boxes(self.boxes_xyxy, len(labels), str(self.path))
+        name = name_source(self.path)
+        labels = _check_labels(self.labels, name)
+        boxes = check_boxes(self.boxes_xyxy, len(labels), name)
         # The dataclass is frozen, so converted values can only be set this way.
-        object.__setattr__(self, "path", Path(self.path))
+        if isinstance(self.path, (str, os.PathLike)):
+            object.__setattr__(self, "path", Path(self.path))
         object.__setattr__(self, "boxes_xyxy", boxes)
         object.__setattr__(self, "labels", labels)
 
