@@ -87,8 +87,8 @@ def load_coco(
     def read(file: Path) -> Annotation:
         if not os.path.lexists(file):
             raise DataError(
-                f"{found[file].name}: no such image in {', '.join(map(str, folders))}; pass the folder of the images: "
-                f"load_coco(..., images='FOLDER')."
+                f"{found[file].name}: no such image in {', '.join(map(str, folders))}; put it there, or pass the "
+                f"folder of the images: load_coco(..., images='FOLDER')."
             )
         return found[file]
 
