@@ -103,6 +103,7 @@ def make_classifier(**params):
         "backbone": TinyBackbone(),
         "weights": None,
         "detector": FixedDetector([[0, 0, 64, 64]]),
+        "fine_tune": False,
         "random_state": 0,
     }
     return MaskClassifier(**{**defaults, **params})

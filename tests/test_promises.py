@@ -103,7 +103,7 @@ def test_saved_pictures_carry_no_metadata(fitted, tmp_path):
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
 def test_eight_threads_get_the_same_answers_as_one(engine, faces):
-    model = MaskClassifier("efficientnet_lite0", image_size=64, engine=engine, cache=None, random_state=0)
+    model = MaskClassifier("efficientnet_lite0", image_size=64, engine=engine, cache=None, fine_tune=False)
     model.fit(*faces)
     wanted = model.predict_proba(faces[0])
     start = threading.Barrier(8)
@@ -147,7 +147,7 @@ def predict(model, answers):
 
 if __name__ == "__main__":
     engine, method = sys.argv[1:]
-    model = MaskClassifier("efficientnet_lite0", image_size=64, engine=engine, epochs=1, random_state=0)
+    model = MaskClassifier("efficientnet_lite0", image_size=64, engine=engine, epochs=1, fine_tune=False)
     model.fit(faces, labels)
     wanted = model.predict_proba(faces)
     model.predict_faces(faces[0])

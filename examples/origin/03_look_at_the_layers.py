@@ -20,7 +20,7 @@ print(before.fc)
 # backbone starts from random weights (`weights=None`). The layers are the same.
 
 faces, labels = make_faces(16)
-model = MaskClassifier("resnet50", weights=None, image_size=32, random_state=0)
+model = MaskClassifier("resnet50", weights=None, image_size=32, fine_tune=False)
 model.fit(faces, labels)
 print(model.head_.network_)
 

@@ -9,7 +9,18 @@ from maskkit.cli import main
 from maskkit.testing import make_faces
 
 # A training run that takes a moment. Each image is a face to the detector "whole".
-QUICK = ["--backbone", "timm:test_resnet", "--weights", "none", "--image-size", "48", "--detector", "whole", "--quiet"]
+QUICK = [
+    "--backbone",
+    "timm:test_resnet",
+    "--weights",
+    "none",
+    "--image-size",
+    "48",
+    "--detector",
+    "whole",
+    "--frozen",
+    "--quiet",
+]
 
 
 def run(capsys, *arguments):

@@ -41,7 +41,7 @@ def test_train_overwrites_only_with_overwrite(model, data, capsys):
 
 
 def test_train_fine_tunes_and_reports_what_it_saved(data, tmp_path, capsys):
-    options = [*QUICK[:-1], "--fine-tune", "--epochs", "1", "--half"]  # without --quiet
+    options = [*QUICK[:-2], "--fine-tune", "--epochs", "1", "--half"]  # without --quiet
     code, out, err = run(capsys, "train", data, "--out", tmp_path / "m", *options)
     assert code == 0
     assert "trained on 6 with_mask, 6 without_mask" in out
@@ -122,7 +122,7 @@ def test_train_reports_each_epoch(data, tmp_path, capsys):
 
 
 def test_train_resumes_from_its_checkpoint(data, tmp_path, capsys, monkeypatch):
-    options = [*QUICK[:-1], "--fine-tune", "--epochs", "3", "--gradient-accumulation-steps", "2", "--batch-size", "4"]
+    options = [*QUICK[:-2], "--fine-tune", "--epochs", "3", "--gradient-accumulation-steps", "2", "--batch-size", "4"]
     options += ["--checkpoint", tmp_path / "state"]
     save = Checkpoint.save
 

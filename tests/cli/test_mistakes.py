@@ -28,7 +28,7 @@ def here(savable, tmp_path_factory):
     return here
 
 
-QUICK = "--backbone timm:test_resnet --weights none --image-size 48 --quiet --out m"
+QUICK = "--backbone timm:test_resnet --weights none --image-size 48 --frozen --quiet --out m"
 
 
 @pytest.mark.parametrize(

@@ -53,11 +53,11 @@ def test_weights_that_cannot_be_found_are_reported_before_images_are_read(on_err
 def test_train_says_which_layers_it_trains_and_how_to_train_the_others(tmp_path, capsys):
     folder = write_faces(tmp_path / "faces", 12)
     options = ("--backbone", "timm:test_resnet", "--weights", "none", "--image-size", 48, "--epochs", 1)
-    _, _, frozen = run(capsys, "train", folder, "--out", tmp_path / "frozen", *options)
-    assert "Training only the head on a frozen backbone, because 12 images are fewer than 1,000." in frozen
+    _, _, frozen = run(capsys, "train", folder, "--out", tmp_path / "frozen", *options, "--frozen")
+    assert "Training only the head, on the features of 12 images." in frozen
     assert "--fine-tune" in frozen
     _, _, tuned = run(capsys, "train", folder, "--out", tmp_path / "tuned", *options, "--fine-tune")
-    assert "Training every layer." in tuned
+    assert "Training every layer on 12 images in 1 epochs." in tuned
     assert "--frozen" in tuned
-    _, _, quiet = run(capsys, "train", folder, "--out", tmp_path / "quiet", *options, "--quiet")
+    _, _, quiet = run(capsys, "train", folder, "--out", tmp_path / "quiet", *options, "--frozen", "--quiet")
     assert "Training" not in quiet

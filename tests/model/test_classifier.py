@@ -65,7 +65,7 @@ def test_labels_keep_their_type(labels):
 def test_default_network_is_the_origins():
     """ResNet-50 without its last layer, Dropout 0.2, Linear 300, Dropout 0.2, Linear 2."""
     images, labels = make_faces(8, size_px=32)
-    model = MaskClassifier(weights=None, image_size=32, random_state=0).fit(images, labels)
+    model = MaskClassifier(weights=None, image_size=32, fine_tune=False, random_state=0).fit(images, labels)
     assert type(model.embedder_.network_).__name__ == "ResNet"
     assert model.embedder_.transform(images).shape == (8, 2048)
     assert [str(layer) for layer in model.head_.network_] == [
@@ -289,7 +289,7 @@ def test_real_faces_are_learnt(data_dir):
     from maskkit.datasets import load_faces
 
     faces = load_faces(data_dir / "face-mask-12k")
-    model = MaskClassifier("efficientnet_lite0", image_size=128, random_state=0)
+    model = MaskClassifier("efficientnet_lite0", image_size=128, fine_tune=False, random_state=0)
     model.fit(faces.train.paths[:400], faces.train.labels[:400])
     assert model.score(faces.validation.paths[:200], faces.validation.labels[:200]) > 0.97
 
@@ -360,14 +360,11 @@ def test_sklearn_heads_have_their_own_calibration(faces):
         model.calibrate(*faces)
 
 
-def test_many_images_train_every_layer(monkeypatch, faces):
-    monkeypatch.setattr("maskkit._model.plan.MIN_FINE_TUNE_IMAGES", len(faces[0]))
+def test_every_layer_is_trained_by_default_except_with_a_head_of_scikit_learn(faces):
     tuned = MaskClassifier(TinyBackbone(), weights=None, epochs=1, detector="whole", random_state=0).fit(*faces)
     assert tuned.fine_tuned_
     assert tuned.embedder_.preprocess_.image_size == 160
-    fewer = make_classifier().fit(faces[0][:-1], faces[1][:-1])
-    assert not fewer.fine_tuned_
-    frozen_head = make_classifier(head=LogisticRegression()).fit(*faces)
+    frozen_head = make_classifier(head=LogisticRegression(), fine_tune="auto").fit(*faces)
     assert not frozen_head.fine_tuned_
 
 
@@ -376,9 +373,14 @@ def test_settings_of_a_head_that_nobody_would_heed_are_refused(faces):
         make_classifier(fine_tune=True, head=TransferHead(epochs=5, weight_decay=0.5)).fit(*faces)
 
 
-def test_a_failed_fit_leaves_nothing_behind(faces):
-    model = make_classifier().fit(*faces)
+def test_a_failed_fit_leaves_the_model_of_before(faces):
+    broken = [*faces[0][:-1], "gone.png"]
+    model = make_classifier()
     with pytest.raises(ImageError):
-        model.fit([*faces[0][:-1], "gone.png"], faces[1])
+        model.fit(broken, faces[1])
     with pytest.raises(NotFittedError):
         model.predict(faces[0])
+    wanted = model.fit(*faces).predict_proba(faces[0])
+    with pytest.raises(ImageError):
+        model.fit(broken, ["a", "b"] * 20)
+    np.testing.assert_array_equal(model.predict_proba(faces[0]), wanted)

@@ -24,7 +24,14 @@ from tests.conftest import make_classifier
 
 def make_model(**params):
     """A model of plugins that are installed, so that a file can name them."""
-    defaults = {"weights": None, "image_size": 32, "detector": "whole", "random_state": 0, "epochs": 2}
+    defaults = {
+        "weights": None,
+        "image_size": 32,
+        "detector": "whole",
+        "random_state": 0,
+        "epochs": 2,
+        "fine_tune": False,
+    }
     return MaskClassifier("timm:test_resnet", **{**defaults, **params})
 
 

@@ -24,6 +24,7 @@ A face-mask classifier trained with maskkit. It takes crops of one face each and
 | backbone | `{config.backbone["spec"]}` |
 | input | {config.preprocess["image_size"]} px square, RGB |
 | detector | `{config.detector["spec"]}` |
+| trained from | {_list_bases(config)} |
 | versions | {versions}, Python {config.training["python"]} |
 
 ## Training data
@@ -47,6 +48,15 @@ faces: evaluate the model on pictures like yours with `maskkit evaluate` before 
 for any crop, also one without a face. It is not intended to identify people, or to decide about people without
 human review.
 """
+
+
+def _list_bases(config: ModelConfig) -> str:
+    """Return what training began with: the models that it went on from, the last one first, or other weights."""
+    bases, base = [], config.training.get("base")
+    while base:
+        bases.append(f"`{base['name']}` ({base['sha256'][:12]})")
+        base = base["base"]
+    return ", which was trained from ".join(bases) or f"`weights={config.params.get('weights')!r}`"
 
 
 def _history(history: list[dict[str, Any]]) -> str:

@@ -1,6 +1,7 @@
 """MaskClassifier: the scikit-learn classifier of face images."""
 
 import os
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -11,9 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from maskkit import _plugins
 from maskkit._images.annotated import read_labeled_faces
-from maskkit._images.load import iterate_images
+from maskkit._images.load import ImageSource, iterate_images
 from maskkit._images.preprocess import Augment
 from maskkit._labels import warn_of_labels
+from maskkit._model.base_model import find_base
 from maskkit._model.calibration import CalibrationMixin
 from maskkit._model.decision import DecisionRule
 from maskkit._model.fine_tuning import fit_every_layer
@@ -22,7 +24,7 @@ from maskkit._model.head import TransferHead
 from maskkit._model.params import check_params
 from maskkit._model.persistence import PersistenceMixin
 from maskkit._model.photos import PhotosMixin
-from maskkit._model.plan import announce, plan_fit
+from maskkit._model.plan import FitPlan, announce, plan_fit
 from maskkit._model.predictor import FacePredictor
 from maskkit._model.saving import check_plugins_named
 from maskkit._model.scoring import ScoreMixin
@@ -38,9 +40,9 @@ class MaskClassifier(
 ):
     """Classify face images as masked or unmasked, or into any other classes.
 
-    A scikit-learn classifier of images. A backbone pretrained on ImageNet computes features, and a head that is trained
-    on your images maps them to class probabilities. With 1,000 images or more, the backbone is trained, too, which
-    usually improves the accuracy on images from other sources; with fewer, it stays frozen. `fit`, `predict`,
+    A scikit-learn classifier of images. A backbone pretrained on ImageNet computes features, and a head maps them to
+    class probabilities. Both are trained on your images, unless the backbone stays frozen, which is faster, but usually
+    less accurate on images from other sources. Training may also go on from a trained model. `fit`, `predict`,
     `predict_proba` and `score` take crops of one face each; `fit` and `score` also photos whose faces are annotated.
     `predict_faces` and `predict_photos` take photos and detect the faces first.
 
@@ -50,17 +52,22 @@ class MaskClassifier(
         Network that computes the features: ``"resnet50"``, ``"efficientnet_lite0"``, ``"timm:NAME"``, the name of an
         installed plugin, or an instance.
     weights : path, {"imagenet"} or None, default="imagenet"
-        Initial weights of the backbone: ImageNet weights, the path of a state dict or of a saved model, or None for
-        random weights. A state dict may lie in the checkpoint of another tool.
+        Initial weights of the backbone: ImageNet weights, the path of a state dict, which may lie in the checkpoint of
+        another tool, or None for random weights. Or the model to go on from, with its head, classes and input size: the
+        folder of a saved model, or the name of a bundled one. Models that were loaded have themselves as `weights`.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the fitted model, as after ``weights=MODEL``. Classes that mean the same, in any
+        spelling, keep what was learned under their new names; others are added; classes that the labels lack stay.
     head : classifier, optional
         Any scikit-learn classifier with `predict_proba`. By default ``TransferHead()``.
     fine_tune : bool or {"auto"}, default="auto"
-        Whether to train the backbone, too, which requires a `TransferHead`. ``"auto"``: only with 1,000 images or more.
-        The folds of a cross-validation have fewer, so choose True or False for one; `fit` warns near the limit.
+        Whether to train the backbone, too. ``"auto"``: unless the head is another one than a `TransferHead`. False is
+        faster, and usually less accurate on images from other sources.
         Batch normalization keeps the means and variances that came with `weights`; with ``weights=None`` it learns
         them.
     epochs : int, optional
-        Maximum number of passes over the training data. By default 4 when fine-tuning, otherwise that of the head.
+        Maximum number of passes over the training data. By default, when fine-tuning, 4, or as many as give 150
+        optimizer steps, or 40 when going on from a trained model; otherwise that of the head.
     batch_size : int, optional
         Number of images per batch. By default 32 for computing features and for fine-tuning, and that of the head for
         training the head. If several processes train together, this is the number over all of them.
@@ -68,8 +75,9 @@ class MaskClassifier(
         Number of batches per optimizer step when fine-tuning. Two batches of 16 are equivalent to one of 32 and need
         half its memory, except that with ``weights=None`` batch normalization sees only 16.
     learning_rate : float, optional
-        Maximum of the one-cycle learning rate schedule. By default 3e-4 when fine-tuning, otherwise that of the head.
-        When a pretrained backbone is fine-tuned, its head learns at ten times this rate.
+        Maximum of the one-cycle learning rate schedule. By default 1e-4 when going on from a trained model, otherwise
+        3e-4 when fine-tuning, else that of the head. The new head of a pretrained backbone learns at ten times this
+        rate.
     early_stopping : bool, optional
         Whether to hold out a part of the images, stop when its loss no longer decreases, and restore the best
         weights. By default False when fine-tuning, otherwise that of the head.
@@ -134,7 +142,7 @@ class MaskClassifier(
     classes_ : ndarray of shape (n_classes,)
         Sorted labels; the order of the columns of `predict_proba`.
     class_counts_ : ndarray of shape (n_classes,), int64
-        Number of training images per class.
+        Number of training images per class; zero for classes of the model that a fit went on from.
     embedder_ : FaceEmbedder
         The first stage: images to features.
     head_ : classifier
@@ -144,7 +152,9 @@ class MaskClassifier(
     predictor_ : FacePredictor
         The fitted object that predicts with the current parameters.
     fine_tuned_ : bool
-        Whether every layer was trained.
+        Whether every layer was trained, if not by this fit, then by one that it went on from.
+    base_ : dict or None
+        The model that the fit went on from: its name, SHA-256, classes, class_counts, history, and its own base.
     model_name_ : str
         Name of the model in results; after `load`, the name of its folder.
     history_ : list of dict
@@ -162,9 +172,15 @@ class MaskClassifier(
     >>> from maskkit import MaskClassifier
     >>> from maskkit.testing import make_faces
     >>> faces, labels = make_faces(20, random_state=0)
-    >>> model = MaskClassifier("efficientnet_lite0", image_size=64, random_state=0).fit(faces, labels)
+    >>> model = MaskClassifier("efficientnet_lite0", image_size=64, fine_tune=False, random_state=0).fit(faces, labels)
     >>> model.score(faces, labels)
     1.0
+
+    Going on from the bundled model with pictures of one's own:
+
+    >>> own = MaskClassifier.from_pretrained().set_params(epochs=1).fit(faces, labels)
+    >>> own.base_["name"]
+    'maskkit-lite0'
 
     The exact recipe of the notebook that maskkit began as: every layer trained at 224 px on the images as they are.
 
@@ -178,6 +194,7 @@ class MaskClassifier(
         backbone: str | Backbone = "resnet50",
         *,
         weights: Weights = "imagenet",
+        warm_start: bool = False,
         head: Any = None,
         fine_tune: bool | Literal["auto"] = "auto",
         epochs: int | None = None,
@@ -205,6 +222,7 @@ class MaskClassifier(
     ):
         self.backbone = backbone
         self.weights = weights
+        self.warm_start = warm_start
         self.head = head
         self.fine_tune = fine_tune
         self.epochs = epochs
@@ -266,25 +284,33 @@ class MaskClassifier(
         warn_of_labels(faces.labels.tolist(), "y")
         # Everything that can be wrong with labels and parameters raises here, before images are read and fitted
         # attributes change.
-        plan = plan_fit(params, faces.labels, faces.spread(sample_weight))
-        announce(plan, params["fine_tune"], len(sources))
+        plan = plan_fit(params, faces.labels, faces.spread(sample_weight), find_base(self, params))
+        announce(plan)
         check_plugins_named(self.backbone, self.detector)
-        # An interrupted fit leaves a mix of old and new parts, which must not count as fitted.
-        self.__dict__.pop("model_name_", None)
+        before = dict(vars(self))
+        try:
+            self._fit_stages(plan, sources)
+        except BaseException:
+            # A fit that was interrupted leaves no mix of old and new parts, and loses no model that was there before.
+            self.__dict__ = before
+            raise
+        return self
+
+    def _fit_stages(self, plan: FitPlan, sources: Sequence[ImageSource]) -> None:
         self.detector_ = _plugins.resolve("detectors", self.detector)
         self._embedder = fit_embedder(plan, sources)
         if plan.every_layer:
             self.head_ = fit_every_layer(plan, self._embedder, sources)
         else:
             self.head_ = fit_head(plan, self._feature_extractor(), sources)
-        self.fine_tuned_ = plan.every_layer
+        self.fine_tuned_ = plan.every_layer or (plan.base is not None and plan.base.fine_tuned)
         self.classes_ = self.head_.classes_
         records = getattr(self.head_, "history_", [])
         restores_best = getattr(records, "restores_best", False)
         self.history_ = History(records, self.classes_.tolist(), restores_best=restores_best)
-        self.class_counts_ = np.bincount(plan.targets.indices)
+        self.class_counts_ = np.bincount(plan.targets.indices, minlength=len(self.classes_))
+        self.base_ = None if plan.base is None else plan.base.origin
         self._finish_fit(f"{_plugin_name(self.backbone)} + {type(self.head_).__name__}")
-        return self
 
     @property
     def predictor_(self) -> FacePredictor:

@@ -1,6 +1,8 @@
 """FaceEmbedder: a scikit-learn transformer from images to features."""
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from os import PathLike
 from typing import Any, Self
 
@@ -136,8 +138,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         """
         params = check_params(self)
         check_images(X)
-        check_engine(self.engine, self.device, self.precision)
-        open_cache(self.cache)
+        self._check_engine()
         backbone = _plugins.resolve("backbones", self.backbone)
         # Layers without weights are drawn from the global generator of torch, whose state is restored afterwards.
         with seeded(int(check_random_state(params["random_state"]).randint(2**31 - 1))):
@@ -226,6 +227,20 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         """Inference engine for the current parameters."""
         return self._fitted.engine(self._settings())
 
+    def _check_engine(self) -> None:
+        check_engine(self.engine, self.device, self.precision)
+        open_cache(self.cache)
+
+    def _go_on_from(self, trained: FittedBackbone) -> Self:
+        """Start with a copy of a trained network instead of building one."""
+        params = check_params(self)
+        self._check_engine()
+        network, preprocess = copy.deepcopy(trained.network), trained.preprocess
+        if params["image_size"] not in (None, preprocess.image_size):
+            check_network(network, trained.backbone, params["image_size"])
+            preprocess = replace(preprocess, image_size=params["image_size"])
+        return self._set_backbone(FittedBackbone(trained.backbone, network, preprocess))
+
     def _set_backbone(self, fitted: FittedBackbone) -> Self:
         """Use an existing network, such as a saved one, instead of building one."""
         self._fitted = fitted
@@ -237,7 +252,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     def _set_image_size(self, image_size: int) -> None:
         """Use another input size than the network was built for."""
         fitted = self._fitted
-        preprocess = Preprocess(image_size, fitted.preprocess.mean, fitted.preprocess.std)
+        preprocess = replace(fitted.preprocess, image_size=image_size)
         self.set_params(image_size=image_size)._set_backbone(
             FittedBackbone(fitted.backbone, fitted.network, preprocess)
         )

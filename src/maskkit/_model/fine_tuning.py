@@ -55,13 +55,13 @@ class _FineTuning:
         params, self.world, self.plan, self.sources = plan.params, plan.world, plan, sources
         self.head: TransferHead = plan.head
         self.fitted = embedder._fitted
-        self.is_pretrained = params["weights"] is not None
+        self.is_pretrained = params["weights"] is not None or plan.base is not None
         is_assigned = self.world.device is not None and params["device"] == "auto"
         self.device = self.world.device if is_assigned and self.world.device else resolve_device(params["device"])
         precision = "auto" if params["precision"] == "int8" else params["precision"]
         self.precision = resolve_precision(precision, self.device)
         check_network(self.fitted.network, self.fitted.backbone, self.fitted.preprocess.image_size)
-        self.head._build_network(self.fitted.backbone.n_features, plan.targets)
+        self.head._build_network(self.fitted.backbone.n_features, plan.targets, plan.start)
         self.targets, self.rows, self.held_out = plan.targets, np.arange(len(sources)), np.array([], dtype=np.int64)
         if plan.validation is not None:
             self.sources, self.targets = (
@@ -96,7 +96,8 @@ class _FineTuning:
         params, backbone, head = self.plan.params, self.fitted.network, self.head.network_
         network = nn.Sequential(backbone, head).to(self.device)
         rate = params["learning_rate"]
-        head_rate = rate * (HEAD_RATE_FACTOR if self.is_pretrained else 1)
+        is_new_head = self.is_pretrained and self.plan.base is None
+        head_rate = rate * (HEAD_RATE_FACTOR if is_new_head else 1)
         groups = [
             {"params": list(backbone.parameters()), "lr": rate},
             {"params": list(head.parameters()), "lr": head_rate},

@@ -23,7 +23,10 @@ FINE_TUNE_SIZE_PX = 160
 
 def fit_embedder(plan: FitPlan, sources: Sequence[ImageSource]) -> FaceEmbedder:
     """Build the embedder of a fit. For a fit of every layer, its input has the size that such fits use, if possible."""
-    embedder = make_embedder(plan.params, plan.seed).fit(sources)
+    embedder = make_embedder(plan.params, plan.seed)
+    if plan.base is not None:
+        return embedder._go_on_from(plan.base.fitted)
+    embedder.fit(sources)
     if plan.every_layer and plan.params["image_size"] is None:
         embedder._set_image_size(_choose_image_size(embedder._fitted))
     return embedder
@@ -54,7 +57,7 @@ def fit_head(plan: FitPlan, extractor: FeatureExtractor, sources: Sequence[Image
     features = np.concatenate([batch.features for batch in batches])
     if is_transfer_head:
         n_validation = 0 if plan.validation is None else len(plan.validation.sources)
-        return plan.head._fit_targets(features, targets, n_validation, plan.callbacks)
+        return plan.head._fit_targets(features, targets, n_validation, plan.callbacks, plan.start)
     return _fit_other_head(plan.head, features, targets)
 
 

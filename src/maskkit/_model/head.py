@@ -1,7 +1,7 @@
 """TransferHead: features to class probabilities."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -146,19 +146,27 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
         return self._fit_targets(features, targets)
 
     def _fit_targets(
-        self, features: NDArray[np.float32], targets: Targets, n_validation: int = 0, callbacks: Sequence[Any] = ()
+        self,
+        features: NDArray[np.float32],
+        targets: Targets,
+        n_validation: int = 0,
+        callbacks: Sequence[Any] = (),
+        start: Mapping[str, torch.Tensor] | None = None,
     ) -> Self:
-        """Train on features whose labels and weights are encoded already; the last ones are for validation only."""
-        seed = self._build_network(features.shape[1], targets)
+        """Train on features whose labels and weights are encoded already; the last ones are for validation only.
+
+        `start` are the weights to go on from.
+        """
+        seed = self._build_network(features.shape[1], targets, start)
         device = resolve_device(self.device)
         self.network_.to(device)
         with seeded(seed, device), one_thread():
-            self.history_ = self._train(features, targets, seed, device, n_validation, callbacks)
+            self.history_ = self._train(features, targets, seed, n_validation, callbacks, goes_on=start is not None)
         self.network_.cpu()
         return self
 
-    def _build_network(self, n_features: int, targets: Targets) -> int:
-        """Build the untrained layers; return the seed of the training."""
+    def _build_network(self, n_features: int, targets: Targets, start: Mapping[str, torch.Tensor] | None = None) -> int:
+        """Build the layers, untrained or with the weights `start`; return the seed of the training."""
         seed = int(check_random_state(check_params(self)["random_state"]).randint(2**31 - 1))
         self.__dict__.pop("history_", None)  # The head is not fitted until its layers are trained.
         self._remember_params()
@@ -166,6 +174,8 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
         self.classes_ = targets.classes
         with seeded(seed):
             self.network_ = self._build(n_features, len(self.classes_))
+        if start is not None:
+            self.network_.load_state_dict(start)
         return seed
 
     def _remember_params(self) -> None:
@@ -224,15 +234,20 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
         X: NDArray[np.float32],
         targets: Targets,
         seed: int,
-        device: torch.device,
         n_validation: int,
         callbacks: Sequence[Any],
+        *,
+        goes_on: bool,
     ) -> History:
-        params = check_params(self)
+        params, device = check_params(self), next(self.network_.parameters()).device
         rows, held_out = np.split(np.arange(len(X)), [len(X) - n_validation])
         if params["early_stopping"] and not n_validation:
             rows, held_out = split_rows(targets, params["validation_fraction"], seed)
-        mean, scale = _standardization(X[rows], targets.weights[rows])
+        mean, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
+        if not goes_on:
+            # A trained head takes features as they are. The deviations of a few images are so small for some columns
+            # that it would change most where it was right.
+            mean, scale = _standardization(X[rows], targets.weights[rows])
         arrays = ((X - mean) / scale).astype(np.float32), targets.indices, targets.weights
         inputs, indices, weights = (torch.from_numpy(array).to(device) for array in arrays)
         generator = torch.Generator().manual_seed(seed)

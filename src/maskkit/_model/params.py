@@ -34,7 +34,7 @@ _REALS: dict[str, tuple[float, float, str]] = {
     "min_size_px": (0, math.inf, "left"),
 }
 
-_FLAGS = ("find_face", "early_stopping")
+_FLAGS = ("warm_start", "find_face", "early_stopping")
 
 # Parameters whose None is a choice of its own, not the default.
 _MAY_BE_NONE = ("weights", "augment", "cache")

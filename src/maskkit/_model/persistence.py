@@ -53,6 +53,7 @@ class PersistenceMixin(BaseEstimator):
             "class_counts": self.class_counts_.tolist(),
             "history": list(self.history_),
             "fine_tuned": self.fine_tuned_,
+            "base": self.base_,
         }
         return saving.save_model(
             folder, predictor, check_params(self), training, half=half, evaluation=dict(evaluation or {})
@@ -61,6 +62,9 @@ class PersistenceMixin(BaseEstimator):
     @classmethod
     def load(cls, folder: str | os.PathLike[str], **params: Any) -> Self:
         """Load a model that `save` wrote.
+
+        `fit` then goes on from the model. Its parameter `weights` names it, and `epochs` and `learning_rate` have their
+        defaults; those of its own training are in its card.
 
         Parameters
         ----------

@@ -1,16 +1,18 @@
 """Plan of a fit: what is trained and how, decided and checked before any image is read."""
 
+import math
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from maskkit._model.base_model import BaseModel, merge_classes, start_weights
 from maskkit._model.head import TransferHead
 from maskkit._model.params import check_params
 from maskkit._model.validation import ValidationSet, read_validation
@@ -22,12 +24,13 @@ from maskkit.reporters._base import resolve_callbacks
 # The settings of a fit of every layer that generalized best: docs/measurements.md.
 FINE_TUNE_DEFAULTS: dict[str, Any] = {"epochs": 4, "batch_size": 32, "learning_rate": 3e-4, "early_stopping": False}
 
-# Fewer images give too few optimizer steps to train a backbone.
-MIN_FINE_TUNE_IMAGES = 1000
+# Smallest number of optimizer steps of a fit of every layer; few images are shown in more epochs. With 50 steps, models
+# of 100 images were less accurate on other photos: docs/measurements.md.
+MIN_STEPS = 150
 
-# With three folds or more, a fold of a cross-validation has two thirds of the images at least. Within these numbers of
-# images, folds and the whole set may be on different sides of MIN_FINE_TUNE_IMAGES.
-_NEAR_MIN_FINE_TUNE_IMAGES = (2 * MIN_FINE_TUNE_IMAGES // 3, 3 * MIN_FINE_TUNE_IMAGES // 2)
+# The same of a fit that goes on from a trained model, which needs less and must not forget.
+GOING_ON_RATE = 1e-4
+MIN_GOING_ON_STEPS = 40
 
 # Parameters of MaskClassifier that replace the head's own; None leaves these as they are.
 _HEAD_PARAMETERS = ("epochs", "batch_size", "learning_rate", "class_weight", "early_stopping", "validation_fraction")
@@ -39,7 +42,8 @@ class FitPlan:
 
     In `params`, the training settings that the classifier leaves open are filled in. `seed` seeds
     everything that the fit draws. The head is unfitted, and `world` are the processes that train together.
-    `callbacks` are reporters or functions that are called after each epoch.
+    `callbacks` are reporters or functions that are called after each epoch. A fit that goes on from a trained model,
+    `base`, starts with its backbone and with the weights `start` of the head.
     """
 
     params: dict[str, Any]
@@ -50,19 +54,24 @@ class FitPlan:
     world: World
     validation: ValidationSet | None = None
     callbacks: Sequence[Any] = ()
+    base: BaseModel | None = None
+    start: Mapping[str, torch.Tensor] | None = None
 
 
-def plan_fit(params: Mapping[str, Any], y: NDArray[Any], sample_weight: Any) -> FitPlan:
+def plan_fit(params: Mapping[str, Any], y: NDArray[Any], sample_weight: Any, base: BaseModel | None) -> FitPlan:
     """Decide what a fit does, and check that parameters and labels allow it.
 
     Raises ValueError if parameters exclude each other, or labels or weights are invalid.
     """
     given = dict(params)
-    every_layer = _trains_every_layer(given, len(y))
+    every_layer = _trains_every_layer(given)
     world = find_world() if every_layer else World()
     seed = world.broadcast(_choose_seed(given, every_layer=every_layer))
-    head = _make_head(given, seed, every_layer=every_layer)
-    targets = Targets.encode(y, head.class_weight if isinstance(head, TransferHead) else None, sample_weight)
+    head = _make_head(given, seed, base, every_layer=every_layer)
+    classes, matches = (None, {}) if base is None else merge_classes(np.unique(y), base)
+    class_weight = head.class_weight if isinstance(head, TransferHead) else None
+    targets = Targets.encode(y, class_weight, sample_weight, classes)
+    start = None if base is None else start_weights(base, targets.classes, matches)
     callbacks, validation = resolve_callbacks(given["callbacks"]), None
     if isinstance(head, TransferHead):
         settings = check_params(head)
@@ -70,55 +79,54 @@ def plan_fit(params: Mapping[str, Any], y: NDArray[Any], sample_weight: Any) -> 
         if settings["early_stopping"] and validation is None:
             split_rows(targets, settings["validation_fraction"], seed)  # raises if there are too few images
     if every_layer:
-        given |= {name: value for name, value in FINE_TUNE_DEFAULTS.items() if given[name] is None}
-    return FitPlan(given, every_layer, seed, head, targets, world, validation, callbacks)
+        defaults = _fine_tune_defaults(given, len(y), goes_on=base is not None)
+        given |= {name: value for name, value in defaults.items() if given[name] is None}
+    return FitPlan(given, every_layer, seed, head, targets, world, validation, callbacks, base, start)
 
 
-def _trains_every_layer(params: Mapping[str, Any], n_images: int) -> bool:
+def _fine_tune_defaults(params: Mapping[str, Any], n_images: int, *, goes_on: bool) -> dict[str, Any]:
+    """Return the training settings of a fit of every layer that the parameters may leave open."""
+    defaults = dict(FINE_TUNE_DEFAULTS)
+    batch_size = min(params["batch_size"] or defaults["batch_size"], n_images)
+    n_steps = max(1, n_images // (batch_size * params["gradient_accumulation_steps"]))
+    defaults["epochs"] = max(defaults["epochs"], math.ceil((MIN_GOING_ON_STEPS if goes_on else MIN_STEPS) / n_steps))
+    return defaults | ({"learning_rate": GOING_ON_RATE} if goes_on else {})
+
+
+def _trains_every_layer(params: Mapping[str, Any]) -> bool:
+    """Return whether every layer is trained. The number of images plays no role, so that folds are trained alike."""
     if params["fine_tune"] == "auto":
-        is_transfer_head = params["head"] is None or isinstance(params["head"], TransferHead)
-        return is_transfer_head and (n_images >= MIN_FINE_TUNE_IMAGES or callable(params["augment"]))
+        return params["head"] is None or isinstance(params["head"], TransferHead)
     if not isinstance(params["fine_tune"], (bool, np.bool_)):
         raise ValueError(f"fine_tune={params['fine_tune']!r} is unknown; use True, False or 'auto'.")
     return bool(params["fine_tune"])
 
 
-def announce(plan: FitPlan, fine_tune: Any, n_images: int) -> None:
-    """Print which layers are trained, if the fit is verbose; warn if the folds of a search may differ in it."""
-    warn_if_folds_may_differ(plan, fine_tune, n_images)
+def announce(plan: FitPlan) -> None:
+    """Print what is trained if the fit is verbose."""
     if plan.params["verbose"] and plan.world.is_main:
-        print(describe_plan(plan, fine_tune, n_images), file=sys.stderr)
+        print(describe_plan(plan), file=sys.stderr)
 
 
-def warn_if_folds_may_differ(plan: FitPlan, fine_tune: Any, n_images: int) -> None:
-    """Warn if ``fine_tune="auto"`` may train the folds of a cross-validation in another way than the whole set."""
-    low, high = _NEAR_MIN_FINE_TUNE_IMAGES
-    if fine_tune == "auto" and isinstance(plan.head, TransferHead) and low <= n_images < high:
-        if callable(plan.params["augment"]):
-            return
-        warnings.warn(
-            f"fine_tune='auto' trains every layer from {MIN_FINE_TUNE_IMAGES:,} images on; this fit has {n_images:,}. "
-            "In a cross-validation, folds have fewer images than the whole set and may be trained in the other way. "
-            "Choose fine_tune=True or fine_tune=False, so that the scores are those of one procedure.",
-            UserWarning,
-            stacklevel=4,
-        )
-
-
-def describe_plan(plan: FitPlan, fine_tune: Any, n_images: int) -> str:
-    """Return one line that says which layers are trained, why, and how to train the others."""
-    why = ""
-    if fine_tune == "auto":
-        side = "are fewer than" if n_images < MIN_FINE_TUNE_IMAGES else "reach"
-        why = f", because {n_images:,} images {side} {MIN_FINE_TUNE_IMAGES:,}"
+def describe_plan(plan: FitPlan) -> str:
+    """Return one line that says which layers are trained, how long, and what the other way would take."""
+    n_images = len(plan.targets.labels)
+    start = "" if plan.base is None else f"Going on from {plan.base.origin['name']}. "
+    params = dict(plan.params)
+    if not plan.every_layer:
+        defaults = _fine_tune_defaults(params, n_images, goes_on=plan.base is not None)
+        params |= {name: value for name, value in defaults.items() if params[name] is None}
+    batch_size = min(params["batch_size"], n_images)
+    n_shown = params["epochs"] * (n_images // batch_size) * batch_size
+    every_layer = f"{n_shown:,} images in {params['epochs']} epochs"
     if plan.every_layer:
         return (
-            f"Training every layer{why}. fine_tune=False (--frozen on the command line) trains only the head: faster, "
-            "and usually less accurate on other photos."
+            f"{start}Training every layer on {every_layer}. fine_tune=False (--frozen on the command line) trains only "
+            f"the head, on the features of {n_images:,}: faster, and usually less accurate on other photos."
         )
     return (
-        f"Training only the head on a frozen backbone{why}. fine_tune=True (--fine-tune on the command line) trains "
-        "every layer: slower, and usually more accurate on other photos."
+        f"{start}Training only the head, on the features of {n_images:,} images. fine_tune=True (--fine-tune on the "
+        f"command line) trains every layer, on {every_layer}: slower, and usually more accurate on other photos."
     )
 
 
@@ -131,12 +139,16 @@ def _choose_seed(params: Mapping[str, Any], *, every_layer: bool) -> int:
     return seed
 
 
-def _make_head(params: Mapping[str, Any], seed: int, *, every_layer: bool) -> Any:
+def _make_head(params: Mapping[str, Any], seed: int, base: BaseModel | None, *, every_layer: bool) -> Any:
     """Build the unfitted head from the parameters of a MaskClassifier."""
     head = TransferHead() if params["head"] is None else clone(params["head"])
+    if base is not None:
+        head.set_params(hidden_units=base.head.hidden_units)
     if not hasattr(head, "predict_proba"):
         raise ValueError(f"head {type(head).__name__} has no predict_proba; use a classifier that has one.")
     given = {name: params[name] for name in _HEAD_PARAMETERS if params[name] is not None}
+    if base is not None and not every_layer:
+        given.setdefault("learning_rate", GOING_ON_RATE)
     is_transfer_head = isinstance(head, TransferHead)
     _check_compatible(params, head, given, every_layer=every_layer)
     if is_transfer_head:

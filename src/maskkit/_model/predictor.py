@@ -20,6 +20,7 @@ from maskkit._images.prefetch import in_windows, prefetch_map
 from maskkit._images.sources import keep_readable
 from maskkit._model.decision import DecisionRule
 from maskkit._model.features import FeatureExtractor
+from maskkit._model.fitted_backbone import FittedBackbone
 from maskkit._model.results import FaceResult, PhotoResult
 from maskkit._plugins import plugin_errors
 from maskkit.detectors._base import Detector, Faces, check_faces, detect_batch, fit_to_image
@@ -44,6 +45,15 @@ MIN_MARGIN = 0.9
 # Faces whose probability is closer than this to the threshold, in logits, are recomputed, too. It is three times the
 # largest change of a logit on these faces.
 MAX_LOGIT_CHANGE = 1.0
+
+
+def hash_model(backbone: FittedBackbone, head: Any, classes: NDArray[Any]) -> str | None:
+    """Return a content hash of weights, preprocessing and classes; None if the head is not a `TransferHead`."""
+    network = getattr(head, "network_", None)
+    if network is None:
+        return None
+    parts = (backbone.weights_sha256, hash_weights(network), backbone.preprocess, classes.tolist())
+    return hash_content(repr(parts).encode())
 
 
 @dataclass(frozen=True)
@@ -166,12 +176,7 @@ class FacePredictor:
     @cached_property
     def model_sha256(self) -> str | None:
         """Content hash of weights, preprocessing and classes; None if the head is not a `TransferHead`."""
-        network = getattr(self.head, "network_", None)
-        if network is None:
-            return None
-        backbone = self.embedder.backbone
-        parts = (backbone.weights_sha256, hash_weights(network), backbone.preprocess, self.classes.tolist())
-        return hash_content(repr(parts).encode())
+        return hash_model(self.embedder.backbone, self.head, self.classes)
 
     def fingerprint(self) -> str:
         """Return a content hash of everything that predictions depend on, except the detector and the machine.

@@ -22,6 +22,7 @@ from maskkit._checks.numbers import check_int, convert_numbers
 from maskkit._display.tables import Estimate, to_markdown, to_plain
 from maskkit._files.model_card import write_card
 from maskkit._files.model_folder import ModelConfig, read_model, write_model
+from maskkit._files.pretrained import name_model
 from maskkit._files.tensors import Shapes, check_weights, shapes_of
 from maskkit._images.preprocess import Preprocess, make_preprocess
 from maskkit._model.embedder import make_embedder
@@ -47,7 +48,10 @@ _PLUGIN_FIELDS: tuple[tuple[_plugins.Group, str], ...] = (("backbones", "backbon
 _MACHINE_PARAMETERS = ("device", "engine", "cache", "batch_size", "checkpoint", "verbose", "callbacks")
 
 # Parameters that concern prediction; `load` accepts new values for them.
-_LOAD_PARAMETERS = ("detector", "threshold", "min_size_px", "precision", *_MACHINE_PARAMETERS)
+_LOAD_PARAMETERS = ("detector", "threshold", "min_size_px", "precision", "warm_start", *_MACHINE_PARAMETERS)
+
+# Parameters that a loaded model has by default again: how the model was trained says little about how to go on.
+_FIRST_FIT_PARAMETERS = ("weights", "epochs", "learning_rate")
 
 # Parameters whose changes a fitted classifier follows; those of the machine that only training uses change no model.
 PREDICTION_PARAMETERS = (*_LOAD_PARAMETERS, "find_face")
@@ -135,7 +139,8 @@ def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overr
         network = build_network(backbone, None)
         network.load_state_dict(_select(tensors, "backbone."))
         estimator.class_counts_, history, estimator.fine_tuned_ = _restore_training(config, len(estimator.classes_))
-        estimator.head_ = _restore_head(estimator.head, config, estimator.classes_, _select(tensors, "head."))
+        estimator.base_ = _restore_base(config.training.get("base"))
+        estimator.head_ = _restore_head(_make_head(config), config, estimator.classes_, _select(tensors, "head."))
         restores_best, classes = bool(estimator.head_.early_stopping), estimator.classes_.tolist()
         estimator.head_.history_ = History(history, classes, restores_best=restores_best)
         estimator.history_ = History(history, classes, restores_best=restores_best)
@@ -143,6 +148,8 @@ def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overr
     check_params(estimator)
     if "detector" in overrides:
         estimator.detector_ = _plugins.resolve("detectors", estimator.detector)
+    # A clone of the model, which is not fitted, goes on from it as the model itself does.
+    estimator.weights = name_model(folder)
     fitted = FittedBackbone(backbone, network, preprocess, int8)
     estimator._embedder = make_embedder(estimator.get_params(deep=False))._set_backbone(fitted)
     estimator._finish_fit(Path(folder).resolve().name)
@@ -266,8 +273,10 @@ def _restore_params(config: ModelConfig, *, without: Collection[str]) -> dict[st
             }
         if field not in without:
             plugins[field] = _plugins.load(group, spec, **params) if params else spec
-    params = {name: value for name, value in _from_plain(config.params).items() if name not in _MACHINE_PARAMETERS}
-    return {**params, **plugins, "head": _make_head(config)}
+    left_out = (*_MACHINE_PARAMETERS, *_FIRST_FIT_PARAMETERS)
+    params = {name: value for name, value in _from_plain(config.params).items() if name not in left_out}
+    head = _make_head(config)
+    return {**params, **plugins, "head": TransferHead(head.hidden_units, head.dropout, patience=head.patience)}
 
 
 def _make_head(config: ModelConfig) -> TransferHead:
@@ -320,6 +329,13 @@ def _restore_training(config: ModelConfig, n_classes: int) -> tuple[NDArray[np.i
     if not isinstance(history, list) or not isinstance(fine_tuned, bool):
         raise ValueError("history is not a list, or fine_tuned is neither true nor false")
     return counts, history, fine_tuned
+
+
+def _restore_base(base: Any) -> dict[str, Any] | None:
+    """Return what a model went on from; models of earlier versions do not state it."""
+    if base is not None and not (isinstance(base, dict) and {"name", "sha256", "base"} <= base.keys()):
+        raise ValueError(f"base is {str(base)[:80]}, want null or an object with name, sha256 and base")
+    return base
 
 
 def _select(values: dict[str, Value], prefix: str) -> dict[str, Value]:

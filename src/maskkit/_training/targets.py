@@ -30,18 +30,26 @@ class Targets:
     sample_weight: NDArray[np.float64] | None = None
 
     @classmethod
-    def encode(cls, y: NDArray[Any], class_weight: Any, sample_weight: ArrayLike | None) -> Self:
-        """Encode labels and weights.
+    def encode(
+        cls,
+        y: NDArray[Any],
+        class_weight: Any,
+        sample_weight: ArrayLike | None,
+        classes: NDArray[Any] | None = None,
+    ) -> Self:
+        """Encode labels and weights; `classes` are all of them, sorted, if `y` may lack some.
 
         Raises ValueError if the labels are not classes or all the same, a weight is negative or not finite, fewer than
         two classes have a positive weight, or the number of weights differs from that of labels.
         """
         check_classification_targets(y)
-        classes, indices = np.unique(y, return_inverse=True)
-        if len(classes) < 2:
+        found = np.unique(y)
+        if len(found) < 2:
             raise ValueError(
-                f"y holds 1 class, {classes[:1].tolist()[0]!r}; want two or more: add examples of another class."
+                f"y holds 1 class, {found[:1].tolist()[0]!r}; want two or more: add examples of another class."
             )
+        classes = found if classes is None else classes
+        indices = np.searchsorted(classes, y)
         check_class_weight(class_weight, classes.tolist())
         given = None if sample_weight is None else to_array(as_column(sample_weight, "sample_weight"), "sample_weight")
         return cls(y, classes, indices, _merge_weights(class_weight, y, given), given)

@@ -1,7 +1,6 @@
 """maskkit train."""
 
 import os
-import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 from maskkit import _plugins
 from maskkit._text import escape_text
 from maskkit.cli._config import ConfigOption, write_options
-from maskkit.cli._inputs import are_photos, choose_split, load_data
+from maskkit.cli._inputs import are_photos, choose_split, load_data, load_model
 from maskkit.cli._options import (
     DATA_HELP,
     DEVICES,
@@ -26,6 +25,7 @@ from maskkit.cli._options import (
     QuietOption,
     TrainSplitOption,
     complete_detector,
+    complete_model,
     complete_split,
     flag,
     option,
@@ -65,6 +65,16 @@ WeightsOption = Annotated[
         autocompletion=lambda: ["imagenet", "none"],
     ),
 ]
+FromOption = Annotated[
+    str | None,
+    option(
+        "MODEL",
+        "Trained model to go on from, a folder or the name of a bundled model, instead of a new one.",
+        MODEL_GROUP,
+        "--from",
+        autocompletion=complete_model,
+    ),
+]
 ImageSizeOption = Annotated[
     int | None,
     option(
@@ -82,7 +92,7 @@ FineTuneOption = Annotated[
     bool | None,
     flag(
         "--fine-tune/--frozen",
-        "Train all layers, or only the head. By default all layers if there are 1,000 images or more.",
+        "Train all layers, or only the head. By default all layers.",
         LAYERS_GROUP,
     ),
 ]
@@ -94,7 +104,13 @@ NoFindFaceOption = Annotated[
 ]
 EpochsOption = Annotated[
     int | None,
-    option("N", "Number of epochs. By default 4 for all layers, 10 or more for only the head.", TRAINING_GROUP, min=1),
+    option(
+        "N",
+        "Number of epochs. By default 4 or more for all layers, 10 or more for only the head, so that a few images are "
+        "seen often enough.",
+        TRAINING_GROUP,
+        min=1,
+    ),
 ]
 BatchSizeOption = Annotated[int | None, option("N", "Number of images per batch.", TRAINING_GROUP, min=1)]
 GradientAccumulationStepsOption = Annotated[
@@ -170,6 +186,7 @@ def train(
     max_pixels: MaxPixelsOption = None,
     backbone: BackboneOption = "resnet50",
     weights: WeightsOption = "imagenet",
+    from_model: FromOption = None,
     image_size: ImageSizeOption = None,
     no_find_face: NoFindFaceOption = False,
     detector: DetectorOption = "maskkit",
@@ -205,11 +222,16 @@ def train(
     Example: maskkit train faces --out model --fine-tune --epochs 8 --plots plots
 
     Example: maskkit train data.yaml --out model
+
+    Example: maskkit train faces --from maskkit-lite0 --out model
     """
     check_model_folder(out, overwrite=overwrite)
     outputs = [folder for folder in (out, plots, checkpoint) if folder is not None]
     load = partial(load_data, data, outputs=outputs, random_state=seed)
-    found = _load_after_check(load, backbone, weights, on_error)
+    if from_model is not None:
+        _check_from(backbone, weights)
+        load_model(from_model)
+    found = _load_after_check(load, None if from_model else backbone, weights, on_error)
     faces = choose_split(found, split, default="train")
     if validation is not None:
         found = load_data(validation, on_error=on_error, outputs=outputs)
@@ -225,19 +247,30 @@ def _make_classifier(options: Mapping[str, Any], validation_data: Any) -> "MaskC
     """Return the classifier that the options of the command describe, measured on some data after each epoch."""
     from maskkit import MaskClassifier
 
-    return MaskClassifier(
-        options["backbone"],
-        **{name: options[name] for name in _PARAMETERS},
-        weights=None if options["weights"] == "none" else options["weights"],
-        fine_tune="auto" if options["fine_tune"] is None else options["fine_tune"],
-        augment=None if options["no_augment"] else "auto",
-        find_face=not options["no_find_face"],
-        early_stopping=options["early_stopping"] or None,
-        validation_data=validation_data,
-        random_state=options["seed"],
-        verbose=0 if options["quiet"] else 1,
-        callbacks=list(options["report"] or ()) or None,
-    )
+    params = {name: options[name] for name in _PARAMETERS} | {
+        "fine_tune": "auto" if options["fine_tune"] is None else options["fine_tune"],
+        "augment": None if options["no_augment"] else "auto",
+        "find_face": not options["no_find_face"],
+        "early_stopping": options["early_stopping"] or None,
+        "validation_data": validation_data,
+        "random_state": options["seed"],
+        "verbose": 0 if options["quiet"] else 1,
+        "callbacks": list(options["report"] or ()) or None,
+    }
+    if options["from_model"] is None:
+        weights = None if options["weights"] == "none" else options["weights"]
+        return MaskClassifier(options["backbone"], weights=weights, **params)
+    # The model keeps its own input size and detector, unless others are asked for.
+    kept = {"image_size": None, "detector": "maskkit"}
+    given = {name: value for name, value in params.items() if name not in kept or value != kept[name]}
+    return load_model(options["from_model"]).set_params(**given)
+
+
+def _check_from(backbone: str, weights: str) -> None:
+    """Raise BadParameter if options ask for another network than that of the model to go on from."""
+    for option_name, value, default in (("--backbone", backbone, "resnet50"), ("--weights", weights, "imagenet")):
+        if value != default:
+            raise typer.BadParameter("the model of --from has its own; leave this option out", param_hint=option_name)
 
 
 def _choose_validation(found: Any, training: Any, folder: Path | None, split: str | None, *, is_quiet: bool) -> Any:
@@ -266,14 +299,13 @@ def _choose_validation(found: Any, training: Any, folder: Path | None, split: st
     return faces if photos else (faces.paths, faces.labels)
 
 
-def _load_after_check(load: Callable[..., Any], backbone: str, weights: str, on_error: str) -> Any:
+def _load_after_check(load: Callable[..., Any], backbone: str | None, weights: str, on_error: str) -> Any:
     """Return the faces. Weights that cannot be found are reported when images are listed, before any is read."""
     from maskkit._model.embedder import check_weights
 
-    # Nothing is cross-validated by the command, and the fit says which layers it trains.
-    warnings.filterwarnings("ignore", message="fine_tune='auto' trains")
     found = load()
-    check_weights(backbone, None if weights == "none" else weights)
+    if backbone is not None:
+        check_weights(backbone, None if weights == "none" else weights)
     return load(on_error="skip") if on_error == "skip" else found
 
 
