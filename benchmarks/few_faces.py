@@ -33,8 +33,8 @@ N_BASE_CROPS = 1500
 NEW_FACES = (20, 100, 400)
 FEW_FACES = (50, 100, 200, 400, 800)
 WAYS: dict[str, dict[str, Any]] = {
-    "frozen": {"fine_tune": False},
     "every layer": {},
+    "frozen": {"fine_tune": False},
     "from maskkit-lite0": {"weights": "maskkit-lite0"},
 }
 
@@ -109,9 +109,9 @@ def few(data: Path, n_draws: int) -> Iterator[Run]:
         found = {"seconds": fit_timed(model, draw(crops, n_faces, 1000 + seed)), "photos-2": recalls(model, photos_2)}
         return found | ({} if "lite0" in way else {"photos": recalls(model, photos)})
 
-    for seed in range(n_draws):
-        for n_faces in FEW_FACES:
-            for way in WAYS:
+    for way in WAYS:
+        for seed in range(n_draws):
+            for n_faces in FEW_FACES:
                 yield {"seed": seed, "n_faces": n_faces, "way": way}, partial(measure, seed, n_faces, way)
 
 
