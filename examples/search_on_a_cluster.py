@@ -15,7 +15,9 @@ from maskkit.testing import make_faces
 
 images, labels = make_faces(36)
 new_images, new_labels = make_faces(12, random_state=1)
-model = MaskClassifier("efficientnet_lite0", image_size=64, fine_tune=False, random_state=0)
+model = MaskClassifier(
+    "efficientnet_lite0", image_size=64, fine_tune=False, random_state=0
+)
 search = GridSearchCV(model, {"head__hidden_units": [30, 300]}, cv=3)
 
 os.environ.setdefault(

@@ -12,7 +12,9 @@ from maskkit import MaskClassifier
 from maskkit.testing import make_faces
 
 faces, labels = make_faces(60, size_px=12)
-model = MaskClassifier("efficientnet_lite0", image_size=64, fine_tune=False, random_state=0)
+model = MaskClassifier(
+    "efficientnet_lite0", image_size=64, fine_tune=False, random_state=0
+)
 grid = {"head__hidden_units": [30, 300], "head__dropout": [0.2, 0.5]}
 search = GridSearchCV(model, grid, cv=3).fit(faces, labels)
 

@@ -12,7 +12,9 @@ from maskkit import MaskClassifier, evaluate
 from maskkit.testing import make_faces
 
 faces, labels = make_faces(60, size_px=24)
-model = MaskClassifier("efficientnet_lite0", image_size=64, fine_tune=False, random_state=0)
+model = MaskClassifier(
+    "efficientnet_lite0", image_size=64, fine_tune=False, random_state=0
+)
 model.fit(faces, labels)
 
 small, small_labels = make_faces(200, size_px=12, random_state=1)

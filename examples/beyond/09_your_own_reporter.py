@@ -39,7 +39,9 @@ check_reporter(CsvReporter("check.csv"))
 # Two runs, on sharp and on small faces. Reporters are passed by name or as objects:
 
 faces, labels = make_faces(40)
-model = MaskClassifier("efficientnet_lite0", image_size=64, fine_tune=False, random_state=0)
+model = MaskClassifier(
+    "efficientnet_lite0", image_size=64, fine_tune=False, random_state=0
+)
 model.fit(faces, labels)
 
 for size_px in (64, 10):

@@ -42,7 +42,9 @@ check_backbone(SmallBackbone())
 
 faces, labels = make_faces(80)
 new_faces, new_labels = make_faces(80, random_state=1)
-lite = MaskClassifier("efficientnet_lite0", image_size=64, fine_tune=False, random_state=0)
+lite = MaskClassifier(
+    "efficientnet_lite0", image_size=64, fine_tune=False, random_state=0
+)
 resnet = MaskClassifier(
     "timm:resnet18", weights=None, image_size=64, fine_tune=False, random_state=0
 )

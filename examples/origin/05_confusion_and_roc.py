@@ -11,7 +11,9 @@ from maskkit import MaskClassifier, evaluate
 from maskkit.testing import make_faces
 
 faces, labels = make_faces(60)
-model = MaskClassifier("efficientnet_lite0", image_size=64, fine_tune=False, random_state=0)
+model = MaskClassifier(
+    "efficientnet_lite0", image_size=64, fine_tune=False, random_state=0
+)
 model.fit(faces, labels)
 
 clear, clear_labels = make_faces(100, random_state=1)

@@ -70,7 +70,7 @@ def load_table(
     label: str = "label",
     split: str = "split",
     group: str = "group",
-    box: tuple[str, str, str, str] = BOX,
+    box: tuple[str, str, str, str] = ("xmin", "ymin", "xmax", "ymax"),
     on_error: Literal["raise", "skip"] = "raise",
     frame: Frame = "auto",
 ) -> Any:
