@@ -159,6 +159,17 @@ def test_what_a_model_came_from_is_saved(base, faces, tmp_path):
     assert f"`base` ({origin['base']['sha256'][:12]})" in card
 
 
+@pytest.mark.parametrize("fine_tune", [True, False])
+def test_the_shares_of_the_classes_among_few_faces_do_not_count(fine_tune, base, faces):
+    images, labels = [*faces[0][:18], *faces[0][:2]], ["with_mask"] * 18 + ["without_mask"] * 2
+    quick = {"epochs": 1, "fine_tune": fine_tune, "augment": None, "head__dropout": 0.0, "batch_size": 20}
+    balanced = base.set_params(**quick, learning_rate=1e-9).fit(images, labels).history_
+    counted = base.set_params(class_weight={"with_mask": 1, "without_mask": 1}).fit(images, labels).history_
+    nine = base.set_params(class_weight={"with_mask": 1, "without_mask": 9}).fit(images, labels).history_
+    assert balanced[0]["loss"] == pytest.approx(nine[0]["loss"], rel=1e-3)
+    assert abs(balanced[0]["loss"] - counted[0]["loss"]) > 0.01
+
+
 def test_a_verbose_fit_says_from_what_it_goes_on(base, faces, capsys):
     base.set_params(verbose=1, fine_tune=True, **STILL).fit(*faces)
     assert "Going on from base. Training every layer" in capsys.readouterr().err

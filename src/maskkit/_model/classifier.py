@@ -88,7 +88,8 @@ class MaskClassifier(
         measured on them after each epoch. `early_stopping` uses them instead of holding out a part of the images.
         They are not saved with the model; those of a pickle are, so prefer paths to arrays.
     class_weight : dict, {"balanced"} or None, default=None
-        Weights of the classes, as in scikit-learn.
+        Weights of the classes, as in scikit-learn. None means ``"balanced"`` when going on from a trained model, since
+        the shares of the classes among a few images would shift its predictions; a dict of ones counts each image.
     augment : callable, {"auto"} or None, default="auto"
         Augmentation of training images. ``"auto"``, when fine-tuning: in every epoch, images are randomly shifted,
         brightened or darkened, blurred, downscaled and compressed as JPEG, and masks and other objects are painted on

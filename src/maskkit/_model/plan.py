@@ -28,9 +28,11 @@ FINE_TUNE_DEFAULTS: dict[str, Any] = {"epochs": 4, "batch_size": 32, "learning_r
 # of 100 images were less accurate on other photos: docs/measurements.md.
 MIN_STEPS = 150
 
-# The same of a fit that goes on from a trained model, which needs less and must not forget.
+# The same of a fit that goes on from a trained model, which needs less and must not forget. The shares of the classes
+# among a few new faces are chance, so classes count the same: docs/measurements.md.
 GOING_ON_RATE = 1e-4
 MIN_GOING_ON_STEPS = 40
+GOING_ON_CLASS_WEIGHT = "balanced"
 
 # Parameters of MaskClassifier that replace the head's own; None leaves these as they are.
 _HEAD_PARAMETERS = ("epochs", "batch_size", "learning_rate", "class_weight", "early_stopping", "validation_fraction")
@@ -142,14 +144,16 @@ def _choose_seed(params: Mapping[str, Any], *, every_layer: bool) -> int:
 def _make_head(params: Mapping[str, Any], seed: int, base: BaseModel | None, *, every_layer: bool) -> Any:
     """Build the unfitted head from the parameters of a MaskClassifier."""
     head = TransferHead() if params["head"] is None else clone(params["head"])
-    if base is not None:
-        head.set_params(hidden_units=base.head.hidden_units)
     if not hasattr(head, "predict_proba"):
         raise ValueError(f"head {type(head).__name__} has no predict_proba; use a classifier that has one.")
     given = {name: params[name] for name in _HEAD_PARAMETERS if params[name] is not None}
-    if base is not None and not every_layer:
-        given.setdefault("learning_rate", GOING_ON_RATE)
     is_transfer_head = isinstance(head, TransferHead)
+    if base is not None and is_transfer_head:
+        given["hidden_units"] = base.head.hidden_units
+        if head.class_weight is None:
+            given.setdefault("class_weight", GOING_ON_CLASS_WEIGHT)
+        if not every_layer:
+            given.setdefault("learning_rate", GOING_ON_RATE)
     _check_compatible(params, head, given, every_layer=every_layer)
     if is_transfer_head:
         # The head is a clone of ours, so its numbers may be replaced by Python's.
