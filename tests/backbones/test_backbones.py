@@ -11,7 +11,7 @@ import timm
 import torch
 import torchvision
 
-from maskkit import FaceEmbedder
+from maskkit import FaceEmbedder, MaskClassifier
 from maskkit.backbones import EfficientNetLite0Backbone, ResNet50Backbone, TimmBackbone, resnet50
 from maskkit.exceptions import PluginError, WeightsError
 from maskkit.testing import TinyBackbone, check_backbone
@@ -231,6 +231,14 @@ def test_a_saved_model_gives_its_backbone(savable, faces, tmp_path, half):
             assert torch.equal(network.state_dict()[name], expected), name
     with pytest.raises(WeightsError, match="does not fit this network: it lacks"):
         ResNet50Backbone().build(folder)
+
+
+def test_a_bundled_model_gives_its_backbone(faces):
+    embedder = FaceEmbedder("efficientnet_lite0", weights="maskkit-lite0", image_size=32, engine="torch").fit(faces[0])
+    network = MaskClassifier.from_pretrained().embedder_.network_
+    assert all(map(torch.equal, embedder.network_.state_dict().values(), network.state_dict().values()))
+    with pytest.raises(WeightsError, match=r"maskkit-lite0 does not fit this network: it lacks conv1\.weight"):
+        FaceEmbedder("resnet50", weights="maskkit-lite0").fit(faces[0])
 
 
 def test_a_checkpoint_of_a_fit_gives_its_backbone(tmp_path):

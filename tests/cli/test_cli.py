@@ -66,7 +66,7 @@ def test_train_by_the_recipe_of_the_original_notebook(data, tmp_path, capsys):
     model = MaskClassifier.load(tmp_path / "m")
     assert model.fine_tuned_
     assert len(model.history_) == 2
-    params = model.get_params()
+    params = json.loads((tmp_path / "m" / "maskkit.json").read_text())["params"]
     wanted = {"image_size": 224, "augment": None, "find_face": False}
     assert {name: params[name] for name in wanted} == wanted
 

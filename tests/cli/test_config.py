@@ -1,10 +1,10 @@
 """maskkit train --config, and the file of options in each model."""
 
+import json
 import tomllib
 
 import pytest
 
-from maskkit import MaskClassifier
 from tests.cli.conftest import QUICK, run
 
 
@@ -34,8 +34,8 @@ def test_options_of_the_command_line_win(capsys, data, tmp_path):
     arguments = ("train", data, "--config", config, "--epochs", 3, "--out", tmp_path / "model", *QUICK)
     code, _, err = run(capsys, *arguments)
     assert code == 0, err
-    trained = MaskClassifier.load(tmp_path / "model")
-    assert (trained.epochs, trained.augment, trained.random_state) == (3, None, 3)
+    params = json.loads((tmp_path / "model" / "maskkit.json").read_text())["params"]
+    assert (params["epochs"], params["augment"], params["random_state"]) == (3, None, 3)
     used = tomllib.loads((tmp_path / "model" / "train.toml").read_text())
     assert (used["epochs"], used["batch-size"], used["no-augment"]) == (3, 4, True)
     # The command may replace a model that has such a file.

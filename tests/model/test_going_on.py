@@ -1,20 +1,23 @@
 """Going on from a trained model: `warm_start`, and `weights` that name a model."""
 
 import json
+import pickle
+import shutil
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 
 from maskkit import MaskClassifier, TransferHead
-from maskkit.exceptions import ImageError, ModelFileError
+from maskkit.exceptions import ImageError, ModelFileError, WeightsError
 from tests.conftest import make_classifier
 
 # A rate so low, and so short a training, that the model stays what it was.
-STILL = {"learning_rate": 1e-9, "epochs": 1}
+STILL = {"learning_rate": 1e-9, "epochs": 1, "fine_tune": False}
 
 
 def make_model(**params):
@@ -40,7 +43,7 @@ def rename(labels, **names):
 def test_a_warm_start_begins_where_the_model_is(fine_tune, faces):
     model = make_classifier(epochs=3).fit(*faces)
     wanted = model.predict_proba(faces[0])
-    model.set_params(warm_start=True, fine_tune=fine_tune, **STILL).fit(*faces)
+    model.set_params(warm_start=True, **{**STILL, "fine_tune": fine_tune}).fit(*faces)
     np.testing.assert_allclose(model.predict_proba(faces[0]), wanted, atol=1e-3)
     assert len(model.history_) == 1
 
@@ -106,7 +109,10 @@ def test_a_new_class_gains_a_row(base, faces):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("helmet", "no helmet"), r"none is a class of base.*weights='MODEL/model\.safetensors'"),
+        (
+            ("helmet", "no helmet"),
+            r"none is a class of base.*backbone='timm:.*', weights='.*model\.safetensors'",
+        ),
         (("mask", "WithMask"), "which are one class of base, 'with_mask'; rename one"),
         ((1, 0), "numbers and names cannot be matched"),
     ],
@@ -128,6 +134,8 @@ def test_another_backbone_or_head_is_refused(saved, faces):
         make_model(weights=saved, head=TransferHead(50)).fit(*faces)
     with pytest.raises(ValueError, match="warm_start=True goes on with a TransferHead, not LogisticRegression"):
         make_classifier(head=LogisticRegression(), warm_start=True).fit(*faces).fit(*faces)
+    with pytest.raises(ValueError, match=r"head is LogisticRegression.*begin anew: warm_start=False"):
+        make_classifier(warm_start=True).fit(*faces).set_params(head=LogisticRegression()).fit(*faces)
 
 
 def test_a_model_that_is_gone_is_told(saved, faces, tmp_path):
@@ -138,6 +146,46 @@ def test_a_model_that_is_gone_is_told(saved, faces, tmp_path):
     (broken / "maskkit.json").write_text("{}")
     with pytest.raises(ModelFileError, match="format version"):
         make_model(weights=broken).fit(*faces)
+
+
+def test_a_loaded_model_whose_folder_is_gone_goes_on_in_memory(saved, faces, tmp_path):
+    folder = shutil.copytree(saved, tmp_path / "copy")
+    model = MaskClassifier.load(folder).set_params(**STILL)
+    wanted = model.head_.network_(torch.ones(1, 96))
+    shutil.rmtree(folder)
+    with pytest.raises(WeightsError, match=r"weights='.*copy' is no longer there\. Set warm_start=True"):
+        model.fit(*faces)
+    model = pickle.loads(pickle.dumps(model)).set_params(warm_start=True).fit(*faces)
+    assert model.base_["name"] == "copy"
+    np.testing.assert_allclose(model.head_.network_(torch.ones(1, 96)).detach(), wanted.detach(), atol=1e-3)
+
+
+def test_how_a_model_was_trained_is_no_setting_of_the_next_fit(faces, tmp_path):
+    training = {"class_weight": {"with_mask": 2.0, "without_mask": 1.0}, "augment": None, "early_stopping": False}
+    model = make_model(epochs=1, learning_rate=0.1, **training).fit(*faces)
+    loaded = MaskClassifier.load(model.save(tmp_path / "first"))
+    assert (loaded.fine_tune, loaded.class_weight, loaded.augment, loaded.early_stopping) == (
+        "auto",
+        None,
+        "auto",
+        None,
+    )
+    labels = rename(faces[1], with_mask="Masked", without_mask="WithoutMask")
+    assert MaskClassifier.load(tmp_path / "first").set_params(epochs=1).fit(faces[0], labels).fine_tuned_
+    # A model that is saved again, with other weights or a new temperature, was not trained again.
+    loaded.save(tmp_path / "second", half=True)
+    cards = [(tmp_path / name / "README.md").read_text().splitlines()[1:] for name in ("first", "second")]
+    assert cards[0] == cards[1]
+    params = [json.loads((tmp_path / name / "maskkit.json").read_text())["params"] for name in ("first", "second")]
+    assert params[0] == params[1]
+    assert params[0].items() >= {"learning_rate": 0.1, "augment": None, "weights": None}.items()
+
+
+def test_no_folder_of_the_base_is_in_what_is_saved(saved, base, faces, tmp_path):
+    for model in (base, make_model(weights=saved / "model.safetensors")):
+        folder = model.set_params(**STILL).fit(*faces).save(tmp_path / "own")
+        for name in ("README.md", "maskkit.json"):
+            assert str(saved.parent) not in (folder / name).read_text()
 
 
 def test_going_on_that_fails_loses_no_model(base, faces):
@@ -171,7 +219,7 @@ def test_the_shares_of_the_classes_among_few_faces_do_not_count(fine_tune, base,
 
 
 def test_a_verbose_fit_says_from_what_it_goes_on(base, faces, capsys):
-    base.set_params(verbose=1, fine_tune=True, **STILL).fit(*faces)
+    base.set_params(verbose=1, **{**STILL, "fine_tune": True}).fit(*faces)
     assert "Going on from base. Training every layer" in capsys.readouterr().err
 
 

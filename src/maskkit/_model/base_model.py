@@ -1,7 +1,9 @@
 """The trained model that a fit goes on from, and how its classes match those of the new labels."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -9,19 +11,22 @@ import torch
 from numpy.typing import NDArray
 
 from maskkit import _plugins
+from maskkit._files.model_folder import TENSOR_FILE
 from maskkit._files.pretrained import find_model
 from maskkit._labels import match_labels
 from maskkit._model.fitted_backbone import FittedBackbone
 from maskkit._model.head import TransferHead
 from maskkit._model.predictor import hash_model
 from maskkit._model.saving import load_model
+from maskkit.exceptions import WeightsError
 
 
 @dataclass(frozen=True, slots=True)
 class BaseModel:
     """A trained model that a fit goes on from; the fit changes none of its parts.
 
-    `origin` describes it in what is saved: its name, classes, and the origin of it, in turn.
+    `origin` describes it in what is saved: its name, classes, and the origin of it, in turn. `folder` is None for a
+    model that was not read from one.
     """
 
     backbone: Any
@@ -30,9 +35,10 @@ class BaseModel:
     classes: NDArray[Any]
     fine_tuned: bool
     origin: dict[str, Any]
+    folder: Path | None
 
     @classmethod
-    def from_classifier(cls, classifier: Any) -> Self:
+    def from_classifier(cls, classifier: Any, folder: Path | None = None) -> Self:
         """Return the parts of a fitted MaskClassifier.
 
         Raises ValueError if its head is not a TransferHead.
@@ -51,7 +57,17 @@ class BaseModel:
             "history": list(classifier.history_),
             "base": classifier.base_,
         }
-        return cls(classifier.backbone, fitted, classifier.head_, classifier.classes_, classifier.fine_tuned_, origin)
+        return cls(
+            classifier.backbone, fitted, classifier.head_, classifier.classes_, classifier.fine_tuned_, origin, folder
+        )
+
+    @property
+    def backbone_only(self) -> str:
+        """Hint for errors: how to keep only the backbone of the model."""
+        if self.folder is None:
+            return "begin anew: warm_start=False"
+        file = str(self.folder / TENSOR_FILE)
+        return f"take only the backbone of the model: backbone={self.backbone!r}, weights={file!r}"
 
 
 def find_base(classifier: Any, params: Mapping[str, Any]) -> BaseModel | None:
@@ -63,11 +79,22 @@ def find_base(classifier: Any, params: Mapping[str, Any]) -> BaseModel | None:
     if params["warm_start"] and classifier.__sklearn_is_fitted__():
         base, source = BaseModel.from_classifier(classifier), "the fitted model"
     else:
-        folder = find_model(params["weights"])
+        weights = params["weights"]
+        folder, source = find_model(weights), f"weights={str(weights)!r}"
         if folder is None:
+            if (
+                weights
+                and classifier.__sklearn_is_fitted__()
+                and os.path.isabs(weights)
+                and not os.path.exists(weights)
+            ):
+                raise WeightsError(
+                    f"{source} is no longer there. Set warm_start=True to go on from this model as it is in memory, or "
+                    f"set weights to the new path."
+                )
             return None
         loaded = load_model(folder, type(classifier), {"detector": params["detector"]})
-        base, source = BaseModel.from_classifier(loaded), f"weights={str(params['weights'])!r}"
+        base = BaseModel.from_classifier(loaded, folder)
     _check_backbone(base, params["backbone"], source)
     _check_head(base, params["head"], source)
     return base
@@ -88,8 +115,8 @@ def _check_head(base: BaseModel, wanted: Any, source: str) -> None:
         return
     if not isinstance(wanted, TransferHead):
         raise ValueError(
-            f"{source} goes on with a TransferHead, and head is {type(wanted).__name__}; leave head=None, or take only "
-            f"the backbone: weights='MODEL/model.safetensors'."
+            f"{source} goes on with a TransferHead, and head is {type(wanted).__name__}; leave head=None, or "
+            f"{base.backbone_only}."
         )
     n_units = base.head.network_[1].out_features
     if wanted.hidden_units != n_units:
@@ -124,7 +151,7 @@ def merge_classes(given: NDArray[Any], base: BaseModel) -> tuple[NDArray[Any], d
     if not matches:
         raise ValueError(
             f"y holds {_list(labels)}, and none is a class of {name}, whose classes are {_list(known)}. Rename the "
-            f"labels, or take only the backbone of the model: weights='MODEL/model.safetensors'."
+            f"labels, or {base.backbone_only}."
         )
     kept = [label for label in known if label not in matches.values()]
     classes = np.unique(np.array([*labels, *kept]))

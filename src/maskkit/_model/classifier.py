@@ -54,7 +54,8 @@ class MaskClassifier(
     weights : path, {"imagenet"} or None, default="imagenet"
         Initial weights of the backbone: ImageNet weights, the path of a state dict, which may lie in the checkpoint of
         another tool, or None for random weights. Or the model to go on from, with its head, classes and input size: the
-        folder of a saved model, or the name of a bundled one. Models that were loaded have themselves as `weights`.
+        folder of a saved model, or the name of a bundled one. Models that were loaded have themselves as `weights`. Of
+        a path, only its last part is saved with the model.
     warm_start : bool, default=False
         Whether `fit` goes on from the fitted model, as after ``weights=MODEL``. Classes that mean the same, in any
         spelling, keep what was learned under their new names; others are added; classes that the labels lack stay.

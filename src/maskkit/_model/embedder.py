@@ -42,8 +42,8 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         Network that computes the features: ``"resnet50"``, ``"efficientnet_lite0"``, ``"timm:NAME"``, the name of
         an installed plugin, or an instance.
     weights : path, {"imagenet"} or None, default="imagenet"
-        Initial weights of the backbone: ImageNet weights, the path of a state dict or of a saved model, or None for
-        random weights, seeded by `random_state`.
+        Initial weights of the backbone: ImageNet weights, the path of a state dict or of a saved model, the name of a
+        bundled one, such as ``"maskkit-lite0"``, or None for random weights, seeded by `random_state`.
     image_size : int, optional
         Side of the square input in pixels. By default the backbone's own.
     find_face : bool, default=False

@@ -55,16 +55,15 @@ class PersistenceMixin(BaseEstimator):
             "fine_tuned": self.fine_tuned_,
             "base": self.base_,
         }
-        return saving.save_model(
-            folder, predictor, check_params(self), training, half=half, evaluation=dict(evaluation or {})
-        )
+        params = check_params(self) | self._trained_with
+        return saving.save_model(folder, predictor, params, training, half=half, evaluation=dict(evaluation or {}))
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], **params: Any) -> Self:
         """Load a model that `save` wrote.
 
-        `fit` then goes on from the model. Its parameter `weights` names it, and `epochs` and `learning_rate` have their
-        defaults; those of its own training are in its card.
+        `fit` then goes on from the model. Its parameter `weights` names it, and the other parameters of training have
+        their defaults; those that it was trained with are in its card.
 
         Parameters
         ----------

@@ -50,8 +50,11 @@ _MACHINE_PARAMETERS = ("device", "engine", "cache", "batch_size", "checkpoint", 
 # Parameters that concern prediction; `load` accepts new values for them.
 _LOAD_PARAMETERS = ("detector", "threshold", "min_size_px", "precision", "warm_start", *_MACHINE_PARAMETERS)
 
-# Parameters that a loaded model has by default again: how the model was trained says little about how to go on.
-_FIRST_FIT_PARAMETERS = ("weights", "epochs", "learning_rate")
+# Parameters of training that a loaded model has by default again: how it was trained says little about how to go on.
+_TRAINING_PARAMETERS = (
+    *("weights", "fine_tune", "epochs", "learning_rate", "gradient_accumulation_steps", "class_weight", "augment"),
+    *("early_stopping", "validation_fraction"),
+)
 
 # Parameters whose changes a fitted classifier follows; those of the machine that only training uses change no model.
 PREDICTION_PARAMETERS = (*_LOAD_PARAMETERS, "find_face")
@@ -152,7 +155,9 @@ def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overr
     estimator.weights = name_model(folder)
     fitted = FittedBackbone(backbone, network, preprocess, int8)
     estimator._embedder = make_embedder(estimator.get_params(deep=False))._set_backbone(fitted)
-    estimator._finish_fit(Path(folder).resolve().name)
+    saved = _from_plain(config.params)
+    trained_with = {name: saved[name] for name in _TRAINING_PARAMETERS if name in saved}
+    estimator._finish_fit(Path(folder).resolve().name, trained_with)
     return estimator
 
 
@@ -235,6 +240,8 @@ def _plain_params(params: dict[str, Any]) -> dict[str, Any]:
     skipped = {"backbone", "detector", "head", "validation_data", *_MACHINE_PARAMETERS}
     if callable(params["augment"]):
         skipped.add("augment")  # a function cannot be stored; a refit then uses the default
+    if isinstance(params["weights"], (str, os.PathLike)):
+        params = {**params, "weights": Path(params["weights"]).name}  # folders may tell who trained the model
     return _to_plain("classifier", {name: value for name, value in params.items() if name not in skipped})
 
 
@@ -273,7 +280,7 @@ def _restore_params(config: ModelConfig, *, without: Collection[str]) -> dict[st
             }
         if field not in without:
             plugins[field] = _plugins.load(group, spec, **params) if params else spec
-    left_out = (*_MACHINE_PARAMETERS, *_FIRST_FIT_PARAMETERS)
+    left_out = (*_MACHINE_PARAMETERS, *_TRAINING_PARAMETERS)
     params = {name: value for name, value in _from_plain(config.params).items() if name not in left_out}
     head = _make_head(config)
     return {**params, **plugins, "head": TransferHead(head.hidden_units, head.dropout, patience=head.patience)}

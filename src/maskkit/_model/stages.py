@@ -1,5 +1,6 @@
 """The part of MaskClassifier that lets its fitted stages follow changes of parameters."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sklearn.base import BaseEstimator
@@ -19,9 +20,13 @@ class StagesMixin(BaseEstimator):
     batch_size: int | None
     _embedder: FaceEmbedder
 
-    def _finish_fit(self, model_name: str) -> None:
-        """Record that everything is fitted, and with which parameters."""
+    def _finish_fit(self, model_name: str, trained_with: Mapping[str, Any] | None = None) -> None:
+        """Record that everything is fitted, and with which parameters.
+
+        `trained_with` are those of the training of a loaded model, whose own parameters say how it would go on.
+        """
         self._fit_record = FitRecord(self, PREDICTION_PARAMETERS)
+        self._trained_with = dict(trained_with or {})
         self.model_name_ = model_name
 
     @property

@@ -10,12 +10,15 @@ import torch
 from torch import nn
 
 from maskkit._files.model_folder import TENSOR_FILE
+from maskkit._files.pretrained import find_model
 from maskkit._files.tensors import Shapes, check_weights, read_tensors, shapes_of
 from maskkit._plugins import plugin_errors
 from maskkit.exceptions import PluginError, WeightsError
 
 Weights: TypeAlias = str | os.PathLike[str] | None
-"""``"imagenet"``, the path of a state dict, or None for random weights. Pass a file of that name as ``./imagenet``."""
+"""``"imagenet"``, the path of a state dict or a saved model, the name of a bundled model, or None for random weights.
+
+Pass a file of such a name as ``./imagenet``."""
 
 StateDict: TypeAlias = dict[str, torch.Tensor]
 
@@ -75,7 +78,7 @@ def build_network(backbone: Backbone, weights: Weights) -> nn.Module:
             f"saved model. Save a state dict first: torch.save(state_dict, 'weights.pth')."
         )
     with plugin_errors("backbones", backbone, "build()"):
-        network = backbone.build(weights)
+        network = backbone.build(find_model(weights) or weights)
     if not isinstance(network, nn.Module):
         raise PluginError(
             f"backbone {type(backbone).__name__}: build() returned {type(network).__name__}; want a torch.nn.Module."
@@ -187,7 +190,8 @@ def _select_network(state: StateDict, wanted: StateDict, source: str) -> StateDi
         for n_dropped in range(len(parts)):
             if ".".join(parts[n_dropped:]) in wanted:
                 counts["".join(f"{part}." for part in parts[:n_dropped])] += 1
-    if not counts:
+    # A few names of another network occur by chance.
+    if max(counts.values(), default=0) < len(wanted) / 2:
         return state
     best = [prefix for prefix, count in counts.items() if count == max(counts.values())]
     # Beside the network may lie a smoothed copy, which training scripts do not put into the usual wrappers.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskkit import _plugins
+from maskkit._files.pretrained import find_model
 from maskkit._text import escape_text
 from maskkit.cli._config import ConfigOption, write_options
 from maskkit.cli._inputs import are_photos, choose_split, load_data, load_model
@@ -228,23 +229,31 @@ def train(
     check_model_folder(out, overwrite=overwrite)
     outputs = [folder for folder in (out, plots, checkpoint) if folder is not None]
     load = partial(load_data, data, outputs=outputs, random_state=seed)
+    base = None
     if from_model is not None:
-        _check_from(backbone, weights)
-        load_model(from_model)
-    found = _load_after_check(load, None if from_model else backbone, weights, on_error)
+        _leave_to_model(ctx)
+        base = load_model(from_model)
+    # A model is checked by the fit, before any image is read.
+    is_model = base is not None or find_model(weights) is not None
+    found = _load_after_check(load, None if is_model else backbone, weights, on_error)
     faces = choose_split(found, split, default="train")
     if validation is not None:
         found = load_data(validation, on_error=on_error, outputs=outputs)
     elif early_stopping and validation_split is None:
         validation_split = "none"
     measured = _choose_validation(found, faces, validation, validation_split, is_quiet=quiet)
-    classifier = _make_classifier(ctx.params, measured)
+    classifier = _make_classifier(ctx.params, base, measured)
     classifier.fit(*((faces,) if are_photos(faces) else (faces.paths, faces.labels)))
     _write_results(classifier, out, plots, half=half, overwrite=overwrite, options=write_options(ctx))
 
 
-def _make_classifier(options: Mapping[str, Any], validation_data: Any) -> "MaskClassifier":
-    """Return the classifier that the options of the command describe, measured on some data after each epoch."""
+def _make_classifier(
+    options: Mapping[str, Any], base: "MaskClassifier | None", validation_data: Any
+) -> "MaskClassifier":
+    """Return the classifier that the options of the command describe, measured on some data after each epoch.
+
+    `base` is the model to go on from; it keeps its parameters where an option is None.
+    """
     from maskkit import MaskClassifier
 
     params = {name: options[name] for name in _PARAMETERS} | {
@@ -257,20 +266,22 @@ def _make_classifier(options: Mapping[str, Any], validation_data: Any) -> "MaskC
         "verbose": 0 if options["quiet"] else 1,
         "callbacks": list(options["report"] or ()) or None,
     }
-    if options["from_model"] is None:
+    if base is None:
         weights = None if options["weights"] == "none" else options["weights"]
         return MaskClassifier(options["backbone"], weights=weights, **params)
-    # The model keeps its own input size and detector, unless others are asked for.
-    kept = {"image_size": None, "detector": "maskkit"}
-    given = {name: value for name, value in params.items() if name not in kept or value != kept[name]}
-    return load_model(options["from_model"]).set_params(**given)
+    kept = [name for name in ("image_size", "detector") if options[name] is None]
+    kept += ["find_face"] if options["no_find_face"] is None else []
+    return base.set_params(**{name: value for name, value in params.items() if name not in kept})
 
 
-def _check_from(backbone: str, weights: str) -> None:
-    """Raise BadParameter if options ask for another network than that of the model to go on from."""
-    for option_name, value, default in (("--backbone", backbone, "resnet50"), ("--weights", weights, "imagenet")):
-        if value != default:
-            raise typer.BadParameter("the model of --from has its own; leave this option out", param_hint=option_name)
+def _leave_to_model(ctx: typer.Context) -> None:
+    """Make None of the options that the model of --from decides; raise BadParameter if they ask for another network."""
+    for name in ("backbone", "weights", "image_size", "no_find_face", "detector"):
+        # Typer exports no name for the enum of sources.
+        if getattr(ctx.get_parameter_source(name), "name", "") == "DEFAULT":
+            ctx.params[name] = None
+        elif name in ("backbone", "weights"):
+            raise typer.BadParameter("the model of --from has its own; leave out one of both", param_hint=f"--{name}")
 
 
 def _choose_validation(found: Any, training: Any, folder: Path | None, split: str | None, *, is_quiet: bool) -> Any:
