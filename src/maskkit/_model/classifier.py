@@ -76,7 +76,7 @@ class MaskClassifier(
         Number of batches per optimizer step when fine-tuning. Two batches of 16 are equivalent to one of 32 and need
         half its memory, except that with ``weights=None`` batch normalization sees only 16.
     learning_rate : float, optional
-        Maximum of the one-cycle learning rate schedule. By default 1e-4 when going on from a trained model, otherwise
+        Maximum of the one-cycle learning rate schedule. By default 3e-5 when going on from a trained model, otherwise
         3e-4 when fine-tuning, else that of the head. The new head of a pretrained backbone learns at ten times this
         rate.
     early_stopping : bool, optional

@@ -30,7 +30,7 @@ MIN_STEPS = 150
 
 # The same of a fit that goes on from a trained model, which needs less and must not forget. The shares of the classes
 # among a few new faces are chance, so classes count the same: docs/measurements.md.
-GOING_ON_RATE = 1e-4
+GOING_ON_RATE = 3e-5
 MIN_GOING_ON_STEPS = 40
 GOING_ON_CLASS_WEIGHT = "balanced"
 
