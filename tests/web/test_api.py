@@ -44,6 +44,18 @@ def test_one_image_without_a_form(client, fitted, photo):
     assert answer["faces"][0]["label"] == "with_mask"
 
 
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("thresh=0.9", "query.thresh: is unknown; want threshold and name, once."),
+        ("threshold=0.9&threshold=0.1", "query.threshold: is given 2 times; want threshold and name, once."),
+    ],
+)
+def test_query_parameters_that_would_be_ignored_are_refused(client, photo, query, message):
+    response = client.post(f"/v1/faces?{query}", content=photo, headers=PNG)
+    assert error_of(response, 422, "invalid_parameter") == message
+
+
 def test_many_images_in_a_form_keep_their_order_and_names(client, faces, photo):
     files = [
         ("image", ("../one.png", photo)),

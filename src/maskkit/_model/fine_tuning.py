@@ -164,6 +164,7 @@ class _FineTuning:
             "initial network": fingerprint(network, self.fitted.preprocess),
             **{name: params[name] for name in ("epochs", "batch_size", "gradient_accumulation_steps", "learning_rate")},
             "pretrained weights": self.is_pretrained,
+            "base": self.plan.base and self.plan.base.origin["sha256"],
             "early stopping": repr(params["early_stopping"] and (self.head.validation_fraction, self.head.patience)),
             "validation data": 0 if self.plan.validation is None else len(self.held_out),
             "augment": getattr(self.images.augment, "__qualname__", type(self.images.augment).__qualname__),

@@ -33,6 +33,9 @@ _STATIC = Path(__file__).parent / "static"
 # Time for the rest of a request body to arrive before its error is sent.
 _DRAIN_SECONDS = 5.0
 
+# The query parameters of /v1/faces.
+_QUERY = ("threshold", "name")
+
 
 def create_app(
     classifier: "MaskClassifier",
@@ -108,6 +111,15 @@ def create_app(
     return app
 
 
+def _check_query(request: Request) -> None:
+    """Raise ApiError if a query parameter is unknown or repeated, and would be ignored."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if name not in _QUERY or names.count(name) > 1:
+            fault = "is unknown" if name not in _QUERY else f"is given {names.count(name)} times"
+            raise ApiError(422, "invalid_parameter", f"query.{name[:80]}: {fault}; want {' and '.join(_QUERY)}, once.")
+
+
 class _Service:
     """The routes, and the state that they share."""
 
@@ -143,6 +155,7 @@ class _Service:
         ),
     ) -> JSONResponse:
         """Detect the faces in one or more images and classify them."""
+        _check_query(request)
         with self.memory.reserve() as reserve_bytes:
             # A full queue is reported before the images are read.
             self.batcher.check_capacity()
