@@ -87,8 +87,9 @@ def going_on(data: Path, n_draws: int, base_folder: Path) -> Iterator[Run]:
         MaskClassifier("efficientnet_lite0", random_state=0).fit(*read_crops(crops.train, rows)).save(base_folder)
 
     def measure(seed: int, n_faces: int) -> dict[str, Any]:
-        model = MaskClassifier.load(base_folder, warm_start=True).set_params(random_state=seed)
-        seconds = fit_timed(model, draw(new, n_faces, seed)) if n_faces else 0.0
+        model, seconds = MaskClassifier.load(base_folder, warm_start=True), 0.0
+        if n_faces:
+            seconds = fit_timed(model.set_params(random_state=seed), draw(new, n_faces, seed))
         return {"street": recalls(model, street), "old": recalls(model, old), "seconds": seconds}
 
     for seed in range(n_draws):
