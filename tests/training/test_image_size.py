@@ -1,6 +1,5 @@
 """Input size of networks that take one size only."""
 
-import numpy as np
 import pytest
 from torch import nn
 
@@ -51,15 +50,6 @@ def test_network_of_one_size_is_fine_tuned_at_it(faces, size):
     assert model.embedder_.preprocess_.image_size == size
     assert model.embedder_.image_size == size
     assert model.get_params()["image_size"] is None
-
-
-@pytest.mark.filterwarnings("ignore:fine_tune=.auto. trains every layer:UserWarning")
-def test_many_images_are_fine_tuned_at_the_size_of_the_network():
-    images, labels = make_faces(2)
-    model = make_classifier(backbone=OneSizeBackbone(), epochs=1, augment=None, find_face=False, batch_size=500)
-    model.fit(list(images) * 500, np.tile(labels, 500))
-    assert model.fine_tuned_
-    assert model.embedder_.preprocess_.image_size == 48
 
 
 def test_networks_of_any_size_keep_160_px(faces):

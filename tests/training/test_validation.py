@@ -31,7 +31,8 @@ FIELDS = {"loss", "accuracy", "confusion", "precision", "recall"}
 
 @pytest.mark.parametrize("fine_tune", [False, True])
 def test_last_record_is_what_the_model_says_of_the_validation_images(faces, fine_tune):
-    model = make_classifier(fine_tune=fine_tune, validation_data=VALIDATION, precision="float32").fit(*faces)
+    params = {"fine_tune": fine_tune, "epochs": 4, "precision": "float32"}
+    model = make_classifier(**params, validation_data=VALIDATION).fit(*faces)
     assert all({f"validation_{name}" for name in FIELDS} < set(record) for record in model.history_)
     last, predicted = model.history_[-1], model.predict(VALIDATION[0])
     assert last["validation_confusion"] == confusion_matrix(VALIDATION[1], predicted).tolist()
@@ -42,9 +43,20 @@ def test_last_record_is_what_the_model_says_of_the_validation_images(faces, fine
     assert json.loads(json.dumps(model.history_)) == model.history_
 
 
+def test_many_epochs_of_few_images_are_measured_ten_times(faces, monkeypatch):
+    monkeypatch.setattr("maskkit._model.plan.MIN_STEPS", 25)
+    model = make_classifier(fine_tune=True, validation_data=VALIDATION).fit(*faces)
+    measured = [record["epoch"] for record in model.history_ if "validation_loss" in record]
+    assert measured == [3, 6, 9, 12, 15, 18, 21, 24, 25]
+    assert len(model.history_) == 25
+    assert model.history_.tables()
+    assert model.history_._repr_html_()
+
+
 @pytest.mark.parametrize("fine_tune", [False, True])
 def test_watching_changes_no_weight(faces, fine_tune):
-    params = {"fine_tune": fine_tune, "backbone": "timm:test_resnet", "image_size": 48, "class_weight": "balanced"}
+    params = {"fine_tune": fine_tune, "epochs": 4, "backbone": "timm:test_resnet", "image_size": 48}
+    params |= {"class_weight": "balanced"}
     watched = make_classifier(**params, validation_data=VALIDATION).fit(*faces)
     plain = make_classifier(**params).fit(*faces)
     theirs = tensors_of(plain)

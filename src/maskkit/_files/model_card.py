@@ -62,12 +62,17 @@ def _list_bases(config: ModelConfig) -> str:
 def _history(history: list[dict[str, Any]]) -> str:
     if not history:
         return "No history: the head does not record one."
+    # The last epoch has all columns; others may lack those of validation.
     columns = [
-        key for key in history[0] if not isinstance(history[0][key], list) and key not in ("epoch", "images_per_second")
+        key
+        for key, value in history[-1].items()
+        if not isinstance(value, list) and key not in ("epoch", "images_per_second")
     ]
     head = "| epoch | " + " | ".join(column.replace("_", " ") for column in columns) + " |"
     rows = [
-        f"| {record['epoch']:.0f} | " + " | ".join(f"{record[column]:.4f}" for column in columns) + " |"
+        f"| {record['epoch']:.0f} | "
+        + " | ".join(f"{record[column]:.4f}" if column in record else "" for column in columns)
+        + " |"
         for record in history
     ]
     return "\n".join([head, "|---" * (len(columns) + 1) + "|", *rows])

@@ -116,6 +116,7 @@ class _FineTuning:
             keep_statistics=self.is_pretrained,
             verbose=params["verbose"],
             callbacks=self.plan.callbacks,
+            validate_every=self.plan.validate_every,
         )
         is_slow = self.device.type == "cpu" and self.precision == torch.bfloat16
         layers = FastDepthwise if is_slow else nullcontext

@@ -34,6 +34,9 @@ GOING_ON_RATE = 3e-5
 MIN_GOING_ON_STEPS = 40
 GOING_ON_CLASS_WEIGHT = "balanced"
 
+# Where few images are shown in many epochs, the validation images, which may be many more, are measured ten times.
+_N_VALIDATIONS = 10
+
 # Parameters of MaskClassifier that replace the head's own; None leaves these as they are.
 _HEAD_PARAMETERS = ("epochs", "batch_size", "learning_rate", "class_weight", "early_stopping", "validation_fraction")
 
@@ -58,6 +61,7 @@ class FitPlan:
     callbacks: Sequence[Any] = ()
     base: BaseModel | None = None
     start: Mapping[str, torch.Tensor] | None = None
+    validate_every: int = 1
 
 
 def plan_fit(params: Mapping[str, Any], y: NDArray[Any], sample_weight: Any, base: BaseModel | None) -> FitPlan:
@@ -80,10 +84,13 @@ def plan_fit(params: Mapping[str, Any], y: NDArray[Any], sample_weight: Any, bas
         validation = read_validation(given["validation_data"], given["validation_fraction"], targets, head)
         if settings["early_stopping"] and validation is None:
             split_rows(targets, settings["validation_fraction"], seed)  # raises if there are too few images
+    validate_every = 1
     if every_layer:
+        is_thinned = given["epochs"] is None and not given["early_stopping"]
         defaults = _fine_tune_defaults(given, len(y), goes_on=base is not None)
         given |= {name: value for name, value in defaults.items() if given[name] is None}
-    return FitPlan(given, every_layer, seed, head, targets, world, validation, callbacks, base, start)
+        validate_every = math.ceil(given["epochs"] / _N_VALIDATIONS) if is_thinned else 1
+    return FitPlan(given, every_layer, seed, head, targets, world, validation, callbacks, base, start, validate_every)
 
 
 def _fine_tune_defaults(params: Mapping[str, Any], n_images: int, *, goes_on: bool) -> dict[str, Any]:

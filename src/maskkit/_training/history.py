@@ -105,7 +105,7 @@ class History(list[dict[str, Any]]):
             self._finish(axes, ink)
         for axes, key in zip(panels[2:], of_classes, strict=True):
             for index, label in enumerate(self.classes):
-                values = [record[key][index] for record in self]
+                values = [record[key][index] if key in record else None for record in self]
                 # The space is needed because matplotlib hides entries with a leading underscore.
                 self._draw(axes, values, f" {label}", color_of(label, self.classes), ":")
             axes.set_title(f"{key.removeprefix('validation_')}, validation images", color=ink, fontsize=10)

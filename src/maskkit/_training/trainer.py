@@ -49,7 +49,8 @@ class TrainerOptions:
     for all epochs. `label_smoothing` is the share of each target that is spread over all classes (Szegedy et al. 2016,
     arXiv:1512.00567). `precision` is that of matrix products; weights stay float32. With `keep_statistics`, batch
     normalization uses, and does not update, its running means and variances. Progress counts items of `unit`. The main
-    process calls `callbacks` after each epoch: reporters or functions of the record.
+    process calls `callbacks` after each epoch: reporters or functions of the record. The validation images are measured
+    after every `validate_every` epochs and the last.
     """
 
     classes: list[Any]
@@ -62,6 +63,7 @@ class TrainerOptions:
     verbose: int = 0
     unit: str = "images"
     callbacks: Sequence[Any] = ()
+    validate_every: int = 1
 
 
 @dataclass(eq=False)
@@ -111,7 +113,8 @@ class Trainer:
                     break
                 record = self._train_epoch(epoch, batches, progress)
                 self._check_finite(epoch, record["loss"], weights=True)
-                if batches.validation is not None:
+                is_due = (epoch + 1) % self.options.validate_every == 0 or epoch + 1 == epochs
+                if batches.validation is not None and is_due:
                     validated = self._evaluate(batches.validation())
                     self._check_finite(epoch, validated["loss"])
                     record |= {f"validation_{name}": value for name, value in validated.items()}
