@@ -80,13 +80,14 @@ def test_train_by_the_recipe_of_the_original_notebook(data, tmp_path, capsys):
             "After each epoch, 12 images of the split validation",
         ),
         (["--validation", "DATA", "--validation-split", "train"], "12 images of the split train in DATA are measured."),
+        (["--validation", "DATA/Validation"], "After each epoch, 12 images in DATA/Validation are measured."),
         (["--validation-split", "none"], ""),
         (["--early-stopping"], ""),
         (["--split", "validation"], ""),
     ],
 )
 def test_train_measures_the_validation_split_or_other_data(data, tmp_path, capsys, options, measured):
-    options = [str(data) if option == "DATA" else option for option in options]
+    options = [option.replace("DATA", str(data)) for option in options]
     quick = [option for option in QUICK if option != "--quiet"]
     code, _, err = run(capsys, "train", data, "--out", tmp_path / "m", *quick, "--epochs", 2, *options)
     assert code == 0, err

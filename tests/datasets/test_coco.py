@@ -98,6 +98,7 @@ def change(*path, to):
         (change("annotations", 1, "category_id", to=7), r"annotations\[1\] \(id 11\): its category_id is 7; want"),
         (change("annotations", 1, "image_id", to=7), r"an annotation has image_id 7, which no image has"),
         (change("annotations", 1, to="face"), r"annotations\[1\] \(id None\): its category_id is None"),
+        (change("categories", to=[]), r"annotations\[0\] .* want an id of categories: there are none"),
         (change("categories", 1, "name", to=None), r"categories\[1\]: its name is None"),
     ],
 )  # fmt: skip

@@ -180,7 +180,7 @@ def test_unknown_on_error_raises(load, tmp_path):
 def test_missing_folder_and_file(load, tmp_path):
     with pytest.raises(DataError, match=r"nowhere: no such folder; check the path\."):
         load(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="is a file; pass the folder"):
+    with pytest.raises(DataError, match="is a file; pass the folder that contains the data, or use load_table"):
         load(add_image(tmp_path / "face.png"))
 
 

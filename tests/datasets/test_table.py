@@ -78,7 +78,7 @@ def test_columns_of_other_names_and_parquet_of_other_types(tmp_path):
         ("path,label\na.png,x\nb.png\n", r"line 3: has 1 fields; want 2"),
         ('path,label\na.png,"x\n', r"line 2: is not CSV"),
         ("path,label,label\na.png,x,y\n", r"has two columns of the same name"),
-        ("path,label\na.png,x\na.png,y\n", r"line 3: .*a\.png is y in all, but x in all in line 2; want one class"),
+        ("path,label\na.png,x\na.png,y\n", r"line 3: .*a\.png is y, but x in line 2; want one class"),
         ("path,label,split\na.png,x,train\na.png,x,test\n", r"line 3: .* is x in test, but x in train in line 2"),
         ("path,label,split\na.png,x,\n", r"line 2: has no split"),
         ("path,label,split\na.png,x,Paths\n", r"the split 'paths' has a name that is taken"),

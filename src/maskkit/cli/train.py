@@ -296,7 +296,9 @@ def _choose_validation(found: Any, training: Any, folder: Path | None, split: st
     if splits and not name and folder is None and default is None:
         return None
     faces = choose_split(found, split, default=default, option=option)
-    of_split = "".join(f" of the split {other}" for other, images in splits.items() if images is faces)
+    of_split = "".join(
+        f" of the split {other}" for other, images in splits.items() if images is faces and other != "all"
+    )
     if faces is training:
         if not split:
             return None

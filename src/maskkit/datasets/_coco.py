@@ -147,14 +147,14 @@ def _group_faces(
         category = _get(annotation, "category_id", name)
         if category not in names:
             raise DataError(
-                f"{name}: its category_id is {category!r}; want one of {', '.join(map(repr, names))}, the ids of "
-                f"categories."
+                f"{name}: its category_id is {category!r}; want an id of categories: "
+                f"{', '.join(map(repr, names)) or 'there are none'}."
             )
         if annotation.get("iscrowd"):
             n_crowds += 1
             continue
         boxes, labels = faces.setdefault(_get(annotation, "image_id", name), ([], []))
-        boxes.append(_read_box(_get(annotation, "bbox", name), name))
+        boxes.append(read_bbox(_get(annotation, "bbox", name), name))
         labels.append(names[category])
     if n_crowds:
         counted = "1 annotation" if n_crowds == 1 else f"{n_crowds} annotations"
@@ -163,7 +163,8 @@ def _group_faces(
     return faces
 
 
-def _read_box(bbox: Any, name: str) -> list[float]:
+def read_bbox(bbox: Any, name: str) -> list[float]:
+    """Return the edges of a box [x, y, width, height], or raise DataError with `name`."""
     try:
         left, top, width, height = map(float, bbox)
         if width > 0 and height > 0:

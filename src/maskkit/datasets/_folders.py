@@ -22,7 +22,9 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
     if not folder.exists():
         raise DataError(f"{folder}: no such folder; check the path.")
     if not folder.is_dir():
-        raise DataError(f"{folder}: is a file; pass the folder that contains the data.")
+        raise DataError(
+            f"{folder}: is a file; pass the folder that contains the data, or use load_table, load_coco or load_yolo."
+        )
     check_listable(folder)
     return folder
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from maskkit._checks.columns import is_missing
 from maskkit._labels import warn_of_labels
+from maskkit.datasets._coco import read_bbox
 from maskkit.datasets._faces import RESERVED, FaceBunch
 from maskkit.datasets._folders import check_on_error, find_unreadable, warn_of_skipped
 from maskkit.datasets._frames import Annotation, Frame, check_frame
@@ -133,9 +134,7 @@ def from_hugging_face(
         if isinstance(found["all"], FaceBunch):
             found["all"]["splits"] = {"all": FaceBunch(**found["all"])}
         return found["all"]
-    bunch = FaceBunch(splits=dict(found))
-    bunch.update(found)
-    return bunch
+    return FaceBunch(splits=found, **found)
 
 
 class _Part:
@@ -192,7 +191,7 @@ class _Part:
             of_photo, name = faces[source.row], f"{source.name}"
             if isinstance(of_photo, list):  # one dict per face
                 of_photo = {key: [face[key] for face in of_photo] for key in ("bbox", category)}
-            boxes = [_read_box(bbox, name) for bbox in of_photo["bbox"]]
+            boxes = [read_bbox(bbox, name) for bbox in of_photo["bbox"]]
             labels = [_read_class(value, names, name) for value in of_photo[category]]
             return Annotation(name, source, None, boxes, labels)
 
@@ -205,11 +204,3 @@ def _read_class(value: Any, names: Sequence[str] | None, name: str) -> str:
     if is_missing(value) or not isinstance(value, (str, int)) or not str(value).strip() or (names and value == -1):
         raise DataError(f"{name}: its class is {value!r}; want a class in every row. Remove such rows with filter.")
     return str(names[int(value)] if names else value)
-
-
-def _read_box(bbox: Any, name: str) -> list[float]:
-    try:
-        left, top, width, height = map(float, bbox)
-    except (TypeError, ValueError) as exc:
-        raise DataError(f"{name}: its bbox is {bbox!r}; want [x, y, width, height] in pixels.") from exc
-    return [left, top, left + width, top + height]

@@ -178,9 +178,7 @@ def _load_crops(
             found[name]["groups"] = np.array(groups, dtype=np.str_)
     warn_of_skipped(unreadable, len(paths), "images", stacklevel=4)
     warn_of_labels(labels, str(table.path), stacklevel=4)
-    faces = FaceBunch(splits=found, skipped=list(unreadable.items()))
-    faces.update(found if "split" in chosen else found["all"])
-    return faces
+    return FaceBunch(splits=found, skipped=list(unreadable.items()), **(found if "split" in chosen else found["all"]))
 
 
 def _load_photos(
@@ -211,9 +209,7 @@ def _load_photos(
         return photos
     of_path = dict(zip(paths, splits, strict=True))
     found = {name: [photo for photo in photos if of_path[photo.path] == name] for name in dict.fromkeys(splits)}
-    bunch = FaceBunch(splits=found)
-    bunch.update(found)
-    return bunch
+    return FaceBunch(splits=found, **found)
 
 
 def _read_box(edges: Sequence[Any], name: str) -> list[float]:
@@ -240,7 +236,7 @@ def _check_images(
             )
         other = first.setdefault(path, row)
         if (labels[row], splits[row]) != (labels[other], splits[other]):
-            of_row, of_other = (f"{labels[at]} in {splits[at]}".strip() for at in (row, other))
+            of_row, of_other = (f"{labels[at]} in {splits[at]}".removesuffix(" in all").strip() for at in (row, other))
             raise DataError(
                 f"{table.path}: {table.places[row]}: {path} is {of_row}, but {of_other} in {table.places[other]}; want "
                 f"one class and one split per image, or a box for each of its faces. Remove one row."

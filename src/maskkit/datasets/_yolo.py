@@ -83,9 +83,7 @@ def load_yolo(
                 f"{path}: {split}: none of its {len(images)} images has a box; want labels/NAME.txt for "
                 f"images/NAME.jpg, such as {_label_file(images[0])}."
             )
-    photos = FaceBunch(splits=splits)
-    photos.update(splits)
-    return photos
+    return FaceBunch(splits=splits, **splits)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
