@@ -73,8 +73,8 @@ class BaseModel:
 def find_base(classifier: Any, params: Mapping[str, Any]) -> BaseModel | None:
     """Return the model that a fit goes on from: the classifier itself, or the model that `weights` names.
 
-    Returns None for a fit that starts with a new head. Raises ModelFileError if the model cannot be read, and
-    ValueError if it has another backbone or head than the parameters ask for.
+    Returns None for a fit that starts with a new head. Raises ModelFileError if the model cannot be read, WeightsError
+    if it is no longer there, and ValueError if it has another backbone or head than the parameters ask for.
     """
     if params["warm_start"] and classifier.__sklearn_is_fitted__():
         base, source = BaseModel.from_classifier(classifier), "the fitted model"
@@ -82,12 +82,8 @@ def find_base(classifier: Any, params: Mapping[str, Any]) -> BaseModel | None:
         weights = params["weights"]
         folder, source = find_model(weights), f"weights={str(weights)!r}"
         if folder is None:
-            if (
-                weights
-                and classifier.__sklearn_is_fitted__()
-                and os.path.isabs(weights)
-                and not os.path.exists(weights)
-            ):
+            is_path = isinstance(weights, (str, os.PathLike)) and os.path.isabs(weights)
+            if is_path and classifier.__sklearn_is_fitted__() and not os.path.exists(weights):
                 raise WeightsError(
                     f"{source} is no longer there. Set warm_start=True to go on from this model as it is in memory, or "
                     f"set weights to the new path."
