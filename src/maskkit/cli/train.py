@@ -70,7 +70,8 @@ FromOption = Annotated[
     str | None,
     option(
         "MODEL",
-        "Trained model to go on from, a folder or the name of a bundled model, instead of a new one.",
+        "Trained model to go on from, a folder or the name of a bundled model, instead of a new one. It keeps its "
+        "backbone, and its input size and detector unless others are given.",
         MODEL_GROUP,
         "--from",
         autocompletion=complete_model,
