@@ -49,7 +49,8 @@ class TableClassifier(MaskClassifier):
 
 
 def make_table_classifier():
-    return TableClassifier(TinyBackbone(), weights=None, detector=FixedDetector([]), random_state=0, augment=None)
+    quick = {"weights": None, "fine_tune": False, "augment": None, "random_state": 0}
+    return TableClassifier(TinyBackbone(), detector=FixedDetector([]), **quick)
 
 
 @parametrize_with_checks([make_table_classifier()], expected_failed_checks=lambda estimator: EXPECTED_FAILURES)
