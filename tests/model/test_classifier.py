@@ -196,7 +196,7 @@ def test_fine_tuning_learns(faces):
 @pytest.mark.parametrize(("weights", "stay"), [("imagenet", True), (None, False)])
 def test_statistics_of_pretrained_layers_stay_while_their_weights_move(faces, weights, stay):
     frozen, tuned = (
-        make_classifier(backbone=NormalisedBackbone(), weights=weights, fine_tune=fine_tune).fit(*faces)
+        make_classifier(backbone=NormalisedBackbone(), weights=weights, fine_tune=fine_tune, epochs=2).fit(*faces)
         for fine_tune in (False, True)
     )
     before, after = (model.embedder_.network_[1] for model in (frozen, tuned))

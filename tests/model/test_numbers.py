@@ -140,7 +140,7 @@ class NumpyBackbone(TinyBackbone):
 
 @pytest.mark.parametrize("fine_tune", [False, True])
 def test_numbers_of_a_backbone_become_pythons(faces, fine_tune):
-    settings = {"fine_tune": fine_tune, "image_size": 32}
+    settings = {"fine_tune": fine_tune, "image_size": 32, "epochs": 2}
     model, plain = (make_classifier(backbone=kind(), **settings).fit(*faces) for kind in (NumpyBackbone, TinyBackbone))
     np.testing.assert_array_equal(model.predict_proba(faces[0]), plain.predict_proba(faces[0]))
     preprocess = model.embedder_.preprocess_
