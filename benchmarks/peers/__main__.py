@@ -7,7 +7,7 @@ import typer
 
 from maskkit import _plugins
 from maskkit.cli import run_command
-from maskkit.cli._inputs import choose_split, contains_photos, load_model
+from maskkit.cli._inputs import are_photos, choose_split, load_data, load_model
 from maskkit.cli._options import (
     DEFAULT_MODEL,
     MODEL_GROUP,
@@ -92,7 +92,7 @@ def benchmark(
 
     from benchmarks.peers.rows import PHOTO_ROWS, ROWS, measure
     from benchmarks.peers.subjects import FULL, QUICK
-    from maskkit.datasets import load_faces, load_photos
+    from maskkit.datasets import load_photos
     from maskkit.exceptions import DataError
 
     chosen = None if rows is None else [row.strip() for row in rows.split(",")]
@@ -102,9 +102,10 @@ def benchmark(
         raise typer.BadParameter(f"{', '.join(excluded)} needs PHOTOS", param_hint="--rows")
     if weights not in ("imagenet", "none"):
         raise typer.BadParameter(f"{weights!r}; want imagenet or none", param_hint="--weights")
-    if contains_photos(faces):
+    found = load_data(faces)
+    if are_photos(found):
         raise DataError(f"{faces}: contains annotated photos; pass face crops first, and photos after them.")
-    crops = choose_split(load_faces(faces), split, default="train")
+    crops = choose_split(found, split, default="train")
     sizes = QUICK if quick else FULL
     results = measure(
         load_model(model),
