@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from maskkit.augment import KINDS, OCCLUDERS, TEMPLATE, WORN, find_landmarks, paint_mask, paint_occluder
+from maskkit.augment import KINDS, OCCLUDERS, TEMPLATE, WORN, _occluders, find_landmarks, paint_mask, paint_occluder
 from maskkit.detectors import Faces
 from maskkit.testing import FixedDetector
 
@@ -41,7 +41,7 @@ def test_a_mask_worn_incorrectly_leaves_the_nose_bare(seed):
 HEADGEAR = ("hood", "helmet")
 
 
-@pytest.mark.parametrize("kind", sorted(set(OCCLUDERS) - set(HEADGEAR)))
+@pytest.mark.parametrize("kind", sorted(set(OCCLUDERS) - {*HEADGEAR, "shield"}))
 def test_what_is_no_mask_changes_the_lower_face_only(kind):
     rows = np.max([changed_rows(paint_occluder(FACE, kind=kind, random_state=seed)) for seed in range(8)], axis=0)
     assert rows.max() > 0
@@ -55,6 +55,19 @@ def test_headgear_lies_around_the_face(kind):
         assert changed[:20].any()
         # From the nose to the mouth.
         assert changed[77:100, 50:78].mean() < 0.1
+
+
+def test_a_face_stays_visible_behind_a_shield():
+    for seed in range(8):
+        change = np.abs(paint_occluder(FACE, kind="shield", random_state=seed).astype(int) - FACE)
+        assert change[:30].any()
+        assert 0 < np.median(change[50:100, 40:90]) < 40
+
+
+def test_random_occluders_are_those_of_training_without_the_shield(monkeypatch):
+    monkeypatch.setitem(_occluders._PAINTERS, "shield", None)
+    for seed in range(40):
+        paint_occluder(FACE[::8, ::8], random_state=seed)
 
 
 @pytest.mark.parametrize("paint", [paint_mask, paint_occluder])

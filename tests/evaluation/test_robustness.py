@@ -54,9 +54,10 @@ def corrupt(image):
     unchanged, *changed = recorder.images[::2]
     np.testing.assert_array_equal(unchanged, image)
     assert {copy.dtype for copy in changed} == {np.dtype(np.uint8)}
-    assert len(changed) == sum(map(len, result.curves.values()))
+    assert len(changed) == sum(map(len, result.curves.values())) + len(result.occluders)
     copies = iter(changed)
-    return {name: {level: next(copies) for level in curve} for name, curve in result.curves.items()}
+    by_level = {name: {level: next(copies) for level in curve} for name, curve in result.curves.items()}
+    return by_level | {"occluders": {kind: next(copies) for kind in result.occluders}}
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +94,23 @@ def test_a_stop_halves_the_light(corrupted):
     assert all(np.diff([FACE.mean(), *means]) < 0)
 
 
+def test_each_occluder_is_painted_at_the_same_place_of_a_face_each_time(corrupted):
+    again = corrupt(FACE)["occluders"]
+    assert list(again) == ["hand", "scarf", "beard", "paper", "helmet", "microphone", "shield"]
+    for kind, image in corrupted["occluders"].items():
+        assert (image != FACE).any(), kind
+        np.testing.assert_array_equal(image, again[kind])
+
+
+def test_recall_is_reported_by_occluder(robustness):
+    metrics = robustness.metrics()
+    assert metrics["recall/with_mask/occluder/hand"].n == 30
+    assert metrics["recall/without_mask/occluder/shield"].n == 10
+    # A beard over a mask would hide it.
+    assert (metrics["recall/with_mask/occluder/beard"].n, metrics["accuracy/occluder/beard"].n) == (0, 10)
+    assert "occluder" in render(robustness)
+
+
 def test_only_what_breaks_the_classifier_costs_accuracy(robustness):
     metrics = robustness.metrics()
     assert metrics["accuracy"].value == 1
@@ -107,10 +125,11 @@ def test_only_what_breaks_the_classifier_costs_accuracy(robustness):
 
 
 def test_every_level_has_an_interval_and_all_faces(robustness):
-    for name, estimate in robustness.metrics().items():
+    metrics = {name: estimate for name, estimate in robustness.metrics().items() if "occluder/beard" not in name}
+    for name, estimate in metrics.items():
         assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1, name
         assert estimate.low < estimate.high
-    assert {estimate.n for name, estimate in robustness.metrics().items() if name.startswith("accuracy")} == {40}
+    assert {estimate.n for name, estimate in metrics.items() if name.startswith("accuracy")} == {40}
 
 
 def test_reporters_take_it(robustness, tmp_path, capsys):
@@ -128,7 +147,7 @@ def test_many_faces_are_drawn_from_and_photos_are_cut(tmp_path):
     photos.append(photo(tmp_path / "odd.png", (np.zeros((20, 20, 3), np.uint8), "mask_weared_incorrect")))
     result = evaluate_robustness(model, photos, max_faces=10, n_resamples=10)
     assert (result.n_faces, result.n_photos, result.left_out) == (10, 4, {"mask_weared_incorrect": 1})
-    assert model.n_judged == 10 * (1 + sum(map(len, result.curves.values()))) == 10 * 30
+    assert model.n_judged == 10 * 37
     assert "Left out" in render(result)
     with pytest.raises(ValueError, match="max_faces == 0"):
         evaluate_robustness(model, photos, max_faces=0)

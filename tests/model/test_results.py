@@ -55,6 +55,29 @@ def test_size_is_the_longer_side():
     assert [face.size_px for face in FACES] == [70, 30]
 
 
+@pytest.mark.parametrize(
+    ("label", "reasons", "covered"),
+    [
+        ("with_mask", (), True),
+        ("without_mask", (), False),
+        ("mask_weared_incorrect", (), False),
+        ("with_mask", ("low_probability",), None),
+    ],
+)
+def test_three_classes_tell_whether_nose_and_mouth_are_covered(label, reasons, covered):
+    probabilities = {"with_mask": 0.4, "without_mask": 0.3, "mask_weared_incorrect": 0.3}
+    face = FaceResult((0, 0, 9, 9), 1.0, label, 0.4, probabilities, reasons=reasons)
+    assert face.nose_and_mouth_covered is covered
+    assert face.to_dict()["nose_and_mouth_covered"] is covered
+
+
+def test_two_classes_and_unknown_labels_do_not_tell_whether_nose_and_mouth_are_covered():
+    assert FACES[0].nose_and_mouth_covered is None
+    assert (
+        FaceResult((0, 0, 9, 9), 1.0, "incorrect", 1.0, {"incorrect": 1.0, "n95": 0.0}).nose_and_mouth_covered is None
+    )
+
+
 def test_json_holds_everything_but_the_picture():
     document = json.loads(make_photo(speed_ms={"read": 1.0}).to_json())
     assert document["source"] == "street.jpg"

@@ -25,6 +25,7 @@ from maskkit._files.outputs import (
 )
 from maskkit._images.crop import Box, crop_square
 from maskkit._images.load import ImageSource, read_image
+from maskkit._labels import INCORRECT, MASKED, meaning_of
 from maskkit._model.decision import UNCERTAIN
 from maskkit._model.result_rows import row_fields, rows_of
 from maskkit._optional import require
@@ -77,6 +78,18 @@ class FaceResult:
         left, top, right, bottom = self.box
         return max(right - left, bottom - top)
 
+    @property
+    def nose_and_mouth_covered(self) -> bool | None:
+        """Whether a mask covers both nose and mouth.
+
+        None if the decision is uncertain, or if the model has no class of incorrectly worn masks, because a model of
+        two classes may call a mask under the nose either.
+        """
+        meanings = {meaning_of(label) for label in self.probabilities}
+        if self.reasons or INCORRECT not in meanings or None in meanings:
+            return None
+        return meaning_of(self.label) == MASKED
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold."""
         return {
@@ -87,6 +100,7 @@ class FaceResult:
             "probabilities": {str(label): value for label, value in self.probabilities.items()},
             "decision": self.decision,
             "reasons": list(self.reasons),
+            "nose_and_mouth_covered": self.nose_and_mouth_covered,
             "size_px": self.size_px,
             "landmarks": None if self.landmarks is None else [list(point) for point in self.landmarks],
         }

@@ -1,6 +1,6 @@
 """Landmarks of face crops: eyes, nose and mouth corners."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,12 @@ the medians of CenterFace's landmarks over 300 unmasked crops of face-mask-12k."
 _PADDING = 0.25
 
 
-def find_landmarks(images: Sequence[RgbImage], detector: Detector | None = None) -> list[NDArray[np.float32]]:
+def find_landmarks(images: Iterable[RgbImage], detector: Detector | None = None) -> list[NDArray[np.float32]]:
     """Detect the landmarks of face crops.
 
     Parameters
     ----------
-    images : sequence of ndarray of shape (H, W, 3), uint8
+    images : iterable of ndarray of shape (H, W, 3), uint8
         Crops of one face each.
     detector : Detector, optional
         Detector that returns five landmarks. By default `MaskkitDetector` at 256 px.
@@ -42,9 +42,11 @@ def find_landmarks(images: Sequence[RgbImage], detector: Detector | None = None)
         from maskkit.detectors.maskkit import MaskkitDetector
 
         detector = MaskkitDetector(long_sides_px=256)
-    usual = (TEMPLATE * vector(image.shape[1], image.shape[0]) for image in images)
-    found = (find_points(image, detector) for image in images)
-    return [points if points is not None else default for points, default in zip(found, usual, strict=True)]
+    landmarks = []
+    for image in images:
+        points = find_points(image, detector)
+        landmarks.append(TEMPLATE * vector(image.shape[1], image.shape[0]) if points is None else points)
+    return landmarks
 
 
 def find_points(image: RgbImage, detector: Detector) -> NDArray[np.float32] | None:

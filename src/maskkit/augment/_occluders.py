@@ -8,17 +8,19 @@ from numpy.typing import ArrayLike
 from maskkit._images.load import RgbImage
 from maskkit.augment._canvas import Canvas
 from maskkit.augment._handheld import fist, hand, head, microphone, paper
-from maskkit.augment._wearables import beard, helmet, hood, scarf, strap
+from maskkit.augment._wearables import beard, helmet, hood, scarf, shield, strap
 
 # The order counts: random kinds are drawn by their position.
-_PAINTERS = {
-    painter.__name__: painter for painter in (hand, scarf, beard, paper, strap, hood, helmet, microphone, fist, head)
-}
+_RANDOM = (hand, scarf, beard, paper, strap, hood, helmet, microphone, fist, head)
+_PAINTERS = {painter.__name__: painter for painter in (*_RANDOM, shield)}
 
 OCCLUDERS = tuple(_PAINTERS)
 
-# Objects that are painted on masked faces, too: they leave most of the mask visible.
+# Objects that are painted on masked faces in training, too: they leave most of the mask visible.
 OVER_MASKS = ("hand", "paper", "strap", "hood", "helmet", "microphone", "fist", "head")
+
+# Objects that `evaluate_robustness` paints on every face; a beard would hide a mask, and is painted on unmasked faces only.
+EVALUATED = ("hand", "scarf", "beard", "paper", "helmet", "microphone", "shield")
 
 
 def paint_occluder(
@@ -34,8 +36,9 @@ def paint_occluder(
         Landmarks, as in `paint_mask`.
     kind : one of `OCCLUDERS`, optional
         ``"hand"``, ``"scarf"``, ``"beard"``, ``"paper"``, ``"strap"``, ``"hood"``, ``"helmet"``,
-        ``"microphone"``, ``"fist"`` or another person's ``"head"``. By default one of them at
-        random. A scarf ends below the lower lip; higher up it would look like a mask.
+        ``"microphone"``, ``"fist"``, another person's ``"head"`` or a transparent face ``"shield"``. By default one
+        of them at random, except the shield, which is not painted in training either. A scarf ends below the lower
+        lip; higher up it would look like a mask.
     random_state : int, numpy.random.Generator or None, default=None
 
     Returns
@@ -49,9 +52,9 @@ def paint_occluder(
     """
     rng = np.random.default_rng(random_state)
     if kind is None:
-        kind = OCCLUDERS[rng.integers(len(OCCLUDERS))]
+        kind = OCCLUDERS[rng.integers(len(_RANDOM))]
     if kind not in OCCLUDERS:
         raise ValueError(f"kind={kind!r} is unknown; use {', '.join(map(repr, OCCLUDERS))}.")
     canvas = Canvas(image, landmarks)
     color, alpha = _PAINTERS[kind](canvas, rng)
-    return canvas.blend(color, alpha, shadow=0.0 if kind == "beard" else rng.uniform(0.1, 0.5))
+    return canvas.blend(color, alpha, shadow=0.0 if kind in ("beard", "shield") else rng.uniform(0.1, 0.5))

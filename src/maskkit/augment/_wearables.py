@@ -1,4 +1,4 @@
-"""Occluders worn on or around a face: beard, scarf, strap, hood and helmet."""
+"""Occluders worn on or around a face: beard, scarf, strap, hood, helmet and face shield."""
 
 import numpy as np
 
@@ -81,3 +81,22 @@ def helmet(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
     dark = vector(1, 1, 1) * rng.uniform(15, 120)
     color = np.where((shell > 0.5)[..., None], tone, dark)
     return _fabric.shade(canvas, color.astype(np.float32), rng), np.maximum(shell, strap)
+
+
+def shield(canvas: Canvas, rng: np.random.Generator) -> tuple[Plane, Plane]:
+    """Paint a transparent face shield: a headband over the forehead, and a sheet with reflections down to the chin."""
+    band = rng.uniform(-1.1, -0.7)
+    thickness = rng.uniform(0.12, 0.3)
+    bottom = canvas.chin + rng.uniform(0.0, 0.5) - 0.2 * np.clip(np.abs(canvas.x), 0, 1.3) ** 2
+    half_width = rng.uniform(1.1, 1.35)
+    sheet = canvas.between(canvas.x, -half_width, half_width) * canvas.between(canvas.y, band, bottom)
+    edge = np.minimum(half_width - np.abs(canvas.x), bottom - canvas.y)
+    # Light is reflected along a few slanted stripes, and at the edge, where the sheet is seen from its side.
+    slant = canvas.x + rng.uniform(-0.5, 0.5) * canvas.y
+    stripes = np.exp(-(((slant - rng.uniform(-1, 1)) / rng.uniform(0.05, 0.3)) ** 2))
+    stripes = np.maximum(stripes, np.exp(-(((slant - rng.uniform(-1, 1)) / 0.06) ** 2)))
+    haze = rng.uniform(0.03, 0.2) + rng.uniform(0.15, 0.6) * stripes + 0.4 * np.exp(-((edge / 0.04) ** 2))
+    is_band = canvas.between(canvas.y, band - thickness, band) * canvas.between(canvas.x, -half_width, half_width)
+    tint = vector(rng.uniform(0.85, 1), rng.uniform(0.9, 1), 1) * rng.uniform(190, 250)
+    color = np.where((is_band > 0.5)[..., None], _fabric.choose_color(rng), tint)
+    return color.astype(np.float32), np.maximum(is_band, sheet * np.clip(haze, 0, 0.85))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 DataArgument = Annotated[list[Path], typer.Argument(help=DATA_HELP, metavar="DATA")]
 CropsOption = Annotated[bool, flag("--crops", "Classify the annotated faces of photos, without detection.", DATA_GROUP)]
 RobustnessOption = Annotated[
-    bool, flag("--robustness", "Evaluate robustness to downscaling, blur, JPEG and low light.", DATA_GROUP)
+    bool, flag("--robustness", "Evaluate robustness to downscaling, blur, JPEG, low light and occluders.", DATA_GROUP)
 ]
 ByOption = Annotated[
     list[str] | None,

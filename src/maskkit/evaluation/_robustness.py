@@ -1,6 +1,6 @@
-"""Robustness to image corruptions at graded severities."""
+"""Robustness to image corruptions at graded severities, and to objects in front of the face."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,9 @@ from maskkit._checks.numbers import check_int
 from maskkit._display.tables import Estimate, Record, Rows, Table, Tabulated, to_plain
 from maskkit._images.load import RgbImage, compress_jpeg, load_image
 from maskkit._images.prefetch import in_windows, prefetch_map
+from maskkit._labels import UNMASKED, meaning_of
+from maskkit.augment import find_landmarks, paint_occluder
+from maskkit.augment._occluders import EVALUATED
 from maskkit.evaluation._inputs import (
     FaceSet,
     check_proba,
@@ -115,6 +118,8 @@ class Robustness(Tabulated, Record):
     curves : dict
         Corruption (``"size"``, ``"blur"``, ``"jpeg"``, ``"darkness"``) -> level -> the same metrics, from
         mild to severe.
+    occluders : dict
+        Occluder -> the same metrics of the faces with it painted in front; a beard is painted on unmasked faces only.
     """
 
     classes: tuple[Any, ...]
@@ -123,6 +128,7 @@ class Robustness(Tabulated, Record):
     left_out: Mapping[str, int]
     unchanged: Metrics
     curves: Mapping[str, Mapping[float, Metrics]]
+    occluders: Mapping[str, Metrics]
 
     def breaks_at(self) -> dict[str, float | None]:
         """Return the mildest level of each corruption that lowers mean recall by 5 points, or None."""
@@ -133,15 +139,17 @@ class Robustness(Tabulated, Record):
         }
 
     def metrics(self) -> dict[str, Estimate]:
-        """Return all metrics by name, such as ``accuracy/size/16``."""
+        """Return all metrics by name, such as ``accuracy/size/16`` or ``accuracy/occluder/hand``."""
         metrics = dict(self.unchanged)
         for name, curve in self.curves.items():
             for level, estimates in curve.items():
                 metrics |= {f"{metric}/{name}/{level:g}": estimate for metric, estimate in estimates.items()}
+        for kind, estimates in self.occluders.items():
+            metrics |= {f"{metric}/occluder/{kind}": estimate for metric, estimate in estimates.items()}
         return metrics
 
     def tables(self) -> tuple[Table, ...]:
-        """Return tables of accuracy and mean recall by corruption and level."""
+        """Return tables of accuracy and mean recall by corruption and level, and of the recalls by occluder."""
         over = "" if self.n_photos is None else f" of {self.n_photos:,} photos, intervals over photos"
         rows: Rows = (
             ("none", "", self.unchanged["accuracy"], self.unchanged["recall"]),
@@ -164,6 +172,15 @@ class Robustness(Tabulated, Record):
                 describe_left_out(self.left_out),
             ),
             Table(f"{self.n_faces:,} faces{over}, corrupted", columns, rows, "Recall is the mean over classes."),
+            Table(
+                f"{self.n_faces:,} faces{over}, with an object painted in front",
+                ("occluder", *(f"recall of {label}" for label in self.classes)),
+                tuple(
+                    (kind, *(estimates[f"recall/{label}"] for label in self.classes))
+                    for kind, estimates in {"none": self.unchanged, **self.occluders}.items()
+                ),
+                "A beard is painted on unmasked faces only.",
+            ),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -197,7 +214,7 @@ def evaluate_robustness(
     n_resamples: int = 1000,
     random_state: int = 0,
 ) -> Robustness:
-    """Evaluate a classifier on the same faces, shrunk, blurred, compressed and darkened at graded severities.
+    """Evaluate a classifier on the same faces, corrupted at graded severities, and with objects painted in front.
 
     Parameters
     ----------
@@ -206,7 +223,7 @@ def evaluate_robustness(
     X, y : as in `evaluate`
         A single data set.
     max_faces : int or None, default=1000
-        Maximum number of faces, drawn at random, because each is predicted 30 times. None uses all.
+        Maximum number of faces, drawn at random, because each is predicted 37 times. None uses all.
     reporters : str, Reporter or several, default=()
         Names or instances that receive the result.
     n_resamples : int, default=1000
@@ -229,7 +246,8 @@ def evaluate_robustness(
     sigma in 128ths of the longer side. JPEG: Pillow's quality, at the face's own size. Darkness: the linear light is
     halved one to six times and stored in 8 bits again; no noise is added. The corruptions follow Hendrycks and
     Dietterich 2019, "Benchmarking neural network robustness to common corruptions and perturbations", ICLR; the levels
-    are ours.
+    are ours. Occluders are painted by `maskkit.augment.paint_occluder` at the landmarks that the detector finds in the
+    crop; models that maskkit trains have seen such paintings in training, except the face shield.
     """
     n_resamples, random_state = check_resampling(n_resamples, random_state)
     resolved = resolve_reporters(reporters)
@@ -242,6 +260,8 @@ def evaluate_robustness(
         faces, true = faces.select(drawn), true[drawn]
     resampling = Resampling(len(faces), faces.photos, n_resamples, random_state)
     measure = partial(_measure, classifier, faces, true, classes, resampling)
+    landmarks = find_landmarks(prefetch_map(_load, faces.sources, faces.names))
+    is_unmasked = np.array([meaning_of(classes[index]) == UNMASKED for index in true])
     robustness = Robustness(
         tuple(classes),
         len(faces),
@@ -249,12 +269,31 @@ def evaluate_robustness(
         left_out,
         measure(),
         {
-            corruption.name: {level: measure(corruption, level) for level in corruption.levels}
+            corruption.name: {level: measure(partial(_corrupt, corruption, level)) for level in corruption.levels}
             for corruption in CORRUPTIONS
+        },
+        {
+            kind: measure(partial(_occlude, kind, landmarks, random_state), is_unmasked if kind == "beard" else None)
+            for kind in EVALUATED
         },
     )
     report_to(resolved, robustness)
     return robustness
+
+
+def _load(source: Any, name: str) -> RgbImage:
+    return load_image(source, name=name)
+
+
+def _corrupt(corruption: Corruption, level: float, index: int, image: RgbImage) -> RgbImage:
+    return corruption.apply(image, level)
+
+
+def _occlude(
+    kind: str, landmarks: Sequence[NDArray[np.float32]], random_state: int, index: int, image: RgbImage
+) -> RgbImage:
+    # Each face has a seed of its own, because the images are painted in several threads.
+    return paint_occluder(image, landmarks[index], kind=kind, random_state=np.random.default_rng((random_state, index)))
 
 
 def _measure(
@@ -263,20 +302,20 @@ def _measure(
     true: NDArray[np.int64],
     classes: list[Any],
     resampling: Resampling,
-    corruption: Corruption | None = None,
-    level: float = 0,
+    change: Callable[[int, RgbImage], RgbImage] | None = None,
+    counted: NDArray[np.bool_] | None = None,
 ) -> Metrics:
-    """Estimate accuracy and recalls on faces corrupted to a level."""
+    """Estimate accuracy and recalls of the counted faces, by default of all, after a change of each image."""
 
-    def make(source: Any, name: str) -> RgbImage:
-        image = load_image(source, name=name)
-        return image if corruption is None else corruption.apply(image, level)
+    def make(index: int, source: Any, name: str) -> RgbImage:
+        image = _load(source, name)
+        return image if change is None else change(index, image)
 
-    images = prefetch_map(make, faces.sources, faces.names)
+    images = prefetch_map(make, range(len(faces)), faces.sources, faces.names)
     windows = in_windows(images, _BATCH, max_pixels=_BATCH_PIXELS)
     proba = np.concatenate([classifier.predict_proba(window) for window in windows])
     is_correct = check_proba(proba, len(faces), classes).argmax(axis=1) == true
-    by_class = {f"recall/{label}": true == index for index, label in enumerate(classes)}
-    everyone = {"accuracy": np.ones(len(true), dtype=bool)}
-    shares = resampling.shares(is_correct, everyone | by_class)
+    counted = np.ones(len(true), dtype=bool) if counted is None else counted
+    by_class = {f"recall/{label}": counted & (true == index) for index, label in enumerate(classes)}
+    shares = resampling.shares(is_correct, {"accuracy": counted} | by_class)
     return {"accuracy": shares["accuracy"], "recall": mean_share(shares[name] for name in by_class)} | shares
