@@ -19,7 +19,8 @@ OCCLUDERS = tuple(_PAINTERS)
 # Objects that are painted on masked faces in training, too: they leave most of the mask visible.
 OVER_MASKS = ("hand", "paper", "strap", "hood", "helmet", "microphone", "fist", "head")
 
-# Objects that `evaluate_robustness` paints on every face; a beard would hide a mask, and is painted on unmasked faces only.
+# Objects that `evaluate_robustness` paints on every face, except that a beard, which would hide a mask, is painted on
+# unmasked faces only.
 EVALUATED = ("hand", "scarf", "beard", "paper", "helmet", "microphone", "shield")
 
 
