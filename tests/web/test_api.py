@@ -68,7 +68,7 @@ def test_many_images_in_a_form_keep_their_order_and_names(client, faces, photo):
     photos = Faces.model_validate(response.json()).photos
     assert [photo.source for photo in photos] == ["../one.png", "zwei ä.txt", "three.png"]
     assert [photo.status for photo in photos] == ["ok", "unreadable", "ok"]
-    assert photos[1].error == "zwei ä.txt: cannot be read as an image; send JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF."
+    assert photos[1].error == "zwei ä.txt: is of no accepted format; send JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF."
     assert [photo.faces[0].label for photo in photos if photo.faces] == ["with_mask", "without_mask"]
 
 
@@ -127,7 +127,7 @@ def replace_params(classifier, **params):
 def test_request_without_a_readable_image_is_an_error_with_results(client):
     response = client.post("/v1/faces", content=b"nothing", headers={"Content-Type": "application/octet-stream"})
     assert error_of(response, 422, "unreadable") == (
-        "image: cannot be read as an image; send JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF."
+        "image: is of no accepted format; send JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF."
     )
     assert response.json()["photos"][0]["status"] == "unreadable"
 
@@ -295,6 +295,23 @@ def test_other_methods_are_a_405_that_lists_the_allowed_ones(client, path, metho
     response = client.request(method, path)
     assert error_of(response, 405, "method_not_allowed") == f"Method Not Allowed: {method} {path}"
     assert set(response.headers["allow"].split(", ")) == ({"POST"} if path == "/v1/faces" else {"GET", "HEAD"})
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        (b"http://localhost/health", 200),
+        (b"HTTP://127.0.0.1:80/v1/model?a=b", 200),
+        (b"http://localhost", 200),
+        (b"http://localhost/nothing", 404),
+        (b"http://rebound.example/health", 403),
+        (b"http:///health", 403),
+    ],
+)
+def test_target_may_be_a_url_whose_host_counts(client, target, status):
+    headers = {"Host": "localhost" if status == 403 else "rebound.example"}
+    assert client.get("/", extensions={"target": target}, headers=headers).status_code == status
+    assert client.head("/", extensions={"target": target}, headers=headers).status_code == status
 
 
 def test_head_of_other_paths(client):

@@ -193,6 +193,18 @@ def test_stalled_upload_is_answered_and_the_connection_closed(fitted):
                 assert b" 408 " in read if refused else b" 415 " in read
 
 
+def test_connection_is_closed_at_once_after_an_upload_that_took_too_long(fitted):
+    """However long other waits may be, and although the client goes on sending."""
+    options = {"seconds": 1_000, "wait_seconds": 1_000}
+    with (
+        serving(fitted, limits=Limits(seconds=0.1), server_options=options) as live,
+        socket.create_connection(live.address, timeout=60) as connection,
+    ):
+        connection.sendall(b"POST /v1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n")
+        connection.sendall(b"Content-Type: image/png\r\n\r\n")
+        assert b" 408 " in read_until_closed(connection, b"x")
+
+
 def test_many_requests_on_one_connection_are_answered():
     with (
         running(APP, seconds=60, wait_seconds=60) as server,

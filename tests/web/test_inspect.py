@@ -78,6 +78,12 @@ def test_other_formats_are_refused_before_they_are_opened(file_format, monkeypat
     assert "convert it to JPEG or PNG" in str(error) or "send JPEG, PNG" in str(error)
 
 
+def test_tga_is_not_taken_for_an_icon():
+    message = "is of no accepted format; send JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF."
+    assert str(inspect(encode("TGA")).error).endswith(message)
+    assert "is an ICO or CUR" in str(inspect(encode("ICO")).error)
+
+
 def test_avif_that_pillow_cannot_read_is_named(monkeypatch):
     monkeypatch.setattr("maskkit.web._formats.FORMATS", tuple(name for name in FORMATS if name != "AVIF"))
     assert str(inspect(encode("AVIF")).error).startswith(

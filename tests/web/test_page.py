@@ -236,7 +236,10 @@ def upload(name, content=b"", kind=""):
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)
 ODD_FILES = [
-    (upload("list.txt", b"milk, eggs", "text/plain"), "list.txt: cannot be read as an image; send JPEG, PNG, WebP, "),
+    (
+        upload("list.txt", b"milk, eggs", "text/plain"),
+        "list.txt: is of no accepted format; send JPEG, PNG, WebP, ",
+    ),
     (upload("empty.png", b"", "image/png"), "empty.png is empty. Choose another file."),
     (upload("IMG_1.HEIC", HEIC), "IMG_1.HEIC: is a HEIC photo; convert it to JPEG"),
     (upload("a.jpg", b"\xff\xd8\xff", "image/jpeg"), "a.jpg: cannot be read as an image"),

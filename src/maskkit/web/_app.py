@@ -19,10 +19,10 @@ from maskkit._model.results import MASKKIT_VERSION, PhotoResult
 from maskkit.web._batcher import Batcher
 from maskkit.web._errors import ApiError, InternalErrorHandler, add_exception_handlers
 from maskkit.web._guard import Guard, SecurityHeaders, check_token, parse_host
-from maskkit.web._head import AnswerHead
 from maskkit.web._inspect import Inspection, UnsupportedFormatError, Upload, inspect_uploads
 from maskkit.web._limits import Limits
 from maskkit.web._metrics import Metrics, RequestMetrics
+from maskkit.web._request_form import NormalizeRequest
 from maskkit.web._schema import ERROR_RESPONSES, REQUEST_BODY, Faces, Model
 from maskkit.web._uploads import DrainRequestBody, MemoryBudget, cancel_on_disconnect, read_uploads
 
@@ -105,9 +105,9 @@ def create_app(
     app.add_middleware(Guard, token=token, hosts=hosts)
     app.add_middleware(DrainRequestBody, max_bytes=limits.request_bytes, seconds=min(_DRAIN_SECONDS, limits.seconds))
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(AnswerHead)
     paths = ("/", "/v1/faces", "/v1/model", "/health", "/metrics", "/openapi.json")
     app.add_middleware(RequestMetrics, metrics=service.metrics, paths=paths)
+    app.add_middleware(NormalizeRequest)
     return app
 
 

@@ -47,7 +47,8 @@ _UNSUPPORTED = (
     (rb"(?i:data:)[\w./+-]*[;,]", "is a data URL; decode the base64 text after the comma and send the bytes"),
     (rb"[\[{]\s*[\"{\[\]}]", "is JSON; send the bytes of the image instead"),
     (rb"SIMPLE  =", f"is FITS; {_CONVERT}"),
-    (rb"\x00\x00[\x01\x02]\x00", f"is an ICO or CUR; {_CONVERT}"),
+    # The number of pictures follows, which is above 0. In a TGA file, these two bytes are 0.
+    (rb"\x00\x00[\x01\x02]\x00(?!\x00\x00)", f"is an ICO or CUR; {_CONVERT}"),
     (rb"icns", f"is ICNS; {_CONVERT}"),
     (rb"8BPS", f"is a PSD; {_CONVERT}"),
     (rb"\x00\x00\x00\x0c(?:jP  |JXL )|\xff\x4f\xff\x51|\xff\x0a", f"is JPEG 2000 or JPEG XL; {_CONVERT}"),

@@ -67,4 +67,4 @@ def _refuse_format(name: str, data: bytes) -> NoReturn:
     description = describe_unsupported(data)
     if description is not None:
         raise UnsupportedFormatError(f"{name}: {description}.")
-    raise ImageError(f"{name}: cannot be read as an image; send {ACCEPTED}.")
+    raise ImageError(f"{name}: is of no accepted format; send {ACCEPTED}.")

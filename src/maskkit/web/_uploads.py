@@ -61,7 +61,8 @@ async def read_uploads(request: Request, limits: Limits, reserve_bytes: Callable
         async with asyncio.timeout(limits.seconds):
             uploads = await (_read_form(request, body, limits) if is_form else _read_image(request, body))
     except TimeoutError as exc:
-        raise ApiError(408, "upload_timeout", f"The request did not arrive within {limits.seconds:g} s.") from exc
+        message = f"The request did not arrive within {limits.seconds:g} s."
+        raise ApiError(408, "upload_timeout", message, {"Connection": "close"}) from exc
     except ClientDisconnect as exc:
         raise _disconnected() from exc
     for upload in uploads:
@@ -202,6 +203,7 @@ class DrainRequestBody:
 
         async def drain_and_send(message: Message) -> None:
             nonlocal ended
+            ended = ended or message.get("status") == 408  # It has had its time.
             n_bytes = 0
             try:
                 async with asyncio.timeout(self.seconds):
