@@ -190,7 +190,7 @@ class BadBackbone(TinyBackbone):
 BACKBONES = {
     "cannot build": r"build\(\) failed \(ZeroDivisionError: division by zero\)",
     "no module": r"build\(\) returned str; want a torch.nn.Module",
-    "raises": r"its network failed \(KeyError: 'blocks.7'\)",
+    "raises": r"its network failed on images of \d+ px \(KeyError: 'blocks.7'\)",
     "nan": "computed NaN or infinite features",
     "too few": r"computed features of shape \(2, 7\) for 2 images; want \(2, 64\)",
     "flat": r"computed features of shape \(128,\) for 2 images",
@@ -330,3 +330,10 @@ def test_a_reporter_that_fails_keeps_nobody_from_the_report(fitted, tmp_path):
     assert (tmp_path / "r.json").is_file()
     assert "accuracy" in caught.value.evaluation.metrics()
     assert len(caught.value.__notes__) == 1
+
+
+def test_what_a_reporter_returns_is_checked_where_it_is_used(fitted, tmp_path):
+    faces, labels = make_faces(8)
+    with pytest.raises(PluginError, match=r"reporter BadReporter: report\(\) returned 'report.txt'; want None or the"):
+        evaluate(fitted, faces, labels, reporters=[BadReporter("word"), JsonReporter(tmp_path / "r.json")])
+    assert (tmp_path / "r.json").is_file()

@@ -21,7 +21,7 @@ from maskkit._plugins import Group, plugin_errors, resolve
 from maskkit.backbones._base import Backbone, Weights, build_network
 from maskkit.detectors._base import Detector, Faces, check_faces
 from maskkit.exceptions import PluginError
-from maskkit.reporters._base import Reporter
+from maskkit.reporters._base import Reporter, call_reporter
 
 __all__ = ["FixedDetector", "TinyBackbone", "check_backbone", "check_detector", "check_reporter", "make_faces"]
 
@@ -254,11 +254,7 @@ def check_reporter(reporter: Reporter) -> None:
         for kind, evaluation in _make_reports(Path(folder)).items():
             before = evaluation.to_dict()
             with plugin_errors("reporters", reporter, "report()", f"the result of {kind}"):
-                written: Any = reporter.report(evaluation)
-            if written is not None and not (isinstance(written, Path) and written.exists()):
-                raise PluginError(
-                    f"reporter {name}: report() returned {written!r}; want None or the Path of what was written."
-                )
+                call_reporter(reporter, evaluation)
             if evaluation.to_dict() != before:
                 raise PluginError(f"reporter {name}: report() changed the evaluation; work on a copy.")
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from maskkit import FaceEmbedder, MaskClassifier
 from maskkit.engines import _compile
-from maskkit.exceptions import EngineError
+from maskkit.exceptions import EngineError, PluginError
 from maskkit.testing import TinyBackbone
 from tests.conftest import make_classifier
 
@@ -76,6 +76,18 @@ def test_network_that_cannot_be_traced_is_refused_by_openvino(faces):
     embedder = make_embedder(backbone=BranchingBackbone(), engine="openvino").fit(faces[0])
     with pytest.raises(EngineError, match=r"Branching computes other features .* use engine='torch'"):
         embedder.transform(faces[0][:2])
+
+
+@pytest.mark.parametrize(
+    ("backbone", "error", "message"),
+    [
+        ("timm:test_resnet", EngineError, r"^ResNet cannot be run by OpenVINO with image_size=8, .* use a larger one"),
+        ("timm:test_vit", PluginError, "its network failed on images of 8 px"),
+    ],
+)
+def test_image_size_that_is_too_small_is_named(faces, backbone, error, message):
+    with pytest.raises(error, match=message):
+        make_embedder(backbone=backbone, image_size=8, engine="openvino").fit(faces[0]).transform(faces[0][:2])
 
 
 @pytest.mark.parametrize(

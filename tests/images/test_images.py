@@ -120,6 +120,7 @@ def test_exif_orientation_is_applied_to_every_form(orientation, tmp_path):
     [
         ("no/such/file.jpg", r"no/such/file\.jpg: no such file; check the path"),
         ("https://example.org/face.jpg", "is a URL, and prediction uses no network; download it"),
+        ("file:///photos/face.jpg", "is a URL; pass the path of the file, without file://"),
         (b"not a picture", "bytes: cannot be read as an image"),
         (io.StringIO("text"), "open it in binary mode"),
         (np.zeros((4, 4, 3)), r"dtype float64: want dtype uint8"),

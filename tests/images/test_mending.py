@@ -80,6 +80,15 @@ def test_a_webp_without_the_last_byte_of_padding_is_read(picture):
         load_image(data[:-2])
 
 
+@pytest.mark.parametrize("n_bytes", [14, 40, 200])
+def test_a_webp_that_was_cut_off_is_named_so(n_bytes, picture):
+    data = encode(picture, "WEBP")
+    message = rf"\(image file is truncated: it has {n_bytes} of {len(data):,} bytes\)\.$"
+    for read in (load_image, read_size):
+        with pytest.raises(ImageError, match=message):
+            read(data[:n_bytes])
+
+
 def text_chunks():
     """Return chunks of more text than Pillow reads, and damaged ones."""
     long = b"x" * 2_000_000

@@ -114,7 +114,11 @@ def test_held_out_images_are_counted_too():
             "validation_data is for a Transfer",
         ),
         ({"callbacks": print, "head": LogisticRegression()}, ValueError, "callbacks is for a TransferHead; Logistic"),
-        ({"callbacks": 3}, PluginError, "callback 3 cannot be called after an epoch; want a function of the record"),
+        (
+            {"callbacks": 3},
+            PluginError,
+            "callback 3 cannot be called after an epoch; want the name of a reporter",
+        ),
         ({"callbacks": dict}, PluginError, "callback <class 'dict'> cannot be called after an epoch"),
         ({"callbacks": "json"}, PluginError, "callback 'json' cannot be called after an epoch"),
         ({"callbacks": ["nonsense"]}, PluginError, "reporter 'nonsense' is unknown; installed: console"),

@@ -27,7 +27,10 @@ _EXIF_START = re.compile(rb"(?:II\*\0\x08\0\0\0|MM\0\*\0\0\0\x08)..", re.DOTALL)
 
 
 def mend(data: bytes) -> bytes | None:
-    """Return a file that Pillow reads, with the same pixels, or None if pixels are missing or nothing can be done."""
+    """Return a file that Pillow reads, with the same pixels, or None if pixels are missing or nothing can be done.
+
+    Raises ValueError if it is a WebP file that was cut off.
+    """
     if data.startswith(_PNG):
         mended = b"".join(_kept_chunks(data))
         return None if mended == data else mended
@@ -62,8 +65,12 @@ def lacks_detail(data: bytes) -> bool:
 
 def _add_padding(data: bytes) -> bytes | None:
     """Return a WebP file with the byte that makes its length even, which some writers leave out."""
-    is_only_padding = len(data) % 2 == 1 and len(data) + 1 == int.from_bytes(data[4:8], "little") + 8
-    return data + b"\0" if is_only_padding and _last_chunk_is_whole(data) else None
+    n_bytes = int.from_bytes(data[4:8], "little") + 8
+    if len(data) % 2 == 1 and len(data) + 1 == n_bytes and _last_chunk_is_whole(data):
+        return data + b"\0"
+    if len(data) < n_bytes:  # Pillow would only say that there is no decoder.
+        raise ValueError(f"image file is truncated: it has {len(data):,} of {n_bytes:,} bytes")
+    return None
 
 
 def _last_chunk_is_whole(data: bytes) -> bool:

@@ -79,12 +79,17 @@ def shorten_reason(exc: BaseException) -> str:
     return shorten(" ".join(str(exc).split()), _MAX_REASON) or type(exc).__name__
 
 
+def check_no_url(path: str, name: str, error: type[Exception]) -> None:
+    """Raise `error` if a path is a URL."""
+    if _URL.match(path):
+        if path.lower().startswith("file:"):
+            raise error(f"{name}: is a URL; pass the path of the file, without file://.")
+        raise error(f"{name}: is a URL, and prediction uses no network; download it and pass the file.")
+
+
 def _check_path(path: str | bytes, name: str) -> str | bytes:
     if isinstance(path, str):
-        if _URL.match(path):
-            raise ImageError(
-                f"{name}: is a URL, and prediction uses no network; download it and pass the path or the bytes."
-            )
+        check_no_url(path, name, ImageError)
         if not path:
             raise ImageError("'': is an empty path; pass the path of an image file.")
         if not os.path.lexists(path):

@@ -138,6 +138,7 @@ def check_network(network: nn.Module, backbone: Backbone, image_size: int) -> No
     Raises PluginError if it fails or its output is not valid.
     """
     device = next((parameter.device for parameter in network.parameters()), None)
-    with plugin_errors("backbones", backbone, "its network"), torch.inference_mode():
+    size = f"images of {image_size} px"
+    with plugin_errors("backbones", backbone, "its network", size), torch.inference_mode():
         features = network.eval()(torch.zeros(2, 3, image_size, image_size, device=device))
     check_features(features.float().cpu().numpy() if isinstance(features, torch.Tensor) else features, backbone, 2)

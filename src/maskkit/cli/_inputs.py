@@ -93,6 +93,7 @@ def find_images(sources: Iterable[str], *, outputs: Iterable[Path | None] = ()) 
     """
     from maskkit._files.outputs import OutputFolders
     from maskkit._images.listing import find_images_of
+    from maskkit._images.sources import check_no_url
     from maskkit.exceptions import DataError
 
     written = OutputFolders(outputs)
@@ -100,10 +101,7 @@ def find_images(sources: Iterable[str], *, outputs: Iterable[Path | None] = ()) 
     for source in sources:
         if source == "-":
             raise DataError("-: standard input is not supported; save the image as a file and pass its path.")
-        if "://" in source:
-            raise DataError(
-                f"{hide_secrets(source)}: is a URL, and this command uses no network; download it and pass the file."
-            )
+        check_no_url(source, hide_secrets(source), DataError)
         check_path(source, DataError)
         written.check_source(source)
         images = list(find_images_of(source))

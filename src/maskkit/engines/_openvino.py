@@ -64,7 +64,7 @@ class OpenVINOEngine:
 def convert(network: nn.Module, preprocess: Preprocess) -> Any:
     """Convert a network to an ``openvino.Model`` of uint8 (n, S, S, 3) that includes preprocessing.
 
-    Raises EngineError if it cannot be traced or has operations that OpenVINO lacks.
+    Raises EngineError if it cannot be traced, has operations that OpenVINO lacks, or does not take so small images.
     """
     network = network.cpu().eval()
     size = preprocess.image_size
@@ -85,7 +85,13 @@ def convert(network: nn.Module, preprocess: Preprocess) -> Any:
     mean, scale = ([255 * value for value in channel] for channel in (preprocess.mean, preprocess.std))
     steps.input().preprocess().convert_element_type(openvino.Type.f32).mean(mean).scale(scale)
     model = steps.build()
-    model.reshape([-1, size, size, 3])
+    try:
+        model.reshape([-1, size, size, 3])
+    except RuntimeError as exc:
+        raise EngineError(
+            f"{type(network).__name__} cannot be run by OpenVINO with image_size={size}, which may be too small; use a "
+            f"larger one, or engine='torch'."
+        ) from exc
     return model
 
 

@@ -75,12 +75,23 @@ def report_to(reporters: Iterable[Reporter], evaluation: Report) -> list[Path]:
     written : list of Path
         Files and folders that were written.
     """
-    calls = [(reporter, "report()", partial(reporter.report, evaluation)) for reporter in reporters]
+    calls = [(reporter, "report()", partial(call_reporter, reporter, evaluation)) for reporter in reporters]
     written, failure = _call_each("reporters", calls)
     if failure is not None:
         failure.evaluation = evaluation
         raise failure
     return [path for path in written if path is not None]
+
+
+def call_reporter(reporter: Reporter, evaluation: Report) -> Path | None:
+    """Return what `report` returns; raise PluginError if it is neither None nor the path of what was written."""
+    written: Any = reporter.report(evaluation)
+    if written is not None and not (isinstance(written, Path) and written.exists()):
+        raise PluginError(
+            f"reporter {type(reporter).__name__}: report() returned {written!r}; want None or the Path of what was "
+            f"written."
+        )
+    return written
 
 
 def resolve_callbacks(callbacks: Any) -> list[Any]:
@@ -95,8 +106,8 @@ def resolve_callbacks(callbacks: Any) -> list[Any]:
             resolved[index] = _plugins.load("reporters", callback)
         if isinstance(callback, type) or not (hasattr(resolved[index], "report_epoch") or callable(callback)):
             raise PluginError(
-                f"callback {callback!r} cannot be called after an epoch; want a function of the record, an instance "
-                f"with report_epoch(), or the name of a reporter that has it, such as 'tensorboard' or 'mlflow'."
+                f"callback {callback!r} cannot be called after an epoch; want the name of a reporter that can, "
+                f"such as 'tensorboard' or 'mlflow', or an instance with report_epoch() or a function of the record."
             )
     return resolved
 
