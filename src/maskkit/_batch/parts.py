@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -111,6 +111,10 @@ def take_folder(job: Job) -> Iterator[None]:
     try:
         yield
     finally:
+        # Removed while it is locked, because filelock takes no file that has lost its name. Windows refuses to remove
+        # an open file, and there filelock does it.
+        with suppress(OSError):
+            (folder / LOCK_FILE).unlink()
         lock.release()
 
 

@@ -92,6 +92,8 @@ class FrameCounts:
         Frames that could not be decoded, or on which the detector failed.
     n_skipped : int
         Frames that were left out because of `frame_step`.
+    last_failure : str or None
+        Reason of the last failed frame.
     """
 
     n_read: int = 0
@@ -99,6 +101,7 @@ class FrameCounts:
     n_dropped: int = 0
     n_failed: int = 0
     n_skipped: int = 0
+    last_failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

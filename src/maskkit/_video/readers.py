@@ -38,9 +38,10 @@ def decode(container: Any, stream: Any, counts: FrameCounts) -> Iterator[Any]:
             pictures = packet.decode()
         except av.error.EOFError:
             return
-        except av.error.FFmpegError:
+        except av.error.FFmpegError as exc:
             counts.n_read += 1
             counts.n_failed += 1
+            counts.last_failure = exc.strerror or type(exc).__name__
             n_errors += 1
             if n_errors > MAX_ERRORS:
                 raise

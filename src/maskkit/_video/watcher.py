@@ -113,6 +113,7 @@ class Watch(Iterator[WatchStep]):
             if isinstance(exc, PluginError):
                 self._detector_error = exc
             self._reader.counts.n_failed += 1
+            self._reader.counts.last_failure = str(exc)
             self._n_failures += 1
             if self._n_failures >= MAX_FAILURES:
                 raise

@@ -8,6 +8,11 @@ from typing import Any
 # in parentheses, about the command line, says the same.
 _PARAMETER = re.compile(r"\b([a-z][a-z_]*)=('[^']*'|[\w.-]*[\w-]|PATH|DIR)(?: \((--[^)]*) on the command line\))?")
 
+# Ways out that only Python has: "..., or an instance with detect().", "... or None."
+_PYTHON_ONLY = re.compile(
+    r"(?:, a dict of \w+)?,? or (?:pass |in Python )?(?:an instance|None)(?: with [^.;]*| for [^.;]*)?(?=[.;]|$)"
+)
+
 
 def use_option_names(message: str, command: Any, arguments: Sequence[str]) -> str:
     """Replace the parameters that a message names by the options of the command that runs.
@@ -24,12 +29,13 @@ def use_option_names(message: str, command: Any, arguments: Sequence[str]) -> st
     Returns
     -------
     message : str
-        The same message with ``--backbone efficientnet_lite0``. Parameters without an option are left.
+        The same message with ``--backbone efficientnet_lite0``, without instances and None as further choices.
+        Parameters without an option are left.
     """
     for word in arguments:
         command = getattr(command, "commands", {}).get(word, command)
     options = {param.name: param for param in command.params if param.opts and param.opts[0].startswith("-")}
-    return _PARAMETER.sub(lambda match: _to_option(match, options), message)
+    return _PARAMETER.sub(lambda match: _to_option(match, options), _PYTHON_ONLY.sub("", message))
 
 
 def _to_option(match: re.Match[str], options: dict[str, Any]) -> str:
