@@ -61,6 +61,29 @@ def test_detector_is_named_where_it_is_used(kind, fitted, faces):
     assert len(fitted.predict_faces(faces[0][0])) == 1
 
 
+class OverwritingDetector(FixedDetector):
+    """Normalizes the image in place."""
+
+    def detect(self, image):
+        image -= image.min()
+        return super().detect(image)
+
+    def detect_batch(self, images):
+        return [self.detect(image) for image in images]
+
+
+def test_a_detector_cannot_overwrite_its_image(faces):
+    photo = faces[0][0] | 1
+    before = photo.copy()
+    model = make_classifier(detector=OverwritingDetector([[0, 0, 9, 9]])).fit(*faces)
+    with pytest.raises(PluginError, match=r"detector OverwritingDetector: detect_batch\(\) failed .*read-only"):
+        model.predict_faces(photo)
+    assert np.array_equal(photo, before)
+    assert photo.flags.writeable
+    with pytest.raises(PluginError, match=r"detector OverwritingDetector: detect\(\) failed .*read-only"):
+        check_detector(model.detector_)
+
+
 class FussyDetector(FixedDetector):
     """Cannot bear one photo."""
 
@@ -313,11 +336,11 @@ def test_check_backbone_catches_wrong_members(change, message):
         (check_reporter, "reporter", JsonReporter),
     ],
 )
-def test_checks_want_an_instance(check, group, plugin):
-    with pytest.raises(PluginError, match=f"{group} is the class {plugin.__name__}; want .*an instance"):
+def test_checks_want_a_name_or_an_instance(check, group, plugin):
+    with pytest.raises(PluginError, match=f"{group} is the class {plugin.__name__}; want a name .*an instance"):
         check(plugin)
-    with pytest.raises(PluginError, match=f"{group} is the name 'json'; want an instance"):
-        check("json")
+    with pytest.raises(PluginError, match=f"{group} 'nothing' is unknown; installed: "):
+        check("nothing")
     with pytest.raises(PluginError, match=f"{group} is 3; want"):
         check(3)
 

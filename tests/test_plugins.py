@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from maskkit import MaskClassifier, _plugins
+from maskkit.detectors.whole import WholeImageDetector
 from maskkit.exceptions import ModelFileError, PluginError
 from maskkit.reporters import JsonReporter
-from maskkit.testing import FixedDetector, make_faces
+from maskkit.testing import FixedDetector, check_detector, make_faces
 from tests.cli.conftest import run
 from tests.conftest import make_classifier
 
@@ -247,6 +248,20 @@ def test_an_argument_that_a_detector_cannot_use_is_named_at_the_start(package, s
         MaskClassifier.from_pretrained(detector=spec)
     with pytest.raises(PluginError, match=message):
         make_classifier(detector=spec).fit(*make_faces(4))
+
+
+def test_a_name_that_leads_to_another_kind_of_plugin_is_told(install):
+    install(make_entry("misplaced", "maskkit.reporters.json:JsonReporter", "acme", "detectors"))
+    for use in (check_detector, lambda name: make_classifier(detector=name).fit(*make_faces(4))):
+        with pytest.raises(PluginError, match=r"detector is 'misplaced', which makes JsonReporter.*with detect\(\)"):
+            use("misplaced")
+    check_detector("whole")
+
+
+def test_a_class_whose_name_leads_to_another_package_is_told(install):
+    install(make_entry("whole", "acme:Whole", "acme", "detectors"))
+    with pytest.raises(PluginError, match=r"WholeImageDetector is installed as .whole., but .* leads to acme 1\.0"):
+        _plugins.name_of("detectors", WholeImageDetector())
 
 
 def test_fit_tells_that_a_plugin_without_a_name_cannot_be_saved(faces):

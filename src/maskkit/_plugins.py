@@ -117,12 +117,12 @@ def _check_argument(spec: str, detector: Any) -> None:
 
 
 def resolve(group: Group, plugin: Any) -> Any:
-    """Return a plugin given as a name or an instance; raise PluginError if an instance lacks its method."""
-    if isinstance(plugin, str):
-        return load(group, plugin)
+    """Return a plugin given as a name or an instance; raise PluginError if the instance lacks its method."""
+    given, plugin = plugin, load(group, plugin) if isinstance(plugin, str) else plugin
     method = _METHODS[group]
     if isinstance(plugin, type) or not callable(getattr(plugin, method, None)):
         shown = f"the class {plugin.__name__}" if isinstance(plugin, type) else f"{plugin!r}"
+        shown = f"{given!r}, which makes {shown}" if isinstance(given, str) else shown
         raise PluginError(
             f"{group[:-1]} is {shown}; want a name ({', '.join(names(group))}) or an instance with {method}()."
         )
@@ -137,6 +137,11 @@ def name_of(group: Group, plugin: Any) -> str:
     for name, entry in entries.items():
         if entry.value == path or (_root(entry.module) == _root(kind.__module__) and _loads(entry, kind)):
             return name
+    for name in (entry.name for entry in entry_points(group=f"maskkit.{group}") if entry.value == path):
+        raise PluginError(
+            f"{group[:-1]} {kind.__name__} is installed as {name!r}, but that name leads to {provider(group, name)}, "
+            f"so save() could not name it in a model; uninstall that package."
+        )
     raise PluginError(
         f"{group[:-1]} {kind.__name__} is not installed as a plugin, so save() could not name it in a model; declare "
         f"the entry point maskkit.{group} = '{path}' in its package and install that."

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,9 +17,9 @@ from torch import nn
 from maskkit._images.load import RgbImage
 from maskkit._model.fitted_backbone import check_network
 from maskkit._model.results import FaceResult, PhotoResult
-from maskkit._plugins import Group, plugin_errors, resolve
+from maskkit._plugins import plugin_errors, resolve
 from maskkit.backbones._base import Backbone, Weights, build_network
-from maskkit.detectors._base import Detector, Faces, check_faces
+from maskkit.detectors._base import Detector, Faces, check_faces, read_only
 from maskkit.exceptions import PluginError
 from maskkit.reporters._base import Reporter, call_reporter
 
@@ -145,24 +145,24 @@ class TinyBackbone(BaseEstimator):
         return nn.Sequential(nn.Conv2d(3, 16, 5, stride=3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
 
 
-def check_detector(detector: Detector) -> None:
+def check_detector(detector: Detector | str) -> None:
     """Check that a detector fulfills its contract; to be called in the tests of a plugin.
 
-    The detector is run on noise, an empty image, a drawn face and images of odd sizes. It must return
-    valid `Faces` each time, the same ones for the same image, and leave the image unchanged.
+    The detector is run on noise, an empty image, a drawn face and images of odd sizes. They are read-only, as in use.
+    It must return valid `Faces` each time, the same ones for the same image, and leave the image unchanged.
 
     Parameters
     ----------
-    detector : Detector
-        The detector to check.
+    detector : Detector or str
+        The detector to check, or the name under which it is installed.
 
     Raises
     ------
     PluginError
         If it does not fulfill the contract; the message says why.
     """
+    detector = cast(Detector, resolve("detectors", detector))
     name = type(detector).__name__
-    _check_instance("detectors", detector)
     rng = np.random.default_rng(0)
     images = [
         rng.integers(0, 256, (120, 90, 3), dtype=np.uint8),
@@ -171,6 +171,7 @@ def check_detector(detector: Detector) -> None:
         np.zeros((20, 400, 3), dtype=np.uint8),
         np.zeros((1, 1, 3), dtype=np.uint8),
     ]
+    images = list(map(read_only, images))
     for image in images:
         before = image.copy()
         faces, again = (_detect(detector, image) for _ in range(2))
@@ -196,21 +197,21 @@ def _detect(detector: Detector, image: RgbImage) -> Faces:
     return check_faces(faces, type(detector).__name__, image)
 
 
-def check_backbone(backbone: Backbone) -> None:
+def check_backbone(backbone: Backbone | str) -> None:
     """Check that a backbone fulfills its contract; to be called in the tests of a plugin.
 
     Parameters
     ----------
-    backbone : Backbone
-        The backbone to check.
+    backbone : Backbone or str
+        The backbone to check, or the name under which it is installed.
 
     Raises
     ------
     PluginError
         If it does not fulfill the contract; the message says why.
     """
+    backbone = cast(Backbone, resolve("backbones", backbone))
     name = type(backbone).__name__
-    _check_instance("backbones", backbone)
     for member in ("image_size", "mean", "std", "n_features", "weights_info", "build"):
         if not hasattr(backbone, member):
             raise PluginError(f"backbone {name}: has no {member}; see maskkit.backbones.Backbone.")
@@ -227,7 +228,7 @@ def check_backbone(backbone: Backbone) -> None:
     check_network(build_network(backbone, None), backbone, backbone.image_size)
 
 
-def check_reporter(reporter: Reporter) -> None:
+def check_reporter(reporter: Reporter | str) -> None:
     """Check that a reporter fulfills its contract; to be called in the tests of a plugin.
 
     The reporter is called with each kind of report, of drawn faces and one misclassified: those of `evaluate` for one
@@ -238,16 +239,16 @@ def check_reporter(reporter: Reporter) -> None:
 
     Parameters
     ----------
-    reporter : Reporter
-        The reporter to check.
+    reporter : Reporter or str
+        The reporter to check, or the name under which it is installed.
 
     Raises
     ------
     PluginError
         If it does not fulfill the contract; the message says why.
     """
+    reporter = cast(Reporter, resolve("reporters", reporter))
     name = type(reporter).__name__
-    _check_instance("reporters", reporter)
     with TemporaryDirectory() as folder, contextlib.chdir(folder):
         if hasattr(reporter, "report_epoch"):
             _check_epochs(reporter)
@@ -278,13 +279,6 @@ def _check_epochs(reporter: Any) -> None:
                 raise PluginError(
                     f"reporter {type(reporter).__name__}: report_epoch() changed the record; work on a copy."
                 )
-
-
-def _check_instance(group: Group, plugin: Any) -> None:
-    """Raise PluginError if a plugin is a class, a name or another object without the method of its group."""
-    if isinstance(plugin, str):
-        raise PluginError(f"{group[:-1]} is the name {plugin!r}; want an instance.")
-    resolve(group, plugin)
 
 
 def _make_reports(folder: Path) -> dict[str, Any]:

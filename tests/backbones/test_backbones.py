@@ -111,6 +111,16 @@ def test_imagenet_out_of_reach_names_both_ways_out(monkeypatch, tmp_path):
         TimmBackbone("test_resnet").build("imagenet")
 
 
+def test_timm_is_not_asked_for_weights_that_are_out_of_reach(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("maskkit.backbones.timm.hf_hub_url", lambda *names: "http://127.0.0.1:9/none")
+    monkeypatch.setattr(timm, "create_model", lambda *args, **kwargs: "built")
+    with pytest.raises(WeightsError, match=r"'timm:resnet18' cannot be downloaded .*weights=PATH"):
+        TimmBackbone("resnet18").build("imagenet")
+    (tmp_path / f"models--{timm.get_pretrained_cfg('resnet18').hf_hub_id.replace('/', '--')}").mkdir()
+    assert TimmBackbone("resnet18").build("imagenet") == "built"
+
+
 def test_resnet50s_weights_are_torchvisions_file(monkeypatch, tmp_path):
     """The file itself is out of reach for tests; one of its format goes the same way."""
     network = torchvision.models.resnet50(weights=None)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from maskkit._training.checkpoint import Checkpoint
 from maskkit.cli import main
 from maskkit.testing import make_faces
 from tests.cli.conftest import QUICK, run
+from tests.helpers import forget_packaged_files
 
 
 @pytest.fixture
@@ -451,6 +453,15 @@ def test_checks_shows_which_plugins_load(capsys):
     assert found["versions"]["torch"][0].isdigit()
     assert found["models"] == {"maskkit-lite0": "bundled"}
     assert "centerface" in run(capsys, "checks")[1]
+
+
+def test_checks_tells_of_weights_whose_package_is_missing(capsys, monkeypatch):
+    forget_packaged_files()
+    monkeypatch.setattr("maskkit.detectors._weights.find_spec", lambda package: None)
+    found = json.loads(run(capsys, "checks", "--format", "json")[1])["detectors"]
+    for name, extra in (("centerface", "centerface"), ("dlib_cnn", "dlib-cnn")):
+        assert re.search(rf"of the package \w+ is not installed; .*pip install 'maskkit\[{extra}\]'", found[name])
+    assert found["maskkit"] == "ok"
 
 
 def test_version_shows_the_lines_of_a_bug_report(capsys):

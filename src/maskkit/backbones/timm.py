@@ -1,9 +1,14 @@
 """The architectures of timm, as ``backbone="timm:NAME"``."""
 
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
 import timm
 import torch
+from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.file_download import repo_folder_name
 from sklearn.base import BaseEstimator
 from torch import nn
 
@@ -97,11 +102,23 @@ class TimmBackbone(BaseEstimator):
         try:
             if is_offline():
                 raise OSError(f"{OFFLINE} is set")
+            self._check_reachable()
             return timm.create_model(self.name, pretrained=True, num_classes=0)
         except Exception as exc:  # the hub's client raises exceptions of several libraries
             raise WeightsError(
                 f"the ImageNet weights of 'timm:{self.name}' cannot be downloaded ({exc}); {hint}."
             ) from exc
+
+    def _check_reachable(self) -> None:
+        """Raise the error of the hub's client if the weights are not cached and the hub does not answer.
+
+        timm's download, which takes no number of attempts, would try again for most of a minute.
+        """
+        hub_id = (self._config.hf_hub_id or "").partition("@")[0]
+        folder = Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=hub_id, repo_type="model"))
+        if hub_id and not folder.exists():
+            with suppress(HfHubHTTPError):  # an answer, even if it is that there is no such file
+                get_hf_file_metadata(hf_hub_url(hub_id, "config.json"))
 
 
 @cache

@@ -15,7 +15,8 @@ def checks(output: FormatOption = "table") -> None:
     """Show versions, devices, models and plugins.
 
     A plugin of another package is shown with that package. For a plugin that
-    cannot be loaded it shows the reason and what to install.
+    cannot be loaded, or lacks the package of its weights, it shows the reason and
+    what to install.
 
     Example: maskkit checks
     """
@@ -26,14 +27,16 @@ def checks(output: FormatOption = "table") -> None:
     from maskkit._files.pretrained import list_pretrained
     from maskkit._optional import installed_version
     from maskkit.engines._devices import resolve_device, resolve_precision
-    from maskkit.exceptions import PluginError
+    from maskkit.exceptions import PluginError, WeightsError
 
     def check_plugin(group: _plugins.Group, name: str) -> str:
         try:
             with warnings.catch_warnings():  # The package is shown here.
                 warnings.simplefilter("ignore", UserWarning)
-                _plugins.load_class(group, name)
-        except PluginError as exc:
+                find_weights = getattr(_plugins.load_class(group, name), "_find_weights", None)
+            if find_weights is not None:
+                find_weights()
+        except (PluginError, WeightsError) as exc:
             return str(exc)
         replaced = " (in place of maskkit's own)" if _plugins.replaces_ours(group, name) else ""
         package = _plugins.provider(group, name)

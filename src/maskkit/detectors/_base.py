@@ -56,7 +56,7 @@ class Detector(Protocol):
         Parameters
         ----------
         image : ndarray of shape (H, W, 3), uint8
-            RGB, upright.
+            RGB, upright, read-only.
 
         Returns
         -------
@@ -114,9 +114,20 @@ def check_faces(faces: Any, detector: str, image: RgbImage) -> Faces:
 
 
 def detect_batch(detector: Detector, images: Sequence[RgbImage]) -> list[Any]:
-    """Detect the faces in several images: together if the detector can, else one by one."""
+    """Detect the faces in several images: together if the detector can, else one by one.
+
+    The detector gets them read-only, because they may be the user's own arrays, and faces are cropped from them later.
+    """
+    images = list(map(read_only, images))
     together = getattr(detector, "detect_batch", None)
     return [detector.detect(image) for image in images] if together is None else list(together(images))
+
+
+def read_only(image: RgbImage) -> RgbImage:
+    """Return a view of an image that cannot be written to."""
+    view = image.view()
+    view.flags.writeable = False
+    return view
 
 
 def check_image(image: RgbImage) -> None:

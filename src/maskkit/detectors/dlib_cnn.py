@@ -78,11 +78,13 @@ class DlibCnnDetector(BaseEstimator):
         found = [face for face in found if face.confidence >= threshold]
         return to_faces([face.rect for face in found], [face.confidence for face in found])
 
-    def _weights_path(self) -> str:
-        if self.weights is not None:
-            return check_weights_file(self.weights)
+    @staticmethod
+    def _find_weights() -> str:  # `maskkit checks` calls it, too.
         file = "models/mmod_human_face_detector.dat"
         return find_packaged_file("face_recognition_models", file, hint=install_hint("dlib-cnn"))
+
+    def _weights_path(self) -> str:
+        return self._find_weights() if self.weights is None else check_weights_file(self.weights)
 
 
 def _pad(image: RgbImage) -> RgbImage:
