@@ -12,7 +12,7 @@ import torch
 
 import maskkit
 from maskkit import TransferHead
-from maskkit.exceptions import ModelFileError
+from maskkit.exceptions import ModelFileError, OutputError
 from maskkit.testing import make_faces
 from tests.conftest import make_classifier
 from tests.helpers import TrainingProgress
@@ -99,7 +99,7 @@ def test_killed_process_leaves_a_checkpoint_to_go_on_from(tmp_path):
         timeout=120,
     )
     assert result.returncode == -signal.SIGKILL
-    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT_FILE]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [CHECKPOINT_FILE, f"{CHECKPOINT_FILE}.lock"]
     assert_same(fit(checkpoint=tmp_path), fit())
 
 
@@ -173,8 +173,24 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path):
 
 def test_finished_fit_takes_away_its_checkpoint_and_nothing_else(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    fit(checkpoint=tmp_path, epochs=1)
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    (tmp_path / "mine").mkdir()
+    for folder in (tmp_path, tmp_path / "mine", tmp_path / "made"):
+        fit(checkpoint=folder, epochs=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "notes.txt"]
+    assert not list((tmp_path / "mine").iterdir())
+
+
+def test_second_fit_into_a_folder_is_refused(tmp_path):
+    refused = []
+
+    def start_another(record):
+        with pytest.raises(OutputError, match="state: another run is writing to this folder; wait for it"):
+            fit(checkpoint=tmp_path / "state")
+        refused.append(record["epoch"])
+
+    fit(checkpoint=tmp_path / "state", epochs=2, callbacks=start_another)
+    assert refused == [1, 2]
+    assert not list(tmp_path.iterdir())
 
 
 def test_checkpoint_that_cannot_be_written_is_told(tmp_path):

@@ -6,14 +6,13 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
 from maskkit._batch.inputs import (
     INPUT_SCHEMA,
@@ -27,10 +26,11 @@ from maskkit._batch.inputs import (
 from maskkit._batch.locations import Locations
 from maskkit._batch.results import WRITERS, Row, predict_photos
 from maskkit._batch.storage import full_name, is_url, open_storage, write_atomically
+from maskkit._files.atomic import hold_folder
 from maskkit._files.outputs import check_output_folder
 from maskkit._images.decode import limit_pixels
 from maskkit._text import hide_secrets, to_json
-from maskkit.exceptions import DataError, OutputError
+from maskkit.exceptions import DataError
 
 if TYPE_CHECKING:
     from maskkit._model.predictor import FacePredictor
@@ -99,23 +99,8 @@ def take_folder(job: Job) -> Iterator[None]:
     if is_url(job.out):
         yield
         return
-    folder = check_output_folder(job.out)
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK_FILE, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as exc:
-        raise OutputError(
-            f"{job.name}: another run is writing to this folder; wait for it, or choose another."
-        ) from exc
-    try:
+    with hold_folder(check_output_folder(job.out) / LOCK_FILE, job.name):
         yield
-    finally:
-        # Removed while it is locked, because filelock takes no file that has lost its name. Windows refuses to remove
-        # an open file, and there filelock does it.
-        with suppress(OSError):
-            (folder / LOCK_FILE).unlink()
-        lock.release()
 
 
 def compute_part(job: Job, predictor: "FacePredictor", part: int) -> dict[str, int]:

@@ -7,11 +7,13 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from maskkit.exceptions import ModelFileError
+from filelock import FileLock, Timeout
+
+from maskkit.exceptions import ModelFileError, OutputError
 
 # renameat2(2) of Linux; its constants are those of <fcntl.h> and <linux/fs.h>.
 _AT_FDCWD = -100
@@ -61,6 +63,27 @@ def write_folder(folder: Path) -> Iterator[Path]:
             shutil.rmtree(new, ignore_errors=True)
     except OSError as exc:
         raise ModelFileError(f"{folder}: cannot be written ({exc.strerror or exc}).") from exc
+
+
+@contextmanager
+def hold_folder(lock_file: Path, name: str) -> Iterator[None]:
+    """Make the folder of a lock file and hold it for one run; the system releases it when a process is killed.
+
+    Raises OutputError with the `name` of the folder if another run holds it.
+    """
+    lock_file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(lock_file, timeout=0).acquire()
+    except Timeout as exc:
+        raise OutputError(f"{name}: another run is writing to this folder; wait for it, or choose another.") from exc
+    with lock:
+        try:
+            yield
+        finally:
+            # Removed while it is locked, because filelock takes no file that has lost its name. Windows refuses to
+            # remove an open file, and there filelock does it.
+            with suppress(OSError):
+                lock_file.unlink()
 
 
 def check_writable(folder: Path, kind: str, *, is_ours: Callable[[Path], bool], files: Collection[str]) -> None:

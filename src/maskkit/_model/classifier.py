@@ -279,6 +279,8 @@ class MaskClassifier(
             If weights or plugins cannot be found or loaded.
         ModelFileError
             If the checkpoint belongs to another fit or is damaged.
+        OutputError
+            If another fit is writing to the folder of the checkpoint.
         """
         params = check_params(self)
         faces = read_labeled_faces(X, y, type(self).__name__)

@@ -38,7 +38,8 @@ def fit_every_layer(plan: FitPlan, embedder: FaceEmbedder, sources: Sequence[Ima
     AdamW with a one-cycle schedule and label smoothing. The processes of ``accelerate launch`` share each batch.
 
     Raises ValueError if a batch has fewer images than there are processes, or these were given different data or
-    parameters; ModelFileError if the checkpoint belongs to another fit, is damaged, or cannot be written.
+    parameters; ModelFileError if the checkpoint belongs to another fit, is damaged, or cannot be written; OutputError
+    if another fit is writing to its folder.
     """
     training = _FineTuning(plan, embedder, sources)
     training.run()
@@ -121,10 +122,9 @@ class _FineTuning:
         is_slow = self.device.type == "cpu" and self.precision == torch.bfloat16
         layers = FastDepthwise if is_slow else nullcontext
         trainer = Trainer(network, optimizer, options, world=self.world, checkpoint=checkpoint, layers=layers)
-        with seeded(self.plan.seed, self.device), keep_freed_memory():
+        held = nullcontext() if checkpoint is None else checkpoint.hold()
+        with held, seeded(self.plan.seed, self.device), keep_freed_memory():
             self.head.history_ = trainer.fit(self._make_batches())
-        if checkpoint is not None:
-            checkpoint.remove()
         network.cpu()
 
     def _make_batches(self) -> Batches:

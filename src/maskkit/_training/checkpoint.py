@@ -5,25 +5,26 @@ import hashlib
 import io
 import os
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from maskkit._files.atomic import write_file
+from maskkit._files.atomic import hold_folder, write_file
 from maskkit._images.load import ImageSource, name_source, read_content
 from maskkit._images.prefetch import prefetch_map
 from maskkit.exceptions import ModelFileError
 
 CHECKPOINT_FILE = "checkpoint.pt"
+LOCK_FILE = f"{CHECKPOINT_FILE}.lock"
 
 VERSIONS = {f"version of {name}": version(name) for name in ("maskkit", "torch")}
 
 
 class Checkpoint:
-    """The state of one training, saved atomically in a folder that is created when it is first saved.
+    """The state of one training, saved atomically in a folder.
 
     It is written by torch and read with ``weights_only=True``, so no code in it is executed. `purpose` holds everything
     that the trained model depends on, by the name used in errors. Of several processes, only the writer saves.
@@ -33,6 +34,34 @@ class Checkpoint:
         self.file = Path(folder) / CHECKPOINT_FILE
         self.purpose = dict(purpose)
         self.is_writer = is_writer
+        self.made_folder = False
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep other fits out of the folder during a training, and delete the checkpoint when that is finished.
+
+        The folder is deleted, too, if it is empty and this fit, or the interrupted one that it resumes, made it.
+
+        Raises OutputError if another fit holds the folder; ModelFileError if it cannot be written.
+        """
+        if not self.is_writer:
+            yield
+            return
+        folder = self.file.parent
+        self.made_folder = not folder.exists()
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(hold_folder(folder / LOCK_FILE, str(folder)))
+            except OSError as exc:
+                raise _unwritable(self.file, exc) from exc
+            try:
+                yield
+                self.file.unlink(missing_ok=True)
+            finally:
+                stack.close()
+                with contextlib.suppress(OSError):  # It may hold files.
+                    if self.made_folder:
+                        folder.rmdir()
 
     def load(self, parts: Mapping[str, Any], device: torch.device) -> dict[str, Any] | None:
         """Restore the state of each part; return the rest of what was saved, or None if there is no checkpoint.
@@ -49,6 +78,7 @@ class Checkpoint:
                 f"{self.file}: is the checkpoint of another fit (other {', '.join(different)}); repeat that fit, "
                 f"or delete the file to start again."
             )
+        self.made_folder |= saved.get("made_folder", False)
         for name, part in parts.items():
             part.load_state_dict(saved["parts"][name])
         torch.set_rng_state(saved["random"]["cpu"])
@@ -68,20 +98,14 @@ class Checkpoint:
         if device.type != "cpu":
             random[device.type] = torch.get_device_module(device).get_rng_state(device)
         states = {name: part.state_dict() for name, part in parts.items()}
-        document = {"purpose": self.purpose, "parts": states, "random": random, "rest": rest}
+        document: dict[str, Any] = {"purpose": self.purpose, "parts": states, "random": random, "rest": rest}
+        document["made_folder"] = self.made_folder
         content = io.BytesIO()  # torch.save to a file would hide the reason of a failure.
         torch.save(document, content)
         try:
             write_file(self.file, content.getbuffer())
         except OSError as exc:
-            raise ModelFileError(f"{self.file}: cannot be written ({exc.strerror or exc}).") from exc
-
-    def remove(self) -> None:
-        """Delete the checkpoint of a finished training, and its folder if it is empty."""
-        if self.is_writer:
-            self.file.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                self.file.parent.rmdir()
+            raise _unwritable(self.file, exc) from exc
 
 
 def find_seed(folder: str | os.PathLike[str]) -> int | None:
@@ -98,6 +122,10 @@ def digest_images(sources: Sequence[ImageSource]) -> str:
 
     digests = prefetch_map(digest_one, range(len(sources)), sources)
     return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _unwritable(file: Path, exc: OSError) -> ModelFileError:
+    return ModelFileError(f"{file}: cannot be written ({exc.strerror or exc}).")
 
 
 def _read(file: Path) -> dict[str, Any] | None:
