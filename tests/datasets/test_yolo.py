@@ -60,6 +60,14 @@ def test_a_model_is_trained_on_yolo_by_split(tmp_path, layout, content):
     assert collage(read, tile_px=32).size[0] > 32
 
 
+def test_the_folder_of_the_file_is_enough(tmp_path):
+    photos, path = make_data(tmp_path)
+    assert_equal_photos(load_yolo(tmp_path).train, photos)
+    path.unlink()
+    with pytest.raises(DataError, match=f"{tmp_path.name}: cannot be read .*; pass its YAML file"):
+        load_yolo(tmp_path)
+
+
 def test_polygons_become_boxes_and_boxes_may_be_beside_images(tmp_path):
     draw_photos(tmp_path / "photos", 1)
     (tmp_path / "photos" / "0.txt").write_text("1 0.1 0.2 0.3 0.2 0.2 0.5\n\n", encoding="utf-8")

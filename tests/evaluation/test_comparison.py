@@ -81,7 +81,8 @@ def test_reporters_take_a_comparison(comparison, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "Most confident mistakes" in out
     document = json.loads(JsonReporter(tmp_path / "r.json").report(comparison).read_text())
-    assert document["kind"] == "comparison"
+    assert (document["schema_version"], document["kind"]) == (1, "comparison")
+    assert document["data_sets"]["near"]["schema_version"] == 1
     assert list(document["data_sets"]) == ["own", "near", "far/away"]
     assert document["data_sets"]["near"]["mistakes"][0]["file"].startswith("image 95 (array")
     folder = PlotsReporter(tmp_path / "p").report(comparison)

@@ -179,7 +179,7 @@ def test_class_that_no_photo_shows_has_no_curve():
     assert set(result.curves) == {"with_mask"}
     assert np.isnan(result.metrics()["ap50/without_mask"].value)
     assert result.metrics()["map50"].value == 1
-    json.dumps(result.to_dict(), allow_nan=False)
+    assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["schema_version"] == 1
 
 
 def test_faces_of_one_photo_do_not_count_as_independent():

@@ -136,6 +136,7 @@ def test_reporters_take_it(robustness, tmp_path, capsys):
     ConsoleReporter().report(robustness)
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
     document = json.loads(JsonReporter(tmp_path / "r.json").report(robustness).read_text())
+    assert (document["schema_version"], document["kind"]) == (1, "robustness")
     assert [step["level"] for step in document["curves"]["darkness"]] == [1, 2, 3, 4, 5, 6]
     assert [path.name for path in PlotsReporter(tmp_path / "p").report(robustness).iterdir()] == ["robustness.png"]
     assert "darkness" in render(robustness)

@@ -136,6 +136,22 @@ def test_card_and_description_hold_the_figures_of_evaluations(model, faces, tmp_
     assert MaskClassifier.load(folder).classes_.tolist() == model.classes_.tolist()
 
 
+def test_loaded_model_keeps_its_evaluations_until_it_changes(model, faces, tmp_path):
+    first, second = (evaluate(model, *data, n_resamples=50) for data in (faces, [part[:20] for part in faces]))
+    loaded = MaskClassifier.load(model.save(tmp_path / "model", evaluation={"door": first}))
+    folder = loaded.save(tmp_path / "again", evaluation={"hall": second})
+    stored = json.loads((folder / "maskkit.json").read_text())["training"]["evaluation"]
+    assert [stored[name]["accuracy"]["n"] for name in ("door", "hall")] == [40, 20]
+    card = (folder / "README.md").read_text()
+    assert card.index("### door\n\n**40 faces**\n\n| metric |") < card.index("### hall\n\n**20 faces**")
+    calibrated = MaskClassifier.load(folder).calibrate(*faces)
+    for changed in (calibrated, MaskClassifier.load(folder).set_params(epochs=1, fine_tune=False).fit(*faces)):
+        assert "## Evaluation" not in (changed.save(tmp_path / "changed") / "README.md").read_text()
+    damage_config(folder, training=json.loads((folder / "maskkit.json").read_text())["training"] | {"evaluation": []})
+    with pytest.raises(ModelFileError, match="evaluation or evaluation_tables is no object"):
+        MaskClassifier.load(folder)
+
+
 def test_card_lists_no_single_face(model, faces, tmp_path):
     wrong = evaluate(model, faces[0], faces[1][::-1], n_resamples=50)
     assert len(wrong.mistakes) > 10

@@ -5,8 +5,9 @@ from typing import Any
 from maskkit._files.model_folder import ModelConfig
 
 
-def write_card(name: str, config: ModelConfig, evaluation: str = "") -> str:
-    """Return the model card of a model in Markdown: its description, training history, and figures in Markdown."""
+def write_card(name: str, config: ModelConfig) -> str:
+    """Return the model card of a model in Markdown: its description, training history, and evaluations."""
+    evaluation = "\n\n".join(config.training["evaluation_tables"].values())
     counts = "\n".join(
         f"| {label} | {count:,} |" for label, count in zip(config.classes, config.training["class_counts"], strict=True)
     )

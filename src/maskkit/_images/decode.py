@@ -243,7 +243,8 @@ def check_size(size: tuple[int, int], name: str, max_px: int | None, notes: list
     if n_pixels > 2 * warn_px:
         raise ImageError(
             f"{has}, more than {2 * warn_px:,}, which may be an attack; "
-            f"if you trust it, pass max_px={n_pixels} (--max-pixels {n_pixels} on the command line)."
+            f"if you trust it, pass max_px={n_pixels} (--max-pixels {n_pixels} on the command line), or set "
+            f"PIL.Image.MAX_IMAGE_PIXELS = {n_pixels} where there is no such parameter."
         )
     if n_pixels > warn_px:
         notes.append(f"has {size[0]} x {size[1]} pixels; reading it takes about {n_pixels * 10 / 1e9:.1f} GB of memory")

@@ -134,7 +134,7 @@ def _image_errors(name: str) -> Iterator[None]:
     except Image.DecompressionBombError as exc:
         raise ImageError(
             f"{name}: has more pixels than are read by default, which may be an attack; if you trust it, "
-            f"pass max_px (--max-pixels on the command line)."
+            f"pass max_px (--max-pixels on the command line) or raise PIL.Image.MAX_IMAGE_PIXELS."
         ) from exc
     except Exception as exc:  # Pillow's decoders raise nearly any type on a broken file.
         if isinstance(exc, OSError) and exc.strerror:  # the system's own error, such as a lack of permission

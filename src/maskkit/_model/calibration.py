@@ -14,6 +14,7 @@ from maskkit._model.decision import check_goal, check_two_classes, choose_thresh
 from maskkit._model.features import FeatureExtractor
 from maskkit._model.head import TransferHead
 from maskkit._model.predictor import FacePredictor
+from maskkit._model.saving import NO_EVALUATIONS
 
 
 class CalibrationMixin:
@@ -61,6 +62,7 @@ class CalibrationMixin:
         proba, targets = self._predict_known(X, y)
         # One factor for all logits keeps their order. In the last layer, it is saved and exported with the head.
         self.head_._scale_logits(1 / fit_temperature(proba, targets))
+        self._evaluations = NO_EVALUATIONS
         return self
 
     def quantize(self, X: Any) -> Self:
@@ -85,6 +87,7 @@ class CalibrationMixin:
         """
         check_is_fitted(self)
         self._feature_extractor().quantize(check_images(X))
+        self._evaluations = NO_EVALUATIONS
         return self
 
     def choose_threshold(

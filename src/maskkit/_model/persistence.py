@@ -33,7 +33,8 @@ class PersistenceMixin(BaseEstimator):
             Whether to store weights as float16.
         evaluation : dict of str to Evaluation or PhotoEvaluation, optional
             Evaluations of this model, by the names of their data, such as ``{"entrance, March": evaluation}``. Their
-            metrics are written to the model card with intervals and numbers of faces, and to ``maskkit.json``.
+            metrics are written to the model card with intervals and numbers of faces, and to ``maskkit.json``. Those
+            of a loaded model stay, until it is trained, calibrated or quantized.
 
         Returns
         -------
@@ -54,9 +55,10 @@ class PersistenceMixin(BaseEstimator):
             "history": list(self.history_),
             "fine_tuned": self.fine_tuned_,
             "base": self.base_,
+            **saving.describe_evaluations(self._evaluations, evaluation or {}),
         }
         params = check_params(self) | self._trained_with
-        return saving.save_model(folder, predictor, params, training, half=half, evaluation=dict(evaluation or {}))
+        return saving.save_model(folder, predictor, params, training, half=half)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], **params: Any) -> Self:

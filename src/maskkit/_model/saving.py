@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
-from itertools import chain, starmap
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,6 +44,9 @@ _MAX_IMAGE_SIZE = 4096
 
 _PLUGIN_FIELDS: tuple[tuple[_plugins.Group, str], ...] = (("backbones", "backbone"), ("detectors", "detector"))
 
+# Metrics and Markdown tables of evaluations, by the names of their data, as `training` holds them.
+NO_EVALUATIONS: dict[str, dict[str, Any]] = {"evaluation": {}, "evaluation_tables": {}}
+
 # Parameters that describe the machine that trained the model, and are not saved.
 _MACHINE_PARAMETERS = ("device", "engine", "cache", "batch_size", "checkpoint", "verbose", "callbacks")
 
@@ -67,9 +70,8 @@ def save_model(
     training: dict[str, Any],
     *,
     half: bool,
-    evaluation: Mapping[str, Report],
 ) -> Path:
-    """Write a predictor, the parameters of its classifier, the record of its training and evaluations to a folder.
+    """Write a predictor, the parameters of its classifier, and the record of training and evaluations to a folder.
 
     Raises ModelFileError if the folder is not a saved model, or a part cannot be stored in a file.
     """
@@ -90,12 +92,11 @@ def save_model(
             **training,
             "versions": {name: version(name) for name in ("maskkit", "torch", "torchvision", "timm")},
             "python": platform.python_version(),
-            "evaluation": {name: to_plain(report.metrics()) for name, report in evaluation.items()},
         },
     )
     tensors = {f"backbone.{name}": tensor for name, tensor in backbone.network.state_dict().items()}
     tensors |= {f"head.{name}": tensor for name, tensor in head.network_.state_dict().items()}
-    card = write_card(Path(folder).name, config, "\n\n".join(starmap(_describe_evaluation, evaluation.items())))
+    card = write_card(Path(folder).name, config)
     return write_model(folder, config, tensors, half=half, card=card, int8=backbone.quantized)
 
 
@@ -109,6 +110,13 @@ def check_evaluation(evaluation: Any) -> None:
             f"evaluation is a {type(evaluation).__name__}; want a dict from the name of the data to what evaluate() "
             "returned, such as {'entrance, March': evaluation}."
         )
+
+
+def describe_evaluations(kept: Mapping[str, Any], evaluation: Mapping[str, Report]) -> dict[str, Any]:
+    """Return metrics and tables by the names of data, after those `kept` of a loaded model, for `training`."""
+    metrics = {name: to_plain(report.metrics()) for name, report in evaluation.items()}
+    tables = {name: _describe_evaluation(name, report) for name, report in evaluation.items()}
+    return {"evaluation": kept["evaluation"] | metrics, "evaluation_tables": kept["evaluation_tables"] | tables}
 
 
 def _describe_evaluation(name: str, report: Report) -> str:
@@ -143,6 +151,7 @@ def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overr
         network.load_state_dict(_select(tensors, "backbone."))
         estimator.class_counts_, history, estimator.fine_tuned_ = _restore_training(config, len(estimator.classes_))
         estimator.base_ = _restore_base(config.training.get("base"))
+        evaluations = _restore_evaluations(config.training)
         estimator.head_ = _restore_head(_make_head(config), config, estimator.classes_, _select(tensors, "head."))
         restores_best, classes = bool(estimator.head_.early_stopping), estimator.classes_.tolist()
         estimator.head_.history_ = History(history, classes, restores_best=restores_best)
@@ -158,6 +167,7 @@ def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overr
     saved = _from_plain(config.params)
     trained_with = {name: saved[name] for name in _TRAINING_PARAMETERS if name in saved}
     estimator._finish_fit(Path(folder).resolve().name, trained_with)
+    estimator._evaluations = evaluations
     return estimator
 
 
@@ -343,6 +353,15 @@ def _restore_base(base: Any) -> dict[str, Any] | None:
     if base is not None and not (isinstance(base, dict) and {"name", "sha256", "base"} <= base.keys()):
         raise ValueError(f"base is {str(base)[:80]}, want null or an object with name, sha256 and base")
     return base
+
+
+def _restore_evaluations(training: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the evaluations that were saved with a model; models of earlier versions do not state them."""
+    found = {name: training.get(name, {}) for name in NO_EVALUATIONS}
+    texts = found["evaluation_tables"].values() if all(isinstance(part, dict) for part in found.values()) else [None]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("evaluation or evaluation_tables is no object, or a table is no text")
+    return found
 
 
 def _select(values: dict[str, Value], prefix: str) -> dict[str, Value]:

@@ -9,7 +9,7 @@ from maskkit import _plugins
 from maskkit._model.embedder import DEFAULT_BATCH_SIZE, FaceEmbedder
 from maskkit._model.features import FeatureExtractor
 from maskkit._model.params import FitRecord
-from maskkit._model.saving import PREDICTION_PARAMETERS
+from maskkit._model.saving import NO_EVALUATIONS, PREDICTION_PARAMETERS
 from maskkit.detectors._base import Detector
 
 
@@ -27,6 +27,7 @@ class StagesMixin(BaseEstimator):
         """
         self._fit_record = FitRecord(self, PREDICTION_PARAMETERS)
         self._trained_with = dict(trained_with or {})
+        self._evaluations = NO_EVALUATIONS
         self.model_name_ = model_name
 
     @property

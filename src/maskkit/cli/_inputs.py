@@ -143,10 +143,10 @@ def load_data(data: Path, *, on_error: Any = "raise", outputs: Iterable[Path | N
         The Bunch has splits of photos, or of face crops.
     """
     from maskkit import datasets
+    from maskkit.datasets._yolo import find_data_file
     from maskkit.exceptions import DataError
 
-    # Exports of YOLO data sets are passed as a folder, too.
-    data = data / "data.yaml" if (data / "data.yaml").is_file() else data
+    data = find_data_file(data)
     ending = data.suffix.lower()
     if not data.is_dir() and ending in _LOADERS:
         return getattr(datasets, _LOADERS[ending])(os.fspath(data), on_error=on_error)

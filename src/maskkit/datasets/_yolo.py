@@ -36,10 +36,10 @@ def load_yolo(
     Parameters
     ----------
     data : str or Path
-        Path to the YAML file, usually ``data.yaml``, with ``names`` and folders of images (or a text file that lists
-        images) in ``train``, ``val`` and ``test``. The boxes of ``images/a.jpg`` are in ``labels/a.txt``, one line per
-        face: class, x and y of the center, width, height, in fractions of the photo; or class and a polygon. An image
-        without such a file has no face.
+        Path to the YAML file, or to a folder with ``data.yaml``. The file has ``names`` and folders of images (or a
+        text file that lists images) in ``train``, ``val`` and ``test``. The boxes of ``images/a.jpg`` are in
+        ``labels/a.txt``, one line per face: class, x and y of the center, width, height, in fractions of the photo; or
+        class and a polygon. An image without such a file has no face.
     on_error : {"raise", "skip"}, default="raise"
         With ``"raise"`` no pixels are read but the sizes of images. With ``"skip"`` each image is decoded now, and
         photos whose boxes or image cannot be read are left out with one warning per split.
@@ -69,7 +69,7 @@ def load_yolo(
     """
     check_on_error(on_error)
     check_frame(frame)
-    path = check_path(data, DataError)
+    path = find_data_file(check_path(data, DataError))
     content = _read_yaml(path)
     names = _read_names(path, content)
     splits = {}
@@ -86,12 +86,18 @@ def load_yolo(
     return FaceBunch(splits=splits, **splits)
 
 
+def find_data_file(path: Path) -> Path:
+    """Return the YAML file of a YOLO data set, which may be given by its folder."""
+    return path / "data.yaml" if (path / "data.yaml").is_file() else path
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     """Return the content of a YAML file of a YOLO data set; raise DataError if it is none."""
     try:
         content = yaml.safe_load(path.read_bytes())
     except OSError as exc:
-        raise DataError(f"{path}: cannot be read ({exc.strerror}); check the path.") from exc
+        hint = "pass its YAML file" if path.is_dir() else "check the path"
+        raise DataError(f"{path}: cannot be read ({exc.strerror}); {hint}.") from exc
     except (yaml.YAMLError, ValueError, RecursionError) as exc:
         reason = " ".join(str(exc).split())
         raise DataError(f"{path}: is not YAML ({reason}); correct the file or export it again.") from exc

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from maskkit._display.tables import Estimate, Rows, Table, Tabulated, to_plain
 from maskkit._text import MAX_LABEL_BYTES
-from maskkit.evaluation._evaluation import MEANINGS, Evaluation, Measurement, Mistake
+from maskkit.evaluation._evaluation import MEANINGS, SCHEMA_VERSION, Evaluation, Measurement, Mistake
 from maskkit.evaluation._inputs import (
     FaceSet,
     check_proba,
@@ -120,7 +120,9 @@ class Comparison(Tabulated):
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold."""
         values = {"reference": self.reference, "drops": self.drops(), "metrics": self.metrics()}
-        return {"kind": "comparison"} | to_plain(values | {"data_sets": self.evaluations})
+        return {"schema_version": SCHEMA_VERSION, "kind": "comparison"} | to_plain(
+            values | {"data_sets": self.evaluations}
+        )
 
     def figures(self) -> dict[str, "Figure"]:
         """Draw the data sets side by side, and the plots of each, as matplotlib figures by name."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 N_MISTAKES_SHOWN = 10
 
+SCHEMA_VERSION = 1
+"""Version of the fields of `to_dict` of all kinds: raised when a field is removed or changes its meaning."""
+
 # Metric -> its name in tables.
 MEANINGS = {
     "accuracy": "accuracy",
@@ -178,7 +181,7 @@ class Evaluation(Tabulated, Record):
         values = super().to_dict()
         curves = {label: {"false_positive_rate": x, "true_positive_rate": y} for label, (x, y) in self.roc.items()}
         values |= to_plain({"worst_group": self.worst_group, "roc": curves})
-        return {"kind": "faces", "metrics": values.pop("estimates")} | values
+        return {"schema_version": SCHEMA_VERSION, "kind": "faces", "metrics": values.pop("estimates")} | values
 
     def figures(self) -> dict[str, "Figure"]:
         """Draw confusion, ROC, reliability, risk-coverage, slices and mistakes, as matplotlib figures by name."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from maskkit._display.tables import Estimate, Record, Rows, Table, Tabulated, to_plain
 from maskkit._images.quality import SIZE_BINS
 from maskkit._labels import match_labels
+from maskkit.evaluation._evaluation import SCHEMA_VERSION
 from maskkit.evaluation._inputs import check_resampling, list_classes
 from maskkit.evaluation._photo_counts import MATCH_IOU, Annotated, PhotoCounts
 from maskkit.reporters._base import Reporter, report_to, resolve_reporters
@@ -101,7 +102,8 @@ class PhotoEvaluation(Tabulated, Record):
         curves = {
             label: {"recall": recall, "precision": precision} for label, (recall, precision) in self.curves.items()
         }
-        return {"kind": "photos", "metrics": values.pop("estimates")} | values | {"curves": to_plain(curves)}
+        values = {"kind": "photos", "metrics": values.pop("estimates")} | values | {"curves": to_plain(curves)}
+        return {"schema_version": SCHEMA_VERSION} | values
 
     def figures(self) -> dict[str, "Figure"]:
         """Draw end-to-end recall by face size, and precision-recall curves, as matplotlib figures by name."""

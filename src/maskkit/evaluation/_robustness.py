@@ -16,6 +16,7 @@ from maskkit._images.prefetch import in_windows, prefetch_map
 from maskkit._labels import UNMASKED, meaning_of
 from maskkit.augment import find_landmarks, paint_occluder
 from maskkit.augment._occluders import EVALUATED
+from maskkit.evaluation._evaluation import SCHEMA_VERSION
 from maskkit.evaluation._inputs import (
     FaceSet,
     check_proba,
@@ -189,8 +190,8 @@ class Robustness(Tabulated, Record):
             name: [{"level": level, **estimates} for level, estimates in curve.items()]
             for name, curve in self.curves.items()
         }
-        values = {"kind": "robustness", "breaks_at": self.breaks_at()} | super().to_dict()
-        return values | {"curves": to_plain(curves)}
+        values = {"schema_version": SCHEMA_VERSION, "kind": "robustness", "breaks_at": self.breaks_at()}
+        return values | super().to_dict() | {"curves": to_plain(curves)}
 
     def figures(self) -> dict[str, "Figure"]:
         """Draw accuracy and the recall of each class against each corruption, as a matplotlib figure by name."""
