@@ -1,45 +1,88 @@
-"""Training of the bundled model: held-out photos, and the steps from data to a calibrated model."""
+"""Training of the bundled model: held-out photos, corrected labels, and the steps from data to a calibrated model."""
+
+import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import train_lite0 as recipe
-from maskkit.datasets import AnnotatedPhoto
+from benchmarks.lite0 import check, data, train
+from maskkit import MaskClassifier
+from maskkit.datasets import AnnotatedPhoto, load_photos
+from maskkit.detectors import WholeImageDetector
 from maskkit.testing import make_faces
 
 NAMES = ("with_mask", "without_mask", "mask_weared_incorrect")
 
 
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    """Twenty photos of three drawn faces in a row."""
-    folder = tmp_path_factory.mktemp("photos")
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """Twenty photos of three drawn faces in a row, the same in both sets."""
     faces, labels = make_faces(60, classes=NAMES, size_px=48)
     photos = []
     for index in range(20):
         chosen = slice(3 * index, 3 * index + 3)
-        Image.fromarray(np.hstack(faces[chosen])).save(folder / f"{index}.png")
-        boxes = np.array([[48 * place, 0, 48 * place + 48, 48] for place in range(3)])
-        photos.append(AnnotatedPhoto(folder / f"{index}.png", boxes, labels[chosen]))
+        Image.fromarray(np.hstack(faces[chosen])).save(tmp_path / f"{index}.png")
+        boxes = np.array([[48 * place, 0, 48 * place + 48, 48] for place in range(3)], np.float32)
+        photos.append(AnnotatedPhoto(tmp_path / f"{index}.png", boxes, labels[chosen]))
+    monkeypatch.setattr(data, "load_photos", lambda folder: photos)
     return photos
 
 
-def test_photos_are_split_completely_and_once(photos):
-    train, calibrate, report = recipe.split_photos(photos)
-    assert (len(train), len(calibrate), len(report)) == (14, 2, 4)
-    assert {photo.path for part in (train, calibrate, report) for photo in part} == {photo.path for photo in photos}
+def test_photos_are_split_completely_and_once_and_twins_stay_together(photos, monkeypatch):
+    monkeypatch.setattr(data, "_read_twins", lambda: {"5.png": "4.png"})
+    parts = data.split_photos(Path("photos"))
+    assert {name: len(part) for name, part in parts.items()} == {"train": 13, "choose": 2, "report": 5}
+    assert {photo.path for part in parts.values() for photo in part} == {photo.path for photo in photos}
+    assert [photo.path.stem for photo in parts["report"]] == ["4", "5", "9", "14", "19"]
 
 
-def test_training_reads_no_photo_of_the_report(photos, monkeypatch):
+def test_corrected_labels_replace_those_of_the_set_and_empty_ones_leave_a_box_out(photos, monkeypatch):
+    monkeypatch.setattr(data, "_read_corrections", lambda: data.defaultdict(dict, {"4.png": {0: "", 2: "with_mask"}}))
+    corrected = data.split_photos(Path("photos"))["report"][0]
+    np.testing.assert_array_equal(corrected.boxes_xyxy, photos[4].boxes_xyxy[1:])
+    assert corrected.labels[1] == "with_mask"
+    assert corrected.labels[0] == photos[4].labels[1].replace("mask_weared_incorrect", data.INCORRECT_NAME)
+
+
+def test_detected_boxes_are_those_that_match_annotated_ones(photos):
+    annotated = np.array([[0, 0, 48, 48], [10, 0, 140, 48]], np.float32)
+    found = data._find_boxes(WholeImageDetector(), np.zeros((48, 144, 3), np.uint8), annotated)
+    np.testing.assert_array_equal(found, [[0, 0, 48, 48], [0, 0, 144, 48]])
+
+
+def test_training_reads_no_photo_of_the_report(photos, tmp_path, monkeypatch):
     read = set()
-    load = recipe.load_image
-    monkeypatch.setattr(recipe, "load_image", lambda path: read.add(path) or load(path))
-    monkeypatch.setattr(recipe, "_PRECISION", 0.1)
-    faces, labels = make_faces(12, classes=("WithMask", "WithoutMask"), size_px=48)
-    model = recipe.train_lite0(faces, labels.tolist(), photos[:10], epochs=1)
+    for module, name in ((data, "load_image"), (train, "cut_faces")):
+        function = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda path, *rest, function=function: read.add(path) or function(path, *rest)
+        )
+    monkeypatch.setattr(train, "_PRECISION", 0.1)
+    for index, (face, label) in enumerate(zip(*make_faces(12, classes=("WithMask", "WithoutMask")), strict=True)):
+        folder = tmp_path / "face-mask-12k" / "Train" / label
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(face).save(folder / f"{index}.png")
+    model = MaskClassifier("efficientnet_lite0", epochs=1, image_size=32, fine_tune=False, random_state=0)
+    train.train(tmp_path, model, detect=False)
     assert model.classes_.tolist() == ["mask_worn_incorrectly", "with_mask", "without_mask"]
-    assert model.class_counts_.sum() == 12 + 7 * (8 + 1 + 3)
+    assert model.class_counts_.sum() == 12 + 14 * (8 + 1 + 3) + 14 * (4 + 1 + 1)
     assert model.min_size_px > 0
-    assert not read & {photo.path for photo in recipe.split_photos(photos)[2]}
-    assert len(read) == 8
+    assert len(read) == 16
+    assert not read & {photo.path for photo in data.split_photos(tmp_path)["report"]}
+    table = check.tell_masks_apart(model, data.split_photos(tmp_path)["report"])
+    assert [row[0] for row in table.rows][-1] == "called incorrectly worn"
+    assert [row[2].n for row in table.rows] == [4] * 4
+
+
+def test_corrections_and_twins_name_photos_of_the_set(data_dir):
+    photos = {photo.path.name: photo for photo in load_photos(data_dir / "face-mask-photos-2")}
+    with (data.FOLDER / "corrections.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) > 40
+    for row in rows:
+        assert photos[row["photo"]].labels[int(row["box"])] != row["label"]
+    twins = data._read_twins()
+    assert set(twins) | set(twins.values()) <= set(photos)
+    assert not set(twins) & set(twins.values())

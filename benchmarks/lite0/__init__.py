@@ -1,0 +1,1 @@
+"""Training of the bundled classifier, maskkit-lite0, and its evaluation on held-out photos."""

@@ -1,0 +1,79 @@
+"""Train maskkit-lite0, the bundled model: python -m benchmarks.lite0.train DATA --out FOLDER.
+
+DATA holds face-mask-12k, face-mask-photos and face-mask-photos-2.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.lite0.data import PHOTO_SETS, cut_training_faces, split_photos
+from maskkit import MaskClassifier
+from maskkit._images.annotated import cut_faces
+from maskkit._labels import match_labels
+from maskkit.datasets import AnnotatedPhoto, load_faces
+from maskkit.detectors import MaskkitDetector
+
+# Target precision of the decisions that are not "uncertain" on the photos to choose by.
+_PRECISION = 0.97
+# Annotators disagree on smaller faces.
+_MIN_SIZE_PX = 8
+
+
+def train(data: Path, model: MaskClassifier, sets: tuple[str, ...] = PHOTO_SETS, *, detect: bool = True) -> None:
+    """Fit a model, calibrate it and choose its threshold."""
+    rng = np.random.default_rng(model.random_state)
+    detector = MaskkitDetector() if detect else None
+    splits = {name: split_photos(data / name) for name in sets}
+    faces, labels = [], []
+    for name, parts in splits.items():
+        for crop, label in cut_training_faces(name, parts["train"], rng, detector):
+            faces.append(crop)
+            labels.append(label)
+    crops = load_faces(data / "face-mask-12k", random_state=model.random_state).train
+    names = match_labels(crops.labels, sorted(set(labels)))
+    model.set_params(precision="float32", min_size_px=_MIN_SIZE_PX)
+    model.fit([*crops.paths, *faces], [*(names[label] for label in crops.labels), *labels])
+    calibrate(model, [photo for parts in splits.values() for photo in parts["choose"]])
+
+
+def calibrate(model: MaskClassifier, photos: list[AnnotatedPhoto]) -> None:
+    """Fit the temperature and the threshold on annotated photos."""
+    crops = [crop for photo in photos for crop in cut_faces(photo.path, photo.boxes_xyxy)]
+    labels = [str(label) for photo in photos for label in photo.labels]
+    model.calibrate(crops, labels)
+    model.set_params(threshold=model.choose_threshold(crops, labels, precision=_PRECISION), precision="auto")
+
+
+def main() -> None:
+    """Train, and save the model in half precision."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", required=True, help="folder to write the model to")
+    parser.add_argument("--sets", nargs="+", default=PHOTO_SETS, help="names of the sets of photos")
+    parser.add_argument("--annotated-boxes", action="store_true", help="cut no faces at the boxes of the detector")
+    parser.add_argument("--backbone", default="efficientnet_lite0")
+    parser.add_argument("--image-size", type=int, default=160)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--class-weight", choices=["balanced"])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--checkpoint", help="folder for the state after each epoch")
+    args = parser.parse_args()
+    model = MaskClassifier(
+        args.backbone,
+        fine_tune=True,
+        image_size=args.image_size,
+        epochs=args.epochs,
+        batch_size=32,
+        class_weight=args.class_weight,
+        checkpoint=args.checkpoint,
+        random_state=args.seed,
+        verbose=1,
+    )
+    train(args.data, model, tuple(args.sets), detect=not args.annotated_boxes)
+    model.save(args.out, half=True)
+
+
+if __name__ == "__main__":
+    main()
