@@ -26,7 +26,7 @@ class Recorder:
         return np.tile([0.7, 0.3], (len(X), 1))
 
 
-@pytest.mark.parametrize("params", [{}, {"fine_tune": True, "epochs": 1}, {"head__early_stopping": True}])
+@pytest.mark.parametrize("params", [{}, {"fine_tune": True, "epochs": 1}])
 def test_faces_are_cut_for_training_as_for_evaluation(tmp_path, params):
     photos, recorder = draw_photos(tmp_path, 12), Recorder()
     evaluate(recorder, photos, n_resamples=1)
@@ -37,6 +37,20 @@ def test_faces_are_cut_for_training_as_for_evaluation(tmp_path, params):
     np.testing.assert_array_equal(on_photos.predict_proba(recorder.images), on_crops.predict_proba(recorder.images))
     assert on_photos.score(photos) == on_crops.score(recorder.images, labels)
     assert evaluate(on_photos, photos, n_resamples=1).estimates["accuracy"].value == on_photos.score(photos)
+
+
+def test_early_stopping_holds_out_whole_photos_with_every_class_on_both_sides(tmp_path):
+    Image.fromarray(make_faces(1)[0][0]).save(tmp_path / "face.png")
+    boxes = [(8, 4, 56, 62)] * 5
+    photos = [AnnotatedPhoto(tmp_path / "face.png", boxes, [label] * 5) for label in ("a", "b") * 2]
+    model = make_classifier().set_params(early_stopping=True, validation_fraction=0.3)
+    # A stratified split of the 20 faces would hold out three of each class.
+    for fine_tune in (False, True):
+        fitted = model.set_params(fine_tune=fine_tune, epochs=1).fit(photos)
+        assert np.sum(fitted.history_[0]["validation_confusion"], axis=1).tolist() == [5, 5]
+    mixed = AnnotatedPhoto(tmp_path / "face.png", boxes * 2, ["a", "b"] * 5)
+    with pytest.raises(ValueError, match="10 examples in 1 photos, 3, so that"):
+        model.fit([mixed])
 
 
 def test_photos_are_not_held_in_memory(tmp_path):

@@ -288,7 +288,7 @@ class MaskClassifier(
         warn_of_labels(faces.labels.tolist(), "y")
         # Everything that can be wrong with labels and parameters raises here, before images are read and fitted
         # attributes change.
-        plan = plan_fit(params, faces.labels, faces.spread(sample_weight), find_base(self, params))
+        plan = plan_fit(params, faces, sample_weight, find_base(self, params))
         announce(plan)
         check_plugins_named(self.backbone, self.detector)
         before = dict(vars(self))

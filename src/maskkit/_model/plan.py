@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from maskkit._images.annotated import LabeledFaces
 from maskkit._model.base_model import BaseModel, merge_classes, start_weights
 from maskkit._model.head import TransferHead
 from maskkit._model.params import check_params
@@ -64,7 +64,7 @@ class FitPlan:
     validate_every: int = 1
 
 
-def plan_fit(params: Mapping[str, Any], y: NDArray[Any], sample_weight: Any, base: BaseModel | None) -> FitPlan:
+def plan_fit(params: Mapping[str, Any], faces: LabeledFaces, sample_weight: Any, base: BaseModel | None) -> FitPlan:
     """Decide what a fit does, and check that parameters and labels allow it.
 
     Raises ValueError if parameters exclude each other, or labels or weights are invalid.
@@ -74,9 +74,9 @@ def plan_fit(params: Mapping[str, Any], y: NDArray[Any], sample_weight: Any, bas
     world = find_world() if every_layer else World()
     seed = world.broadcast(_choose_seed(given, every_layer=every_layer))
     head = _make_head(given, seed, base, every_layer=every_layer)
-    classes, matches = (None, {}) if base is None else merge_classes(np.unique(y), base)
+    classes, matches = (None, {}) if base is None else merge_classes(np.unique(faces.labels), base)
     class_weight = head.class_weight if isinstance(head, TransferHead) else None
-    targets = Targets.encode(y, class_weight, sample_weight, classes)
+    targets = Targets.encode(faces.labels, class_weight, faces.spread(sample_weight), classes, faces.photos)
     start = None if base is None else start_weights(base, targets.classes, matches)
     callbacks, validation = resolve_callbacks(given["callbacks"]), None
     if isinstance(head, TransferHead):
@@ -87,7 +87,7 @@ def plan_fit(params: Mapping[str, Any], y: NDArray[Any], sample_weight: Any, bas
     validate_every = 1
     if every_layer:
         is_thinned = given["epochs"] is None and not given["early_stopping"]
-        defaults = _fine_tune_defaults(given, len(y), goes_on=base is not None)
+        defaults = _fine_tune_defaults(given, len(faces.labels), goes_on=base is not None)
         given |= {name: value for name, value in defaults.items() if given[name] is None}
         validate_every = math.ceil(given["epochs"] / _N_VALIDATIONS) if is_thinned else 1
     return FitPlan(given, every_layer, seed, head, targets, world, validation, callbacks, base, start, validate_every)

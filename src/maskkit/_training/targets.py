@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from sklearn.utils import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
@@ -14,13 +14,16 @@ from maskkit._checks.columns import as_column
 from maskkit._checks.numbers import to_array
 from maskkit._labels import check_class_weight
 
+# Number of random splits of groups from which the best is chosen.
+_N_DRAWS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Targets:
     """Labels and weights of n samples, as given and encoded, each of shape (n,).
 
     `classes` (n_classes,) are the sorted distinct labels, and `indices` the index of each label among them. `weights`
-    are sample weights times class weights.
+    are sample weights times class weights. Samples of one group, such as the faces of a photo, are not split.
     """
 
     labels: NDArray[Any]
@@ -28,6 +31,7 @@ class Targets:
     indices: NDArray[np.int64]
     weights: NDArray[np.float32]
     sample_weight: NDArray[np.float64] | None = None
+    groups: NDArray[np.int64] | None = None
 
     @classmethod
     def encode(
@@ -36,6 +40,7 @@ class Targets:
         class_weight: Any,
         sample_weight: ArrayLike | None,
         classes: NDArray[Any] | None = None,
+        groups: NDArray[np.int64] | None = None,
     ) -> Self:
         """Encode labels and weights; `classes` are all of them, sorted, if `y` may lack some.
 
@@ -52,7 +57,7 @@ class Targets:
         indices = np.searchsorted(classes, y)
         check_class_weight(class_weight, classes.tolist())
         given = None if sample_weight is None else to_array(as_column(sample_weight, "sample_weight"), "sample_weight")
-        return cls(y, classes, indices, _merge_weights(class_weight, y, given), given)
+        return cls(y, classes, indices, _merge_weights(class_weight, y, given), given, groups)
 
     def encode_more(self, y: NDArray[Any], class_weight: Any, name: str) -> Self:
         """Encode labels of other samples, with the classes and the class weights of these.
@@ -115,20 +120,47 @@ def _rescale(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 def split_rows(targets: Targets, fraction: float, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the rows to train on and the rows held out for early stopping, stratified by class.
 
-    Rows of weight 0 are not held out, because they would not count in the validation loss. Raises ValueError if there
-    are too few rows to hold out one of each class and to keep another.
+    Groups are held out whole; the fraction is then that of the groups. Rows of weight 0 are not held out, because they
+    would not count in the validation loss. Raises ValueError if there are too few rows to hold out one of each class
+    and to keep another.
     """
     counts = targets.weights > 0
     rows = np.flatnonzero(counts)
-    per_class = np.bincount(targets.indices[rows], minlength=len(targets.classes))
+    indices = targets.indices[rows]
+    per_class = np.bincount(indices, minlength=len(targets.classes))
     per_class = per_class[per_class > 0]
     n_held_out = math.ceil(fraction * len(rows))
-    if per_class.min() < 2 or not len(per_class) <= n_held_out <= len(rows) - len(per_class):
+    split = None
+    if per_class.min() >= 2 and len(per_class) <= n_held_out <= len(rows) - len(per_class):
+        if targets.groups is None:
+            split = train_test_split(np.arange(len(rows)), test_size=n_held_out, stratify=indices, random_state=seed)
+        else:
+            split = _split_groups(indices, targets.groups[rows], fraction, seed)
+    if split is None:
+        groups = "" if targets.groups is None else f" in {len(np.unique(targets.groups[rows]))} photos"
         raise ValueError(
-            f"early stopping cannot hold out validation_fraction={fraction:g} of {len(rows)} examples, {n_held_out}, "
-            f"so that each of {len(per_class)} classes is on both sides (the smallest one has {per_class.min()}); add "
-            f"examples, change validation_fraction, or set early_stopping=False."
+            f"early stopping cannot hold out validation_fraction={fraction:g} of {len(rows)} examples{groups}, "
+            f"{n_held_out}, so that each of {len(per_class)} classes is on both sides (the smallest one has "
+            f"{per_class.min()}); add examples, change validation_fraction, or set early_stopping=False."
         )
-    stratify = targets.indices[rows]
-    kept, held_out = train_test_split(rows, test_size=n_held_out, stratify=stratify, random_state=seed)
-    return np.concatenate([kept, np.flatnonzero(~counts)]), held_out
+    kept, held_out = split
+    return np.concatenate([rows[kept], np.flatnonzero(~counts)]), rows[held_out]
+
+
+def _split_groups(
+    indices: NDArray[np.int64], groups: NDArray[np.int64], fraction: float, seed: int
+) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """Return the split of groups, of several random ones, whose sides have the most similar shares of the classes.
+
+    None if no split has every class on both sides.
+    """
+    if len(np.unique(groups)) < 2:
+        return None
+    best, least = None, np.inf
+    splits = GroupShuffleSplit(_N_DRAWS, test_size=fraction, random_state=seed).split(indices, groups=groups)
+    for kept, held_out in splits:
+        counts = [np.bincount(indices[part], minlength=indices.max() + 1) for part in (kept, held_out)]
+        difference = np.abs(counts[0] / len(kept) - counts[1] / len(held_out)).sum()
+        if ((counts[0] > 0) == (counts[1] > 0)).all() and difference < least:
+            best, least = (kept, held_out), difference
+    return best
