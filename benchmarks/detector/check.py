@@ -71,12 +71,13 @@ def check_crowd(detector: Detector, photos: Sequence[AnnotatedPhoto], *, n_colum
 
 def check_faceless(detector: Detector) -> dict[str, int]:
     """Return the number of boxes in each of scikit-image's pictures without a face, and in noise."""
-    images = {name: _to_rgb(getattr(skimage.data, name)()) for name in FACELESS if hasattr(skimage.data, name)}
+    images = {name: as_rgb(getattr(skimage.data, name)()) for name in FACELESS if hasattr(skimage.data, name)}
     images["noise"] = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
     return {name: n for name, image in images.items() if (n := len(detector.detect(image)))}
 
 
-def _to_rgb(image: NDArray[np.generic]) -> NDArray[np.uint8]:
+def as_rgb(image: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Return a picture of scikit-image, which may be gray or binary, as RGB."""
     image = np.asarray(image)
     image = image.astype(np.uint8) * 255 if image.dtype == bool else image
     return np.asarray(Image.fromarray(image).convert("RGB"))

@@ -11,6 +11,7 @@ from maskkit._images.annotated import read_labeled_faces
 from maskkit._images.load import check_images
 from maskkit._labels import index_labels
 from maskkit._model.decision import check_goal, check_two_classes, choose_threshold, fit_temperature
+from maskkit._model.face_density import FaceDensity
 from maskkit._model.features import FeatureExtractor
 from maskkit._model.head import TransferHead
 from maskkit._model.predictor import FacePredictor
@@ -22,6 +23,7 @@ class CalibrationMixin:
 
     classes_: NDArray[Any]
     head_: Any
+    _density: FaceDensity | None
     _feature_extractor: Callable[[], FeatureExtractor]
 
     if TYPE_CHECKING:
@@ -30,11 +32,15 @@ class CalibrationMixin:
         def predictor_(self) -> FacePredictor: ...
 
     def calibrate(self, X: Any, y: ArrayLike | None = None) -> Self:
-        """Calibrate probabilities by temperature scaling.
+        """Calibrate probabilities by temperature scaling, and learn what faces look like.
 
         Divides the logits by a temperature between 0.2 and 5 (Guo et al. 2017, arXiv:1706.04599), so that nine in ten
         predictions with a probability of 0.9 are correct on faces like these. Predicted classes do not change, except
         in rare cases with ``precision="auto"``, because other predictions are then recomputed in float32.
+
+        From 200 faces on, a Gaussian density of their features is fitted, too (probabilistic principal component
+        analysis, Tipping and Bishop 1999). Images that are less like these faces than 99 in 100 faces are then
+        uncertain in the results of photos, with the reason ``"not_a_face"``.
 
         Parameters
         ----------
@@ -59,7 +65,8 @@ class CalibrationMixin:
                 f"calibrate works on a TransferHead, not {type(self.head_).__name__}; "
                 f"use scikit-learn's CalibratedClassifierCV as the head instead."
             )
-        proba, targets = self._predict_known(X, y)
+        proba, targets, features = self._predict_known(X, y)
+        self._density = FaceDensity.fit(features)
         # One factor for all logits keeps their order. In the last layer, it is saved and exported with the head.
         self.head_._scale_logits(1 / fit_temperature(proba, targets))
         self._evaluations = NO_EVALUATIONS
@@ -120,12 +127,14 @@ class CalibrationMixin:
             of fewer than two classes, or no threshold reaches the precision.
         """
         check_goal(precision, uncertain_cost)
-        proba, targets = self._predict_known(X, y)
+        proba, targets, _ = self._predict_known(X, y)
         correct = proba.argmax(axis=1) == targets
         return choose_threshold(proba.max(axis=1), correct, precision=precision, uncertain_cost=uncertain_cost)
 
-    def _predict_known(self, X: Any, y: ArrayLike | None) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return probabilities and class indices of the faces whose label is a class of the classifier."""
+    def _predict_known(
+        self, X: Any, y: ArrayLike | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float32]]:
+        """Return probabilities, class indices and features of the faces whose label is a class of the classifier."""
         check_is_fitted(self)
         faces = read_labeled_faces(X, y, type(self).__name__)
         targets = index_labels(faces.labels, self.classes_.tolist())
@@ -136,4 +145,6 @@ class CalibrationMixin:
         check_two_classes(targets[is_known], self.classes_.tolist())
         rows = np.flatnonzero(is_known)
         # A threshold and a temperature are for every precision.
-        return self.predictor_.in_float32().predict_proba([faces.sources[row] for row in rows]), targets[rows]
+        predictor = self.predictor_.in_float32()
+        proba, features = zip(*predictor.iterate_batches([faces.sources[row] for row in rows]), strict=True)
+        return np.concatenate(proba), targets[rows], np.concatenate(features)

@@ -330,6 +330,7 @@ class MaskClassifier(
             DecisionRule(params["threshold"], params["min_size_px"]),
             model_name=self.model_name_,
             detector_name=_plugin_name(self.detector),
+            density=self._density,
         )
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:

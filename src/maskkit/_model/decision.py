@@ -12,6 +12,9 @@ from maskkit._checks.numbers import check_finite, check_float
 UNCERTAIN = "uncertain"
 """Decision on a face whose class is not reliable."""
 
+NOT_A_FACE = "not_a_face"
+"""Reason for an uncertain decision on an image that is unlike the faces of calibration."""
+
 # Candidate temperatures in steps of 1 %, finer than thousands of faces can distinguish. The range is limited, because
 # on a handful of faces the likelihood may be highest at an extreme temperature.
 _TEMPERATURES = np.geomspace(0.2, 5.0, 324)
@@ -28,14 +31,15 @@ class DecisionRule:
         check_float(self.threshold, "threshold", 0, 1)
         check_float(self.min_size_px, "min_size_px", 0)
 
-    def reasons(self, probability: float, size_px: float) -> tuple[str, ...]:
-        """Return why a face is uncertain: ``"too_small"``, ``"low_probability"``, both, or nothing.
+    def reasons(self, probability: float, size_px: float, *, is_face: bool = True) -> tuple[str, ...]:
+        """Return why a face is uncertain: ``"too_small"``, ``"low_probability"``, `NOT_A_FACE`, several, or nothing.
 
         `FaceResult.decision` is `UNCERTAIN` if there is any reason. NaN is never enough.
         """
         checks = {
             "too_small": not size_px >= self.min_size_px,
             "low_probability": not probability >= self.threshold,
+            NOT_A_FACE: not is_face,
         }
         return tuple(reason for reason, is_violated in checks.items() if is_violated)
 

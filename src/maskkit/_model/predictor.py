@@ -19,6 +19,7 @@ from maskkit._images.load import ImageSource, RgbImage, name_source, read_image,
 from maskkit._images.prefetch import in_windows, prefetch_map
 from maskkit._images.sources import keep_readable
 from maskkit._model.decision import DecisionRule
+from maskkit._model.face_density import FaceDensity
 from maskkit._model.features import FeatureExtractor
 from maskkit._model.fitted_backbone import FittedBackbone
 from maskkit._model.results import FaceResult, PhotoResult
@@ -63,6 +64,7 @@ class FacePredictor:
     It holds all that prediction needs, and nothing of how it was trained. `MaskClassifier` makes one in
     `predictor_`; saving, export, explanations, video, serving and batch prediction take it. The head maps features
     (n, n_features) to probabilities (n, n_classes), with columns in the order of `classes`. Results show the names.
+    Faces whose features exceed the limit of the `density` are uncertain.
     """
 
     detector: Detector
@@ -72,6 +74,7 @@ class FacePredictor:
     rule: DecisionRule
     model_name: str
     detector_name: str
+    density: FaceDensity | None = None
     max_faces: int | None = None
     are_crops: bool = False
 
@@ -92,18 +95,22 @@ class FacePredictor:
 
         With `are_crops`, the images are not searched for faces. Raises ValueError if there is no image.
         """
-        batches = []
+        batches = [proba for proba, _ in self.iterate_batches(images, are_crops=are_crops)]
+        if not batches:
+            raise ValueError("X is empty; want at least one image.")
+        return np.concatenate(batches)
+
+    def iterate_batches(
+        self, images: Iterable[ImageSource], *, are_crops: bool = False
+    ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float32]]]:
+        """Iterate over probabilities (n, n_classes) and features (n, n_features) of batches of images."""
         for batch in self.embedder.extract(images, are_crops=are_crops):
             proba = self.head.predict_proba(batch.features)
             if batch.recompute is not None:
                 rows = np.flatnonzero(_is_near_decision(proba, self.rule.threshold))
                 if len(rows):
                     proba[rows] = self.head.predict_proba(batch.recompute(rows.tolist()))
-            batches.append(proba)
-        if not batches:
-            raise ValueError("X is empty; want at least one image.")
-        joined: NDArray[np.float64] = np.concatenate(batches)
-        return check_proba(joined, len(self.classes), type(self.head).__name__)
+            yield check_proba(proba, len(self.classes), type(self.head).__name__), batch.features
 
     def in_float32(self) -> "FacePredictor":
         """Return a copy that computes all faces in float32, if it chooses the precision itself."""
@@ -190,7 +197,8 @@ class FacePredictor:
         settings = self.embedder.settings
         compute = (self.embedder.face_finder is not None, settings.engine, settings.precision)
         layers = f"{self.head.network_!r} {self.embedder.backbone.fingerprint}"
-        return hash_content(f"{self.model_sha256} {layers} {self.rule} {compute}".encode())
+        density = None if self.density is None else self.density.noise_and_limit.tolist()
+        return hash_content(f"{self.model_sha256} {layers} {self.rule} {density} {compute}".encode())
 
     def _detect(self, photos: Sequence["_Photo"]) -> list["_DetectedPhoto"]:
         """Detect the faces of several photos; if the detector fails, the photos on which it fails get its error."""
@@ -237,13 +245,13 @@ class FacePredictor:
         window = [self._keep_largest(detected) for detected in window]
         crops = [cut(photo.image, box) for photo, faces, *_ in window for box in faces.boxes_xyxy]
         start = time.perf_counter()
-        rows = iter(self.predict_proba(crops, are_crops=True) if crops else ())
+        rows = iter(list(self._judge_crops(crops)))
         face_ms = (time.perf_counter() - start) * 1000 / max(1, len(crops))
         for photo, faces, detect_ms, left_out in window:
             warn_of(photo.name, photo.notes)
             speed_ms = {"read": photo.read_ms, "detect": detect_ms, "classify": face_ms * len(faces)}
             yield PhotoResult(
-                tuple(self._detected_face(faces, index, next(rows)) for index in range(len(faces))),
+                tuple(self._detected_face(faces, index, *next(rows)) for index in range(len(faces))),
                 photo.source,
                 photo.name,
                 None if photo.error is not None else (photo.image.shape[1], photo.image.shape[0]),
@@ -265,29 +273,27 @@ class FacePredictor:
         faces = "1 smaller face" if n_left_out == 1 else f"{n_left_out:,} smaller faces"
         return [f"{faces} left out by max_faces={self.max_faces}"] if n_left_out else []
 
-    def _detected_face(self, faces: Faces, index: int, row: NDArray[np.float64]) -> FaceResult:
+    def _judge_crops(self, crops: list[RgbImage]) -> Iterator[tuple[NDArray[np.float64], bool]]:
+        """Iterate over the probabilities of each crop, and whether it may be a face."""
+        for proba, features in self.iterate_batches(crops, are_crops=True):
+            are_faces = [True] * len(proba) if self.density is None else self.density.are_faces(features).tolist()
+            yield from zip(proba, are_faces, strict=True)
+
+    def _detected_face(self, faces: Faces, index: int, row: NDArray[np.float64], is_face: bool) -> FaceResult:
         points = None
         if faces.landmarks is not None:
             points = tuple((round(float(x), 1), round(float(y), 1)) for x, y in faces.landmarks[index])
-        return self._face(_to_box(faces.boxes_xyxy[index]), row, float(faces.scores[index]), points)
-
-    def _face(
-        self,
-        box: Box,
-        row: NDArray[np.float64],
-        detection_score: float = 1.0,
-        landmarks: tuple[tuple[float, float], ...] | None = None,
-    ) -> FaceResult:
-        classes = self.classes.tolist()
-        best = int(row.argmax())
+        box = _to_box(faces.boxes_xyxy[index])
+        classes, best = self.classes.tolist(), int(row.argmax())
+        probability, size_px = float(row[best]), max(box[2] - box[0], box[3] - box[1])
         return FaceResult(
             box=box,
-            detection_score=detection_score,
+            detection_score=float(faces.scores[index]),
             label=classes[best],
-            probability=float(row[best]),
+            probability=probability,
             probabilities=dict(zip(classes, map(float, row), strict=True)),
-            landmarks=landmarks,
-            reasons=self.rule.reasons(float(row[best]), max(box[2] - box[0], box[3] - box[1])),
+            landmarks=points,
+            reasons=self.rule.reasons(probability, size_px, is_face=is_face),
         )
 
 

@@ -56,7 +56,8 @@ class FaceResult:
         Landmarks in pixels, if the detector returns them: left eye, right eye, nose, left and right corner of the
         mouth, as seen in the photo.
     reasons : tuple of str
-        Reasons why the decision is ``"uncertain"``: ``"too_small"``, ``"low_probability"``; empty otherwise.
+        Reasons why the decision is ``"uncertain"``: ``"too_small"``, ``"low_probability"``, and ``"not_a_face"`` if a
+        calibrated model has seen no faces like this; empty otherwise.
     """
 
     box: Box

@@ -26,6 +26,7 @@ from maskkit._files.pretrained import name_model
 from maskkit._files.tensors import Shapes, check_weights, shapes_of
 from maskkit._images.preprocess import Preprocess, make_preprocess
 from maskkit._model.embedder import make_embedder
+from maskkit._model.face_density import FaceDensity
 from maskkit._model.fitted_backbone import FittedBackbone
 from maskkit._model.head import TransferHead
 from maskkit._model.params import check_params
@@ -96,6 +97,8 @@ def save_model(
     )
     tensors = {f"backbone.{name}": tensor for name, tensor in backbone.network.state_dict().items()}
     tensors |= {f"head.{name}": tensor for name, tensor in head.network_.state_dict().items()}
+    if predictor.density is not None:
+        tensors |= {f"density.{name}": tensor for name, tensor in predictor.density.to_tensors().items()}
     card = write_card(Path(folder).name, config)
     return write_model(folder, config, tensors, half=half, card=card, int8=backbone.quantized)
 
@@ -168,6 +171,7 @@ def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overr
     trained_with = {name: saved[name] for name in _TRAINING_PARAMETERS if name in saved}
     estimator._finish_fit(Path(folder).resolve().name, trained_with)
     estimator._evaluations = evaluations
+    estimator._density = FaceDensity.from_tensors(_select(tensors, "density."))
     return estimator
 
 
@@ -184,6 +188,8 @@ def _check_parts(
         backbone = describe_network(_plugins.load("backbones", described["spec"], **described["params"]))
         head = _build_empty(_make_head(config), config, _restore_classes(config.classes))
         wanted = {f"head.{name}": shape for name, shape in shapes_of(head).items()}
+        density = FaceDensity.wanted_shapes(_select(shapes, "density."), wanted["head.1.weight"][1])
+        wanted |= {f"density.{name}": shape for name, shape in density.items()}
         if backbone is None:  # only the network itself can tell
             shapes = {name: shape for name, shape in shapes.items() if not name.startswith("backbone.")}
         else:

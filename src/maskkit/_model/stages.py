@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator
 
 from maskkit import _plugins
 from maskkit._model.embedder import DEFAULT_BATCH_SIZE, FaceEmbedder
+from maskkit._model.face_density import FaceDensity
 from maskkit._model.features import FeatureExtractor
 from maskkit._model.params import FitRecord
 from maskkit._model.saving import NO_EVALUATIONS, PREDICTION_PARAMETERS
@@ -28,6 +29,7 @@ class StagesMixin(BaseEstimator):
         self._fit_record = FitRecord(self, PREDICTION_PARAMETERS)
         self._trained_with = dict(trained_with or {})
         self._evaluations = NO_EVALUATIONS
+        self._density: FaceDensity | None = None
         self.model_name_ = model_name
 
     @property

@@ -141,7 +141,7 @@ def _count_decided(classifier: "MaskClassifier", measured: Half) -> dict[str, "E
     """Return the fraction of faces that reach the threshold, and of these the fraction that is correct."""
     from maskkit._metrics.scores import wilson
 
-    proba, targets = classifier._predict_known(*measured)
+    proba, targets, _ = classifier._predict_known(*measured)
     is_decided = proba.max(axis=1) >= classifier.threshold
     is_correct = proba.argmax(axis=1) == targets
     return {

@@ -13,9 +13,9 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from maskkit._labels import GRAY, color_of
-from maskkit._model.decision import UNCERTAIN, DecisionRule
+from maskkit._model.decision import NOT_A_FACE, UNCERTAIN, DecisionRule
 from maskkit._model.predictor import FacePredictor
-from maskkit._model.results import MASKKIT_VERSION, PhotoResult
+from maskkit._model.results import MASKKIT_VERSION, FaceResult, PhotoResult
 from maskkit.web._batcher import Batcher
 from maskkit.web._errors import ApiError, InternalErrorHandler, add_exception_handlers
 from maskkit.web._guard import Guard, SecurityHeaders, check_token, parse_host
@@ -230,10 +230,12 @@ def _warm_up(predictor: FacePredictor) -> None:
 
 def _apply_rule(photo: PhotoResult, rule: DecisionRule) -> PhotoResult:
     """Return the photo with the decisions of another rule."""
-    return replace(
-        photo,
-        faces=tuple(replace(face, reasons=rule.reasons(face.probability, face.size_px)) for face in photo.faces),
-    )
+
+    def decide(face: FaceResult) -> FaceResult:
+        is_face = NOT_A_FACE not in face.reasons
+        return replace(face, reasons=rule.reasons(face.probability, face.size_px, is_face=is_face))
+
+    return replace(photo, faces=tuple(map(decide, photo.faces)))
 
 
 async def _page() -> FileResponse:

@@ -19,7 +19,7 @@ class Face(_Schema):
     probability: float = Field(description="Probability of the label, 0 to 1.")
     probabilities: dict[str, float] = Field(description="Probability of each class.")
     decision: str | int = Field(description="The label, or 'uncertain'.")
-    reasons: list[str] = Field(description="Reasons for 'uncertain': 'too_small', 'low_probability'.")
+    reasons: list[str] = Field(description="Reasons for 'uncertain': 'too_small', 'low_probability', 'not_a_face'.")
     nose_and_mouth_covered: bool | None = Field(description="By a mask; null if uncertain or not known to the model.")
     size_px: int = Field(description="Longer side of the box.")
     landmarks: list[tuple[float, float]] | None = Field(description="Eyes, nose, corners of the mouth.")

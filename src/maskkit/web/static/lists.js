@@ -3,7 +3,7 @@
 import { percent, words } from "./threshold.js";
 
 const FIRST_FACES = 8; // more make the page long
-const REASONS = { too_small: "face too small", low_probability: "low probability" };
+const REASONS = { too_small: "face too small", low_probability: "low probability", not_a_face: "unlike a face" };
 
 function make(tag, className, text = "") {
   const element = document.createElement(tag);
