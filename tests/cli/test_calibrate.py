@@ -46,7 +46,8 @@ def test_the_table_fits_80_columns(capsys, model, data, tmp_path, monkeypatch):
     assert "Fitted on 6 faces, measured on 6 others" in said
     rows = calibrate(capsys, model, data, tmp_path / "csv", "--split", "train", "--format", "csv").splitlines()
     assert rows[0] == "model,metric,value,low,high,n"
-    assert len(rows) == 1 + 2 * 6
+    assert rows[1] == "before,threshold,0.0,,,"
+    assert len(rows) == 1 + 2 * 7
 
 
 def test_the_old_model_is_kept_unless_it_may_be_replaced(capsys, model, data, tmp_path):

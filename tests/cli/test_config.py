@@ -42,6 +42,16 @@ def test_options_of_the_command_line_win(capsys, data, tmp_path):
     assert run(capsys, *arguments, "--overwrite")[0] == 0
 
 
+def test_both_names_of_a_flag_are_keys(capsys, data, tmp_path):
+    for name, text in (("only-head", "frozen = true"), ("all", "frozen = false")):
+        config = write(tmp_path / "my.toml", f"{text}\nepochs = 1\n")
+        quick = [option for option in QUICK if option not in ("--frozen", "--fine-tune")]
+        code, _, err = run(capsys, "train", data, "--config", config, "--out", tmp_path / name, *quick)
+        assert code == 0, err
+        used = tomllib.loads((tmp_path / name / "train.toml").read_text())
+        assert used["fine-tune"] == (name == "all")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -33,6 +33,10 @@ def test_a_model_keeps_what_no_option_asks_to_change(capsys, data, tmp_path, out
     code, _, err = run(capsys, "train", "--config", out / "train.toml", "--out", tmp_path / "again", "--quiet")
     assert code == 0, err
     assert (tmp_path / "again" / "model.safetensors").read_bytes() == (out / "model.safetensors").read_bytes()
+    # The file of a model names its network, and --from wins over it.
+    arguments = ("train", "--config", base / "train.toml", "--from", base, "--out", tmp_path / "further", "--quiet")
+    assert run(capsys, *arguments)[0] == 0
+    assert MaskClassifier.load(tmp_path / "further").base_["name"] == "base"
     # A default that is asked for is asked for.
     other = tmp_path / "other"
     assert run(capsys, "train", data, "--from", base, "--detector", "maskkit", "--out", other, *SHORT)[0] == 0

@@ -37,6 +37,13 @@ def test_bins_are_fifteen_and_closed_above():
     assert (np.abs(full - 100) <= 1).all()
 
 
+@pytest.mark.parametrize("n", [2, 3, 12, 13, 29])
+def test_few_faces_have_fewer_bins_of_two_or_more(n):
+    confidence = np.linspace(0.5, 0.52, n)
+    assert np.bincount(bin_equally_full(confidence)).min() >= 2
+    assert squared_errors(confidence, np.ones(n, dtype=bool))(np.ones(n))[1] == pytest.approx(0.24, abs=0.01)
+
+
 def test_faces_of_equal_confidence_share_a_bin():
     assert set(bin_equally_full(np.ones(100))) == {0}
     assert len(set(bin_equally_full(np.repeat([0.6, 0.9], 50)))) == 2

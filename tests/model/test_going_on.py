@@ -218,6 +218,17 @@ def test_the_shares_of_the_classes_among_few_faces_do_not_count(fine_tune, base,
     assert abs(balanced[0]["loss"] - counted[0]["loss"]) > 0.01
 
 
+@pytest.mark.parametrize("fine_tune", [True, False])
+def test_validation_images_may_have_a_class_that_the_labels_lack(fine_tune, base, faces):
+    three = ["scarf", *faces[1][1:]]
+    first = base.set_params(**STILL).fit(faces[0], three)
+    first.set_params(warm_start=True, fine_tune=fine_tune, validation_data=(faces[0], three)).fit(*faces)
+    record = first.history_[-1]
+    # classes_ are scarf, with_mask and without_mask.
+    assert sum(record["validation_confusion"][0]) == 1
+    assert np.isfinite(record["validation_loss"])
+
+
 def test_a_verbose_fit_says_from_what_it_goes_on(base, faces, capsys):
     base.set_params(verbose=1, **{**STILL, "fine_tune": True}).fit(*faces)
     assert "Going on from base. Training every layer" in capsys.readouterr().err

@@ -109,6 +109,12 @@ def test_all_comply_only_if_every_face_is_decided(faces, complies):
     assert make_photo(faces).summary(required="with_mask")["all_comply"] is complies
 
 
+def test_faces_that_were_left_out_may_not_comply():
+    photo = replace(make_photo(FACES[:1]), left_out=((0, 0, 9, 9),))
+    assert photo.summary(required="with_mask")["all_comply"] is None
+    assert photo.summary(required="without_mask")["all_comply"] is False
+
+
 @pytest.mark.parametrize("required", ["mask", [], ["with_mask", "mask"]])
 def test_a_required_class_is_one_of_the_model(required):
     with pytest.raises(ValueError, match=r"are not classes of the model; want some of \['with_mask'"):

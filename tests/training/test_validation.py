@@ -86,6 +86,17 @@ def test_faces_of_annotated_photos_validate(faces, tmp_path):
     assert [sum(row) for row in record["validation_confusion"]] == [1, 1]
 
 
+def test_labels_of_validation_may_be_spelled_differently(faces):
+    spelled = [{"with_mask": "Masked", "without_mask": "WithoutMask"}[label] for label in VALIDATION[1]]
+    params = {"epochs": 1, "class_weight": {"with_mask": 3, "without_mask": 1}}
+    records = [
+        make_classifier(**params, validation_data=(VALIDATION[0], labels)).fit(*faces).history_[0]
+        for labels in (VALIDATION[1], spelled)
+    ]
+    assert records[0]["validation_confusion"] == records[1]["validation_confusion"]
+    assert records[0]["validation_loss"] == records[1]["validation_loss"]
+
+
 def test_classes_weigh_in_the_validation_loss_as_in_training_and_are_counted_one_by_one(faces):
     weights = {"with_mask": 3, "without_mask": 1}
     record = make_classifier(class_weight=weights, validation_data=VALIDATION, epochs=1).fit(*faces).history_[0]

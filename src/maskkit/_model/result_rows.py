@@ -26,14 +26,7 @@ def rows_of(photo: "PhotoResult", classes: Iterable[Any]) -> list[dict[str, Any]
 
 
 def _row_of(face: "FaceResult", number: int) -> dict[str, Any]:
-    return {
-        "face": number,
-        "decision": face.decision,
-        "label": face.label,
-        "probability": face.probability,
-        "detection_score": face.detection_score,
-        **dict(zip(("left", "top", "right", "bottom"), face.box, strict=True)),
-        "size_px": face.size_px,
-        "reasons": " ".join(face.reasons),
-        **{f"probability_{label}": value for label, value in face.probabilities.items()},
-    }
+    row = {name: getattr(face, name) for name in ("decision", "label", "probability", "detection_score", "size_px")}
+    row |= dict(zip(("left", "top", "right", "bottom"), face.box, strict=True))
+    row |= {f"probability_{label}": value for label, value in face.probabilities.items()}
+    return row | {"face": number, "reasons": " ".join(face.reasons)}

@@ -197,7 +197,7 @@ class PhotoResult(Sequence[FaceResult]):
         summary : dict
             The counts. With `required`: the lists ``"with"``, ``"without"`` and ``"uncertain"`` of faces, each with its
             number from 1, its box and its decision; and ``"all_comply"``: False if a face is without, True if every
-            face is with, and None if that is not known, because faces are uncertain or none was found.
+            face is with, and None if that is not known, because faces are uncertain or left out, or none was found.
 
         Raises
         ------
@@ -207,7 +207,15 @@ class PhotoResult(Sequence[FaceResult]):
         if required is None:
             return dict(Counter(face.decision for face in self.faces).most_common())
         classes = list(required) if isinstance(required, (list, tuple, set)) else [required]
-        return {"required": classes} | _list_by_compliance(self.faces, classes)
+        known = list(self.faces[0].probabilities) if self.faces else classes
+        if not classes or not set(classes) <= set(known):
+            raise ValueError(f"required={classes!r} are not classes of the model; want some of {known!r}.")
+        listed: dict[str, Any] = {"required": classes, "with": [], "without": [], "uncertain": []}
+        for number, face in enumerate(self.faces, 1):
+            group = "uncertain" if face.reasons else "with" if face.label in classes else "without"
+            listed[group].append({"face": number, "box": list(face.box), "decision": face.decision})
+        is_open = listed["uncertain"] or self.left_out or not self.faces
+        return {**listed, "all_comply": False if listed["without"] else None if is_open else True}
 
     def draw(self, *, blur: bool = False) -> Image.Image:
         """Draw boxes and labels over the photo.
@@ -366,16 +374,3 @@ SCHEMA_VERSION = 1
 """Version of the fields of `PhotoResult.to_dict`: raised when a field is removed or changes its meaning."""
 
 MASKKIT_VERSION = version("maskkit")
-
-
-def _list_by_compliance(faces: Sequence[FaceResult], required: Sequence[Any]) -> dict[str, Any]:
-    """Return the faces with and without a required class, those that are uncertain, and whether all comply."""
-    known = list(faces[0].probabilities) if faces else required
-    if not required or not set(required) <= set(known):
-        raise ValueError(f"required={required!r} are not classes of the model; want some of {known!r}.")
-    listed: dict[str, Any] = {"with": [], "without": [], "uncertain": []}
-    for number, face in enumerate(faces, 1):
-        group = "uncertain" if face.reasons else "with" if face.label in required else "without"
-        listed[group].append({"face": number, "box": list(face.box), "decision": face.decision})
-    all_comply = None if listed["uncertain"] or not faces else True
-    return {**listed, "all_comply": False if listed["without"] else all_comply}

@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from maskkit._checks.columns import as_column
 from maskkit._checks.numbers import to_array
-from maskkit._labels import check_class_weight
+from maskkit._labels import check_class_weight, match_labels
 
 # Number of random splits of groups from which the best is chosen.
 _N_DRAWS = 100
@@ -60,20 +60,25 @@ class Targets:
         return cls(y, classes, indices, _merge_weights(class_weight, y, given), given, groups)
 
     def encode_more(self, y: NDArray[Any], class_weight: Any, name: str) -> Self:
-        """Encode labels of other samples, with the classes and the class weights of these.
+        """Encode labels of other samples, in any spelling, with the classes and the class weights of these.
 
         Raises ValueError if a label is none of the classes; the message calls the labels by `name`.
         """
         classes = self.classes.tolist()
-        unknown = sorted({repr(label) for label in y.tolist() if label not in classes})
+        matches = match_labels(y.tolist(), classes)
+        unknown = sorted({repr(label) for label in y.tolist() if label not in matches})
         if unknown:
             raise ValueError(
                 f"{name} holds {', '.join(unknown[:5])}, which is not a class of y ({', '.join(map(repr, classes))}); "
                 f"rename the labels or leave those images out."
             )
-        indices = np.searchsorted(self.classes, y)
-        of_classes = compute_class_weight(class_weight, classes=self.classes, y=self.labels)
-        return type(self)(y, self.classes, indices, _rescale(of_classes)[indices].astype(np.float32))
+        indices = np.array([classes.index(matches[label]) for label in y.tolist()], dtype=np.int64)
+        # Of the classes of the model that training goes on from, the labels may lack some; "balanced" leaves them at 1.
+        found = np.unique(self.labels) if class_weight == "balanced" else self.classes
+        of_classes = np.ones(len(self.classes))
+        of_classes[np.isin(self.classes, found)] = compute_class_weight(class_weight, classes=found, y=self.labels)
+        weights = _rescale(of_classes)[indices].astype(np.float32)
+        return type(self)(self.classes[indices], self.classes, indices, weights)
 
     def join(self, other: Self) -> Self:
         """Return the targets followed by others of the same classes."""

@@ -27,7 +27,10 @@ def _read(ctx: typer.Context, param: typer.CallbackParam, file: Path | None) -> 
         raise _error(param, f"{file}: cannot be read ({exc.strerror}); check the path") from exc
     except ValueError as exc:
         raise _error(param, f"{file}: is not TOML ({exc}); want lines such as epochs = 8") from exc
-    params = {_name(param): param for param in ctx.command.params if param.name not in _NOT_READ}
+    known = [param for param in ctx.command.params if param.name not in _NOT_READ]
+    params = {_name(param): (param, False) for param in known}
+    # The other name of a flag, such as frozen for fine-tune, means the opposite.
+    params |= {flag.lstrip("-"): (param, True) for param in known for flag in param.secondary_opts}
     ctx.default_map = {}
     for key, value in values.items():
         name = key.replace("_", "-")
@@ -35,11 +38,12 @@ def _read(ctx: typer.Context, param: typer.CallbackParam, file: Path | None) -> 
             near = difflib.get_close_matches(name, params, n=1)
             hint = f"did you mean {near[0]}?" if near else f"want some of {', '.join(params)}"
             raise _error(param, f"{file}: {key} is no option of {ctx.info_name}; {hint}")
-        is_flag = bool(getattr(params[name], "is_flag", False))
+        option_of_key, is_opposite = params[name]
+        is_flag = bool(getattr(option_of_key, "is_flag", False))
         if isinstance(value, bool) != is_flag or isinstance(value, dict):
             wanted = "true or false" if is_flag else "a number or a text"
             raise _error(param, f"{file}: {key} = {value!r}; want {wanted}")
-        ctx.default_map[str(params[name].name)] = value
+        ctx.default_map[str(option_of_key.name)] = not value if is_opposite else value
     return file
 
 

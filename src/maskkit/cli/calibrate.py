@@ -27,10 +27,10 @@ from maskkit.cli._outputs import check_model_folder, print_results, print_writte
 
 if TYPE_CHECKING:
     from maskkit import MaskClassifier
-    from maskkit._display.tables import Estimate
 
 # Metrics that are printed, with their names for people.
 _METRICS = {
+    "threshold": "threshold",
     "accuracy": "accuracy",
     "ece": "calibration error (ECE)",
     "rms_calibration_error": "calibration error, debiased",
@@ -97,7 +97,6 @@ def calibrate(
     faces = choose_split(load_data(data, on_error=on_error, outputs=[out, Path(model)]), split)
     fitted, measured = _divide(faces, seed)
     classifier = load_model(model, device=device)
-    threshold = classifier.threshold
     before = evaluate(classifier, *measured).metrics() | _count_decided(classifier, measured)
     n_fitted = len(classifier._predict_known(*fitted)[0])
     classifier.calibrate(*fitted)
@@ -109,8 +108,8 @@ def calibrate(
     name = f"{data.resolve().name}, the half that was not used for calibration"
     classifier.save(os.fspath(out), half=half, evaluation={name: evaluation})
     _print(output, f"{classifier.model_name_} on {data}", n_fitted, {
-        "before": {"threshold": threshold} | {metric: before[metric] for metric in _METRICS},
-        "after": {"threshold": classifier.threshold} | {metric: after[metric] for metric in _METRICS},
+        "before": {metric: before[metric] for metric in _METRICS},
+        "after": {metric: after[metric] for metric in _METRICS},
     })  # fmt: skip
     print_written(out)
 
@@ -137,14 +136,15 @@ def _divide(faces: Any, seed: int) -> tuple[Half, Half]:
     return first, second
 
 
-def _count_decided(classifier: "MaskClassifier", measured: Half) -> dict[str, "Estimate"]:
-    """Return the fraction of faces that reach the threshold, and of these the fraction that is correct."""
+def _count_decided(classifier: "MaskClassifier", measured: Half) -> dict[str, Any]:
+    """Return the threshold, the fraction of faces that reach it, and of these the fraction that is correct."""
     from maskkit._metrics.scores import wilson
 
     proba, targets, _ = classifier._predict_known(*measured)
     is_decided = proba.max(axis=1) >= classifier.threshold
     is_correct = proba.argmax(axis=1) == targets
     return {
+        "threshold": classifier.threshold,
         "decided": wilson(is_decided.sum(), len(proba)),
         "precision_of_decided": wilson((is_decided & is_correct).sum(), is_decided.sum()),
     }
@@ -159,15 +159,15 @@ def _print(output: Any, title: str, n_fitted: int, found: dict[str, dict[str, An
         f"Fitted on {n_fitted:,} faces, measured on {n_measured:,} others; 95 % intervals. "
         "Faces that are not decided are uncertain, because their probability is below the threshold."
     )
-    rows = [("threshold", before["threshold"], after["threshold"])]
-    rows += [(meaning, before[metric], after[metric]) for metric, meaning in _METRICS.items()]
+    rows = [(meaning, before[metric], after[metric]) for metric, meaning in _METRICS.items()]
     print_results(
         output,
         table=to_rich(Table(title, ("metric", "before", "after"), tuple(rows), note)),
         document=to_plain({"n_fitted": n_fitted, "n_measured": n_measured, **found}),
         rows=[
-            {"model": when, "metric": metric, "value": values[metric].value, "low": values[metric].low,
-             "high": values[metric].high, "n": values[metric].n}
-            for when, values in found.items() for metric in _METRICS
+            {"model": when, "metric": metric, "value": value, "low": None, "high": None, "n": None}
+            | (value if isinstance(value, dict) else {})
+            for when, values in to_plain(found).items()
+            for metric, value in values.items()
         ],
-    )  # fmt: skip
+    )

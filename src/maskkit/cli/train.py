@@ -92,11 +92,7 @@ DetectorOption = Annotated[
 ]
 FineTuneOption = Annotated[
     bool | None,
-    flag(
-        "--fine-tune/--frozen",
-        "Train all layers, or only the head. By default all layers.",
-        LAYERS_GROUP,
-    ),
+    flag("--fine-tune/--frozen", "Train all layers, or only the head. By default all layers.", LAYERS_GROUP),
 ]
 NoAugmentOption = Annotated[
     bool, flag("--no-augment", "Train on the images as they are, without changes and painted masks.", TRAINING_GROUP)
@@ -135,8 +131,7 @@ EarlyStoppingOption = Annotated[
     ),
 ]
 ValidationOption = Annotated[
-    Path | None,
-    option("DATA", "Other data on which the model is measured after each epoch.", VALIDATION_GROUP),
+    Path | None, option("DATA", "Other data on which the model is measured after each epoch.", VALIDATION_GROUP)
 ]
 ValidationSplitOption = Annotated[
     str | None,
@@ -277,11 +272,15 @@ def _make_classifier(
 
 def _leave_to_model(ctx: typer.Context) -> None:
     """Make None of the options that the model of --from decides; raise BadParameter if they ask for another network."""
+    # Typer exports no name for the enum of sources.
+    source = {name: getattr(ctx.get_parameter_source(name), "name", "") for name in ctx.params}
     for name in ("backbone", "weights", "image_size", "no_find_face", "detector"):
-        # Typer exports no name for the enum of sources.
-        if getattr(ctx.get_parameter_source(name), "name", "") == "DEFAULT":
+        is_network = name in ("backbone", "weights")
+        # A --from on the command line wins over the network of a file.
+        wins = is_network and (source["from_model"], source[name]) == ("COMMANDLINE", "DEFAULT_MAP")
+        if wins or source[name] == "DEFAULT":
             ctx.params[name] = None
-        elif name in ("backbone", "weights"):
+        elif is_network:
             raise typer.BadParameter("the model of --from has its own; leave out one of both", param_hint=f"--{name}")
 
 

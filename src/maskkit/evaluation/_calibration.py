@@ -25,7 +25,9 @@ def bin_equally_wide(confidence: Floats) -> NDArray[np.int64]:
 
 def bin_equally_full(confidence: Floats) -> NDArray[np.int64]:
     """Return the bin of each confidence, (n,), among at most `N_BINS` bins of equal size; ties share a bin."""
-    edges = np.unique(np.quantile(confidence, np.linspace(0, 1, N_BINS + 1)[1:-1]))
+    # The accuracy in a bin of a single face has no variance that could be subtracted.
+    n_bins = max(1, min(N_BINS, len(confidence) // 2))
+    edges = np.unique(np.quantile(confidence, np.linspace(0, 1, n_bins + 1)[1:-1]))
     return np.searchsorted(edges, confidence, side="left")
 
 
