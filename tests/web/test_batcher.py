@@ -17,13 +17,13 @@ def batches():
 @pytest.fixture
 def batcher(gated, batches, monkeypatch):
     predictor_class = type(gated.predictor_)
-    predict_proba = predictor_class.predict_proba
+    iterate_batches = predictor_class.iterate_batches
 
     def record(self, crops, **options):
         batches.append(len(crops))
-        return predict_proba(self, crops, **options)
+        return iterate_batches(self, crops, **options)
 
-    monkeypatch.setattr(predictor_class, "predict_proba", record)
+    monkeypatch.setattr(predictor_class, "iterate_batches", record)
     batcher = Batcher(gated.predictor_, max_waiting=12, max_wait_s=10, max_px=10_000)
     batcher.start()
     yield batcher
@@ -127,7 +127,7 @@ def test_failure_ends_only_its_batch(batcher, detector, photo, monkeypatch):
         raise MemoryError
 
     with monkeypatch.context() as broken:
-        broken.setattr(type(batcher.predictor), "predict_proba", fail)
+        broken.setattr(type(batcher.predictor), "iterate_batches", fail)
         futures = batcher.submit(uploads(photo, "a"))
         assert isinstance(futures[0].exception(60), MemoryError)
     assert names_of(batcher.submit(uploads(photo, "b"))) == ["b"]

@@ -131,14 +131,14 @@ def test_photos_in_the_queue_are_canceled_when_their_client_hangs_up(gated, dete
 def test_faces_are_not_classified_when_their_client_hangs_up(gated, detector, photo, monkeypatch):
     classified = []
     predictor_class = type(gated.predictor_)
-    predict_proba = predictor_class.predict_proba
+    iterate_batches = predictor_class.iterate_batches
 
     def record(self, crops, **options):
         classified.append(len(crops))
-        return predict_proba(self, crops, **options)
+        return iterate_batches(self, crops, **options)
 
     with serving(gated) as live:
-        monkeypatch.setattr(predictor_class, "predict_proba", record)
+        monkeypatch.setattr(predictor_class, "iterate_batches", record)
         detector.close()
         connection = send(live, photo)
         assert detector.reached.acquire(timeout=60)

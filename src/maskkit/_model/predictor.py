@@ -245,7 +245,7 @@ class FacePredictor:
         window = [self._keep_largest(detected) for detected in window]
         crops = [cut(photo.image, box) for photo, faces, *_ in window for box in faces.boxes_xyxy]
         start = time.perf_counter()
-        rows = iter(list(self._judge_crops(crops)))
+        rows = iter(list(self._judge_crops(crops)) if crops else ())
         face_ms = (time.perf_counter() - start) * 1000 / max(1, len(crops))
         for photo, faces, detect_ms, left_out in window:
             warn_of(photo.name, photo.notes)
