@@ -1,4 +1,4 @@
-"""Density of the features of faces, which tells other images."""
+"""Density of the features of faces, to recognize images that show none."""
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
