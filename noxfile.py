@@ -126,7 +126,7 @@ def lowest(session):
     oldest = f"{session.create_tmp()}/oldest.txt"
     resolve = ("uv", "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--extra", "test")
     session.run_install(*resolve, "pyproject.toml", "-o", oldest)
-    session.install("-r", oldest)
+    session.install("-r", oldest, "pip")  # a test installs a plugin package by pip
     session.install("--no-deps", "-e", ".")
     # Old versions use what the newest versions of their own dependencies deprecate.
     ignored = ("-W", "default::DeprecationWarning", "-W", "default::FutureWarning")

@@ -334,7 +334,7 @@ def test_table_of_bytes_in_several_files(memory):
         ({}, None, "It has: no column"),
         ({"image": [[b"a"]], "n": [1]}, None, r"It has: image \(list<.*binary>\), n \(int64\)\."),
         ({"image": [[b"a"]]}, "image", r"has no column 'image' of .* it has: image \(list<.*binary>\)\."),
-        ({"image": [{"pixels": b"a", "path": 1}]}, None, r"It has: image \(struct<pixels: binary, path: int64>\)"),
+        ({"image": [{"path": 1, "pixels": b"a"}]}, None, r"It has: image \(struct<path: int64, pixels: binary>\)"),
         ({f"column{n}": [n] for n in range(99)}, None, r"column19 \(int64\) and 79 more\."),
     ],
 )

@@ -201,9 +201,9 @@ def _write_openvino(
     file = folder / "model.xml"
     try:
         openvino.save_model(model, file, compress_to_fp16=False)
-    except RuntimeError as exc:  # OpenVINO raises it if the disk is full.
+        compiled = openvino.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    except RuntimeError as exc:  # The disk is full; OpenVINO 2025 finds that only when it reads the file.
         raise OSError(f"OpenVINO: {exc}") from exc
-    compiled = openvino.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda batch: compiled([batch])[0].copy()
 
 
