@@ -1,10 +1,11 @@
 """Faces that train and judge maskkit-lite0: crops of face-mask-12k, and two sets of annotated photos.
 
 Labels of `corrections.csv` replace those of the sets. They were corrected by eye, by the rule of docs/guides/data.md
-(incorrectly worn is a mask that is on the head and does not cover both nose and mouth), among the faces of
-face-mask-photos-2 that maskkit-lite0 doubts; an empty label leaves a box out that holds no face. `twins.csv` lists
-photos of face-mask-photos-2 that show the same scene as an earlier one: pairs of faces with a cosine similarity of 0.8
-or more between centered features of EfficientNet-Lite0, and those that `maskkit.datasets.audit` finds.
+(incorrectly worn is a mask that is on the head and does not cover both nose and mouth): all faces of
+face-mask-photos-2 that are labelled unmasked or incorrectly worn were looked at, and the masked ones that maskkit-lite0
+doubts. An empty label leaves a box out that holds no face. `twins.csv` lists photos of face-mask-photos-2 that show the
+same scene as an earlier one: pairs of faces with a cosine similarity of 0.8 or more between centered features of
+EfficientNet-Lite0, and those that `maskkit.datasets.audit` finds.
 """
 
 import csv

@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=PHOTO_SETS, help="names of the sets of photos")
     parser.add_argument("--annotated-boxes", action="store_true", help="cut no faces at the boxes of the detector")
     parser.add_argument("--backbone", default="efficientnet_lite0")
+    parser.add_argument("--weights", default="imagenet", help="weights to start from; a bundled model or a folder")
     parser.add_argument("--image-size", type=int, default=160)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--class-weight", choices=["balanced"])
@@ -62,6 +63,7 @@ def main() -> None:
     args = parser.parse_args()
     model = MaskClassifier(
         args.backbone,
+        weights=args.weights,
         fine_tune=True,
         image_size=args.image_size,
         epochs=args.epochs,
