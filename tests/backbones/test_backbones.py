@@ -137,7 +137,7 @@ def test_resnet50s_weights_are_torchvisions_file(monkeypatch, tmp_path):
 
 def test_wrong_files_are_named(tmp_path):
     build = ResNet50Backbone().build
-    with pytest.raises(WeightsError, match=r"gone\.pth'?: no such file; use 'imagenet', None or the path"):
+    with pytest.raises(WeightsError, match=r"gone\.pth'?: no such file; use 'imagenet', 'maskkit-lite0', None or"):
         build(tmp_path / "gone.pth")
     (tmp_path / "text.pth").write_text("hello")
     with pytest.raises(WeightsError, match=r"text\.pth: is not a state dict that can be read safely"):

@@ -65,7 +65,7 @@ def test_train_says_which_layers_it_trains_and_how_to_train_the_others(tmp_path,
     assert "Training only the head, on the features of 12 images." in frozen
     assert "--fine-tune" in frozen
     _, _, tuned = run(capsys, "train", folder, "--out", tmp_path / "tuned", *options, "--fine-tune")
-    assert "Training every layer on 12 images in 1 epochs." in tuned
+    assert "Training every layer on 12 images in 1 epoch." in tuned
     assert "--frozen" in tuned
     _, _, quiet = run(capsys, "train", folder, "--out", tmp_path / "quiet", *options, "--frozen", "--quiet")
     assert "Training" not in quiet

@@ -159,10 +159,17 @@ def test_card_lists_no_single_face(model, faces, tmp_path):
     assert wrong.mistakes[0].name not in card
 
 
-@pytest.mark.parametrize("make", [lambda found: found, lambda found: {1: found}, lambda found: {"name": 0.9}])
-def test_evaluations_are_named(model, faces, tmp_path, make):
+@pytest.mark.parametrize(
+    ("make", "got"),
+    [
+        (lambda found: found, "of type Evaluation"),
+        (lambda found: {1: found}, "has 1 of type Evaluation"),
+        (lambda found: {"name": 0.9}, "has 'name' of type float"),
+    ],
+)
+def test_evaluations_are_named(model, faces, tmp_path, make, got):
     found = evaluate(model, *faces, n_resamples=50)
-    with pytest.raises(TypeError, match="want a dict from the name of the data to what evaluate"):
+    with pytest.raises(TypeError, match=f"evaluation {got}; want a dict from the name of the data to what evaluate"):
         model.save(tmp_path / "model", evaluation=make(found))
     assert list(tmp_path.iterdir()) == []
 

@@ -127,7 +127,7 @@ def describe_plan(plan: FitPlan) -> str:
         params |= {name: value for name, value in defaults.items() if params[name] is None}
     batch_size = min(params["batch_size"], n_images)
     n_shown = params["epochs"] * (n_images // batch_size) * batch_size
-    every_layer = f"{n_shown:,} images in {params['epochs']} epochs"
+    every_layer = f"{n_shown:,} images in {params['epochs']} epoch{'s' * (params['epochs'] != 1)}"
     if plan.every_layer:
         return (
             f"{start}Training every layer on {every_layer}. fine_tune=False (--frozen on the command line) trains only "

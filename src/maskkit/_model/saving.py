@@ -107,12 +107,15 @@ def check_evaluation(evaluation: Any) -> None:
     """Raise TypeError if this is not a dict from names of data to evaluations."""
     if evaluation is None:
         return
-    named = evaluation.items() if isinstance(evaluation, Mapping) else [(None, None)]
-    if not all(isinstance(name, str) and hasattr(report, "metrics") for name, report in named):
-        raise TypeError(
-            f"evaluation is a {type(evaluation).__name__}; want a dict from the name of the data to what evaluate() "
-            "returned, such as {'entrance, March': evaluation}."
-        )
+    if not isinstance(evaluation, Mapping):
+        evaluation = {None: evaluation}
+    for name, report in evaluation.items():
+        if not isinstance(name, str) or not hasattr(report, "metrics"):
+            got = f"{'' if name is None else f'has {name!r} '}of type {type(report).__name__}"
+            raise TypeError(
+                f"evaluation {got}; want a dict from the name of the data to what evaluate() returned, such as "
+                "{'entrance, March': evaluation}."
+            )
 
 
 def describe_evaluations(kept: Mapping[str, Any], evaluation: Mapping[str, Report]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from maskkit._files.model_folder import TENSOR_FILE
-from maskkit._files.pretrained import find_model
+from maskkit._files.pretrained import find_model, list_pretrained
 from maskkit._files.tensors import Shapes, check_weights, read_tensors, shapes_of
 from maskkit._plugins import plugin_errors
 from maskkit.exceptions import PluginError, WeightsError
@@ -100,7 +100,8 @@ def read_state_dict(path: str | os.PathLike[str]) -> StateDict:
         file = file / TENSOR_FILE
     if not file.is_file():
         raise WeightsError(
-            f"weights={str(path)!r}: no such file; use 'imagenet', None or the path of a state dict or a saved model."
+            f"weights={str(path)!r}: no such file; use 'imagenet', {', '.join(map(repr, list_pretrained()))}, None or "
+            f"the path of a state dict or a saved model."
         )
     try:
         if file.suffix == ".safetensors":
