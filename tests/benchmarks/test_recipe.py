@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from benchmarks.lite0 import check, data, train
 from maskkit import MaskClassifier
 from maskkit.datasets import AnnotatedPhoto, load_photos
 from maskkit.detectors import WholeImageDetector
-from maskkit.testing import make_faces
+from maskkit.testing import TinyBackbone, make_faces
 
 NAMES = ("with_mask", "without_mask", "mask_weared_incorrect")
 
@@ -74,6 +75,19 @@ def test_training_reads_no_photo_of_the_report(photos, tmp_path, monkeypatch):
     table = check.tell_masks_apart(model, data.split_photos(tmp_path)["report"])
     assert [row[0] for row in table.rows][-1] == "called incorrectly worn"
     assert [row[2].n for row in table.rows] == [4] * 4
+
+
+def test_classes_are_predicted_as_often_as_they_are():
+    crops, labels = make_faces(60, classes=NAMES, size_px=32)
+    model = MaskClassifier(TinyBackbone(), epochs=2, image_size=32, fine_tune=False, weights=None, random_state=0)
+    model.fit(crops, labels)
+    with torch.no_grad():
+        model.head_.network_[-1].bias[0] += 2
+    shares = [np.mean(np.array(labels) == name) for name in model.classes_]
+    assert model.predict_proba(crops).mean(axis=0)[0] > shares[0] + 0.1
+    train.shift_classes(model, crops, [str(label) for label in labels])
+    # At the minimum of the log loss over biases, mean probabilities are the shares of the classes.
+    np.testing.assert_allclose(model.predict_proba(crops).mean(axis=0), shares, atol=0.01)
 
 
 def test_corrections_and_twins_name_photos_of_the_set(data_dir):
