@@ -171,3 +171,8 @@ def test_boxes_without_a_column_or_in_two_splits(tmp_path):
     with pytest.raises(DataError, match=r"line 3: .*a\.png is in test, but in train in line 2"):
         load_table(write(tmp_path, both))
     assert len(load_table(write(tmp_path, f"{BOXES}a.png,1,2,6,8,x\na.png,2,2,6,8,y\n"))[0].labels) == 2
+
+
+def test_one_box_of_two_classes_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"line 3: .*a\.png: the same box has another class in an earlier row"):
+        load_table(write(tmp_path, f"{BOXES}a.png,1,2,6,8,x\na.png,1,2,6,8,y\n"))

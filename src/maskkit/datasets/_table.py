@@ -198,8 +198,12 @@ def _load_photos(
         of_photo = faces.setdefault(path, ([], []))
         # A row without a box is a photo without a face.
         if not all(is_empty(edge) for edge in (*box, labels[row])):
-            of_photo[0].append(_read_box(box, f"{table.path}: {table.places[row]}"))
-            of_photo[1].append(table.text(labels, row, "class"))
+            name = f"{table.path}: {table.places[row]}"
+            face, label = _read_box(box, name), table.text(labels, row, "class")
+            if any(other == face and known != label for other, known in zip(*of_photo, strict=True)):
+                raise DataError(f"{name}: {path}: the same box has another class in an earlier row; keep one of them.")
+            of_photo[0].append(face)
+            of_photo[1].append(label)
 
     def read(path: Path) -> Annotation:
         return Annotation(f"{table.path}: {path}", path, None, *faces[path])
