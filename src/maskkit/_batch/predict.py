@@ -72,7 +72,8 @@ def predict_batch(
     Parameters
     ----------
     classifier : MaskClassifier
-        Fitted classifier with a `TransferHead`. With ``device="cuda"`` each worker takes a GPU.
+        Fitted classifier with a `TransferHead`. With ``device="cuda"``, and with ``"auto"`` if the cluster has GPUs,
+        each worker takes one GPU.
     sources : path, URL, or iterable of these
         Folders (with their subfolders), patterns, files, and Parquet tables with paths or with the bytes of
         images. A table is a file, a folder of files or a pattern whose name ends with ``.parquet``. All of them
@@ -94,7 +95,8 @@ def predict_batch(
     max_px : int, optional
         Largest number of pixels of an image, as in `MaskClassifier.predict_faces`.
     workers : int, >= 1, optional
-        Number of workers, which share the cores of the cluster evenly. By default one per 4 cores.
+        Number of workers, which share the cores of the cluster evenly. By default one per 4 cores, or one per
+        GPU, which is also the most.
     address : str, optional
         Address of a Ray cluster. By default the Ray that runs in this process, else the one that `ray.init`
         finds, else a cluster on this machine for the duration of the call.
@@ -122,6 +124,8 @@ def predict_batch(
         If `out` is empty or a file, or another run is writing to it.
     ModelFileError
         If the classifier has a part that could not be saved.
+    EngineError
+        If the classifier's device is CUDA, and the cluster has no GPU.
     MaskkitError
         If a part fails for another reason than an image that cannot be read.
 

@@ -33,6 +33,14 @@ def thread_limit() -> int | None:
     return _n_threads
 
 
+@cache
+def _count_cores() -> int:
+    """Return the number of cores that this process may use, in its container and beside those launched with it."""
+    from joblib import cpu_count  # a dependency of scikit-learn
+
+    return max(1, int(cpu_count()) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+
+
 def call_in_forked_child(action: Callable[[], None]) -> None:
     """Register a call for the start of each process forked from this one; no effect where fork is missing."""
     if hasattr(os, "register_at_fork"):
@@ -62,7 +70,7 @@ def prefetch_map(
     images that `function` loads have many pixels, which are bounded by `PixelBudget`. Results come in order, and an
     exception of `function` is raised at the turn of its item.
     """
-    n_workers = n_workers or _n_threads or os.cpu_count() or 1
+    n_workers = n_workers or _n_threads or _count_cores()
     budget = PixelBudget(n_workers)
 
     def compute(turn: int, items: tuple[Any, ...]) -> Result:

@@ -36,6 +36,12 @@ def make_preprocess(image_size: Any, mean: Any, std: Any) -> "Preprocess":
     return Preprocess(size, tuple(channels["mean"]), tuple(channels["std"]))
 
 
+def memory_format(device: torch.device) -> torch.memory_format:
+    """Return the memory format in which convolutions of a device are fast."""
+    # On MPS, gradients take about 30 times as long with channels last: github.com/pytorch/pytorch/issues/193349.
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last
+
+
 @dataclass(frozen=True, slots=True)
 class Preprocess:
     """Resizing to `image_size` pixels square, and normalization of pixels in [0, 1] to ``(x - mean) / std`` (RGB)."""
@@ -65,7 +71,7 @@ class Preprocess:
         return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
     def normalize(self, images: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
-        """Convert uint8 (n, S, S, 3) to the network's float32 (n, 3, S, S), channels last in memory."""
+        """Convert uint8 (n, S, S, 3) to the network's float32 (n, 3, S, S), in the memory format of the device."""
         pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
         mean, std = (torch.tensor(value, device=device).mul_(255).view(1, 3, 1, 1) for value in (self.mean, self.std))
-        return pixels.sub_(mean).div_(std)
+        return pixels.sub_(mean).div_(std).contiguous(memory_format=memory_format(device))

@@ -11,6 +11,7 @@ from torch import nn
 from maskkit._images.hashing import hash_content
 from maskkit._images.load import ImageSource
 from maskkit._images.prefetch import in_batches, prefetch_map
+from maskkit._images.preprocess import memory_format
 from maskkit._model.embedder import FaceEmbedder
 from maskkit._model.fitted_backbone import check_network
 from maskkit._model.head import TransferHead
@@ -18,6 +19,7 @@ from maskkit._model.plan import FitPlan
 from maskkit._training.allocator import keep_freed_memory
 from maskkit._training.checkpoint import VERSIONS, Checkpoint, digest_images
 from maskkit._training.depthwise import FastDepthwise
+from maskkit._training.distributed import World
 from maskkit._training.targets import split_rows
 from maskkit._training.trainer import Batch, Batches, Trainer, TrainerOptions, make_adamw
 from maskkit._training.training_images import TrainingImages
@@ -57,8 +59,7 @@ class _FineTuning:
         self.head: TransferHead = plan.head
         self.fitted = embedder._fitted
         self.is_pretrained = params["weights"] is not None or plan.base is not None
-        is_assigned = self.world.device is not None and params["device"] == "auto"
-        self.device = self.world.device if is_assigned and self.world.device else resolve_device(params["device"])
+        self.device = _choose_device(params["device"], self.world)
         precision = "auto" if params["precision"] == "int8" else params["precision"]
         self.precision = resolve_precision(precision, self.device)
         check_network(self.fitted.network, self.fitted.backbone, self.fitted.preprocess.image_size)
@@ -94,8 +95,15 @@ class _FineTuning:
         )
 
     def run(self) -> None:
-        params, backbone, head = self.plan.params, self.fitted.network, self.head.network_
-        network = nn.Sequential(backbone, head).to(self.device)
+        network = nn.Sequential(self.fitted.network, self.head.network_)
+        try:
+            network.to(self.device, memory_format=memory_format(self.device))
+            self._train(network)
+        finally:  # Engines, pickles and exports expect the networks on the CPU.
+            network.to("cpu", memory_format=torch.channels_last)
+
+    def _train(self, network: nn.Sequential) -> None:
+        params, (backbone, head) = self.plan.params, network
         rate = params["learning_rate"]
         is_new_head = self.is_pretrained and self.plan.base is None
         head_rate = rate * (HEAD_RATE_FACTOR if is_new_head else 1)
@@ -103,7 +111,7 @@ class _FineTuning:
             {"params": list(backbone.parameters()), "lr": rate},
             {"params": list(head.parameters()), "lr": head_rate},
         ]
-        optimizer = make_adamw(groups, self.device, weight_decay=WEIGHT_DECAY)
+        optimizer = make_adamw(groups, weight_decay=WEIGHT_DECAY)
         checkpoint = self._make_checkpoint(network)
         options = TrainerOptions(
             self.targets.classes.tolist(),
@@ -125,7 +133,6 @@ class _FineTuning:
         held = nullcontext() if checkpoint is None else checkpoint.hold()
         with held, seeded(self.plan.seed, self.device), keep_freed_memory():
             self.head.history_ = trainer.fit(self._make_batches())
-        network.cpu()
 
     def _make_batches(self) -> Batches:
         weights = self.targets.weights
@@ -178,5 +185,23 @@ class _FineTuning:
         self.world.check_equal(purpose)
         if params["checkpoint"] is None:
             return None
+        if self.device.type == "cuda":  # Another card computes other digits.
+            purpose["device"] = torch.cuda.get_device_name(self.device)
         purpose["images"] = digest_images(self.sources)
         return Checkpoint(params["checkpoint"], purpose, is_writer=self.world.is_main)
+
+
+def _choose_device(device: str, world: World) -> torch.device:
+    """Return the device of this process: that which the launcher assigned to it, if any, else that of the parameter.
+
+    Raises ValueError if the parameter is another one.
+    """
+    if world.device is None:
+        return resolve_device(device)
+    chosen = world.device if device == "auto" else resolve_device(device)
+    if chosen.type != world.device.type or (chosen.type == "cuda" and chosen != world.device):
+        raise ValueError(
+            f"device={device!r} is not {str(world.device)!r}, which was assigned to process {world.rank} of "
+            f"{world.size}; use device='auto', or launch the processes for that device."
+        )
+    return chosen

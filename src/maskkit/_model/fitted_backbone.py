@@ -13,11 +13,11 @@ from torch import nn
 
 from maskkit._images.hashing import hash_content
 from maskkit._images.load import RgbImage
-from maskkit._images.preprocess import Preprocess
+from maskkit._images.preprocess import Preprocess, memory_format
 from maskkit._plugins import plugin_errors
 from maskkit.backbones._base import Backbone
 from maskkit.engines import Engine, Quantized, check_engine, make_engine, quantize, resolve_engine
-from maskkit.engines._devices import resolve_device
+from maskkit.engines._devices import resolve_device, resolve_precision
 from maskkit.engines._fingerprint import hash_weights
 from maskkit.exceptions import PluginError
 
@@ -51,6 +51,7 @@ class FittedBackbone:
     def invalidate_engines(self) -> None:
         """Drop the compiled engines, as is necessary after the weights have changed."""
         self._engines: dict[tuple[Any, ...], Engine] = {}
+        self._copies: dict[torch.device, nn.Module] = {}
         self._weights_sha256 = ""
 
     @property
@@ -68,20 +69,29 @@ class FittedBackbone:
     def engine(self, settings: ComputeSettings, precision: str | None = None) -> Engine:
         """Return the engine for some settings, compiled once; `precision` overrides theirs."""
         precision = settings.precision if precision is None else precision
+        device = resolve_device(settings.device)
         # Threads do not survive a fork, so a forked process compiles its own engine.
-        key = (os.getpid(), settings.engine, settings.device, precision)
+        key = (os.getpid(), settings.engine, device, precision)
         if key not in self._engines:
             check_engine(settings.engine, settings.device, precision)
             self._engines[key] = make_engine(
-                self.network,
+                self._network_on(device),
                 self.preprocess,
                 engine=settings.engine,
-                device=settings.device,
+                device=device,
                 precision=precision,
                 fingerprint=self.fingerprint,
                 quantized=self.quantized,
             )
         return self._engines[key]
+
+    def _network_on(self, device: torch.device) -> nn.Module:
+        """Return the network for a device: a copy, because that on the CPU is pickled, exported and compiled."""
+        if device.type == "cpu":
+            return self.network
+        if device not in self._copies:
+            self._copies[device] = copy.deepcopy(self.network).to(device, memory_format=memory_format(device))
+        return self._copies[device]
 
     def compute(self, engine: Engine, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the features (n, n_features) of resized images (n, image_size, image_size, 3)."""
@@ -92,10 +102,12 @@ class FittedBackbone:
 
     def cache_key(self, settings: ComputeSettings) -> str:
         """Return a key that covers everything but the image that features depend on."""
-        precision = settings.precision
+        device, precision = resolve_device(settings.device), settings.precision
         if precision == "int8" and self.quantized is not None:
             precision = hash_content(*self.quantized)
-        device = resolve_device(settings.device)
+        elif precision == "auto":
+            # Machines that share a file of features may choose differently.
+            precision = str(resolve_precision(precision, device))
         return f"{self.fingerprint} {resolve_engine(settings.engine, device)} {device.type} {precision}"
 
     def quantize(self, images: Sequence[RgbImage]) -> None:
@@ -107,11 +119,8 @@ class FittedBackbone:
         self._engines.clear()
 
     def __getstate__(self) -> dict[str, Any]:
-        # A pickle must open on a machine without this one's GPU or processor. The copy leaves the network of
-        # this process where its engines expect it.
-        is_on_cpu = all(tensor.device.type == "cpu" for tensor in self.network.state_dict().values())
-        network = self.network if is_on_cpu else copy.deepcopy(self.network).cpu()
-        return {**self.__dict__, "network": network, "_engines": {}}
+        # A pickle must open on a machine without this one's GPU or processor.
+        return {**self.__dict__, "_engines": {}, "_copies": {}}
 
 
 def check_features(features: Any, backbone: Backbone, n_images: int) -> None:

@@ -159,10 +159,12 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
         """
         seed = self._build_network(features.shape[1], targets, start)
         device = resolve_device(self.device)
-        self.network_.to(device)
-        with seeded(seed, device), one_thread():
-            self.history_ = self._train(features, targets, seed, n_validation, callbacks, goes_on=start is not None)
-        self.network_.cpu()
+        try:
+            self.network_.to(device)
+            with seeded(seed, device), one_thread():
+                self.history_ = self._train(features, targets, seed, n_validation, callbacks, goes_on=start is not None)
+        finally:
+            self.network_.cpu()
         return self
 
     def _build_network(self, n_features: int, targets: Targets, start: Mapping[str, torch.Tensor] | None = None) -> int:
@@ -269,7 +271,7 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
             callbacks=callbacks,
         )
         optimizer = make_adamw(
-            self.network_.parameters(), device, lr=params["learning_rate"], weight_decay=params["weight_decay"]
+            self.network_.parameters(), lr=params["learning_rate"], weight_decay=params["weight_decay"]
         )
         validation = (lambda: iter([select(held_out)])) if len(held_out) else None
         history = Trainer(self.network_, optimizer, options).fit(Batches(training, len(rows), n_steps, validation))

@@ -1,6 +1,7 @@
 """Trainer: the training loop for the head alone and for every layer."""
 
 import copy
+import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,9 +20,11 @@ from maskkit._training.checkpoint import Checkpoint
 from maskkit._training.distributed import World
 from maskkit._training.history import History, describe_confusion
 from maskkit._training.progress import TrainingProgress
-from maskkit.engines._devices import autocast
-from maskkit.exceptions import NotFiniteError, PluginError
+from maskkit.engines._devices import autocast, describe_out_of_memory, exact
+from maskkit.exceptions import EngineError, NotFiniteError, PluginError
 from maskkit.reporters._base import report_epoch_to
+
+_log = logging.getLogger("maskkit.training")
 
 Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Inputs (n, ...), class indices (n,) int64 and weights (n,) float32, on the network's device."""
@@ -95,6 +98,7 @@ class Trainer:
             self.optimizer, max_lr=maxima, total_steps=int(epochs * batches.n_steps)
         )
         best = _BestWeights()
+        self.n_parts = 1  # of each batch, on a device with little memory
         # Everything whose state a checkpoint holds.
         parts = {name: getattr(self, name) for name in ("network", "optimizer", "schedule", "scaler")} | {"best": best}
         saved = self.checkpoint and self.checkpoint.load(parts, self.device)
@@ -103,6 +107,7 @@ class Trainer:
         )
         self.world.check_equal({"checkpoint": len(history)})
         with (
+            exact(self.device),
             _note_interruption(self.checkpoint, history, epochs),
             TrainingProgress(
                 epochs, batches.n_items, int(is_verbose), len(history), self.options.unit, self.options.classes
@@ -158,19 +163,54 @@ class Trainer:
         # Losses are divided by the weight of the whole step, so that sums of gradients over batches and processes
         # are the gradient of the weighted mean.
         weight = self.world.sum(torch.stack([weights.sum() for _, _, weights in step]).sum())
-        self.optimizer.zero_grad(set_to_none=True)
-        for inputs, targets, weights in step:
-            with autocast(self.device, self.options.precision), self.layers():
-                logits = self.network(inputs)
-            losses = cross_entropy(
-                logits.float(), targets, reduction="none", label_smoothing=self.options.label_smoothing
-            )
-            self.scaler.scale((losses * weights).sum() / weight.clamp_min(1e-12)).backward()
-            metrics.update(losses.detach(), logits.detach(), targets, weights)
+        while True:
+            self.optimizer.zero_grad(set_to_none=True)
+            parts = [
+                part for batch in step for part in zip(*(values.chunk(self.n_parts) for values in batch), strict=True)
+            ]
+            try:
+                outputs = [self._backward(*part, weight) for part in parts]
+                break
+            except RuntimeError as exc:
+                reason = describe_out_of_memory(exc)
+            # Out of the handler, whose exception would keep the tensors of the failed part in memory.
+            self._halve(step, reason)
+        for part, output in zip(parts, outputs, strict=True):
+            metrics.update(*output, *part[1:])
         self.world.sum_gradients(self.network.parameters())
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.schedule.step()
+
+    def _backward(
+        self, inputs: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, weight: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add the gradients of a part of a step with the given weight; return losses and logits."""
+        with autocast(self.device, self.options.precision), self.layers():
+            logits = self.network(inputs)
+        losses = cross_entropy(logits.float(), targets, reduction="none", label_smoothing=self.options.label_smoothing)
+        self.scaler.scale((losses * weights).sum() / weight.clamp_min(1e-12)).backward()
+        return losses.detach(), logits.detach()
+
+    def _halve(self, step: list[Batch], reason: str) -> None:
+        """Compute batches in smaller parts from now on, whose gradients have the same sum.
+
+        Raises EngineError if the statistics of batch normalization would differ, or parts are single images.
+        """
+        n_images = len(step[0][1])
+        failure = f"{self.device} has too little memory to train on {n_images} {self.options.unit} at once ({reason})"
+        if any(isinstance(layer, _BatchNorm) and layer.training for layer in self.network.modules()):
+            raise EngineError(
+                f"{failure}. Batch normalization learns from whole batches, so they are not divided; set "
+                f"batch_size={max(1, n_images * self.world.size // 2)} and "
+                f"gradient_accumulation_steps={2 * len(step)}, or a smaller image_size."
+            )
+        if self.n_parts >= n_images:
+            raise EngineError(
+                f"{failure}, or on one; whatever the batch_size, set a smaller image_size or device='cpu'."
+            )
+        self.n_parts *= 2
+        _log.warning("%s; each batch is divided into %d parts from now on.", failure, self.n_parts)
 
     def _check_finite(self, epoch: int, loss: float, *, weights: bool = False) -> None:
         """Raise NotFiniteError if the loss, or on request a weight, is NaN or infinite: training has diverged."""
@@ -199,10 +239,9 @@ class Trainer:
         return metrics.record(self.world) | describe_confusion(confusion.astype(np.int64))
 
 
-def make_adamw(parameters: Any, device: torch.device, **options: Any) -> torch.optim.AdamW:
+def make_adamw(parameters: Any, **options: Any) -> torch.optim.AdamW:
     """Build AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) in its fused form, which is faster."""
-    # The oldest supported torch has no fused kernel for MPS.
-    return torch.optim.AdamW(parameters, fused=device.type != "mps", **options)
+    return torch.optim.AdamW(parameters, fused=True, **options)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from maskkit._images.hashing import hash_file
 from maskkit.detectors._network import VERSION, FaceNetwork
 from maskkit.engines._compile import compile_model, openvino
-from maskkit.engines._devices import autocast, resolve_precision
+from maskkit.engines._devices import InHalves, autocast, resolve_precision
 
 ReadNetwork = Callable[[str], FaceNetwork]
 
@@ -72,6 +73,11 @@ class TorchRunner:
         self.network = read_network(path).eval().to(device).to(memory_format=torch.channels_last)
 
     def find_cells(self, pixels: NDArray[np.uint8], threshold: float) -> list[Cells]:
+        way_out = "use lower long_sides_px and max_pixels of the detector, or its device='cpu'"
+        # Images differ in size, so that the number that fits is of no use for the next ones.
+        return list(chain(*InHalves(partial(self._find_cells, threshold=threshold), self.device, way_out)(pixels)))
+
+    def _find_cells(self, pixels: NDArray[np.uint8], threshold: float) -> list[Cells]:
         with torch.inference_mode(), autocast(self.device, self.precision):
             images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
             heat, *maps = self.network(images.float().contiguous(memory_format=torch.channels_last))

@@ -58,25 +58,24 @@ def make_engine(
     preprocess: Preprocess,
     *,
     engine: str,
-    device: str,
+    device: torch.device,
     precision: str,
     fingerprint: str,
     quantized: Quantized | None,
 ) -> Engine:
-    """Return an engine for a network; `fingerprint` is the hash of network and preprocessing.
+    """Return an engine for a network on its device; `fingerprint` is the hash of network and preprocessing.
 
     Raises EngineError if ``engine="openvino"`` cannot run the network, or int8 has not been calibrated.
     """
     use_one_thread_after_fork()
-    chosen = resolve_device(device)
     if precision == "int8" and quantized is None:
         raise EngineError(
             "this model is not quantized to int8; call quantize(X) with images like those to be predicted."
         )
-    is_reduced = precision == "auto" and has_fast_bfloat16(chosen)
+    is_reduced = precision == "auto" and has_fast_bfloat16(device)
     if precision == "auto":
         precision = "bfloat16" if is_reduced else "float32"
-    if resolve_engine(engine, chosen) == "openvino":
+    if resolve_engine(engine, device) == "openvino":
         try:
             int8 = quantized if precision == "int8" else None
             return OpenVINOEngine(network, preprocess, precision, fingerprint, int8, is_reduced=is_reduced)
@@ -84,4 +83,4 @@ def make_engine(
             if engine != "auto" or precision == "int8":
                 raise
             warnings.warn(f"{exc} PyTorch is used now.", stacklevel=2)
-    return TorchEngine(network, preprocess, chosen, resolve_precision(precision, chosen), is_reduced=is_reduced)
+    return TorchEngine(network, preprocess, device, resolve_precision(precision, device), is_reduced=is_reduced)

@@ -1,39 +1,89 @@
-"""Devices, precisions, random seeds and threads of PyTorch."""
+"""Devices, precisions, random seeds, memory and threads of PyTorch."""
 
+import logging
+import os
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from typing import Any
 
 import torch
+
+from maskkit.exceptions import EngineError
+
+_log = logging.getLogger("maskkit.engines")
 
 # The global generator is shared by all threads, so concurrent fits take turns in using it.
 _GENERATOR_LOCK = threading.RLock()
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
+# Where launchers state the number of a process on its machine; the last three are set by MPI.
+_LOCAL_RANKS = ("LOCAL_RANK", "MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK", "MV2_COMM_WORLD_LOCAL_RANK")
+
 
 def resolve_device(device: str) -> torch.device:
     """Return the device of a parameter `device`: ``"auto"`` (CUDA, else MPS, else CPU) or a torch device.
 
-    Raises ValueError if the name is unknown, or the device is not available.
+    A CUDA device always has its number, because ``"cuda"`` alone is the current device of each thread.
+
+    Raises ValueError if the name is unknown, or the device is not available; EngineError if this process was forked
+    from one that had used the device.
     """
     if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return find_gpu() or torch.device("cpu")
     try:
         chosen = torch.device(device)
     except RuntimeError as exc:
         raise ValueError(f"device={device!r} is unknown; use 'auto', 'cpu', 'cuda', 'cuda:0' or 'mps'.") from exc
-    present = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available() and (chosen.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not present.get(chosen.type, False):
+    if chosen.type == "cuda":
+        chosen = _current_gpu() if chosen.index is None else chosen
+        is_present = chosen.index < torch.cuda.device_count()
+    else:
+        is_present = chosen.type == "cpu" or (chosen.type == "mps" and torch.backends.mps.is_available())
+    if not is_present:
         raise ValueError(f"device={device!r} is not available on this machine; use device='auto'.")
-    return chosen
+    return _check_not_forked(chosen)
+
+
+def find_gpu() -> torch.device | None:
+    """Return the GPU that ``"auto"`` selects: CUDA if it computes, else MPS. Other accelerators are never selected."""
+    # Unlike `is_available`, the count does not start CUDA's driver, after which forked processes could not use CUDA.
+    if torch.cuda.device_count():
+        gpu = _check_not_forked(_current_gpu())
+        if _computes(gpu):
+            return gpu
+    return _check_not_forked(torch.device("mps")) if torch.backends.mps.is_available() else None
+
+
+def _current_gpu() -> torch.device:
+    """Return the current CUDA device of this thread, or else the one of the process that a launcher numbered."""
+    index = torch.cuda.current_device() if torch.cuda.is_initialized() else 0
+    rank = next((int(os.environ[name]) for name in _LOCAL_RANKS if name in os.environ), 0)
+    return torch.device("cuda", index or max(rank, 0) % max(torch.cuda.device_count(), 1))
+
+
+@cache
+def _computes(gpu: torch.device) -> bool:
+    """Return whether a GPU computes; PyTorch may lack kernels for it, or the driver may be too old."""
+    try:
+        torch.zeros(1, device=gpu).add_(1).item()
+    except (RuntimeError, AssertionError) as exc:
+        warnings.warn(f"{gpu} cannot be used ({_first_line(exc)}), so the CPU is.", stacklevel=4)
+        return False
+    return True
+
+
+def _check_not_forked(device: torch.device) -> torch.device:
+    if device.type != "cpu" and torch.get_device_module(device)._is_in_bad_fork():
+        raise EngineError(
+            f"{device} cannot be used in a process that was forked from one that had used it; start processes by "
+            f"'spawn' or 'forkserver', or use device='cpu'."
+        )
+    return device
 
 
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
@@ -85,6 +135,80 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(n_threads)
+
+
+class _ExactConvolutions:
+    """Deterministic algorithms of cuDNN, without TF32, while at least one thread is inside."""
+
+    def __init__(self) -> None:
+        self._lock, self._n_inside, self._flags = threading.Lock(), 0, nullcontext()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._n_inside += 1
+            if self._n_inside == 1:
+                enabled = torch.backends.cudnn.enabled
+                self._flags = torch.backends.cudnn.flags(enabled=enabled, deterministic=True, allow_tf32=False)
+                self._flags.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0:
+                self._flags.__exit__(None, None, None)
+
+
+_EXACT = _ExactConvolutions()
+
+
+def exact(device: torch.device) -> AbstractContextManager[Any]:
+    """Return a context in which CUDA repeats convolutions bit for bit, and float32 is not TF32 of 10 bits.
+
+    cuDNN's settings belong to the whole process, so the last thread to leave the context restores them.
+    """
+    return _EXACT if device.type == "cuda" else nullcontext()
+
+
+class InHalves:
+    """Calls a function on batches, or on smaller parts once a device is out of memory; remembers the size that fits.
+
+    Raises EngineError that ends with `way_out` if a single item does not fit.
+    """
+
+    def __init__(self, function: Callable[[Any], Any], device: torch.device, way_out: str):
+        self.function, self.device, self.way_out = function, device, way_out
+        self.max_size = sys.maxsize
+
+    def __call__(self, batch: Any) -> list[Any]:
+        """Return the results of the parts of a batch, in order."""
+        results: list[Any] = []
+        start = 0
+        while start < len(batch):
+            part = batch[start : start + self.max_size]
+            try:
+                results.append(self.function(part))
+                start += len(part)
+                continue
+            except RuntimeError as exc:
+                reason = describe_out_of_memory(exc)
+            # Out of the handler, whose exception would keep the tensors of the failed part in memory.
+            if len(part) == 1:
+                raise EngineError(f"{self.device} has too little memory for one image ({reason}); {self.way_out}.")
+            self.max_size = len(part) // 2
+            _log.warning("%s is out of memory; batches have %d images from now on.", self.device, self.max_size)
+        return results
+
+
+def describe_out_of_memory(exc: RuntimeError) -> str:
+    """Return the first line of an error that says that a device is out of memory; raise any other error again."""
+    # MPS and libraries of CUDA have no exception of their own for it.
+    if isinstance(exc, torch.OutOfMemoryError) or "out of memory" in str(exc) or "ALLOC_FAILED" in str(exc):
+        return _first_line(exc)
+    raise exc
+
+
+def _first_line(exc: BaseException) -> str:
+    return str(exc).strip().partition("\n")[0].rstrip(".")
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:

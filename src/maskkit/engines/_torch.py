@@ -1,16 +1,18 @@
 """PyTorch engine, for GPUs and for networks that OpenVINO cannot run."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from maskkit._images.preprocess import Preprocess
-from maskkit.engines._devices import autocast
+from maskkit.engines._devices import InHalves, autocast, exact
 
 
 class TorchEngine:
-    """Runs a network in PyTorch."""
+    """Runs a network that is on a device already, in PyTorch."""
 
     n_streams = 1
 
@@ -23,14 +25,20 @@ class TorchEngine:
         *,
         is_reduced: bool = False,
     ):
-        self.network = network.to(device)
+        self.network = network
         self.preprocess = preprocess
         self.device = device
         self.precision = precision
         self.is_reduced = is_reduced
+        self._in_halves = InHalves(self._compute, device, "use a smaller image_size or device='cpu'")
 
     def compute(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the features (n, n_features) of uint8 (n, S, S, 3)."""
-        with torch.inference_mode(), autocast(self.device, self.precision):
+        parts = self._in_halves(pixels)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _compute(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        context = exact(self.device) if self.precision == torch.float32 else nullcontext()
+        with torch.inference_mode(), autocast(self.device, self.precision), context:
             features = self.network(self.preprocess.normalize(pixels, self.device))
         return features.float().cpu().numpy()
