@@ -11,7 +11,6 @@ from torch import nn
 from maskkit._images.hashing import hash_content
 from maskkit._images.load import ImageSource
 from maskkit._images.prefetch import in_batches, prefetch_map
-from maskkit._images.preprocess import memory_format
 from maskkit._model.embedder import FaceEmbedder
 from maskkit._model.fitted_backbone import check_network
 from maskkit._model.head import TransferHead
@@ -25,7 +24,7 @@ from maskkit._training.trainer import Batch, Batches, Trainer, TrainerOptions, m
 from maskkit._training.training_images import TrainingImages
 from maskkit.augment._camera import augment_face
 from maskkit.augment._random_painting import RandomPainting
-from maskkit.engines._devices import resolve_device, resolve_precision, seeded
+from maskkit.engines._devices import describe_device, move, resolve_device, resolve_precision, seeded
 from maskkit.engines._fingerprint import fingerprint
 
 WEIGHT_DECAY = 0.05
@@ -97,10 +96,10 @@ class _FineTuning:
     def run(self) -> None:
         network = nn.Sequential(self.fitted.network, self.head.network_)
         try:
-            network.to(self.device, memory_format=memory_format(self.device))
+            move(network, self.device)
             self._train(network)
         finally:  # Engines, pickles and exports expect the networks on the CPU.
-            network.to("cpu", memory_format=torch.channels_last)
+            move(network, torch.device("cpu"))
 
     def _train(self, network: nn.Sequential) -> None:
         params, (backbone, head) = self.plan.params, network
@@ -185,8 +184,8 @@ class _FineTuning:
         self.world.check_equal(purpose)
         if params["checkpoint"] is None:
             return None
-        if self.device.type == "cuda":  # Another card computes other digits.
-            purpose["device"] = torch.cuda.get_device_name(self.device)
+        # Processes may have different cards, but each must resume on its own kind.
+        purpose["device"] = describe_device(self.device)
         purpose["images"] = digest_images(self.sources)
         return Checkpoint(params["checkpoint"], purpose, is_writer=self.world.is_main)
 

@@ -13,11 +13,11 @@ from torch import nn
 
 from maskkit._images.hashing import hash_content
 from maskkit._images.load import RgbImage
-from maskkit._images.preprocess import Preprocess, memory_format
+from maskkit._images.preprocess import Preprocess
 from maskkit._plugins import plugin_errors
 from maskkit.backbones._base import Backbone
 from maskkit.engines import Engine, Quantized, check_engine, make_engine, quantize, resolve_engine
-from maskkit.engines._devices import resolve_device, resolve_precision
+from maskkit.engines._devices import move, resolve_device, resolve_precision
 from maskkit.engines._fingerprint import hash_weights
 from maskkit.exceptions import PluginError
 
@@ -90,7 +90,7 @@ class FittedBackbone:
         if device.type == "cpu":
             return self.network
         if device not in self._copies:
-            self._copies[device] = copy.deepcopy(self.network).to(device, memory_format=memory_format(device))
+            self._copies[device] = move(copy.deepcopy(self.network), device)
         return self._copies[device]
 
     def compute(self, engine: Engine, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from maskkit.engines._devices import find_gpu
+from maskkit.engines._devices import resolve_device
 
 # Where launchers state how many processes they started; the last three are set by MPI.
 _WORLD_SIZE_VARIABLES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
@@ -110,7 +110,7 @@ def find_world() -> World:
     from accelerate.utils import parse_flag_from_env
 
     # Without a GPU, accelerate ignores the other processes unless it is told to use the CPU.
-    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or find_gpu() is None)
+    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or resolve_device("auto").type == "cpu")
     if state.num_processes != n_launched:
         raise RuntimeError(
             f"{n_launched} processes were launched, but accelerate finds {state.num_processes}; on CPUs set "

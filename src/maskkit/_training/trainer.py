@@ -169,7 +169,7 @@ class Trainer:
                 part for batch in step for part in zip(*(values.chunk(self.n_parts) for values in batch), strict=True)
             ]
             try:
-                outputs = [self._backward(*part, weight) for part in parts]
+                outputs = [self._backward(part, weight) for part in parts]
                 break
             except RuntimeError as exc:
                 reason = describe_out_of_memory(exc)
@@ -182,10 +182,9 @@ class Trainer:
         self.scaler.update()
         self.schedule.step()
 
-    def _backward(
-        self, inputs: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, weight: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add the gradients of a part of a step with the given weight; return losses and logits."""
+    def _backward(self, part: tuple[torch.Tensor, ...], weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add the gradients of a part of a step of the given weight; return losses and logits."""
+        inputs, targets, weights = part
         with autocast(self.device, self.options.precision), self.layers():
             logits = self.network(inputs)
         losses = cross_entropy(logits.float(), targets, reduction="none", label_smoothing=self.options.label_smoothing)
@@ -206,9 +205,7 @@ class Trainer:
                 f"gradient_accumulation_steps={2 * len(step)}, or a smaller image_size."
             )
         if self.n_parts >= n_images:
-            raise EngineError(
-                f"{failure}, or on one; whatever the batch_size, set a smaller image_size or device='cpu'."
-            )
+            raise EngineError(f"{failure}, and on one, so a lower batch_size is no help; use device='cpu'.")
         self.n_parts *= 2
         _log.warning("%s; each batch is divided into %d parts from now on.", failure, self.n_parts)
 

@@ -11,7 +11,9 @@ from functools import cache
 from typing import Any
 
 import torch
+from torch import nn
 
+from maskkit._images.preprocess import memory_format
 from maskkit.exceptions import EngineError
 
 _log = logging.getLogger("maskkit.engines")
@@ -86,6 +88,11 @@ def _check_not_forked(device: torch.device) -> torch.device:
     return device
 
 
+def describe_device(device: torch.device) -> str:
+    """Return what decides about the last digits of results: the name of a CUDA card, else the type of the device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     """Return the dtype of matrix products for a parameter `precision`.
 
@@ -141,7 +148,8 @@ class _ExactConvolutions:
     """Deterministic algorithms of cuDNN, without TF32, while at least one thread is inside."""
 
     def __init__(self) -> None:
-        self._lock, self._n_inside, self._flags = threading.Lock(), 0, nullcontext()
+        self._lock, self._n_inside = threading.Lock(), 0
+        self._flags: AbstractContextManager[Any] = nullcontext()
 
     def __enter__(self) -> None:
         with self._lock:
@@ -209,6 +217,12 @@ def describe_out_of_memory(exc: RuntimeError) -> str:
 
 def _first_line(exc: BaseException) -> str:
     return str(exc).strip().partition("\n")[0].rstrip(".")
+
+
+def move(network: nn.Module, device: torch.device) -> nn.Module:
+    """Move a network in place, to the memory format of the device; return it."""
+    network.to(device)
+    return network.to(memory_format=memory_format(device))
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
