@@ -1,7 +1,7 @@
 """The cases of `fake_gpu_cases`, on a device of their own.
 
-A process that knows the device starts a thread for its gradients, and a process forked from it cannot train. So the cases
-run in a process of their own.
+A process that knows the device starts a thread for its gradients, and a process forked from it cannot train. So the
+cases run in a process of their own.
 """
 
 import subprocess

@@ -129,7 +129,7 @@ class MaskClassifier(
         with the same arguments resumes, and gives the model of an uninterrupted fit, bit for bit. The checkpoint is
         removed at the end.
     random_state : int, RandomState instance or None, default=None
-        Seed. Two fits with the same int on one machine give the same model, bit for bit.
+        Seed. Two fits with the same int on the CPU of one machine give the same model, bit for bit.
     verbose : int, default=0
         Verbosity. 0: silent; 1: progress on standard error, with the confusion matrix, precision and recall of the
         validation images.
