@@ -94,10 +94,11 @@ def test_a_frozen_backbone_gives_the_labels_of_the_cpu(fitted):
 def test_every_layer_learns_and_warns_of_nothing(gpu, precision):
     if precision == "float16" and gpu == "cpu":
         pytest.skip("no float16 on a CPU")
-    model = make_model(gpu, precision=precision, **EVERY_LAYER | {"epochs": 3}).fit(FACES, LABELS)
+    small = {"backbone": "timm:test_resnet", "image_size": 48, "epochs": 8, "learning_rate": 1e-3, "augment": None}
+    model = make_model(gpu, precision=precision, **EVERY_LAYER | small).fit(FACES, LABELS)
     losses = [record["loss"] for record in model.history_]
     assert np.isfinite(losses).all()
-    assert losses[-1] < losses[0]
+    assert losses[-1] < 0.7 * losses[0]
 
 
 def test_random_numbers_of_the_device_are_given_back(gpu):

@@ -198,14 +198,14 @@ class Trainer:
         """
         n_images = len(step[0][1])
         failure = f"{self.device} has too little memory to train on {n_images} {self.options.unit} at once ({reason})"
+        if self.n_parts >= n_images:
+            raise EngineError(f"{failure}, and on one, so a lower batch_size is no help; use device='cpu'.")
         if any(isinstance(layer, _BatchNorm) and layer.training for layer in self.network.modules()):
             raise EngineError(
                 f"{failure}. Batch normalization learns from whole batches, so they are not divided; set "
                 f"batch_size={max(1, n_images * self.world.size // 2)} and "
                 f"gradient_accumulation_steps={2 * len(step)}, or a smaller image_size."
             )
-        if self.n_parts >= n_images:
-            raise EngineError(f"{failure}, and on one, so a lower batch_size is no help; use device='cpu'.")
         self.n_parts *= 2
         _log.warning("%s; each batch is divided into %d parts from now on.", failure, self.n_parts)
 

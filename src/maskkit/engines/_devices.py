@@ -209,8 +209,9 @@ class InHalves:
 
 def describe_out_of_memory(exc: RuntimeError) -> str:
     """Return the first line of an error that says that a device is out of memory; raise any other error again."""
-    # MPS and libraries of CUDA have no exception of their own for it.
-    if isinstance(exc, torch.OutOfMemoryError) or "out of memory" in str(exc) or "ALLOC_FAILED" in str(exc):
+    # MPS and the libraries of CUDA have no exception of their own for it.
+    texts = ("out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED")
+    if isinstance(exc, torch.OutOfMemoryError) or any(text in str(exc) for text in texts):
         return _first_line(exc)
     raise exc
 
