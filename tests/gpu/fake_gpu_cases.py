@@ -3,6 +3,7 @@
 import copy
 import logging
 import pickle
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -10,9 +11,12 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from maskkit import FaceEmbedder, TransferHead, explain, export
+from maskkit._model import fine_tuning
+from maskkit._training import trainer
 from maskkit._training.trainer import Trainer
 from maskkit.detectors import MaskkitDetector
-from maskkit.exceptions import EngineError
+from maskkit.engines import _torch
+from maskkit.exceptions import EngineError, ModelFileError
 from maskkit.testing import TinyBackbone, make_faces
 from tests.conftest import make_classifier
 from tests.gpu.fake_gpu import NAME, Memory
@@ -44,7 +48,9 @@ def devices_of(network):
 def test_a_head_learns_what_it_learns_on_the_cpu(fake_gpu):
     table = np.random.default_rng(0).normal(size=(200, 30)).astype(np.float32)
     labels = (table[:, 0] + table[:, 1] > 0).astype(int)
-    there, here = (TransferHead(device=device, random_state=0).fit(table, labels) for device in ("auto", "cpu"))
+    there, here = (
+        TransferHead(epochs=4, device=device, random_state=0).fit(table, labels) for device in ("auto", "cpu")
+    )
     np.testing.assert_allclose(there.predict_proba(table), here.predict_proba(table), atol=1e-4)
     assert devices_of(there.network_) == {"cpu"}
 
@@ -57,21 +63,52 @@ def test_a_model_trains_and_predicts_as_on_the_cpu(fake_gpu, fit):
     np.testing.assert_allclose(explain(there, FACES[0]).heat, explain(here, FACES[0]).heat, atol=1e-3)
 
 
-def test_every_layer_trains_with_random_statistics_and_resumes(fake_gpu, tmp_path, monkeypatch):
-    whole = fit_every_layer(backbone=Normalized())
-    train, epochs = Trainer._train_epoch, []
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Return a function that interrupts a fit after its first epoch."""
+    train = Trainer._train_epoch
 
-    def interrupt(self, epoch, *args):
-        if epoch and not epochs:
-            epochs.append(epoch)
+    def stop(self, epoch, *args):
+        if epoch:
             raise KeyboardInterrupt
         return train(self, epoch, *args)
 
-    monkeypatch.setattr(Trainer, "_train_epoch", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        fit_every_layer(backbone=Normalized(), checkpoint=tmp_path / "kept")
+    def interrupt(**params):
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "_train_epoch", stop)
+            with pytest.raises(KeyboardInterrupt):
+                fit_every_layer(**params)
+
+    return interrupt
+
+
+def test_every_layer_trains_with_random_statistics_and_resumes(fake_gpu, tmp_path, interrupt):
+    whole = fit_every_layer(backbone=Normalized())
+    interrupt(backbone=Normalized(), checkpoint=tmp_path / "kept")
     resumed = fit_every_layer(backbone=Normalized(), checkpoint=tmp_path / "kept")
     np.testing.assert_array_equal(resumed.predict_proba(FACES), whole.predict_proba(FACES))
+
+
+def test_a_training_resumes_on_the_same_card_only(fake_gpu, tmp_path, interrupt, monkeypatch):
+    interrupt(checkpoint=tmp_path / "kept")
+    monkeypatch.setattr(fine_tuning, "describe_device", lambda device: "another card")
+    with pytest.raises(ModelFileError, match=r"is the checkpoint of another fit \(other device\)"):
+        fit_every_layer(checkpoint=tmp_path / "kept")
+
+
+def test_training_and_float32_are_exact(fake_gpu, monkeypatch):
+    seen = []
+
+    def exact(device):
+        seen.append(device)
+        return nullcontext()
+
+    for module in (_torch, trainer):
+        monkeypatch.setattr(module, "exact", exact)
+    model = fit_every_layer()
+    assert seen == [fake_gpu]
+    model.predict(FACES[:1])
+    assert seen == [fake_gpu] * 2
 
 
 def test_a_model_predicts_after_it_was_handed_about(fake_gpu, tmp_path):
