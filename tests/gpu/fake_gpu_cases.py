@@ -7,6 +7,7 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
+import torch
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
@@ -190,6 +191,21 @@ def test_a_training_batch_that_does_not_fit_is_divided(fake_gpu, caplog):
         EngineError, match=r"train on 8 images at once .*, and on one, so a lower batch_size is no help"
     ):
         fit_every_layer()
+
+
+def test_gradients_of_a_step_that_fails_are_dropped(fake_gpu, monkeypatch):
+    sizes = {"batch_size": 4, "gradient_accumulation_steps": 2}
+    wanted = fit_every_layer(**sizes)
+    backward, calls = Trainer._backward, []
+
+    def fail_in_the_middle(self, *args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return backward(self, *args)
+
+    monkeypatch.setattr(Trainer, "_backward", fail_in_the_middle)
+    np.testing.assert_allclose(fit_every_layer(**sizes).predict_proba(FACES), wanted.predict_proba(FACES), atol=1e-4)
 
 
 def test_batch_normalization_forbids_to_divide_a_batch(fake_gpu):

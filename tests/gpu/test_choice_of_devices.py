@@ -1,5 +1,6 @@
 """Choice of devices, on any machine: what CUDA and MPS would say is replaced."""
 
+import pickle
 from functools import cache
 from types import SimpleNamespace
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from maskkit import MaskClassifier
 from maskkit._batch import cluster
 from maskkit._images import prefetch
 from maskkit._images.preprocess import Preprocess, memory_format
@@ -54,6 +56,14 @@ def test_a_gpu_has_a_number_and_is_found_without_its_driver(gpus):
 def test_no_gpu_is_counted_for_the_cpu(gpus, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", None)
     assert resolve_device("cpu").type == "cpu"
+
+
+def test_a_process_that_only_loads_a_model_can_be_forked(savable, tmp_path, monkeypatch):
+    folder = savable.save(tmp_path / "model")
+    monkeypatch.setattr(_devices, "find_gpu", None)
+    model = MaskClassifier.load(folder)
+    assert model.device == "auto"
+    assert pickle.loads(pickle.dumps(model.predictor_)).model_sha256 == model.predictor_.model_sha256
 
 
 def test_the_current_gpu_is_that_of_the_thread_or_of_the_launched_process(gpus, monkeypatch):

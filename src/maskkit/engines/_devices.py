@@ -6,7 +6,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any
 
@@ -20,6 +20,9 @@ _log = logging.getLogger("maskkit.engines")
 
 # The global generator is shared by all threads, so concurrent fits take turns in using it.
 _GENERATOR_LOCK = threading.RLock()
+
+# The settings of cuDNN within `exact`, and the number of threads that are inside.
+_EXACT, _EXACT_LOCK, _n_exact = ExitStack(), threading.Lock(), 0
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -144,37 +147,28 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(n_threads)
 
 
-class _ExactConvolutions:
-    """Deterministic algorithms of cuDNN, without TF32, while at least one thread is inside."""
-
-    def __init__(self) -> None:
-        self._lock, self._n_inside = threading.Lock(), 0
-        self._flags: AbstractContextManager[Any] = nullcontext()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._n_inside += 1
-            if self._n_inside == 1:
-                enabled = torch.backends.cudnn.enabled
-                self._flags = torch.backends.cudnn.flags(enabled=enabled, deterministic=True, allow_tf32=False)
-                self._flags.__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._n_inside -= 1
-            if self._n_inside == 0:
-                self._flags.__exit__(None, None, None)
-
-
-_EXACT = _ExactConvolutions()
-
-
-def exact(device: torch.device) -> AbstractContextManager[Any]:
-    """Return a context in which CUDA repeats convolutions bit for bit, and float32 is not TF32 of 10 bits.
+@contextmanager
+def exact(device: torch.device) -> Iterator[None]:
+    """Let CUDA repeat convolutions bit for bit within a context, and compute those of float32 without TF32.
 
     cuDNN's settings belong to the whole process, so the last thread to leave the context restores them.
     """
-    return _EXACT if device.type == "cuda" else nullcontext()
+    global _n_exact
+    if device.type != "cuda":
+        yield
+        return
+    with _EXACT_LOCK:
+        if not _n_exact:
+            enabled = torch.backends.cudnn.enabled
+            _EXACT.enter_context(torch.backends.cudnn.flags(enabled=enabled, deterministic=True, allow_tf32=False))
+        _n_exact += 1
+    try:
+        yield
+    finally:
+        with _EXACT_LOCK:
+            _n_exact -= 1
+            if not _n_exact:
+                _EXACT.close()
 
 
 class InHalves:
