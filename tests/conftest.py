@@ -17,22 +17,21 @@ import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
-from maskkit import MaskClassifier
-from maskkit.engines import _devices
+from maskkit import MaskClassifier, engines
 from maskkit.testing import FixedDetector, TinyBackbone, make_faces
 
 # Tests leave nothing in the user's cache, and find nothing there; processes that they start neither.
 _CACHE = tempfile.TemporaryDirectory(prefix="maskkit-tests-")
 os.environ["MASKKIT_CACHE"] = _CACHE.name
 
-_find_gpu, _visible_gpus = _devices.find_gpu, os.environ.get("CUDA_VISIBLE_DEVICES")
+find_gpu, _visible_gpus = engines._devices.find_gpu, os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """Let "auto" be the CPU, in processes that a test starts, too; but for tests marked gpu."""
     is_marked = item.get_closest_marker("gpu") is not None
-    _devices.find_gpu = _find_gpu if is_marked else lambda: None
+    engines._devices.find_gpu = find_gpu if is_marked else lambda: None
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if is_marked:
         del os.environ["CUDA_VISIBLE_DEVICES"]

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from maskkit.engines import _devices
+from maskkit import engines
 from tests.gpu.fake_gpu import Memory, register
 
 
@@ -13,8 +13,9 @@ from tests.gpu.fake_gpu import Memory, register
 def fake_gpu(monkeypatch):
     """The device that "auto" is in a test: not the CPU, but computed there."""
     device = register()
-    monkeypatch.setattr(_devices, "find_gpu", lambda: device)
+    monkeypatch.setattr(engines._devices, "find_gpu", lambda: device)
     monkeypatch.setattr(Memory, "max_images", sys.maxsize)
+    monkeypatch.setattr(Memory, "n_until_full", sys.maxsize)
     return device
 
 
@@ -24,7 +25,7 @@ def gpu():
 
     MASKKIT_GPU_DRY=1 runs them on the CPU instead, to try the tests.
     """
-    found = _devices.find_gpu()
+    found = engines._devices.find_gpu()
     if found is None and "MASKKIT_GPU_DRY" not in os.environ:
         pytest.skip("no CUDA or MPS device")
     return "cpu" if found is None else found.type

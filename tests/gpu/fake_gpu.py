@@ -20,9 +20,9 @@ _CONVOLUTIONS = {"aten.convolution.default", "aten.conv2d.default"}
 
 
 class Memory:
-    """Number of images that the device has memory for."""
+    """Number of images that the device has memory for, and of convolutions until it is full for once."""
 
-    max_images = sys.maxsize
+    max_images = n_until_full = sys.maxsize
 
 
 class FakeTensor(torch.Tensor):
@@ -53,7 +53,8 @@ class FakeTensor(torch.Tensor):
         tensors = [value for value in tree_leaves((args, kwargs)) if isinstance(value, torch.Tensor)]
         if name not in _MIXED and any(not isinstance(value, cls) and value.dim() for value in tensors):
             raise RuntimeError(f"Expected all tensors to be on the same device, but found {NAME}:0 and cpu ({name})")
-        if name in _CONVOLUTIONS and len(tensors[0]) > Memory.max_images:
+        Memory.n_until_full -= name in _CONVOLUTIONS
+        if name in _CONVOLUTIONS and (len(tensors[0]) > Memory.max_images or Memory.n_until_full == 0):
             raise torch.OutOfMemoryError(f"{NAME} out of memory. Tried to allocate 2.00 GiB.\nMore lines.")
         to_cpu = kwargs.get("device") is not None and torch.device(kwargs["device"]).type == "cpu"
         if kwargs.get("dtype") is torch.float64 and not to_cpu:

@@ -7,16 +7,11 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
-import torch
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from maskkit import FaceEmbedder, TransferHead, explain, export
-from maskkit._model import fine_tuning
-from maskkit._training import trainer
-from maskkit._training.trainer import Trainer
 from maskkit.detectors import MaskkitDetector
-from maskkit.engines import _torch
 from maskkit.exceptions import EngineError, ModelFileError
 from maskkit.testing import TinyBackbone, make_faces
 from tests.conftest import make_classifier
@@ -64,35 +59,22 @@ def test_a_model_trains_and_predicts_as_on_the_cpu(fake_gpu, fit):
     np.testing.assert_allclose(explain(there, FACES[0]).heat, explain(here, FACES[0]).heat, atol=1e-3)
 
 
-@pytest.fixture
-def interrupt(monkeypatch):
-    """Return a function that interrupts a fit after its first epoch."""
-    train = Trainer._train_epoch
-
-    def stop(self, epoch, *args):
-        if epoch:
-            raise KeyboardInterrupt
-        return train(self, epoch, *args)
-
-    def interrupt(**params):
-        with monkeypatch.context() as patch:
-            patch.setattr(Trainer, "_train_epoch", stop)
-            with pytest.raises(KeyboardInterrupt):
-                fit_every_layer(**params)
-
-    return interrupt
+def stop(record):
+    raise KeyboardInterrupt
 
 
-def test_every_layer_trains_with_random_statistics_and_resumes(fake_gpu, tmp_path, interrupt):
+def test_every_layer_trains_with_random_statistics_and_resumes(fake_gpu, tmp_path):
     whole = fit_every_layer(backbone=Normalized())
-    interrupt(backbone=Normalized(), checkpoint=tmp_path / "kept")
+    with pytest.raises(KeyboardInterrupt):
+        fit_every_layer(backbone=Normalized(), checkpoint=tmp_path / "kept", callbacks=[stop])
     resumed = fit_every_layer(backbone=Normalized(), checkpoint=tmp_path / "kept")
     np.testing.assert_array_equal(resumed.predict_proba(FACES), whole.predict_proba(FACES))
 
 
-def test_a_training_resumes_on_the_same_card_only(fake_gpu, tmp_path, interrupt, monkeypatch):
-    interrupt(checkpoint=tmp_path / "kept")
-    monkeypatch.setattr(fine_tuning, "describe_device", lambda device: "another card")
+def test_a_training_resumes_on_the_same_card_only(fake_gpu, tmp_path, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        fit_every_layer(checkpoint=tmp_path / "kept", callbacks=[stop])
+    monkeypatch.setattr("maskkit._model.fine_tuning.describe_device", lambda device: "another card")
     with pytest.raises(ModelFileError, match=r"is the checkpoint of another fit \(other device\)"):
         fit_every_layer(checkpoint=tmp_path / "kept")
 
@@ -104,8 +86,8 @@ def test_training_and_float32_are_exact(fake_gpu, monkeypatch):
         seen.append(device)
         return nullcontext()
 
-    for module in (_torch, trainer):
-        monkeypatch.setattr(module, "exact", exact)
+    for module in ("engines._torch", "_training.trainer"):
+        monkeypatch.setattr(f"maskkit.{module}.exact", exact)
     model = fit_every_layer()
     assert seen == [fake_gpu]
     model.predict(FACES[:1])
@@ -145,7 +127,7 @@ def test_after_an_error_the_network_is_on_the_cpu(fake_gpu, monkeypatch):
         seen.append((self.network, devices_of(self.network)))
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(Trainer, "fit", fail)
+    monkeypatch.setattr("maskkit._training.trainer.Trainer.fit", fail)
     for fit in (fit_model, fit_every_layer):
         with pytest.raises(RuntimeError, match="broken"):
             fit()
@@ -193,19 +175,13 @@ def test_a_training_batch_that_does_not_fit_is_divided(fake_gpu, caplog):
         fit_every_layer()
 
 
-def test_gradients_of_a_step_that_fails_are_dropped(fake_gpu, monkeypatch):
+def test_gradients_of_a_step_that_fails_are_dropped(fake_gpu, caplog):
     sizes = {"batch_size": 4, "gradient_accumulation_steps": 2}
     wanted = fit_every_layer(**sizes)
-    backward, calls = Trainer._backward, []
-
-    def fail_in_the_middle(self, *args):
-        calls.append(args)
-        if len(calls) == 2:
-            raise torch.OutOfMemoryError("out of memory")
-        return backward(self, *args)
-
-    monkeypatch.setattr(Trainer, "_backward", fail_in_the_middle)
-    np.testing.assert_allclose(fit_every_layer(**sizes).predict_proba(FACES), wanted.predict_proba(FACES), atol=1e-4)
+    Memory.n_until_full = 2
+    divided = fit_every_layer(**sizes)
+    assert "each batch is divided into 2 parts" in caplog.text
+    np.testing.assert_allclose(divided.predict_proba(FACES), wanted.predict_proba(FACES), atol=1e-4)
 
 
 def test_batch_normalization_forbids_to_divide_a_batch(fake_gpu):

@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from maskkit import MaskClassifier
+from maskkit import MaskClassifier, _images, _model, _training, engines
 from maskkit._batch import cluster
-from maskkit._images import prefetch
-from maskkit._images.preprocess import Preprocess, memory_format
-from maskkit._model import fine_tuning, fitted_backbone
-from maskkit._training.distributed import World, find_world
-from maskkit.engines import _devices
-from maskkit.engines._devices import _computes, describe_device, exact, resolve_device
 from maskkit.exceptions import EngineError
-from tests.conftest import _find_gpu as find_gpu
+from tests.conftest import find_gpu
+
+fine_tuning, fitted_backbone = _model.fine_tuning, _model.fitted_backbone
+prefetch, preprocess, distributed = _images.prefetch, _images.preprocess, _training.distributed
+
+computes = engines._devices._computes.__wrapped__
 
 GPU = torch.device("cuda", 0)
 
@@ -29,10 +28,10 @@ def gpus(monkeypatch):
     def start():
         raise AssertionError("the driver is started")
 
-    for name in _devices._LOCAL_RANKS:
+    for name in engines._devices._LOCAL_RANKS:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(_devices, "find_gpu", find_gpu)
-    monkeypatch.setattr(_devices, "_computes", lambda gpu: True)
+    monkeypatch.setattr(engines._devices, "find_gpu", find_gpu)
+    monkeypatch.setattr(engines._devices, "_computes", lambda gpu: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     monkeypatch.setattr(torch.cuda, "is_available", start)
     monkeypatch.setattr(torch.cuda, "current_device", start)
@@ -42,25 +41,25 @@ def gpus(monkeypatch):
 
 def test_auto_is_the_cpu_in_tests(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert resolve_device("auto").type == "cpu"
+    assert engines._devices.resolve_device("auto").type == "cpu"
 
 
 def test_a_gpu_has_a_number_and_is_found_without_its_driver(gpus):
     for device in ("auto", "cuda"):
-        assert resolve_device(device) == GPU
-    assert resolve_device("cuda:3").index == 3
+        assert engines._devices.resolve_device(device) == GPU
+    assert engines._devices.resolve_device("cuda:3").index == 3
     with pytest.raises(ValueError, match="device='cuda:4' is not available"):
-        resolve_device("cuda:4")
+        engines._devices.resolve_device("cuda:4")
 
 
 def test_no_gpu_is_counted_for_the_cpu(gpus, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", None)
-    assert resolve_device("cpu").type == "cpu"
+    assert engines._devices.resolve_device("cpu").type == "cpu"
 
 
 def test_a_process_that_only_loads_a_model_can_be_forked(savable, tmp_path, monkeypatch):
     folder = savable.save(tmp_path / "model")
-    monkeypatch.setattr(_devices, "find_gpu", None)
+    monkeypatch.setattr(engines._devices, "find_gpu", None)
     model = MaskClassifier.load(folder)
     assert model.device == "auto"
     assert pickle.loads(pickle.dumps(model.predictor_)).model_sha256 == model.predictor_.model_sha256
@@ -68,17 +67,17 @@ def test_a_process_that_only_loads_a_model_can_be_forked(savable, tmp_path, monk
 
 def test_the_current_gpu_is_that_of_the_thread_or_of_the_launched_process(gpus, monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "6")
-    assert resolve_device("auto").index == 2
+    assert engines._devices.resolve_device("auto").index == 2
     monkeypatch.setenv("LOCAL_RANK", "-1")
-    assert resolve_device("auto").index == 0
+    assert engines._devices.resolve_device("auto").index == 0
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
-    assert resolve_device("cuda").index == 3
+    assert engines._devices.resolve_device("cuda").index == 3
 
 
 @pytest.mark.parametrize("has_mps", [False, True])
 def test_a_gpu_without_kernels_is_left_alone(gpus, monkeypatch, has_mps):
-    monkeypatch.setattr(_devices, "_computes", cache(_computes.__wrapped__))
+    monkeypatch.setattr(engines._devices, "_computes", cache(computes))
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: has_mps)
 
     def zeros(*args, device=None):
@@ -87,19 +86,19 @@ def test_a_gpu_without_kernels_is_left_alone(gpus, monkeypatch, has_mps):
     monkeypatch.setattr(torch, "zeros", zeros)
     message = r"cuda:0 cannot be used \(CUDA error: no kernel image is available for execution on the device\)"
     with pytest.warns(UserWarning, match=message):
-        assert resolve_device("auto").type == ("mps" if has_mps else "cpu")
-    assert resolve_device("auto").type == ("mps" if has_mps else "cpu")  # and warns once
+        assert engines._devices.resolve_device("auto").type == ("mps" if has_mps else "cpu")
+    assert engines._devices.resolve_device("auto").type == ("mps" if has_mps else "cpu")  # and warns once
 
 
 def test_other_accelerators_are_never_chosen(monkeypatch):
-    monkeypatch.setattr(_devices, "find_gpu", find_gpu)
+    monkeypatch.setattr(engines._devices, "find_gpu", find_gpu)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(torch.xpu, "is_available", lambda: True)
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
-    assert resolve_device("auto").type == "cpu"
+    assert engines._devices.resolve_device("auto").type == "cpu"
     with pytest.raises(ValueError, match="device='xpu' is not available"):
-        resolve_device("xpu")
+        engines._devices.resolve_device("xpu")
     seen = []
 
     def join(cpu):
@@ -108,7 +107,7 @@ def test_other_accelerators_are_never_chosen(monkeypatch):
 
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr("accelerate.PartialState", join)
-    assert find_world() == World(1, 2, torch.device("cpu"))
+    assert distributed.find_world() == distributed.World(1, 2, torch.device("cpu"))
     assert seen == [True]
 
 
@@ -116,12 +115,12 @@ def test_a_forked_process_says_why_it_cannot_compute(gpus, monkeypatch):
     monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: True)
     for device in ("auto", "cuda", "cuda:1"):
         with pytest.raises(EngineError, match=r"in a process that was forked .* 'spawn' or 'forkserver'"):
-            resolve_device(device)
-    assert resolve_device("cpu").type == "cpu"
+            engines._devices.resolve_device(device)
+    assert engines._devices.resolve_device("cpu").type == "cpu"
 
 
 def test_a_process_takes_the_device_that_its_launcher_assigned(gpus):
-    second = World(1, 2, torch.device("cuda", 1))
+    second = distributed.World(1, 2, torch.device("cuda", 1))
     for device in ("auto", "cuda:1"):
         assert fine_tuning._choose_device(device, second) == second.device
     for device in ("cuda:0", "cpu"):
@@ -129,9 +128,9 @@ def test_a_process_takes_the_device_that_its_launcher_assigned(gpus):
         with pytest.raises(ValueError, match=message):
             fine_tuning._choose_device(device, second)
     with pytest.raises(ValueError, match="device='cuda' is not 'cpu'"):
-        fine_tuning._choose_device("cuda", World(0, 2, torch.device("cpu")))
-    assert fine_tuning._choose_device("cpu", World(0, 2, torch.device("cpu"))).type == "cpu"
-    assert fine_tuning._choose_device("cuda:2", World()).index == 2
+        fine_tuning._choose_device("cuda", distributed.World(0, 2, torch.device("cpu")))
+    assert fine_tuning._choose_device("cpu", distributed.World(0, 2, torch.device("cpu"))).type == "cpu"
+    assert fine_tuning._choose_device("cuda:2", distributed.World()).index == 2
 
 
 def predictor(network, detector):
@@ -175,42 +174,42 @@ def test_float32_on_cuda_is_exact_and_repeatable(monkeypatch):
         return torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.enabled
 
     before = state()
-    first, second = exact(GPU), exact(GPU)
+    first, second = engines._devices.exact(GPU), engines._devices.exact(GPU)
     with first:
         assert state() == (True, False, before[2])
         second.__enter__()
     assert state() == (True, False, before[2])  # the other thread is still inside
     second.__exit__(None, None, None)
     assert state() == before
-    with exact(torch.device("cpu")):
+    with engines._devices.exact(torch.device("cpu")):
         assert state() == before
 
 
 def test_features_of_one_precision_are_not_those_of_another(monkeypatch, savable):
     backbone, keys = savable.embedder_._fitted, set()
     for is_fast in (False, True):
-        monkeypatch.setattr(_devices, "has_fast_bfloat16", lambda device, is_fast=is_fast: is_fast)
+        monkeypatch.setattr(engines._devices, "has_fast_bfloat16", lambda device, is_fast=is_fast: is_fast)
         keys.add(backbone.cache_key(fitted_backbone.ComputeSettings(device="cpu")))
     assert len(keys) == 2
 
 
 def test_mps_computes_without_channels_last():
-    assert memory_format(torch.device("mps")) is torch.contiguous_format
-    assert memory_format(GPU) is memory_format(torch.device("cpu")) is torch.channels_last
+    assert preprocess.memory_format(torch.device("mps")) is torch.contiguous_format
+    assert preprocess.memory_format(GPU) is preprocess.memory_format(torch.device("cpu")) is torch.channels_last
 
 
 def test_pixels_have_the_memory_format_of_the_device(monkeypatch):
-    preprocess, pixels = Preprocess(8, (0.5,) * 3, (0.5,) * 3), np.zeros((2, 8, 8, 3), np.uint8)
+    resizing, pixels = preprocess.Preprocess(8, (0.5,) * 3, (0.5,) * 3), np.zeros((2, 8, 8, 3), np.uint8)
     cpu = torch.device("cpu")
-    assert preprocess.normalize(pixels, cpu).is_contiguous(memory_format=torch.channels_last)
+    assert resizing.normalize(pixels, cpu).is_contiguous(memory_format=torch.channels_last)
     monkeypatch.setattr("maskkit._images.preprocess.memory_format", lambda device: torch.contiguous_format)
-    assert preprocess.normalize(pixels, cpu).is_contiguous()
+    assert resizing.normalize(pixels, cpu).is_contiguous()
 
 
 def test_a_checkpoint_names_the_card(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"Card {device.index}")
-    assert describe_device(GPU) == "Card 0"
-    assert describe_device(torch.device("mps")) == "mps"
+    assert engines._devices.describe_device(GPU) == "Card 0"
+    assert engines._devices.describe_device(torch.device("mps")) == "mps"
 
 
 def test_threads_are_those_of_the_container_and_the_launched_process(monkeypatch):
