@@ -73,9 +73,9 @@ class TorchRunner:
         self.network = read_network(path).eval().to(device).to(memory_format=torch.channels_last)
 
     def find_cells(self, pixels: NDArray[np.uint8], threshold: float) -> list[Cells]:
-        way_out = "use lower long_sides_px and max_pixels of the detector, or its device='cpu'"
+        hint = "use lower long_sides_px and max_pixels of the detector, or its device='cpu'"
         # Images differ in size, so that the number that fits is of no use for the next ones.
-        return list(chain(*InHalves(partial(self._find_cells, threshold=threshold), self.device, way_out)(pixels)))
+        return list(chain(*InHalves(partial(self._find_cells, threshold=threshold), self.device, hint)(pixels)))
 
     def _find_cells(self, pixels: NDArray[np.uint8], threshold: float) -> list[Cells]:
         with torch.inference_mode(), autocast(self.device, self.precision):

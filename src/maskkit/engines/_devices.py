@@ -174,11 +174,11 @@ def exact(device: torch.device) -> Iterator[None]:
 class InHalves:
     """Calls a function on batches, or on smaller parts once a device is out of memory; remembers the size that fits.
 
-    Raises EngineError that ends with `way_out` if a single item does not fit.
+    Raises EngineError that ends with `hint` if a single item does not fit.
     """
 
-    def __init__(self, function: Callable[[Any], Any], device: torch.device, way_out: str):
-        self.function, self.device, self.way_out = function, device, way_out
+    def __init__(self, function: Callable[[Any], Any], device: torch.device, hint: str):
+        self.function, self.device, self.hint = function, device, hint
         self.max_size = sys.maxsize
 
     def __call__(self, batch: Any) -> list[Any]:
@@ -195,7 +195,7 @@ class InHalves:
                 reason = describe_out_of_memory(exc)
             # Out of the handler, whose exception would keep the tensors of the failed part in memory.
             if len(part) == 1:
-                raise EngineError(f"{self.device} has too little memory for one image ({reason}); {self.way_out}.")
+                raise EngineError(f"{self.device} has too little memory for one image ({reason}); {self.hint}.")
             self.max_size = len(part) // 2
             _log.warning("%s is out of memory; batches have %d images from now on.", self.device, self.max_size)
         return results
