@@ -12,6 +12,7 @@ from PIL import Image
 
 from maskkit._display.collage import compose_tiles
 from maskkit._display.drawing import draw_heat, resize_heat
+from maskkit._display.tables import format_percent
 from maskkit._files.outputs import check_new, save_picture
 from maskkit._images.load import RgbImage
 from maskkit._model.results import PhotoResult
@@ -68,7 +69,7 @@ class Explanation:
         return save_picture(self.draw(), check_new(path))
 
     def __repr__(self) -> str:
-        return f"<Explanation: {self.label} {self.probability:.0%}>"
+        return f"<Explanation: {self.label} {format_percent(self.probability)}>"
 
     def _repr_png_(self) -> bytes | None:
         return self.draw()._repr_png_()
@@ -120,7 +121,10 @@ class PhotoExplanation(Sequence[Explanation]):
             list(self.photo[0].probabilities),
             _TILES_PER_ROW,
             (2 * _TILE_PX, _TILE_PX),
-            captions=[f"{number}: {face.label} {face.probability:.0%}" for number, face in enumerate(self.faces, 1)],
+            captions=[
+                f"{number}: {face.label} {format_percent(face.probability)}"
+                for number, face in enumerate(self.faces, 1)
+            ],
         )
 
     def save(self, path: str | os.PathLike[str]) -> Path:

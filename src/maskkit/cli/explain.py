@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from maskkit._display.tables import format_percent
 from maskkit._text import escape_text
 from maskkit.cli._inputs import check_no_detection, find_images, load_model
 from maskkit.cli._options import (
@@ -106,4 +107,4 @@ def _explain_crops(
         except ImageError as exc:
             unreadable.append(str(exc))
         else:
-            yield str(path), f"{face.label} {face.probability:.0%}", face
+            yield str(path), f"{face.label} {format_percent(face.probability)}", face
