@@ -85,6 +85,7 @@ def complete_detector() -> list[str]:
     return _plugins.names("detectors")
 
 
+DataArgument = Annotated[Path, typer.Argument(help=DATA_HELP, metavar="DATA")]
 PhotosArgument = Annotated[
     list[str], typer.Argument(help="Photos: files, folders or quoted patterns.", metavar="SOURCE")
 ]

@@ -6,23 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from maskkit.cli import _options as shared
 from maskkit.cli._inputs import choose_split, load_data, load_model
-from maskkit.cli._options import (
-    DATA_HELP,
-    DEFAULT_MODEL,
-    MODEL_GROUP,
-    DeviceOption,
-    FormatOption,
-    HalfOption,
-    MaxPixelsOption,
-    ModelOption,
-    OnErrorOption,
-    OverwriteOption,
-    SeedOption,
-    SplitOption,
-    option,
-    out_option,
-)
+from maskkit.cli._options import DATA_HELP, MODEL_GROUP, option, out_option
 from maskkit.cli._outputs import check_model_folder, print_results, print_written
 
 if TYPE_CHECKING:
@@ -41,13 +27,7 @@ _METRICS = {
 
 Half = tuple[Any, Any]
 
-DataArgument = Annotated[
-    Path,
-    typer.Argument(
-        help=f"{DATA_HELP} The model was not trained on them.",
-        metavar="DATA",
-    ),
-]
+DataArgument = Annotated[Path, typer.Argument(help=f"{DATA_HELP} The model was not trained on them.", metavar="DATA")]
 PrecisionOption = Annotated[
     float | None,
     option(
@@ -69,17 +49,17 @@ CostOption = Annotated[
 def calibrate(
     data: DataArgument,
     out: Annotated[Path, out_option("DIR", "Folder to write the calibrated model to.")],
-    split: SplitOption = None,
-    on_error: OnErrorOption = "raise",
-    max_pixels: MaxPixelsOption = None,
-    seed: SeedOption = 0,
-    model: ModelOption = DEFAULT_MODEL,
+    split: shared.SplitOption = None,
+    on_error: shared.OnErrorOption = "raise",
+    max_pixels: shared.MaxPixelsOption = None,
+    seed: shared.SeedOption = 0,
+    model: shared.ModelOption = shared.DEFAULT_MODEL,
     precision: PrecisionOption = None,
     uncertain_cost: CostOption = None,
-    device: DeviceOption = "auto",
-    half: HalfOption = False,
-    overwrite: OverwriteOption = False,
-    output: FormatOption = "table",
+    device: shared.DeviceOption = "auto",
+    half: shared.HalfOption = False,
+    overwrite: shared.OverwriteOption = False,
+    output: shared.FormatOption = "table",
 ) -> None:
     """Calibrate probabilities, and choose a threshold.
 

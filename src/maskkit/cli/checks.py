@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from maskkit.cli._options import FormatOption
+from maskkit.cli import _options as shared
 from maskkit.cli._outputs import print_results
 
 _LIBRARIES = (
@@ -11,7 +11,7 @@ _LIBRARIES = (
 )
 
 
-def checks(output: FormatOption = "table") -> None:
+def checks(output: shared.FormatOption = "table") -> None:
     """Show versions, devices, models and plugins.
 
     A plugin of another package is shown with that package. For a plugin that

@@ -6,32 +6,20 @@ from typing import Annotated
 
 import typer
 
+from maskkit.cli import _options as shared
 from maskkit.cli._inputs import are_photos, choose_split, load_data
-from maskkit.cli._options import (
-    DATA_HELP,
-    OUTPUT_GROUP,
-    FormatOption,
-    MaxPixelsOption,
-    PictureOption,
-    PlotsOption,
-    SeedOption,
-    TrainSplitOption,
-    flag,
-    option,
-)
+from maskkit.cli._options import OUTPUT_GROUP, flag, option
 from maskkit.cli._outputs import check_outside, check_picture, print_results, print_written
 
 app = typer.Typer(help="Inspect data before training.", no_args_is_help=True, rich_markup_mode="rich")
 
-DataArgument = Annotated[Path, typer.Argument(help=DATA_HELP, metavar="DATA")]
-
 
 @app.command()
 def info(
-    data: DataArgument,
-    max_pixels: MaxPixelsOption = None,
-    plots: PlotsOption = None,
-    output: FormatOption = "table",
+    data: shared.DataArgument,
+    max_pixels: shared.MaxPixelsOption = None,
+    plots: shared.PlotsOption = None,
+    output: shared.FormatOption = "table",
 ) -> None:
     """Count images per class and split, and show their sizes.
 
@@ -49,10 +37,10 @@ def info(
 @app.command()
 def audit(
     data: Annotated[Path, typer.Argument(help="Face crops in one folder per class, or their table.", metavar="DATA")],
-    max_pixels: MaxPixelsOption = None,
-    seed: SeedOption = 0,
-    plots: PlotsOption = None,
-    output: FormatOption = "table",
+    max_pixels: shared.MaxPixelsOption = None,
+    seed: shared.SeedOption = 0,
+    plots: shared.PlotsOption = None,
+    output: shared.FormatOption = "table",
 ) -> None:
     """Find duplicates, leakage between splits and label errors.
 
@@ -78,11 +66,11 @@ def audit(
 
 @app.command()
 def collage(
-    data: DataArgument,
-    split: TrainSplitOption = None,
-    max_pixels: MaxPixelsOption = None,
-    seed: SeedOption = 0,
-    out: PictureOption = None,
+    data: shared.DataArgument,
+    split: shared.TrainSplitOption = None,
+    max_pixels: shared.MaxPixelsOption = None,
+    seed: shared.SeedOption = 0,
+    out: shared.PictureOption = None,
     columns: Annotated[int, option("N", "Number of columns.", OUTPUT_GROUP, min=1)] = 6,
     rows: Annotated[int, option("N", "Number of rows.", OUTPUT_GROUP, min=1)] = 4,
     width: Annotated[int | None, option("PX", "Width of the picture, with --height.", OUTPUT_GROUP, min=1)] = None,

@@ -1,11 +1,11 @@
 """maskkit demo."""
 
+from maskkit.cli import _options as shared
 from maskkit.cli._inputs import load_model
-from maskkit.cli._options import DEFAULT_MODEL, ModelOption, PictureOption
 from maskkit.cli._outputs import check_picture, print_written
 
 
-def demo(model: ModelOption = DEFAULT_MODEL, out: PictureOption = None) -> None:
+def demo(model: shared.ModelOption = shared.DEFAULT_MODEL, out: shared.PictureOption = None) -> None:
     """Classify two sample faces; needs no data and no network.
 
     The photo shows a portrait twice, the second time with a mask painted on.

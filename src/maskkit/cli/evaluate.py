@@ -7,25 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskkit import _plugins
+from maskkit.cli import _options as shared
 from maskkit.cli._inputs import are_photos, check_no_detection, check_no_split, choose_split, load_data, load_model
-from maskkit.cli._options import (
-    DATA_GROUP,
-    DATA_HELP,
-    DEFAULT_MODEL,
-    OUTPUT_GROUP,
-    DetectorOption,
-    DetectorSizeOption,
-    DeviceOption,
-    FormatOption,
-    MaxPixelsOption,
-    ModelOption,
-    OnErrorOption,
-    PlotsOption,
-    SplitOption,
-    flag,
-    option,
-    out_option,
-)
+from maskkit.cli._options import DATA_GROUP, DATA_HELP, OUTPUT_GROUP, flag, option, out_option
 from maskkit.cli._outputs import print_results, print_written
 
 if TYPE_CHECKING:
@@ -59,21 +43,21 @@ FailUnderOption = Annotated[
 
 def evaluate(
     data: DataArgument,
-    split: SplitOption = None,
+    split: shared.SplitOption = None,
     crops: CropsOption = False,
     robustness: RobustnessOption = False,
     by: ByOption = None,
-    on_error: OnErrorOption = "raise",
-    max_pixels: MaxPixelsOption = None,
-    model: ModelOption = DEFAULT_MODEL,
-    detector: DetectorOption = None,
-    detector_size: DetectorSizeOption = None,
-    device: DeviceOption = "auto",
+    on_error: shared.OnErrorOption = "raise",
+    max_pixels: shared.MaxPixelsOption = None,
+    model: shared.ModelOption = shared.DEFAULT_MODEL,
+    detector: shared.DetectorOption = None,
+    detector_size: shared.DetectorSizeOption = None,
+    device: shared.DeviceOption = "auto",
     out: OutOption = None,
-    plots: PlotsOption = None,
+    plots: shared.PlotsOption = None,
     report: ReportOption = None,
     fail_under: FailUnderOption = None,
-    output: FormatOption = "table",
+    output: shared.FormatOption = "table",
 ) -> None:
     """Evaluate a model on labeled face crops or annotated photos.
 

@@ -6,22 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from maskkit._display.tables import format_percent
 from maskkit._text import escape_text
+from maskkit.cli import _options as shared
 from maskkit.cli._inputs import check_no_detection, find_images, load_model
-from maskkit.cli._options import (
-    DEFAULT_MODEL,
-    MODEL_GROUP,
-    CropsOption,
-    DetectorOption,
-    DetectorSizeOption,
-    DeviceOption,
-    FormatOption,
-    MaxPixelsOption,
-    ModelOption,
-    PhotosArgument,
-    check_folder,
-    option,
-    out_option,
-)
+from maskkit.cli._options import MODEL_GROUP, check_folder, option, out_option
 from maskkit.cli._outputs import Stems, print_each, print_written
 
 if TYPE_CHECKING:
@@ -29,18 +16,18 @@ if TYPE_CHECKING:
 
 
 def explain(
-    sources: PhotosArgument,
-    crops: CropsOption = False,
-    model: ModelOption = DEFAULT_MODEL,
+    sources: shared.PhotosArgument,
+    crops: shared.CropsOption = False,
+    model: shared.ModelOption = shared.DEFAULT_MODEL,
     label: Annotated[
         str | None, option("CLASS", "Class to explain instead of the predicted class of each face.", MODEL_GROUP)
     ] = None,
-    detector: DetectorOption = None,
-    detector_size: DetectorSizeOption = None,
-    device: DeviceOption = "auto",
-    max_pixels: MaxPixelsOption = None,
+    detector: shared.DetectorOption = None,
+    detector_size: shared.DetectorSizeOption = None,
+    device: shared.DeviceOption = "auto",
+    max_pixels: shared.MaxPixelsOption = None,
     out: Annotated[Path, out_option("DIR", "Folder to write to.", callback=check_folder)] = Path("explained"),
-    output: FormatOption = "table",
+    output: shared.FormatOption = "table",
 ) -> None:
     """Draw heat maps of the pixels that predictions depend on.
 

@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
+from maskkit.cli import _options as shared
 from maskkit.cli._inputs import find_images, load_model
-from maskkit.cli._options import DEFAULT_MODEL, OUTPUT_GROUP, ModelOption, flag, option, out_option
+from maskkit.cli._options import OUTPUT_GROUP, flag, option, out_option
 from maskkit.cli._outputs import print_written
 
 CHECK_GROUP = "Check"
@@ -13,7 +14,7 @@ CHECK_GROUP = "Check"
 
 def export(
     out: Annotated[Path, out_option("DIR", "Folder to write to.")],
-    model: ModelOption = DEFAULT_MODEL,
+    model: shared.ModelOption = shared.DEFAULT_MODEL,
     output_format: Annotated[
         Literal["onnx", "openvino"], option("FORMAT", "onnx or openvino.", OUTPUT_GROUP, "--format", "-f")
     ] = "onnx",

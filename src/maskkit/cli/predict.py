@@ -9,26 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskkit._text import escape_text
+from maskkit.cli import _options as shared
 from maskkit.cli._inputs import check_no_detection, find_images, load_model
-from maskkit.cli._options import (
-    DEFAULT_MODEL,
-    OUTPUT_GROUP,
-    CropsOption,
-    DetectorOption,
-    DetectorSizeOption,
-    DeviceOption,
-    FormatOption,
-    MaxFacesOption,
-    MaxPixelsOption,
-    MinSizeOption,
-    ModelOption,
-    PhotosArgument,
-    ThresholdOption,
-    check_folder,
-    flag,
-    option,
-    out_option,
-)
+from maskkit.cli._options import OUTPUT_GROUP, check_folder, flag, option, out_option
 from maskkit.cli._outputs import Stems, print_written
 
 BlurOption = Annotated[
@@ -45,16 +28,16 @@ if TYPE_CHECKING:
 
 
 def predict(
-    sources: PhotosArgument,
-    model: ModelOption = DEFAULT_MODEL,
-    detector: DetectorOption = None,
-    detector_size: DetectorSizeOption = None,
-    threshold: ThresholdOption = None,
-    min_size: MinSizeOption = None,
-    max_faces: MaxFacesOption = None,
-    device: DeviceOption = "auto",
-    crops: CropsOption = False,
-    max_pixels: MaxPixelsOption = None,
+    sources: shared.PhotosArgument,
+    model: shared.ModelOption = shared.DEFAULT_MODEL,
+    detector: shared.DetectorOption = None,
+    detector_size: shared.DetectorSizeOption = None,
+    threshold: shared.ThresholdOption = None,
+    min_size: shared.MinSizeOption = None,
+    max_faces: shared.MaxFacesOption = None,
+    device: shared.DeviceOption = "auto",
+    crops: shared.CropsOption = False,
+    max_pixels: shared.MaxPixelsOption = None,
     out: Annotated[
         Path | None,
         out_option("DIR", "Write photos with the results drawn on them to this folder, as PNG.", callback=check_folder),
@@ -63,7 +46,7 @@ def predict(
     save_crops: Annotated[
         Path | None, option("DIR", "Write the face crops to this folder.", OUTPUT_GROUP, callback=check_folder)
     ] = None,
-    output: FormatOption = "table",
+    output: shared.FormatOption = "table",
 ) -> None:
     """Detect faces in photos and classify each.
 

@@ -5,24 +5,9 @@ from typing import Annotated, Literal
 import typer
 
 from maskkit._text import escape_text
+from maskkit.cli import _options as shared
 from maskkit.cli._inputs import check_no_detection, load_model
-from maskkit.cli._options import (
-    DATA_GROUP,
-    DEFAULT_MODEL,
-    OUTPUT_GROUP,
-    CropsOption,
-    DetectorOption,
-    DetectorSizeOption,
-    DeviceOption,
-    MaxFacesOption,
-    MaxPixelsOption,
-    MinSizeOption,
-    ModelOption,
-    QuietOption,
-    ThresholdOption,
-    option,
-    out_option,
-)
+from maskkit.cli._options import DATA_GROUP, OUTPUT_GROUP, option, out_option
 
 CLUSTER_GROUP = "Cluster"
 
@@ -56,21 +41,21 @@ def predict_batch(
         typer.Argument(help="Folders, files, quoted patterns or Parquet tables; paths or URLs.", metavar="SOURCE"),
     ],
     out: Annotated[str, out_option("DIR", "Folder or URL to write to.")],
-    crops: CropsOption = False,
+    crops: shared.CropsOption = False,
     column: ColumnOption = None,
-    max_pixels: MaxPixelsOption = None,
-    model: ModelOption = DEFAULT_MODEL,
-    detector: DetectorOption = None,
-    detector_size: DetectorSizeOption = None,
-    threshold: ThresholdOption = None,
-    min_size: MinSizeOption = None,
-    max_faces: MaxFacesOption = None,
-    device: DeviceOption = "auto",
+    max_pixels: shared.MaxPixelsOption = None,
+    model: shared.ModelOption = shared.DEFAULT_MODEL,
+    detector: shared.DetectorOption = None,
+    detector_size: shared.DetectorSizeOption = None,
+    threshold: shared.ThresholdOption = None,
+    min_size: shared.MinSizeOption = None,
+    max_faces: shared.MaxFacesOption = None,
+    device: shared.DeviceOption = "auto",
     output: Annotated[
         Literal["parquet", "jsonl"], option("FORMAT", "File format: parquet or jsonl.", OUTPUT_GROUP, "--format", "-f")
     ] = "parquet",
     part_size: Annotated[int, option("N", "Number of images per file.", OUTPUT_GROUP, min=1)] = 10_000,
-    quiet: QuietOption = False,
+    quiet: shared.QuietOption = False,
     workers: WorkersOption = None,
     address: AddressOption = None,
 ) -> None:

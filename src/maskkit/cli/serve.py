@@ -6,17 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from maskkit.cli import _options as shared
 from maskkit.cli._inputs import load_model
-from maskkit.cli._options import (
-    DEFAULT_MODEL,
-    DetectorOption,
-    DetectorSizeOption,
-    DeviceOption,
-    MinSizeOption,
-    ModelOption,
-    ThresholdOption,
-    option,
-)
+from maskkit.cli._options import option
 
 if TYPE_CHECKING:
     from maskkit.web import Limits
@@ -48,12 +40,12 @@ TimeoutOption = Annotated[
 
 
 def serve(
-    model: ModelOption = DEFAULT_MODEL,
-    detector: DetectorOption = None,
-    detector_size: DetectorSizeOption = None,
-    threshold: ThresholdOption = None,
-    min_size: MinSizeOption = None,
-    device: DeviceOption = "auto",
+    model: shared.ModelOption = shared.DEFAULT_MODEL,
+    detector: shared.DetectorOption = None,
+    detector_size: shared.DetectorSizeOption = None,
+    threshold: shared.ThresholdOption = None,
+    min_size: shared.MinSizeOption = None,
+    device: shared.DeviceOption = "auto",
     host: HostOption = "127.0.0.1",
     port: PortOption = 8000,
     token: TokenOption = None,

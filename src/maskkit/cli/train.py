@@ -11,27 +11,10 @@ import typer
 from maskkit import _plugins
 from maskkit._files.pretrained import find_model
 from maskkit._text import escape_text
+from maskkit.cli import _options as shared
 from maskkit.cli._config import ConfigOption, write_options
 from maskkit.cli._inputs import are_photos, choose_split, load_data, load_model
-from maskkit.cli._options import (
-    DATA_HELP,
-    DEVICES,
-    MODEL_GROUP,
-    OUTPUT_GROUP,
-    HalfOption,
-    MaxPixelsOption,
-    OnErrorOption,
-    OverwriteOption,
-    PlotsOption,
-    QuietOption,
-    TrainSplitOption,
-    complete_detector,
-    complete_model,
-    complete_split,
-    flag,
-    option,
-    out_option,
-)
+from maskkit.cli._options import MODEL_GROUP, OUTPUT_GROUP, flag, option, out_option
 from maskkit.cli._outputs import check_model_folder, print_written
 
 if TYPE_CHECKING:
@@ -46,7 +29,6 @@ _PARAMETERS = (
 )
 
 
-DataArgument = Annotated[Path, typer.Argument(help=DATA_HELP, metavar="DATA")]
 OutOption = Annotated[Path, out_option("DIR", "Folder to write the model to.")]
 BackboneOption = Annotated[
     str,
@@ -74,7 +56,7 @@ FromOption = Annotated[
         "backbone, and its input size and detector unless others are given.",
         MODEL_GROUP,
         "--from",
-        autocompletion=complete_model,
+        autocompletion=shared.complete_model,
     ),
 ]
 ImageSizeOption = Annotated[
@@ -88,7 +70,9 @@ ImageSizeOption = Annotated[
 ]
 DetectorOption = Annotated[
     str,
-    option("NAME", "Face detector that the model uses on photos.", MODEL_GROUP, autocompletion=complete_detector),
+    option(
+        "NAME", "Face detector that the model uses on photos.", MODEL_GROUP, autocompletion=shared.complete_detector
+    ),
 ]
 FineTuneOption = Annotated[
     bool | None,
@@ -140,7 +124,7 @@ ValidationSplitOption = Annotated[
         "Split of DATA on which the model is measured after each epoch, or none. By default Validation, if there is "
         "such a split and no --early-stopping.",
         VALIDATION_GROUP,
-        autocompletion=complete_split,
+        autocompletion=shared.complete_split,
     ),
 ]
 ReportOption = Annotated[
@@ -156,7 +140,8 @@ SeedOption = Annotated[
     int, option("N", "Random seed of image order, initial weights and augmentation.", TRAINING_GROUP)
 ]
 DeviceOption = Annotated[
-    str, option("NAME", "Device: auto, cpu, cuda, cuda:1 or mps.", TRAINING_GROUP, autocompletion=lambda: DEVICES)
+    str,
+    option("NAME", "Device: auto, cpu, cuda, cuda:1 or mps.", TRAINING_GROUP, autocompletion=lambda: shared.DEVICES),
 ]
 PrecisionOption = Annotated[
     str,
@@ -175,19 +160,19 @@ CheckpointOption = Annotated[
 
 def train(
     ctx: typer.Context,
-    data: DataArgument,
+    data: shared.DataArgument,
     out: OutOption,
     config: ConfigOption = None,
-    split: TrainSplitOption = None,
-    on_error: OnErrorOption = "raise",
-    max_pixels: MaxPixelsOption = None,
+    split: shared.TrainSplitOption = None,
+    on_error: shared.OnErrorOption = "raise",
+    max_pixels: shared.MaxPixelsOption = None,
     backbone: BackboneOption = "resnet50",
     weights: WeightsOption = "imagenet",
     from_model: FromOption = None,
     image_size: ImageSizeOption = None,
     no_find_face: NoFindFaceOption = False,
     detector: DetectorOption = "maskkit",
-    half: HalfOption = False,
+    half: shared.HalfOption = False,
     fine_tune: FineTuneOption = None,
     no_augment: NoAugmentOption = False,
     epochs: EpochsOption = None,
@@ -202,10 +187,10 @@ def train(
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
     checkpoint: CheckpointOption = None,
-    overwrite: OverwriteOption = False,
-    plots: PlotsOption = None,
+    overwrite: shared.OverwriteOption = False,
+    plots: shared.PlotsOption = None,
     report: ReportOption = None,
-    quiet: QuietOption = False,
+    quiet: shared.QuietOption = False,
 ) -> None:
     """Train a classifier on face crops or annotated photos.
 

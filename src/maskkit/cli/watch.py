@@ -11,21 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO, TypeAlias
 import typer
 
 from maskkit._text import print_json
+from maskkit.cli import _options as shared
 from maskkit.cli._inputs import load_model
-from maskkit.cli._options import (
-    DEFAULT_MODEL,
-    OUTPUT_GROUP,
-    DetectorOption,
-    DetectorSizeOption,
-    DeviceOption,
-    MinSizeOption,
-    ModelOption,
-    QuietOption,
-    ThresholdOption,
-    flag,
-    option,
-    out_option,
-)
+from maskkit.cli._options import OUTPUT_GROUP, flag, option, out_option
 from maskkit.cli._outputs import print_written
 
 if TYPE_CHECKING:
@@ -91,12 +79,12 @@ OutputOption = Annotated[
 
 def watch(
     source: SourceArgument,
-    model: ModelOption = DEFAULT_MODEL,
-    detector: DetectorOption = None,
-    detector_size: DetectorSizeOption = None,
-    threshold: ThresholdOption = None,
-    min_size: MinSizeOption = None,
-    device: DeviceOption = "auto",
+    model: shared.ModelOption = shared.DEFAULT_MODEL,
+    detector: shared.DetectorOption = None,
+    detector_size: shared.DetectorSizeOption = None,
+    threshold: shared.ThresholdOption = None,
+    min_size: shared.MinSizeOption = None,
+    device: shared.DeviceOption = "auto",
     realtime: RealtimeOption = False,
     frame_step: FrameStepOption = 1,
     reconnect_timeout: ReconnectTimeoutOption = 600.0,
@@ -106,7 +94,7 @@ def watch(
     out: OutOption = None,
     no_blur: NoBlurOption = False,
     events: EventsOption = None,
-    quiet: QuietOption = False,
+    quiet: shared.QuietOption = False,
     output: OutputOption = "table",
 ) -> None:
     r"""Track faces in a video and count people by predicted class.
