@@ -123,7 +123,8 @@ def supply(session):
 @nox.session(python="3.11", venv_backend="uv")
 def lowest(session):
     """Run the tests with the oldest version of each dependency that pyproject.toml allows."""
-    oldest = f"{session.create_tmp()}/oldest.txt"
+    # Not a temporary folder of nox, which would become TMPDIR: its path is too long for the sockets of Ray.
+    oldest = f"{session.virtualenv.location}/oldest.txt"
     resolve = ("uv", "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--extra", "test")
     session.run_install(*resolve, "pyproject.toml", "-o", oldest)
     session.install("-r", oldest, "pip")  # a test installs a plugin package by pip
