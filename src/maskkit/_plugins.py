@@ -129,6 +129,11 @@ def resolve(group: Group, plugin: Any) -> Any:
     return plugin
 
 
+def display_name(plugin: Any) -> str:
+    """Return the name under which messages and results show a plugin given as a name or an instance."""
+    return plugin if isinstance(plugin, str) else type(plugin).__name__
+
+
 def name_of(group: Group, plugin: Any) -> str:
     """Return the name under which a plugin's class is installed; raise PluginError if it has none."""
     kind = type(plugin)
@@ -171,7 +176,7 @@ def plugin_errors(group: Group | Literal["callbacks"], plugin: Any, action: str,
     except (MaskkitError, MemoryError):
         raise
     except (Exception, SystemExit) as exc:  # code of others may raise any type; it is named, not hidden
-        name = plugin if isinstance(plugin, str) else type(plugin).__name__
+        name = display_name(plugin)
         reason = f"{type(exc).__name__}: {' '.join(str(exc).split())}".removesuffix(": ")
         place = f" on {target}" if target else ""
         raise PluginError(f"{group[:-1]} {name}: {action} failed{place} ({reason}).") from exc

@@ -150,8 +150,7 @@ def merge_classes(given: NDArray[Any], base: BaseModel) -> tuple[NDArray[Any], d
             f"labels, or {base.backbone_only}."
         )
     kept = [label for label in known if label not in matches.values()]
-    classes = np.unique(np.array([*labels, *kept]))
-    return classes, matches
+    return np.unique(np.array([*labels, *kept])), matches
 
 
 def start_weights(base: BaseModel, classes: NDArray[Any], matches: Mapping[Any, Any]) -> dict[str, torch.Tensor]:

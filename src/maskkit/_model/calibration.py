@@ -1,7 +1,6 @@
 """The part of MaskClassifier that adjusts a fitted classifier on held-out images."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,24 +11,13 @@ from maskkit._images.load import check_images
 from maskkit._labels import index_labels
 from maskkit._model.decision import check_goal, check_two_classes, choose_threshold, fit_temperature
 from maskkit._model.face_density import FaceDensity
-from maskkit._model.features import FeatureExtractor
 from maskkit._model.head import TransferHead
-from maskkit._model.predictor import FacePredictor
 from maskkit._model.saving import NO_EVALUATIONS
+from maskkit._model.stages import StagesMixin
 
 
-class CalibrationMixin:
+class CalibrationMixin(StagesMixin):
     """Methods that adjust probabilities, decision threshold and int8 ranges without training."""
-
-    classes_: NDArray[Any]
-    head_: Any
-    _density: FaceDensity | None
-    _feature_extractor: Callable[[], FeatureExtractor]
-
-    if TYPE_CHECKING:
-
-        @property
-        def predictor_(self) -> FacePredictor: ...
 
     def calibrate(self, X: Any, y: ArrayLike | None = None) -> Self:
         """Calibrate probabilities by temperature scaling, and learn what faces look like.
@@ -141,9 +129,9 @@ class CalibrationMixin:
         is_known = targets >= 0
         if not is_known.any():
             raise ValueError("no label in y is a class of the classifier; want images of its classes.")
-        # One class says nothing about mistakes between classes. This is told before images are read.
-        check_two_classes(targets[is_known], self.classes_.tolist())
         rows = np.flatnonzero(is_known)
+        # One class says nothing about mistakes between classes. This is told before images are read.
+        check_two_classes(targets[rows], self.classes_.tolist())
         # A threshold and a temperature are for every precision.
         predictor = self.predictor_.in_float32()
         proba, features = zip(*predictor.iterate_batches([faces.sources[row] for row in rows]), strict=True)

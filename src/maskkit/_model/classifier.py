@@ -7,8 +7,6 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
 
 from maskkit import _plugins
 from maskkit._images.annotated import read_labeled_faces
@@ -17,7 +15,6 @@ from maskkit._images.preprocess import Augment
 from maskkit._labels import warn_of_labels
 from maskkit._model.base_model import find_base
 from maskkit._model.calibration import CalibrationMixin
-from maskkit._model.decision import DecisionRule
 from maskkit._model.fine_tuning import fit_every_layer
 from maskkit._model.fit import fit_embedder, fit_head
 from maskkit._model.head import TransferHead
@@ -25,19 +22,14 @@ from maskkit._model.params import check_params
 from maskkit._model.persistence import PersistenceMixin
 from maskkit._model.photos import PhotosMixin
 from maskkit._model.plan import FitPlan, announce, plan_fit
-from maskkit._model.predictor import FacePredictor
 from maskkit._model.saving import check_plugins_named
 from maskkit._model.scoring import ScoreMixin
-from maskkit._model.stages import StagesMixin
 from maskkit._training.history import History
 from maskkit.backbones._base import Backbone, Weights
 from maskkit.detectors._base import Detector
-from maskkit.detectors._heatmap import on_device
 
 
-class MaskClassifier(
-    StagesMixin, PhotosMixin, ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEstimator
-):
+class MaskClassifier(PhotosMixin, ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEstimator):
     """Classify face images as masked or unmasked, or into any other classes.
 
     A scikit-learn classifier of images. A backbone pretrained on ImageNet computes features, and a head maps them to
@@ -284,7 +276,6 @@ class MaskClassifier(
         """
         params = check_params(self)
         faces = read_labeled_faces(X, y, type(self).__name__)
-        sources = faces.sources
         warn_of_labels(faces.labels.tolist(), "y")
         # Everything that can be wrong with labels and parameters raises here, before images are read and fitted
         # attributes change.
@@ -293,7 +284,7 @@ class MaskClassifier(
         check_plugins_named(self.backbone, self.detector)
         before = dict(vars(self))
         try:
-            self._fit_stages(plan, sources)
+            self._fit_stages(plan, faces.sources)
         except BaseException:
             # A fit that was interrupted leaves no mix of old and new parts, and loses no model that was there before.
             self.__dict__ = before
@@ -310,28 +301,11 @@ class MaskClassifier(
         self.fine_tuned_ = plan.every_layer or (plan.base is not None and plan.base.fine_tuned)
         self.classes_ = self.head_.classes_
         records = getattr(self.head_, "history_", [])
-        restores_best = getattr(records, "restores_best", False)
-        self.history_ = History(records, self.classes_.tolist(), restores_best=restores_best)
+        best = getattr(records, "restores_best", False)
+        self.history_ = History(records, self.classes_.tolist(), restores_best=best)
         self.class_counts_ = np.bincount(plan.targets.indices, minlength=len(self.classes_))
         self.base_ = None if plan.base is None else plan.base.origin
-        self._finish_fit(f"{_plugin_name(self.backbone)} + {type(self.head_).__name__}")
-
-    @property
-    def predictor_(self) -> FacePredictor:
-        """The fitted object that predicts with the current parameters."""
-        check_is_fitted(self)
-        params = check_params(self)
-        self._fit_record.check_unchanged(self)
-        return FacePredictor(
-            on_device(self.detector_, self.device),
-            self._feature_extractor(),
-            self.head_,
-            self.classes_,
-            DecisionRule(params["threshold"], params["min_size_px"]),
-            model_name=self.model_name_,
-            detector_name=_plugin_name(self.detector),
-            density=self._density,
-        )
+        self._finish_fit(f"{_plugins.display_name(self.backbone)} + {type(self.head_).__name__}")
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Predict class probabilities for face crops.
@@ -361,8 +335,7 @@ class MaskClassifier(
         y : ndarray of shape (n_images,)
             The most probable class of each image.
         """
-        proba = self.predict_proba(X)
-        return self.classes_[proba.argmax(axis=1)]
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters. ``head__hidden_units=50`` also works on ``head=None``, which means ``TransferHead()``.
@@ -379,14 +352,3 @@ class MaskClassifier(
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_name_")
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.one_d_array = True
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
-        return tags
-
-
-def _plugin_name(plugin: Any) -> str:
-    return plugin if isinstance(plugin, str) else type(plugin).__name__

@@ -63,11 +63,8 @@ def fit_temperature(proba: ArrayLike, targets: ArrayLike) -> float:
         raise ValueError("got no face to calibrate on; want held-out faces with known classes.")
     # The logarithm of a softmax is its logits up to a constant per row, which cancels in the likelihood.
     logits = np.log(np.clip(proba, 1e-12, None))
-    rows = np.arange(len(logits))
-    losses = []
-    for temperature in _TEMPERATURES:
-        scaled = logits / temperature
-        losses.append((np.logaddexp.reduce(scaled, axis=1) - scaled[rows, indices]).mean())
+    true = logits[np.arange(len(logits)), indices]
+    losses = [(np.logaddexp.reduce(logits / t, axis=1) - true / t).mean() for t in _TEMPERATURES]
     return float(_TEMPERATURES[np.argmin(losses)])
 
 

@@ -33,7 +33,18 @@ DEFAULT_BATCH_SIZE = 32
 _HEEDED = ("find_face", "batch_size", "device", "engine", "precision", "cache")
 
 
-class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class ImageEstimator(BaseEstimator):
+    """An estimator whose input is a sequence of images, such as paths."""
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array = True
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+
+class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstimator):
     """Transform images of faces into the features of a backbone.
 
     Parameters
@@ -251,11 +262,9 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
     def _set_image_size(self, image_size: int) -> None:
         """Use another input size than the network was built for."""
-        fitted = self._fitted
-        preprocess = replace(fitted.preprocess, image_size=image_size)
-        self.set_params(image_size=image_size)._set_backbone(
-            FittedBackbone(fitted.backbone, fitted.network, preprocess)
-        )
+        old = self._fitted
+        fitted = FittedBackbone(old.backbone, old.network, replace(old.preprocess, image_size=image_size))
+        self.set_params(image_size=image_size)._set_backbone(fitted)
 
     def _settings(self) -> ComputeSettings:
         params = check_params(self)
@@ -268,13 +277,6 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_fitted")
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.one_d_array = True
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
-        return tags
 
 
 def make_embedder(params: Mapping[str, Any], seed: int | None = None) -> FaceEmbedder:

@@ -65,10 +65,8 @@ class _FineTuning:
         self.head._build_network(self.fitted.backbone.n_features, plan.targets, plan.start)
         self.targets, self.rows, self.held_out = plan.targets, np.arange(len(sources)), np.array([], dtype=np.int64)
         if plan.validation is not None:
-            self.sources, self.targets = (
-                [*sources, *plan.validation.sources],
-                plan.targets.join(plan.validation.targets),
-            )
+            self.sources = [*sources, *plan.validation.sources]
+            self.targets = plan.targets.join(plan.validation.targets)
             self.held_out = np.arange(len(sources), len(self.sources))
         elif params["early_stopping"]:
             self.rows, self.held_out = split_rows(plan.targets, self.head.validation_fraction, plan.seed)
@@ -102,14 +100,11 @@ class _FineTuning:
             move(network, torch.device("cpu"))
 
     def _train(self, network: nn.Sequential) -> None:
-        params, (backbone, head) = self.plan.params, network
+        params = self.plan.params
         rate = params["learning_rate"]
         is_new_head = self.is_pretrained and self.plan.base is None
-        head_rate = rate * (HEAD_RATE_FACTOR if is_new_head else 1)
-        groups = [
-            {"params": list(backbone.parameters()), "lr": rate},
-            {"params": list(head.parameters()), "lr": head_rate},
-        ]
+        rates = (rate, rate * HEAD_RATE_FACTOR if is_new_head else rate)
+        groups = [{"params": list(part.parameters()), "lr": r} for part, r in zip(network, rates, strict=True)]
         optimizer = make_adamw(groups, weight_decay=WEIGHT_DECAY)
         checkpoint = self._make_checkpoint(network)
         options = TrainerOptions(

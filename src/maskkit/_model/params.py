@@ -52,26 +52,15 @@ def check_params(estimator: Any) -> dict[str, Any]:
     defaults = inspect.signature(type(estimator)).parameters
     for name, value in params.items():
         default = defaults[name].default
-        if value is None and default is not None and name not in _MAY_BE_NONE:
+        if value is not None:
+            params[name] = _check_value(name, value)
+        elif default is not None and name not in _MAY_BE_NONE:
             raise ValueError(f"{name} is None; want a value, such as the default, {default!r}.")
-        checked = _check_value(name, value)
-        if checked is not None:
-            params[name] = checked
-    checkpoint = params.get("checkpoint")
-    if checkpoint is not None and not isinstance(checkpoint, (str, os.PathLike)):
-        raise TypeError(f"checkpoint={checkpoint!r} is not a path; want the path of a folder, or None.")
-    if checkpoint is not None:
-        check_path(checkpoint, OutputError)
-    augment = params.get("augment")
-    if augment is not None and not (isinstance(augment, str) and augment == "auto") and not callable(augment):
-        raise ValueError(f"augment={augment!r} is unknown; use 'auto', None or a callable (image, rng).")
     return params
 
 
 def _check_value(name: str, value: Any) -> Any:
-    """Return one parameter, converted; None if there is nothing to convert."""
-    if value is None:
-        return None
+    """Return the value of a parameter, checked and converted."""
     if name in _INTEGERS:
         return check_int(value, name, _INTEGERS[name])
     if name in _REALS:
@@ -79,12 +68,18 @@ def _check_value(name: str, value: Any) -> Any:
         return check_float(value, name, minimum, maximum, include_boundaries=boundaries)
     if name in _FLAGS:
         return _check_flag(name, value)
-    if name == "random_state":
-        # A generator of random numbers stays what it is.
-        return check_int(value, name, 0, 2**32 - 1) if _is_number(value) else value
-    if name == "fine_tune":
-        return to_python(value)
-    return _check_class_weight(value) if name == "class_weight" else None
+    # A generator of random numbers stays what it is.
+    if name == "random_state" and isinstance(to_python(value), (bool, int, float)):
+        return check_int(value, name, 0, 2**32 - 1)
+    if name == "class_weight":
+        return _check_class_weight(value)
+    if name == "checkpoint" and not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"checkpoint={value!r} is not a path; want the path of a folder, or None.")
+    if name == "checkpoint":
+        check_path(value, OutputError)
+    if name == "augment" and not (isinstance(value, str) and value == "auto") and not callable(value):
+        raise ValueError(f"augment={value!r} is unknown; use 'auto', None or a callable (image, rng).")
+    return to_python(value) if name == "fine_tune" else value
 
 
 def _check_flag(name: str, value: Any) -> bool:
@@ -100,10 +95,6 @@ def _check_class_weight(value: Any) -> Any:
     if not isinstance(value, str) or value != "balanced":
         raise ValueError(f"class_weight={value!r} is unknown; use 'balanced', a dict of classes or None.")
     return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(to_python(value), (bool, int, float))
 
 
 class FitRecord:

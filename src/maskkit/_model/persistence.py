@@ -5,23 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from sklearn.base import BaseEstimator
-
 from maskkit._files.pretrained import find_pretrained
 from maskkit._model import saving
 from maskkit._model.params import check_params
+from maskkit._model.stages import StagesMixin
 from maskkit.reporters._base import Report
 
 
-class PersistenceMixin(BaseEstimator):
+class PersistenceMixin(StagesMixin):
     """Methods that write a fitted classifier to a folder and read it back."""
 
     def save(
-        self,
-        folder: str | os.PathLike[str],
-        *,
-        half: bool = False,
-        evaluation: Mapping[str, Report] | None = None,
+        self, folder: str | os.PathLike[str], *, half: bool = False, evaluation: Mapping[str, Report] | None = None
     ) -> Path:
         """Save the fitted model as a folder of safetensors and JSON with a model card.
 
@@ -57,8 +52,7 @@ class PersistenceMixin(BaseEstimator):
             "base": self.base_,
             **saving.describe_evaluations(self._evaluations, evaluation or {}),
         }
-        params = check_params(self) | self._trained_with
-        return saving.save_model(folder, predictor, params, training, half=half)
+        return saving.save_model(folder, predictor, check_params(self) | self._trained_with, training, half=half)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], **params: Any) -> Self:

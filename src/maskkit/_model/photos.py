@@ -1,20 +1,15 @@
 """The part of MaskClassifier that reads photos with any number of faces."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from maskkit._images.load import ImageSource, iterate_images
-from maskkit._model.predictor import FacePredictor
 from maskkit._model.results import PhotoResult
+from maskkit._model.stages import StagesMixin
 
 
-class PhotosMixin:
+class PhotosMixin(StagesMixin):
     """Methods that detect the faces of photos and classify them."""
-
-    if TYPE_CHECKING:
-
-        @property
-        def predictor_(self) -> FacePredictor: ...
 
     def predict_faces(
         self, photo: ImageSource, *, max_faces: int | None = None, max_px: int | None = None

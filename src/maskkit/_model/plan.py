@@ -11,11 +11,11 @@ import torch
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-from maskkit._images.annotated import LabeledFaces
+from maskkit._images.annotated import LabeledFaces, are_photos, read_labeled_faces
+from maskkit._images.load import ImageSource
 from maskkit._model.base_model import BaseModel, merge_classes, start_weights
 from maskkit._model.head import TransferHead
 from maskkit._model.params import check_params
-from maskkit._model.validation import ValidationSet, read_validation
 from maskkit._training.checkpoint import find_seed
 from maskkit._training.distributed import World, find_world
 from maskkit._training.targets import Targets, split_rows
@@ -39,6 +39,14 @@ _N_VALIDATIONS = 10
 
 # Parameters of MaskClassifier that replace the head's own; None leaves these as they are.
 _HEAD_PARAMETERS = ("epochs", "batch_size", "learning_rate", "class_weight", "early_stopping", "validation_fraction")
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationSet:
+    """Images on which the model is measured after each epoch, and their labels and weights."""
+
+    sources: Sequence[ImageSource]
+    targets: Targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +89,51 @@ def plan_fit(params: Mapping[str, Any], faces: LabeledFaces, sample_weight: Any,
     callbacks, validation = resolve_callbacks(given["callbacks"]), None
     if isinstance(head, TransferHead):
         settings = check_params(head)
-        validation = read_validation(given["validation_data"], given["validation_fraction"], targets, head)
+        if given["validation_data"] is not None:
+            validation = _read_validation(given["validation_data"], given["validation_fraction"], targets, head)
         if settings["early_stopping"] and validation is None:
             split_rows(targets, settings["validation_fraction"], seed)  # raises if there are too few images
     validate_every = 1
     if every_layer:
         is_thinned = given["epochs"] is None and not given["early_stopping"]
-        defaults = _fine_tune_defaults(given, len(faces.labels), goes_on=base is not None)
-        given |= {name: value for name, value in defaults.items() if given[name] is None}
+        given = _fill_in(given, len(faces.labels), goes_on=base is not None)
         validate_every = math.ceil(given["epochs"] / _N_VALIDATIONS) if is_thinned else 1
     return FitPlan(given, every_layer, seed, head, targets, world, validation, callbacks, base, start, validate_every)
 
 
-def _fine_tune_defaults(params: Mapping[str, Any], n_images: int, *, goes_on: bool) -> dict[str, Any]:
-    """Return the training settings of a fit of every layer that the parameters may leave open."""
-    defaults = dict(FINE_TUNE_DEFAULTS)
-    batch_size = min(params["batch_size"] or defaults["batch_size"], n_images)
+def _read_validation(data: Any, fraction: float | None, targets: Targets, head: TransferHead) -> ValidationSet:
+    """Check the parameter `validation_data` and encode its labels as those of training.
+
+    `fraction` is the parameter `validation_fraction` of the classifier. Raises TypeError, ValueError if the data are
+    neither a pair of images and labels nor annotated photos, have a class that training has not, or a fraction is to be
+    held out, too.
+    """
+    if fraction is not None or head.validation_fraction != TransferHead().validation_fraction:
+        raise ValueError(
+            "validation_data and validation_fraction exclude each other: early stopping uses the images of the one, or "
+            "holds out the other; leave one of them out."
+        )
+    if are_photos(data):
+        data = (data, None)
+    elif not isinstance(data, tuple) or len(data) != 2:
+        shown = f"a tuple of {len(data)}" if isinstance(data, tuple) else f"of type {type(data).__name__}"
+        raise TypeError(f"validation_data is {shown}; want a tuple (images, labels), or annotated photos.")
+    try:
+        faces = read_labeled_faces(data[0], data[1], "validation_data")
+    except (TypeError, ValueError) as exc:
+        raise type(exc)(f"validation_data: {exc}") from exc
+    return ValidationSet(faces.sources, targets.encode_more(faces.labels, head.class_weight, "validation_data"))
+
+
+def _fill_in(params: Mapping[str, Any], n_images: int, *, goes_on: bool) -> dict[str, Any]:
+    """Return the parameters of a fit of every layer, with the training settings that they leave open."""
+    settings = dict(FINE_TUNE_DEFAULTS)
+    batch_size = min(params["batch_size"] or settings["batch_size"], n_images)
     n_steps = max(1, n_images // (batch_size * params["gradient_accumulation_steps"]))
-    defaults["epochs"] = max(defaults["epochs"], math.ceil((MIN_GOING_ON_STEPS if goes_on else MIN_STEPS) / n_steps))
-    return defaults | ({"learning_rate": GOING_ON_RATE} if goes_on else {})
+    settings["epochs"] = max(settings["epochs"], math.ceil((MIN_GOING_ON_STEPS if goes_on else MIN_STEPS) / n_steps))
+    if goes_on:
+        settings["learning_rate"] = GOING_ON_RATE
+    return {name: settings.get(name) if value is None else value for name, value in params.items()}
 
 
 def _trains_every_layer(params: Mapping[str, Any]) -> bool:
@@ -112,31 +146,26 @@ def _trains_every_layer(params: Mapping[str, Any]) -> bool:
 
 
 def announce(plan: FitPlan) -> None:
-    """Print what is trained if the fit is verbose."""
-    if plan.params["verbose"] and plan.world.is_main:
-        print(describe_plan(plan), file=sys.stderr)
-
-
-def describe_plan(plan: FitPlan) -> str:
-    """Return one line that says which layers are trained, how long, and what the other way would take."""
+    """Print, if the fit is verbose, which layers are trained, how long, and what the other way would take."""
+    if not plan.params["verbose"] or not plan.world.is_main:
+        return
     n_images = len(plan.targets.labels)
     start = "" if plan.base is None else f"Going on from {plan.base.origin['name']}. "
-    params = dict(plan.params)
-    if not plan.every_layer:
-        defaults = _fine_tune_defaults(params, n_images, goes_on=plan.base is not None)
-        params |= {name: value for name, value in defaults.items() if params[name] is None}
+    params = plan.params if plan.every_layer else _fill_in(plan.params, n_images, goes_on=plan.base is not None)
     batch_size = min(params["batch_size"], n_images)
     n_shown = params["epochs"] * (n_images // batch_size) * batch_size
     every_layer = f"{n_shown:,} images in {params['epochs']} epoch{'s' * (params['epochs'] != 1)}"
     if plan.every_layer:
-        return (
-            f"{start}Training every layer on {every_layer}. fine_tune=False (--frozen on the command line) trains only "
+        text = (
+            f"Training every layer on {every_layer}. fine_tune=False (--frozen on the command line) trains only "
             f"the head, on the features of {n_images:,}: faster, and usually less accurate on other photos."
         )
-    return (
-        f"{start}Training only the head, on the features of {n_images:,} images. fine_tune=True (--fine-tune on the "
-        f"command line) trains every layer, on {every_layer}: slower, and usually more accurate on other photos."
-    )
+    else:
+        text = (
+            f"Training only the head, on the features of {n_images:,} images. fine_tune=True (--fine-tune on the "
+            f"command line) trains every layer, on {every_layer}: slower, and usually more accurate on other photos."
+        )
+    print(f"{start}{text}", file=sys.stderr)
 
 
 def _choose_seed(params: Mapping[str, Any], *, every_layer: bool) -> int:

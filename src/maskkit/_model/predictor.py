@@ -167,7 +167,7 @@ class FacePredictor:
         read = in_windows(loaded, size, max_pixels=_WINDOW_PIXELS)
         windows = prefetch_map(detect, read, n_ahead=2, n_workers=1)
         for window in _check_detector_works(windows):
-            window = [detected if detected.photo.is_wanted() else detected.drop_faces() for detected in window]
+            window = [detected._replace(photo=detected.photo.check_wanted()) for detected in window]
             for result, (photo, *_) in zip(self._classify(window), window, strict=True):
                 if photo.error is None or on_error == "report":
                     yield result
@@ -202,7 +202,7 @@ class FacePredictor:
 
     def _detect(self, photos: Sequence["_Photo"]) -> list["_DetectedPhoto"]:
         """Detect the faces of several photos; if the detector fails, the photos on which it fails get its error."""
-        photos = [photo if photo.is_wanted() else photo._replace(error=_unwanted(photo.name)) for photo in photos]
+        photos = [photo.check_wanted() for photo in photos]
         readable = [photo for photo in photos if photo.error is None]
         start = time.perf_counter()
         try:
@@ -241,9 +241,9 @@ class FacePredictor:
 
     def _classify(self, window: list["_DetectedPhoto"]) -> Iterator[PhotoResult]:
         """Classify the faces of several photos in common batches."""
-        cut = _take_whole if self.are_crops else crop_square
         window = [self._keep_largest(detected) for detected in window]
-        crops = [cut(photo.image, box) for photo, faces, *_ in window for box in faces.boxes_xyxy]
+        boxes = [(photo.image, box) for photo, faces, *_ in window for box in faces.boxes_xyxy]
+        crops = [image if self.are_crops else crop_square(image, box) for image, box in boxes]
         start = time.perf_counter()
         rows = iter(list(self._judge_crops(crops)) if crops else ())
         face_ms = (time.perf_counter() - start) * 1000 / max(1, len(crops))
@@ -265,8 +265,10 @@ class FacePredictor:
             )
 
     def _keep_largest(self, detected: "_DetectedPhoto") -> "_DetectedPhoto":
-        boxes = detected.faces.boxes_xyxy[self.max_faces :] if self.max_faces is not None else ()
-        kept = detected.faces.select(np.arange(len(detected.faces) - len(boxes)))
+        """Leave out the smaller faces of a photo, and all faces of one with an error."""
+        faces = _NO_FACES if detected.photo.error is not None else detected.faces
+        boxes = faces.boxes_xyxy[self.max_faces :] if self.max_faces is not None else ()
+        kept = faces.select(np.arange(len(faces) - len(boxes)))
         return detected._replace(faces=kept, left_out=tuple(_to_box(box) for box in boxes))
 
     def _note_left_out(self, n_left_out: int) -> list[str]:
@@ -301,10 +303,6 @@ def _always() -> bool:
     return True
 
 
-def _take_whole(image: RgbImage, box: object) -> RgbImage:
-    return image
-
-
 def _to_box(edges: NDArray[np.float32]) -> Box:
     left, top, right, bottom = (int(edge) for edge in edges)
     return left, top, right, bottom
@@ -328,15 +326,18 @@ class _Photo(NamedTuple):
     is_wanted: Callable[[], bool] = _always
     notes: tuple[str, ...] = ()
 
+    def check_wanted(self) -> "_Photo":
+        """Return the photo, with an error if it is no longer wanted."""
+        if self.is_wanted():
+            return self
+        return self._replace(error=ImageError(f"{self.name}: is no longer wanted, and was left out."))
+
 
 class _DetectedPhoto(NamedTuple):
     photo: _Photo
     faces: Faces
     detect_ms: float
     left_out: tuple[Box, ...] = ()
-
-    def drop_faces(self) -> "_DetectedPhoto":
-        return self._replace(photo=self.photo._replace(error=_unwanted(self.photo.name)), faces=_NO_FACES)
 
 
 def _check_detector_works(windows: Iterable[list[_DetectedPhoto]]) -> Iterator[list[_DetectedPhoto]]:
@@ -384,7 +385,3 @@ def _load(name: str, source: ImageSource, *, is_wanted: Callable[[], bool] = _al
     except ImageError as exc:
         error = exc
     return _Photo(source, name, image, error, (time.perf_counter() - start) * 1000, is_wanted, notes)
-
-
-def _unwanted(name: str) -> ImageError:
-    return ImageError(f"{name}: is no longer wanted, and was left out.")

@@ -5,7 +5,7 @@ import html
 import io
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -173,9 +173,6 @@ class PhotoResult(Sequence[FaceResult]):
     def __getitem__(self, index: slice) -> tuple[FaceResult, ...]: ...
     def __getitem__(self, index: int | slice) -> FaceResult | tuple[FaceResult, ...]:
         return self.faces[index]
-
-    def __iter__(self) -> Iterator[FaceResult]:
-        return iter(self.faces)
 
     def __repr__(self) -> str:
         return f"<PhotoResult {escape_text(self.name)}: {self._count()}>"

@@ -24,7 +24,7 @@ from maskkit._files.model_card import write_card
 from maskkit._files.model_folder import ModelConfig, read_model, write_model
 from maskkit._files.pretrained import name_model
 from maskkit._files.tensors import Shapes, check_weights, shapes_of
-from maskkit._images.preprocess import Preprocess, make_preprocess
+from maskkit._images.preprocess import make_preprocess
 from maskkit._model.embedder import make_embedder
 from maskkit._model.face_density import FaceDensity
 from maskkit._model.fitted_backbone import FittedBackbone
@@ -152,16 +152,12 @@ def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overr
         if "detector" not in overrides:
             estimator.detector_ = _plugins.resolve("detectors", estimator.detector)
         backbone = _plugins.resolve("backbones", estimator.backbone)
-        preprocess = _restore_preprocess(config.preprocess)
+        image_size, mean, std = (config.preprocess[name] for name in ("image_size", "mean", "std"))
+        preprocess = make_preprocess(check_int(image_size, "image_size", 8, _MAX_IMAGE_SIZE), mean, std)
         network = build_network(backbone, None)
         network.load_state_dict(_select(tensors, "backbone."))
-        estimator.class_counts_, history, estimator.fine_tuned_ = _restore_training(config, len(estimator.classes_))
-        estimator.base_ = _restore_base(config.training.get("base"))
-        evaluations = _restore_evaluations(config.training)
-        estimator.head_ = _restore_head(_make_head(config), config, estimator.classes_, _select(tensors, "head."))
-        restores_best, classes = bool(estimator.head_.early_stopping), estimator.classes_.tolist()
-        estimator.head_.history_ = History(history, classes, restores_best=restores_best)
-        estimator.history_ = History(history, classes, restores_best=restores_best)
+        estimator.head_ = _restore_head(config, estimator.classes_, _select(tensors, "head."))
+        evaluations = _restore_training(estimator, config.training)
     estimator.set_params(**overrides)
     check_params(estimator)
     if "detector" in overrides:
@@ -294,9 +290,7 @@ def _restore_params(config: ModelConfig, *, without: Collection[str]) -> dict[st
         described = getattr(config, field)
         spec, params = described["spec"], described["params"]
         if spec == "centerface" and "long_side_px" in params:  # of versions that searched one scale
-            params = {"long_sides_px": params["long_side_px"]} | {
-                k: v for k, v in params.items() if k != "long_side_px"
-            }
+            params = {"long_sides_px" if name == "long_side_px" else name: params[name] for name in params}
         if field not in without:
             plugins[field] = _plugins.load(group, spec, **params) if params else spec
     left_out = (*_MACHINE_PARAMETERS, *_TRAINING_PARAMETERS)
@@ -320,21 +314,13 @@ def _restore_classes(labels: list[Any]) -> NDArray[Any]:
     return classes
 
 
-def _restore_preprocess(settings: dict[str, Any]) -> Preprocess:
-    check_int(settings["image_size"], "image_size", 8, _MAX_IMAGE_SIZE)
-    return make_preprocess(settings["image_size"], settings["mean"], settings["std"])
-
-
-def _restore_head(
-    unfitted: TransferHead, config: ModelConfig, classes: NDArray[Any], tensors: dict[str, torch.Tensor]
-) -> TransferHead:
-    head = TransferHead(**unfitted.get_params())
+def _restore_head(config: ModelConfig, classes: NDArray[Any], tensors: dict[str, torch.Tensor]) -> TransferHead:
+    head = _make_head(config)
     network = _build_empty(head, config, classes)
-    head.classes_ = classes
-    head._remember_params()
-    head.n_features_in_ = check_int(config.head["n_features"], "n_features", 1)
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
-    head.network_ = network.eval()
+    head.classes_, head.network_ = classes, network.eval()
+    head.n_features_in_ = tensors["1.weight"].shape[1]
+    head._remember_params()
     return head
 
 
@@ -346,31 +332,29 @@ def _build_empty(head: TransferHead, config: ModelConfig, classes: NDArray[Any])
         return head._build(n_features, len(classes))
 
 
-def _restore_training(config: ModelConfig, n_classes: int) -> tuple[NDArray[np.int64], list[dict[str, float]], bool]:
-    """Return class counts, history, and whether every layer was trained."""
-    stored, history, fine_tuned = (config.training[name] for name in ("class_counts", "history", "fine_tuned"))
-    counts = np.array(stored)
-    if counts.shape != (n_classes,) or counts.dtype.kind != "i":
+def _restore_training(estimator: Any, training: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Set what a classifier records of its training; return the evaluations that were saved with it.
+
+    Models of earlier versions state neither a base nor evaluations.
+    """
+    stored, history, fine_tuned = (training[name] for name in ("class_counts", "history", "fine_tuned"))
+    counts, base = np.array(stored), training.get("base")
+    if counts.shape != (len(estimator.classes_),) or counts.dtype.kind != "i":
         raise ValueError(f"class_counts are {str(stored)[:80]}, want one number per class")
     if not isinstance(history, list) or not isinstance(fine_tuned, bool):
         raise ValueError("history is not a list, or fine_tuned is neither true nor false")
-    return counts, history, fine_tuned
-
-
-def _restore_base(base: Any) -> dict[str, Any] | None:
-    """Return what a model went on from; models of earlier versions do not state it."""
     if base is not None and not (isinstance(base, dict) and {"name", "sha256", "base"} <= base.keys()):
         raise ValueError(f"base is {str(base)[:80]}, want null or an object with name, sha256 and base")
-    return base
-
-
-def _restore_evaluations(training: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the evaluations that were saved with a model; models of earlier versions do not state them."""
-    found = {name: training.get(name, {}) for name in NO_EVALUATIONS}
-    texts = found["evaluation_tables"].values() if all(isinstance(part, dict) for part in found.values()) else [None]
-    if not all(isinstance(text, str) for text in texts):
+    evaluations = {name: training.get(name, {}) for name in NO_EVALUATIONS}
+    are_objects = all(isinstance(part, dict) for part in evaluations.values())
+    if not are_objects or not all(isinstance(text, str) for text in evaluations["evaluation_tables"].values()):
         raise ValueError("evaluation or evaluation_tables is no object, or a table is no text")
-    return found
+    estimator.class_counts_, estimator.fine_tuned_, estimator.base_ = counts, fine_tuned, base
+    for owner in (estimator, estimator.head_):
+        owner.history_ = History(
+            history, estimator.classes_.tolist(), restores_best=bool(estimator.head_.early_stopping)
+        )
+    return evaluations
 
 
 def _select(values: dict[str, Value], prefix: str) -> dict[str, Value]:

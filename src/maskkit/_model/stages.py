@@ -3,22 +3,29 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sklearn.base import BaseEstimator
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from maskkit import _plugins
-from maskkit._model.embedder import DEFAULT_BATCH_SIZE, FaceEmbedder
+from maskkit._model.decision import DecisionRule
+from maskkit._model.embedder import DEFAULT_BATCH_SIZE, FaceEmbedder, ImageEstimator
 from maskkit._model.face_density import FaceDensity
 from maskkit._model.features import FeatureExtractor
-from maskkit._model.params import FitRecord
+from maskkit._model.params import FitRecord, check_params
+from maskkit._model.predictor import FacePredictor
 from maskkit._model.saving import NO_EVALUATIONS, PREDICTION_PARAMETERS
 from maskkit.detectors._base import Detector
+from maskkit.detectors._heatmap import on_device
 
 
-class StagesMixin(BaseEstimator):
-    """Detector and embedder of a fitted classifier, with its current parameters."""
+class StagesMixin(ImageEstimator):
+    """The stages of a fitted classifier, alone and together, with its current parameters."""
 
     detector: str | Detector
+    device: str
     batch_size: int | None
+    classes_: NDArray[Any]
+    head_: Any
     _embedder: FaceEmbedder
 
     def _finish_fit(self, model_name: str, trained_with: Mapping[str, Any] | None = None) -> None:
@@ -58,3 +65,20 @@ class StagesMixin(BaseEstimator):
     def _feature_extractor(self) -> FeatureExtractor:
         """Return the extractor for the current parameters: the one seam, which tests may replace."""
         return self.embedder_._extractor()
+
+    @property
+    def predictor_(self) -> FacePredictor:
+        """The fitted object that predicts with the current parameters."""
+        check_is_fitted(self)
+        params = check_params(self)
+        self._fit_record.check_unchanged(self)
+        return FacePredictor(
+            on_device(self.detector_, self.device),
+            self._feature_extractor(),
+            self.head_,
+            self.classes_,
+            DecisionRule(params["threshold"], params["min_size_px"]),
+            model_name=self.model_name_,
+            detector_name=_plugins.display_name(self.detector),
+            density=self._density,
+        )

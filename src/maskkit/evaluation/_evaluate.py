@@ -10,14 +10,7 @@ from numpy.typing import ArrayLike
 from maskkit._display.tables import Estimate, Rows, Table, Tabulated, to_plain
 from maskkit._text import MAX_LABEL_BYTES
 from maskkit.evaluation._evaluation import MEANINGS, SCHEMA_VERSION, Evaluation, Measurement, Mistake
-from maskkit.evaluation._inputs import (
-    FaceSet,
-    check_proba,
-    check_resampling,
-    list_classes,
-    read_face_set,
-    select_known,
-)
+from maskkit.evaluation._inputs import FaceSet, check_proba, check_resampling, list_classes, read_face_set, select_known
 from maskkit.evaluation._intervals import Resampling, difference
 from maskkit.evaluation._slices import check_column, make_table, measure_columns
 from maskkit.reporters._base import Reporter, report_to, resolve_reporters
