@@ -25,8 +25,7 @@ from maskkit.exceptions import WeightsError
 class BaseModel:
     """A trained model that a fit goes on from; the fit changes none of its parts.
 
-    `origin` describes it in what is saved: its name, classes, and the origin of it, in turn. `folder` is None for a
-    model that was not read from one.
+    `origin` describes it in what is saved. `folder` is None for a model that was not read from one.
     """
 
     backbone: Any
@@ -39,10 +38,7 @@ class BaseModel:
 
     @classmethod
     def from_classifier(cls, classifier: Any, folder: Path | None = None) -> Self:
-        """Return the parts of a fitted MaskClassifier.
-
-        Raises ValueError if its head is not a TransferHead.
-        """
+        """Return the parts of a fitted MaskClassifier; raise ValueError if its head is not a TransferHead."""
         if not isinstance(classifier.head_, TransferHead):
             raise ValueError(
                 f"warm_start=True goes on with a TransferHead, not {type(classifier.head_).__name__}; "
@@ -71,10 +67,9 @@ class BaseModel:
 
 
 def find_base(classifier: Any, params: Mapping[str, Any]) -> BaseModel | None:
-    """Return the model that a fit goes on from: the classifier itself, or the model that `weights` names.
+    """Return the model that a fit goes on from: the classifier, or that which `weights` names; None for a new head.
 
-    Returns None for a fit that starts with a new head. Raises ModelFileError if the model cannot be read, WeightsError
-    if it is no longer there, and ValueError if it has another backbone or head than the parameters ask for.
+    Raises ModelFileError, WeightsError if it cannot be read, ValueError if backbone or head differ from the parameters.
     """
     if params["warm_start"] and classifier.__sklearn_is_fitted__():
         base, source = BaseModel.from_classifier(classifier), "the fitted model"
@@ -156,8 +151,7 @@ def merge_classes(given: NDArray[Any], base: BaseModel) -> tuple[NDArray[Any], d
 def start_weights(base: BaseModel, classes: NDArray[Any], matches: Mapping[Any, Any]) -> dict[str, torch.Tensor]:
     """Return the weights of the base's head, with one row for each of `classes`; the rows of new classes are zero.
 
-    The logit of a new class is then zero for every face, between those of the classes that the base finds and of those
-    that it excludes.
+    The logit of a new class is then between those of the classes that the base finds and of those that it excludes.
     """
     known = base.classes.tolist()
     named = [matches.get(label, label) for label in classes.tolist()]

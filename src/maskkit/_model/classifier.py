@@ -335,7 +335,8 @@ class MaskClassifier(PhotosMixin, ScoreMixin, CalibrationMixin, PersistenceMixin
         y : ndarray of shape (n_images,)
             The most probable class of each image.
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        proba = self.predict_proba(X)  # Raises NotFittedError where there are no classes yet.
+        return self.classes_[proba.argmax(axis=1)]
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters. ``head__hidden_units=50`` also works on ``head=None``, which means ``TransferHead()``.

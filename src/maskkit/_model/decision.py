@@ -32,10 +32,7 @@ class DecisionRule:
         check_float(self.min_size_px, "min_size_px", 0)
 
     def reasons(self, probability: float, size_px: float, *, is_face: bool = True) -> tuple[str, ...]:
-        """Return why a face is uncertain: ``"too_small"``, ``"low_probability"``, `NOT_A_FACE`, several, or nothing.
-
-        `FaceResult.decision` is `UNCERTAIN` if there is any reason. NaN is never enough.
-        """
+        """Return why a face is uncertain: ``"too_small"``, ``"low_probability"``, `NOT_A_FACE`; NaN is never enough."""
         checks = {
             "too_small": not size_px >= self.min_size_px,
             "low_probability": not probability >= self.threshold,
@@ -45,11 +42,9 @@ class DecisionRule:
 
 
 def fit_temperature(proba: ArrayLike, targets: ArrayLike) -> float:
-    """Fit the temperature that maximizes the likelihood of the true classes.
+    """Fit the temperature, 0.2 to 5, by which logits are divided to maximize the likelihood of the true classes.
 
     Takes the probabilities (n_faces, n_classes) of faces held out from training, and the index of the class of each.
-    Logits divided by the temperature, 0.2 to 5, are calibrated. Above 1, the model is overconfident.
-
     Raises ValueError if there is no face, lengths differ, or a value is NaN, infinite or no index.
 
     Source: Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, 2017, arXiv:1706.04599, section 4.2.
@@ -88,15 +83,12 @@ def check_goal(precision: Any, uncertain_cost: Any) -> tuple[float | None, float
 def choose_threshold(
     proba: ArrayLike, correct: ArrayLike, *, precision: float | None = None, uncertain_cost: float | None = None
 ) -> float:
-    """Choose the probability below which the decision is "uncertain", from faces with known classes.
+    """Choose the probability below which the decision is "uncertain"; 0 if no face needs to be.
 
     `proba` is the probability of the most probable class of each face, `correct` whether that is the true class. With a
     target `precision`, as few faces as possible are uncertain. `uncertain_cost` is the cost of an uncertain decision,
-    where a wrong one costs 1 (Chow 1970, "On optimum recognition error and reject tradeoff"). The threshold is 0 if no
-    face needs to be uncertain.
-
-    Raises ValueError if both or neither is passed, there is no face, lengths differ, a value is NaN or out of range, or
-    no threshold reaches the precision.
+    where a wrong one costs 1 (Chow 1970, "On optimum recognition error and reject tradeoff"). Raises ValueError if both
+    or neither is passed, a value is invalid, or no threshold reaches the precision.
     """
     precision, uncertain_cost = check_goal(precision, uncertain_cost)
     proba, correct = check_finite(proba, "proba"), check_finite(correct, "correct").astype(bool)

@@ -33,10 +33,7 @@ _TABLE = "CREATE TABLE IF NOT EXISTS features (key TEXT PRIMARY KEY, digest BLOB
 
 
 def open_cache(cache: str | os.PathLike[str] | None) -> "MemoryCache | FileCache | None":
-    """Return the cache for the parameter `cache`, shared by the whole process.
-
-    Raises ValueError if `cache` is neither a path, ``"memory"`` nor None, or the path cannot be a cache.
-    """
+    """Return the cache of this process for the parameter `cache`; raise ValueError if it cannot be one."""
     if cache is None:
         return None
     if isinstance(cache, str) and cache == "memory":
@@ -77,10 +74,8 @@ class MemoryCache:
 class FileCache:
     """Features in an SQLite file that several processes, and later runs, may share; safe for threads.
 
-    The file must be on a local disk, because SQLite's locks do not work on network drives. Each entry has a checksum,
-    and damaged entries count as missing. A damaged file is renamed to ``NAME.broken``, and a new one is started.
-
-    Raises ValueError if the path is a folder, a file of another kind, or cannot be written.
+    The file must be on a local disk, because SQLite's locks do not work on network drives. Damaged entries count as
+    missing. A damaged file is renamed to ``NAME.broken``, and a new one is started.
     """
 
     def __init__(self, path: str | os.PathLike[str]):

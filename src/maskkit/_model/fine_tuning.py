@@ -36,11 +36,9 @@ HEAD_RATE_FACTOR = 10
 def fit_every_layer(plan: FitPlan, embedder: FaceEmbedder, sources: Sequence[ImageSource]) -> TransferHead:
     """Train the backbone of an embedder and its head together, in place; return the head.
 
-    AdamW with a one-cycle schedule and label smoothing. The processes of ``accelerate launch`` share each batch.
-
-    Raises ValueError if a batch has fewer images than there are processes, or these were given different data or
-    parameters; ModelFileError if the checkpoint belongs to another fit, is damaged, or cannot be written; OutputError
-    if another fit is writing to its folder.
+    AdamW with a one-cycle schedule and label smoothing. The processes of ``accelerate launch`` share each batch. Raises
+    ValueError if they cannot, or were given different data or parameters; ModelFileError, OutputError for a checkpoint
+    that cannot be used.
     """
     training = _FineTuning(plan, embedder, sources)
     training.run()
@@ -186,10 +184,7 @@ class _FineTuning:
 
 
 def _choose_device(device: str, world: World) -> torch.device:
-    """Return the device of this process: that which the launcher assigned to it, if any, else that of the parameter.
-
-    Raises ValueError if the parameter is another one.
-    """
+    """Return the device that the launcher assigned to this process, if any; raise ValueError for another parameter."""
     if world.device is None:
         return resolve_device(device)
     chosen = world.device if device == "auto" else resolve_device(device)

@@ -62,10 +62,7 @@ def fit_head(plan: FitPlan, extractor: FeatureExtractor, sources: Sequence[Image
 
 
 def _fit_other_head(head: Any, features: NDArray[np.float32], targets: Targets) -> Any:
-    """Train a head of scikit-learn's interface; return it.
-
-    Raises ValueError if it takes no weights though some are given, or does not learn the classes.
-    """
+    """Train a head of scikit-learn's interface; raise ValueError if it takes no weights or learns other classes."""
     name = type(head).__name__
     if targets.sample_weight is None:
         head = head.fit(features, targets.labels)

@@ -111,10 +111,7 @@ class FittedBackbone:
         return f"{self.fingerprint} {resolve_engine(settings.engine, device)} {device.type} {precision}"
 
     def quantize(self, images: Sequence[RgbImage]) -> None:
-        """Quantize the network to int8, with activation ranges calibrated on resized images.
-
-        Raises EngineError if NNCF is not installed or the network cannot be converted.
-        """
+        """Quantize the network to int8, calibrated on resized images; raise EngineError if that cannot be done."""
         self.quantized = quantize(self.network, self.preprocess, list(images))
         self._engines.clear()
 
@@ -124,10 +121,7 @@ class FittedBackbone:
 
 
 def check_features(features: Any, backbone: Backbone, n_images: int) -> None:
-    """Check the features computed by a backbone's network.
-
-    Raises PluginError if they are not an array or tensor, have the wrong shape, or are not finite.
-    """
+    """Raise PluginError unless features are an array or tensor of the right shape with finite values."""
     name = type(backbone).__name__
     shape = tuple(getattr(features, "shape", ()))
     if shape != (n_images, backbone.n_features):
@@ -142,10 +136,7 @@ def check_features(features: Any, backbone: Backbone, n_images: int) -> None:
 
 
 def check_network(network: nn.Module, backbone: Backbone, image_size: int) -> None:
-    """Run a network on two black images and check its features.
-
-    Raises PluginError if it fails or its output is not valid.
-    """
+    """Run a network on two black images; raise PluginError if it fails or its features are invalid."""
     device = next((parameter.device for parameter in network.parameters()), None)
     size = f"images of {image_size} px"
     with plugin_errors("backbones", backbone, "its network", size), torch.inference_mode():

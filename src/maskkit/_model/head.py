@@ -153,10 +153,7 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
         callbacks: Sequence[Any] = (),
         start: Mapping[str, torch.Tensor] | None = None,
     ) -> Self:
-        """Train on features whose labels and weights are encoded already; the last ones are for validation only.
-
-        `start` are the weights to go on from.
-        """
+        """Train on encoded targets, from the weights `start` if given; the last rows are for validation only."""
         seed = self._build_network(features.shape[1], targets, start)
         device = resolve_device(self.device)
         try:
@@ -228,7 +225,8 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict the class of each row, (n_samples,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        proba = self.predict_proba(X)  # Raises NotFittedError where there are no classes yet.
+        return self.classes_[proba.argmax(axis=1)]
 
     def _train(
         self,

@@ -41,12 +41,10 @@ _MAY_BE_NONE = ("weights", "augment", "cache")
 
 
 def check_params(estimator: Any) -> dict[str, Any]:
-    """Check the types and ranges of parameters before any image is read; None must be their default or a choice.
+    """Return the parameters of an estimator, checked, with numbers of any library converted to Python's.
 
-    Returns the parameters, with numbers of any library converted to Python's. scikit-learn forbids that the estimator's
-    own ones change, so whoever computes with parameters takes them from here.
-
-    Raises TypeError, ValueError if a parameter has a wrong type or is out of range; the message names it.
+    scikit-learn forbids that the estimator's own ones change, so whoever computes with parameters takes them from here.
+    Raises TypeError, ValueError if one has a wrong type or is out of range; None must be the default or a choice.
     """
     params: dict[str, Any] = estimator.get_params(deep=False)
     defaults = inspect.signature(type(estimator)).parameters

@@ -53,10 +53,8 @@ class ValidationSet:
 class FitPlan:
     """Decisions about a fit, made and checked before any image is read.
 
-    In `params`, the training settings that the classifier leaves open are filled in. `seed` seeds
-    everything that the fit draws. The head is unfitted, and `world` are the processes that train together.
-    `callbacks` are reporters or functions that are called after each epoch. A fit that goes on from a trained model,
-    `base`, starts with its backbone and with the weights `start` of the head.
+    In `params`, the training settings that the classifier leaves open are filled in. The head is unfitted, `world` are
+    the processes that train together, and `start` the weights of the head of a fit that goes on from the model `base`.
     """
 
     params: dict[str, Any]
@@ -73,10 +71,7 @@ class FitPlan:
 
 
 def plan_fit(params: Mapping[str, Any], faces: LabeledFaces, sample_weight: Any, base: BaseModel | None) -> FitPlan:
-    """Decide what a fit does, and check that parameters and labels allow it.
-
-    Raises ValueError if parameters exclude each other, or labels or weights are invalid.
-    """
+    """Decide what a fit does; raise ValueError if parameters exclude each other, or labels or weights are invalid."""
     given = dict(params)
     every_layer = _trains_every_layer(given)
     world = find_world() if every_layer else World()
@@ -104,9 +99,8 @@ def plan_fit(params: Mapping[str, Any], faces: LabeledFaces, sample_weight: Any,
 def _read_validation(data: Any, fraction: float | None, targets: Targets, head: TransferHead) -> ValidationSet:
     """Check the parameter `validation_data` and encode its labels as those of training.
 
-    `fraction` is the parameter `validation_fraction` of the classifier. Raises TypeError, ValueError if the data are
-    neither a pair of images and labels nor annotated photos, have a class that training has not, or a fraction is to be
-    held out, too.
+    `fraction` is the parameter `validation_fraction`, which excludes it. Raises TypeError, ValueError if that is given,
+    or the data are neither a pair of images and labels nor annotated photos, or have a class that training has not.
     """
     if fraction is not None or head.validation_fraction != TransferHead().validation_fraction:
         raise ValueError(

@@ -61,10 +61,9 @@ def hash_model(backbone: FittedBackbone, head: Any, classes: NDArray[Any]) -> st
 class FacePredictor:
     """A detector, an embedder, a head and a decision rule that work together.
 
-    It holds all that prediction needs, and nothing of how it was trained. `MaskClassifier` makes one in
-    `predictor_`; saving, export, explanations, video, serving and batch prediction take it. The head maps features
-    (n, n_features) to probabilities (n, n_classes), with columns in the order of `classes`. Results show the names.
-    Faces whose features exceed the limit of the `density` are uncertain.
+    It holds all that prediction needs, and nothing of how it was trained; saving, export, explanations, video, serving
+    and batch prediction take it. The head maps features (n, n_features) to probabilities (n, n_classes), with columns
+    in the order of `classes`. Faces whose features exceed the limit of the `density` are uncertain.
     """
 
     detector: Detector
@@ -91,10 +90,7 @@ class FacePredictor:
         return replace(self, detector=WholeImageDetector(), detector_name="whole", are_crops=True)
 
     def predict_proba(self, images: Iterable[ImageSource], *, are_crops: bool = False) -> NDArray[np.float64]:
-        """Predict class probabilities (n_images, n_classes); those near a decision are recomputed in float32.
-
-        With `are_crops`, the images are not searched for faces. Raises ValueError if there is no image.
-        """
+        """Predict class probabilities (n_images, n_classes); raise ValueError if there is no image."""
         batches = [proba for proba, _ in self.iterate_batches(images, are_crops=are_crops)]
         if not batches:
             raise ValueError("X is empty; want at least one image.")
@@ -120,10 +116,7 @@ class FacePredictor:
         return replace(self, embedder=replace(self.embedder, settings=replace(settings, precision="float32")))
 
     def read_photo(self, photo: ImageSource, *, max_px: int | None = None) -> PhotoResult:
-        """Detect and classify the faces of one photo of at most `max_px` pixels.
-
-        Raises ImageError if the photo cannot be read; PluginError if the detector fails.
-        """
+        """Detect and classify the faces of one photo; raise ImageError or PluginError if that fails."""
         loaded = _load(name_source(photo), keep_readable(photo), max_px=check_max_px(max_px))
         (detected,) = self._detect([loaded])
         if detected.photo.error is not None:
@@ -133,10 +126,7 @@ class FacePredictor:
     def read_photos(
         self, photos: Iterable[ImageSource], *, on_error: str = "report", max_px: int | None = None
     ) -> Iterator[PhotoResult]:
-        """Iterate over the results of photos, one per photo, in order.
-
-        The photos may be endless; a few are read ahead. The parameters are those of `MaskClassifier.predict_photos`.
-        """
+        """Iterate over one result per photo, in order, reading a few of them ahead, as `predict_photos` does."""
         named = ((name_source(photo, index), keep_readable(photo)) for index, photo in enumerate(photos))
         return self.read_named_photos(named, on_error=on_error, max_px=check_max_px(max_px))
 

@@ -72,10 +72,7 @@ def save_model(
     *,
     half: bool,
 ) -> Path:
-    """Write a predictor, the parameters of its classifier, and the record of training and evaluations to a folder.
-
-    Raises ModelFileError if the folder is not a saved model, or a part cannot be stored in a file.
-    """
+    """Write a predictor with its parameters and record of training; raise ModelFileError if that cannot be done."""
     backbone, head = predictor.embedder.backbone, predictor.head
     if not isinstance(head, TransferHead):
         raise ModelFileError(
@@ -177,10 +174,7 @@ def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overr
 def _check_parts(
     folder: str | os.PathLike[str], config: ModelConfig, shapes: Shapes, *, without: Collection[str]
 ) -> None:
-    """Raise ModelFileError if plugins are missing, or the weights are not those of the network that the model names.
-
-    The network is built without memory. A folder of a few kilobytes may name one of many gigabytes.
-    """
+    """Raise ModelFileError if plugins are missing, or weights do not fit the network, which is built without memory."""
     with _rebuild_errors(folder):
         _check_plugins_installed(config, without=without)
         described = config.backbone

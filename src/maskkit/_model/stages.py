@@ -29,10 +29,7 @@ class StagesMixin(ImageEstimator):
     _embedder: FaceEmbedder
 
     def _finish_fit(self, model_name: str, trained_with: Mapping[str, Any] | None = None) -> None:
-        """Record that everything is fitted, and with which parameters.
-
-        `trained_with` are those of the training of a loaded model, whose own parameters say how it would go on.
-        """
+        """Record that everything is fitted, and with which parameters; `trained_with` are those of a loaded model."""
         self._fit_record = FitRecord(self, PREDICTION_PARAMETERS)
         self._trained_with = dict(trained_with or {})
         self._evaluations = NO_EVALUATIONS

@@ -29,10 +29,7 @@ _MAX_EVENT_BYTES = 65_536
 
 
 def open_event_file(path: str | os.PathLike[str]) -> TextIO:
-    """Open a JSON Lines file to append events to; it is created if missing.
-
-    Raises OutputError if the path is empty, or the file holds something else than events.
-    """
+    """Open a JSON Lines file to append events to; raise OutputError if it holds something else."""
     path = check_path(path, OutputError)
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; pass the name of a file.")

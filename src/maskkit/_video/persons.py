@@ -64,14 +64,11 @@ class Persons:
     """
 
     def __init__(self, rule: DecisionRule, min_hits: int):
-        self.rule = rule
-        self.min_hits = min_hits
+        self.rule, self.min_hits = rule, min_hits
         self._tracks: dict[int, _Track] = {}
-        self._n_persons = 0
         self._left: Counter[Any] = Counter()
-        self._minute = 0
         self._minute_decisions: dict[int, Any] = {}
-        self._minute_frames = 0
+        self._n_persons = self._minute = self._minute_frames = 0
 
     def update(self, faces: Iterable[FaceResult], tracks: Iterable[int | None], time_s: float) -> list[EventData]:
         """Add the faces of a frame to their tracks; return the events."""
@@ -116,14 +113,15 @@ class Persons:
 
     def visible(self, time_s: float) -> tuple[Person, ...]:
         """Return the persons whose face was found at this time."""
-        return tuple(
-            track.person() for track in self._tracks.values() if track.number is not None and track.last_s == time_s
-        )
+        return tuple(track.person() for track in self._present() if track.last_s == time_s)
 
     def counts(self) -> dict[str, int]:
         """Count all persons so far by their last decision, most frequent first."""
-        present = Counter(track.smoothed.decision for track in self._tracks.values() if track.number is not None)
+        present = Counter(track.smoothed.decision for track in self._present())
         return _count_by_name(self._left + present)
+
+    def _present(self) -> list["_Track"]:
+        return [track for track in self._tracks.values() if track.number is not None]
 
     def _update_track(self, track: "_Track", face: FaceResult, time_s: float) -> list[EventData]:
         previous = track.smoothed.decision
@@ -141,10 +139,7 @@ class Persons:
         self._minute_decisions[track.number] = decision
         if decision != previous:
             details = track.person().to_dict()
-            if track.is_decided:
-                events.append(("changed", {**details, "previous": previous}))
-            else:
-                events.append(("decided", details))
+            events.append(("changed", details | {"previous": previous}) if track.is_decided else ("decided", details))
             track.is_decided = True
         return events
 

@@ -28,10 +28,7 @@ _TICK_S = 1.0
 
 
 def decode(container: Any, stream: Any, counts: FrameCounts) -> Iterator[Any]:
-    """Iterate over the pictures of an open video; packets that cannot be decoded are counted and skipped.
-
-    Raises `FFmpegError` if reading fails, or too many consecutive packets cannot be decoded.
-    """
+    """Iterate over the pictures of an open video; raise `FFmpegError` if too many packets in a row are broken."""
     n_errors = 0
     for packet in container.demux(stream):
         try:
@@ -58,13 +55,9 @@ class FileReader:
     is_live = False
 
     def __init__(self, source: VideoSource, container: Any, stream: Any, counts: FrameCounts, *, frame_step: int = 1):
-        self.source = source
-        self.container = container
-        self.stream = stream
-        self.counts = counts
-        self.frame_step = frame_step
-        self.end_reason = "ended"
-        self._stopped = False
+        self.source, self.container, self.stream = source, container, stream
+        self.counts, self.frame_step = counts, frame_step
+        self.end_reason, self._stopped = "ended", False
 
     def __iter__(self) -> Iterator[Frame]:
         clock, aspect = StreamClock(self.stream), pixel_aspect(self.stream)
@@ -114,12 +107,9 @@ class LiveReader:
         paced: bool = False,
         reconnect_timeout_s: float = 600.0,
     ):
-        self.source = source
-        self.counts = counts
-        self.paced = paced
-        self.reconnect_timeout_s = reconnect_timeout_s
+        self.source, self.counts, self._opened = source, counts, (container, stream)
+        self.paced, self.reconnect_timeout_s = paced, reconnect_timeout_s
         self.end_reason = "ended"
-        self._opened = container, stream
         self._start_s = time.monotonic()
         self._failure: Exception | None = None
         self._items: deque[Frame | WatchEvent] = deque()
@@ -138,9 +128,9 @@ class LiveReader:
                 item = self._items.popleft() if self._items and not self._stop.is_set() else None
                 # What the thread left behind is still yielded after it has ended, but not after a stop.
                 finished = item is None and (self._stop.is_set() or (not self._thread.is_alive() and not self._items))
-            if finished and self._failure is not None:
-                raise self._failure
             if finished:
+                if self._failure is not None:
+                    raise self._failure
                 return
             yield self.elapsed_s() if item is None else item
 

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from maskkit._images.load import RgbImage
@@ -47,17 +46,10 @@ class Watch(Iterator[WatchStep]):
         writer: "VideoWriter | None" = None,
         blur: bool = True,
     ):
-        self.source = reader.source.name
-        self.is_live = reader.is_live
-        self._read_photo = read_photo
-        self._reader = reader
-        self._tracker = tracker
-        self._persons = persons
-        self._writer = writer
-        self._blur = blur
-        self._time_s = -0.001
-        self._max_lag_s = 0.0
-        self._n_failures = 0
+        self.source, self.is_live = reader.source.name, reader.is_live
+        self._read_photo, self._reader, self._tracker, self._persons = read_photo, reader, tracker, persons
+        self._writer, self._blur = writer, blur
+        self._time_s, self._max_lag_s, self._n_failures = -0.001, 0.0, 0
         self._detector_error: PluginError | None = None
         self._model: dict[str, str | None] = {"model": None, "model_sha256": None, "maskkit_version": MASKKIT_VERSION}
         self._steps = self._run()
@@ -68,9 +60,7 @@ class Watch(Iterator[WatchStep]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def stop(self) -> None:
@@ -107,13 +97,13 @@ class Watch(Iterator[WatchStep]):
         """Return the step of a frame, or None if the detector fails on it."""
         time_s = self._advance(frame.time_s)
         events = [] if frame.jump_s is None else self._break(frame.jump_s)
+        counts = self._reader.counts
         try:
             photo = self._read_photo(frame.to_rgb())
         except (ImageError, PluginError) as exc:
             if isinstance(exc, PluginError):
                 self._detector_error = exc
-            self._reader.counts.n_failed += 1
-            self._reader.counts.last_failure = str(exc)
+            counts.n_failed, counts.last_failure = counts.n_failed + 1, str(exc)
             self._n_failures += 1
             if self._n_failures >= MAX_FAILURES:
                 raise
@@ -126,7 +116,7 @@ class Watch(Iterator[WatchStep]):
         tracks = self._tracker.update([face.box for face in photo], time_s)
         events += self._persons.update(photo, tracks, time_s)
         events += self._persons.remove_ended(self._tracker.active)
-        self._reader.counts.n_processed += 1
+        counts.n_processed += 1
         step = self._step(frame.utc, events, photo=photo)
         if self._writer is not None:
             self._writer.write(step.draw(blur=self._blur), time_s)

@@ -38,8 +38,7 @@ def expected_error(confidence: Floats, is_correct: Bools) -> Callable[[Weights],
     number of faces. Source: Naeini, Cooper and Hauskrecht 2015, AAAI, 2901-2907; for the top class, Guo et al. 2017,
     ICML, section 2. It is positive even for a calibrated classifier, the more so with fewer faces.
     """
-    bins = bin_equally_wide(confidence)
-    gaps = is_correct - confidence
+    bins, gaps = bin_equally_wide(confidence), is_correct - confidence
 
     def error(weights: Weights) -> float:
         return float(np.abs(np.bincount(bins, weights * gaps)).sum() / weights.sum())
@@ -73,8 +72,7 @@ def squared_errors(confidence: Floats, is_correct: Bools) -> Callable[[Weights],
 def brier_losses(proba: Floats, true: NDArray[np.int64]) -> Floats:
     """Return half the squared distance between probabilities and one-hot labels, (n,), range 0 to 1.
 
-    Source: Brier 1950, Monthly Weather Review 78, 1-3; halved, as scikit-learn's `brier_score_loss`
-    does for two classes.
+    Source: Brier 1950, Monthly Weather Review 78, 1-3; halved, as scikit-learn's `brier_score_loss` for two classes.
     """
     return ((proba - np.eye(proba.shape[1])[true]) ** 2).sum(axis=1) / 2
 
@@ -83,14 +81,9 @@ def risk_coverage(confidence: Floats, is_correct: Bools) -> Callable[[Weights], 
     """Return a function that computes the risk-coverage curve and its area (AURC) of bootstrap samples.
 
     If only the most confident faces are classified, coverage is their fraction and risk is the error rate among them.
-    Source: Geifman and El-Yaniv 2017, "Selective classification for deep neural
-    networks", NeurIPS; the area as the mean risk over all coverages: Geifman, Uziel and El-Yaniv
-    2019, ICLR. Faces of equal confidence are classified together, as by a threshold.
-
-    Returns
-    -------
-    curve : callable
-        Takes the number of times each face counts; returns the area and the risk at each of `COVERAGE`.
+    The function returns the area and the risk at each of `COVERAGE`. Faces of equal confidence are classified together,
+    as by a threshold. Source: Geifman and El-Yaniv 2017, "Selective classification for deep neural networks", NeurIPS;
+    the area as the mean risk over all coverages: Geifman, Uziel and El-Yaniv 2019, ICLR.
     """
     levels, level = np.unique(-confidence, return_inverse=True)
 
@@ -110,9 +103,8 @@ def risk_coverage(confidence: Floats, is_correct: Bools) -> Callable[[Weights], 
 def estimate_error(value: float, samples: Floats, n: int) -> Estimate:
     """Estimate an error that is biased upwards, with the basic bootstrap interval.
 
-    Each bootstrap sample adds the bias again, so the interval is mirrored at the value: (2 value - upper, 2 value -
-    lower), clipped to include the value and no negative errors. Source: Davison
-    and Hinkley 1997, "Bootstrap methods and their application", section 5.2.
+    Each bootstrap sample adds the bias again, so the interval is mirrored at the value, and clipped to include it and
+    no negative errors. Source: Davison and Hinkley 1997, "Bootstrap methods and their application", section 5.2.
     """
     lower, upper = np.percentile(samples, [2.5, 97.5])
     return Estimate(value, max(0.0, float(2 * value - upper)), max(value, float(2 * value - lower)), n)

@@ -72,11 +72,9 @@ class Comparison(Tabulated):
 
     def tables(self) -> tuple[Table, ...]:
         """Return tables of the drops, and of metrics, slices and mistakes of all data sets."""
-        names = tuple(self.evaluations)
-        evaluations = tuple(self.evaluations.values())
+        sets, evaluations = self.evaluations, tuple(self.evaluations.values())
         drops: Rows = tuple(
-            (name, self.evaluations[name].n_faces, drop["recall"], drop["accuracy"])
-            for name, drop in self.drops().items()
+            (name, sets[name].n_faces, drop["recall"], drop["accuracy"]) for name, drop in self.drops().items()
         )
         shown = MEANINGS | {f"recall/{label}": f"recall of {label}" for label in evaluations[0].classes}
         n_faces: Rows = (("faces", *(evaluation.n_faces for evaluation in evaluations)),)
@@ -84,9 +82,7 @@ class Comparison(Tabulated):
             (meaning, *(evaluation.estimates[metric] for evaluation in evaluations))
             for metric, meaning in shown.items()
         )
-        remarks = [
-            f"{name}: {remark}" for name, evaluation in self.evaluations.items() for remark in evaluation.remarks()
-        ]
+        remarks = [f"{name}: {remark}" for name, evaluation in sets.items() for remark in evaluation.remarks()]
         tables = [
             Table(
                 f"Drops from {self.reference}, the largest first",
@@ -94,15 +90,12 @@ class Comparison(Tabulated):
                 drops,
                 "Recall is the mean over classes, which does not depend on their proportions.",
             ),
-            Table("Side by side", ("metric", *names), n_faces + metrics, " ".join(remarks)),
-            *(
-                make_table(evaluation.groups, evaluation.worst_group, of=name)
-                for name, evaluation in self.evaluations.items()
-            ),
+            Table("Side by side", ("metric", *sets), n_faces + metrics, " ".join(remarks)),
+            *(make_table(evaluation.groups, evaluation.worst_group, of=name) for name, evaluation in sets.items()),
         ]
         mistakes: Rows = tuple(
-            (name, mistake.place, str(mistake.true_label), str(mistake.predicted_label), mistake.probability)
-            for name, evaluation in self.evaluations.items()
+            (name, *mistake._cells())
+            for name, evaluation in sets.items()
             for mistake in evaluation.mistakes[:N_MISTAKES_EACH]
         )
         if mistakes:
@@ -112,10 +105,9 @@ class Comparison(Tabulated):
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold."""
-        values = {"reference": self.reference, "drops": self.drops(), "metrics": self.metrics()}
-        return {"schema_version": SCHEMA_VERSION, "kind": "comparison"} | to_plain(
-            values | {"data_sets": self.evaluations}
-        )
+        values = {"schema_version": SCHEMA_VERSION, "kind": "comparison", "reference": self.reference}
+        values |= {"drops": self.drops(), "metrics": self.metrics(), "data_sets": self.evaluations}
+        return to_plain(values)
 
     def figures(self) -> dict[str, "Figure"]:
         """Draw the data sets side by side, and the plots of each, as matplotlib figures by name."""

@@ -76,14 +76,14 @@ class Mistake:
         """File name, and index of the face in a photo, for pictures."""
         return self.place.removeprefix(self.name.removesuffix(Path(self.name).name))
 
+    def _cells(self) -> tuple[str, str, str, float]:
+        """Return place, true and predicted class, and confidence, for tables."""
+        return self.place, str(self.true_label), str(self.predicted_label), self.probability
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the picture as plain values that JSON can hold."""
-        values = {
-            "file": self.name,
-            "true": self.true_label,
-            "predicted": self.predicted_label,
-            "probability": self.probability,
-        }
+        values = {"file": self.name, "true": self.true_label, "predicted": self.predicted_label}
+        values["probability"] = self.probability
         return values if self.face is None else values | {"face": self.face}
 
     def image(self) -> RgbImage:
@@ -154,10 +154,7 @@ class Evaluation(Tabulated, Record):
             for label, count in zip(self.classes, self.confusion.sum(axis=1), strict=True)
         )
         confusion: Rows = tuple((str(label), *row) for label, row in zip(self.classes, self.confusion, strict=True))
-        worst: Rows = tuple(
-            (mistake.place, str(mistake.true_label), str(mistake.predicted_label), mistake.probability)
-            for mistake in self.mistakes[:N_MISTAKES_SHOWN]
-        )
+        worst: Rows = tuple(mistake._cells() for mistake in self.mistakes[:N_MISTAKES_SHOWN])
         over = "" if self.n_photos is None else f" of {self.n_photos:,} photos"
         note = " ".join(["Precision, recall and f1 are means over classes.", *self.remarks()])
         tables = (
@@ -198,14 +195,7 @@ class Evaluation(Tabulated, Record):
 
 
 class Measurement:
-    """Metrics of evaluated faces, and of their bootstrap samples.
-
-    Parameters
-    ----------
-    true : ndarray of shape (n_faces,), int64
-        Class indices.
-    proba : ndarray of shape (n_faces, n_classes), float64
-    """
+    """Metrics of faces, with true class indices (n_faces,) and probabilities (n_faces, n_classes), and of samples."""
 
     def __init__(self, true: Ints, proba: Floats, classes: Sequence[Any], resampling: Resampling):
         self.true, self.proba, self.classes, self.resampling = true, proba, list(classes), resampling
@@ -294,17 +284,10 @@ class Measurement:
     def _compute(self, weights: NDArray[Any]) -> dict[str, Any]:
         """Return the bootstrapped metrics of faces that are drawn `weights` times."""
         precision, _, f1 = class_scores(self._count(weights))
-        squared_error, debiased_error = self._squared(weights)
-        area, risk = self._curve(weights)
-        return {
-            "precision": macro(precision),
-            "f1": macro(f1),
-            "f1_by_class": f1,
-            "auc": macro(np.array([curve_area(weights) for curve_area in self._areas])),
-            "ece": self._expected(weights),
-            "squared_error": squared_error,
-            "debiased_error": debiased_error,
-            "brier": np.dot(weights, self._losses) / weights.sum(),
-            "aurc": area,
-            "risk": risk,
-        }
+        values: dict[str, Any] = {"precision": macro(precision), "f1": macro(f1), "f1_by_class": f1}
+        values["auc"] = macro(np.array([curve_area(weights) for curve_area in self._areas]))
+        values["ece"] = self._expected(weights)
+        values["squared_error"], values["debiased_error"] = self._squared(weights)
+        values["brier"] = np.dot(weights, self._losses) / weights.sum()
+        values["aurc"], values["risk"] = self._curve(weights)
+        return values

@@ -21,10 +21,7 @@ from maskkit._labels import index_labels
 
 
 def list_classes(classifier: Any) -> list[Any]:
-    """Return the classes of a fitted classifier, in its order.
-
-    Raises NotFittedError if it has no `classes_`.
-    """
+    """Return the classes of a fitted classifier, in its order; raise NotFittedError if it has no `classes_`."""
     if not hasattr(classifier, "classes_"):
         raise NotFittedError(f"{type(classifier).__name__} has no classes_; want a fitted classifier. Call fit first.")
     return np.asarray(classifier.classes_).tolist()
@@ -37,8 +34,7 @@ def check_resampling(n_resamples: Any, random_state: Any) -> tuple[int, int]:
 
 def check_proba(proba: Any, n_faces: int, classes: Sequence[Any]) -> NDArray[np.float64]:
     """Return probabilities as float64; raise ValueError unless they are finite and of shape (n_faces, n_classes)."""
-    proba = np.asarray(proba, dtype=np.float64)
-    wanted = (n_faces, len(classes))
+    proba, wanted = np.asarray(proba, dtype=np.float64), (n_faces, len(classes))
     if proba.shape != wanted:
         raise ValueError(
             f"predict_proba returned shape {proba.shape}; want {wanted}, one row per image and one column per class."
@@ -54,18 +50,10 @@ WANTED = "want (X, y), a Bunch of paths and labels from load_faces, or photos fr
 
 @dataclass(frozen=True, eq=False)
 class FaceSet:
-    """Faces to evaluate.
+    """Faces to evaluate: images of one face each, or faces of annotated photos.
 
-    Parameters
-    ----------
-    names : list of str
-        File name, or form and position of the source.
-    faces : list of int or None
-        Index of the face in its photo; None for images of one face each.
-    photos : ndarray of shape (n_faces,), int64, or None
-        Index of the photo of each face; None for images of one face each.
-    sides_px : ndarray of shape (n_faces,), float64, or None
-        Longer side of the annotated box; None without boxes.
+    `names` are file names, or form and position of the source. Of faces of photos, `faces` are their indices in their
+    photo, `photos` the indices of their photos, and `sides_px` the longer sides of their boxes; else they are None.
     """
 
     sources: list[Any]
@@ -91,8 +79,7 @@ class FaceSet:
 def read_face_set(X: Any, y: Any = None) -> FaceSet:
     """Return the faces of a data set; photos are cropped at their boxes as for the classifier.
 
-    Raises ImageError if a photo cannot be read; TypeError, ValueError if it is not a data set, is empty, or images and
-    labels differ in number.
+    Raises ImageError if a photo cannot be read; TypeError, ValueError if it is no data set, or empty.
     """
     if y is None:
         if are_photos(X):
@@ -110,16 +97,8 @@ def select_known(
 ) -> tuple[FaceSet, NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
     """Select the faces whose label is a class of the classifier.
 
-    Raises ValueError if none is left, or a label is neither a class nor an incorrectly worn mask.
-
-    Returns
-    -------
-    true : ndarray of shape (n_kept,), int64
-        Index of the class.
-    rows : ndarray of shape (n_kept,), int64
-        Indices of the selected faces.
-    left_out : dict of str to int
-        Label -> number of faces.
+    Returns the faces, the indices of their classes, their rows, and the number of faces left out by label. Raises
+    ValueError if none is left, or a label is neither a class nor an incorrectly worn mask.
     """
     true = index_labels(faces.labels, classes)
     rows = np.flatnonzero(true >= 0)

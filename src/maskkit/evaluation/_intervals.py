@@ -17,11 +17,10 @@ _N_AT_ONCE = 64
 
 
 def bootstrapped(value: float, samples: Floats, n: int) -> Estimate:
-    """Estimate a metric with the percentile interval of its bootstrap samples.
+    """Estimate a metric with the percentile interval of its bootstrap samples, except those in which it is NaN.
 
-    Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3. Samples in
-    which the metric is undefined (NaN) are left out. A metric of 0 or 1 that no sample changes has the Wilson interval
-    of a proportion of n cases.
+    Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3. A metric of 0 or 1 that no
+    sample changes has the Wilson interval of a proportion of n cases.
     """
     known = samples[~np.isnan(samples)]
     if np.isnan(value) or known.size == 0:
@@ -70,13 +69,9 @@ def mean_share(shares: Iterable[Estimate]) -> Estimate:
 class Resampling:
     """A bootstrap over faces, or over photos with all their faces.
 
-    The faces of one photo are similar. Treating them as independent makes intervals too narrow; drawing whole photos
-    does not. Source: Field and Welsh 2007, "Bootstrapping clustered data", J. R. Statist. Soc. B 69, 369-390.
-
-    Parameters
-    ----------
-    photos : ndarray of shape (n_faces,), int64, or None
-        Index of the photo of each face; None for a bootstrap over faces.
+    `photos` are the indices of the photos of the faces (n_faces,); None for a bootstrap over faces. The faces of one
+    photo are similar. Treating them as independent makes intervals too narrow; drawing whole photos does not. Source:
+    Field and Welsh 2007, "Bootstrapping clustered data", J. R. Statist. Soc. B 69, 369-390.
     """
 
     def __init__(self, n_faces: int, photos: Ints | None, n_resamples: int, seed: int):
@@ -102,9 +97,8 @@ class Resampling:
             return {key: wilson((is_correct & group).sum(), group.sum()) for key, group in groups.items()}
         members = np.stack(list(groups.values()), axis=1).astype(np.float64)
         correct = members * is_correct[:, None]
-        counted = np.concatenate(
-            [np.array(batch) @ np.hstack([correct, members]) for batch in in_batches(self.weights(), _N_AT_ONCE)]
-        )
+        both = np.hstack([correct, members])
+        counted = np.concatenate([np.array(batch) @ both for batch in in_batches(self.weights(), _N_AT_ONCE)])
         with np.errstate(invalid="ignore"):
             samples = counted[:, : len(groups)] / counted[:, len(groups) :]
         return {

@@ -14,18 +14,9 @@ from maskkit._metrics.scores import Floats, Ints
 def roc_auc(is_positive: NDArray[np.bool_], scores: Floats) -> Callable[[NDArray[Any]], float]:
     """Return a function that computes the area under the ROC curve of bootstrap samples.
 
-    The area is the fraction of pairs of a positive and a negative in which the positive has the higher score;
-    ties count half (Hanley and McNeil 1982, Radiology 143, 29-36).
-
-    Parameters
-    ----------
-    is_positive : ndarray of shape (n,), bool
-    scores : ndarray of shape (n,), float
-
-    Returns
-    -------
-    area : callable
-        Takes the number of times each case counts, (n,). Returns the area, or NaN without positives or negatives.
+    The function takes how often each case counts, (n,). The area is the fraction of pairs of a positive and a negative
+    in which the positive has the higher score; ties count half (Hanley and McNeil 1982, Radiology 143, 29-36). It is
+    NaN without positives or negatives.
     """
     _, group = np.unique(scores, return_inverse=True)
     n_groups = int(group.max()) + 1 if group.size else 0
@@ -43,27 +34,13 @@ def roc_auc(is_positive: NDArray[np.bool_], scores: Floats) -> Callable[[NDArray
 
 
 def match_boxes(boxes: NDArray[Any], scores: NDArray[Any], true_boxes: NDArray[Any], *, iou: float) -> Ints:
-    """Match detections to annotated boxes, one to one.
+    """Match detections (n, 4) to annotated boxes, one to one; return the index of each one's box, -1 without one.
 
-    In order of decreasing score, each detection is matched to the free box with the highest IoU, as in COCO's
-    evaluation (Lin et al. 2014, ECCV; `evaluateImg` of pycocotools).
-
-    Parameters
-    ----------
-    boxes : ndarray of shape (n_boxes, 4)
-    scores : ndarray of shape (n_boxes,)
-    true_boxes : ndarray of shape (n_true, 4)
-    iou : float
-        Lowest intersection over union of a match.
-
-    Returns
-    -------
-    matches : ndarray of shape (n_boxes,), int64
-        Index of the annotated box; -1 without one.
+    In order of decreasing score, each detection is matched to the free box with the highest IoU of at least `iou`, as
+    in COCO's evaluation (Lin et al. 2014, ECCV; `evaluateImg` of pycocotools).
     """
-    overlaps = box_iou(
-        *(torch.from_numpy(np.reshape(group, (-1, 4)).astype(np.float64)) for group in (boxes, true_boxes))
-    ).numpy()
+    groups = (torch.from_numpy(np.reshape(group, (-1, 4)).astype(np.float64)) for group in (boxes, true_boxes))
+    overlaps = box_iou(*groups).numpy()
     matches = np.full(len(overlaps), -1)
     for index in np.argsort(-np.asarray(scores), kind="stable"):
         if overlaps.shape[1] and (best := int(overlaps[index].argmax())) >= 0 and overlaps[index, best] >= iou:
@@ -73,21 +50,9 @@ def match_boxes(boxes: NDArray[Any], scores: NDArray[Any], true_boxes: NDArray[A
 
 
 def precision_recall(is_correct: NDArray[np.bool_], weights: NDArray[Any], n_true: float) -> tuple[Floats, Floats]:
-    """Compute recall and precision after each detection.
+    """Compute recall and precision after each detection, sorted by decreasing score, that counts `weights` times.
 
-    Parameters
-    ----------
-    is_correct : ndarray of shape (n,), bool
-        Whether each detection is correct, sorted by decreasing score.
-    weights : ndarray of shape (n,)
-        Number of times each counts.
-    n_true : float
-        Number of annotated faces.
-
-    Returns
-    -------
-    recall, precision : ndarray of shape (n,)
-        Precision is the maximum at this or a higher recall.
+    Precision is the maximum at this or a higher recall. `n_true` is the number of annotated faces.
     """
     correct, wrong = np.cumsum(weights * is_correct), np.cumsum(weights * ~is_correct)
     with np.errstate(invalid="ignore", divide="ignore"):

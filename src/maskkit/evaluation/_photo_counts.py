@@ -55,12 +55,8 @@ def is_duplicated(boxes: NDArray[np.float64], true_boxes: NDArray[np.float64]) -
 class PhotoCounts:
     """Accumulates the results of photos.
 
-    Parameters
-    ----------
-    classes : sequence
-        Classes in the classifier's order.
-    known_labels : dict
-        Annotated label -> class. Labels of classes that the classifier does not have are missing.
+    `classes` are those of the classifier, in its order, and `known_labels` the class of each annotated label that means
+    one of them.
     """
 
     def __init__(self, classes: Sequence[Any], known_labels: Mapping[str, Any]):

@@ -99,21 +99,19 @@ class PhotoEvaluation(Tabulated, Record):
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold."""
         values = super().to_dict()
-        curves = {
-            label: {"recall": recall, "precision": precision} for label, (recall, precision) in self.curves.items()
-        }
-        values = {"kind": "photos", "metrics": values.pop("estimates")} | values | {"curves": to_plain(curves)}
-        return {"schema_version": SCHEMA_VERSION} | values
+        curves = {label: {"recall": recall, "precision": points} for label, (recall, points) in self.curves.items()}
+        values |= {"curves": to_plain(curves)}
+        return {"schema_version": SCHEMA_VERSION, "kind": "photos", "metrics": values.pop("estimates")} | values
 
     def figures(self) -> dict[str, "Figure"]:
         """Draw end-to-end recall by face size, and precision-recall curves, as matplotlib figures by name."""
         from maskkit.evaluation import _plots
 
+        recall = {size: self.estimates[f"end_to_end_recall/{size}"] for size in SIZE_BINS}
+        average = {label: self.estimates[f"ap50/{label}"] for label in self.curves}
         return {
-            "by_size": _plots.draw_sizes({size: self.estimates[f"end_to_end_recall/{size}"] for size in SIZE_BINS}),
-            "precision_recall": _plots.draw_precision(
-                self.curves, {label: self.estimates[f"ap50/{label}"] for label in self.curves}
-            ),
+            "by_size": _plots.draw_sizes(recall),
+            "precision_recall": _plots.draw_precision(self.curves, average),
         }
 
 

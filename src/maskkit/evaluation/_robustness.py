@@ -32,30 +32,18 @@ from maskkit.reporters._base import Reporter, report_to, resolve_reporters
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Corrupt = Callable[[Image.Image, float], Image.Image]
-
 
 @dataclass(frozen=True)
 class Corruption:
-    """A corruption of images with graded severities.
-
-    Attributes
-    ----------
-    unit : str
-        Meaning of the levels.
-    levels : tuple of float
-        Levels from mild to severe.
-    corrupt : callable
-        Takes a picture and a level, and returns the corrupted picture.
-    """
+    """A corruption of images at levels from mild to severe, which are numbers of a `unit`."""
 
     name: str
     unit: str
     levels: tuple[float, ...]
-    corrupt: Corrupt
+    corrupt: Callable[[Image.Image, Any], Image.Image]
 
-    def apply(self, image: RgbImage, level: float) -> RgbImage:
-        """Return a corrupted copy of an image."""
+    def apply(self, level: float, _index: int, image: RgbImage) -> RgbImage:
+        """Return a corrupted copy of the image of an index, which plays no role."""
         return np.asarray(self.corrupt(Image.fromarray(image), level))
 
 
@@ -76,10 +64,6 @@ def _blur(picture: Image.Image, sigma: float) -> Image.Image:
     return picture.filter(ImageFilter.GaussianBlur(sigma * max(picture.size) / BLUR_REFERENCE_PX))
 
 
-def _compress(picture: Image.Image, quality: float) -> Image.Image:
-    return compress_jpeg(picture, int(quality))
-
-
 def _darken(picture: Image.Image, stops: float) -> Image.Image:
     """Halve the linear light `stops` times, and encode it as sRGB (IEC 61966-2-1) with 8 bits again."""
     encoded = np.arange(256) / 255
@@ -91,7 +75,7 @@ def _darken(picture: Image.Image, stops: float) -> Image.Image:
 CORRUPTIONS = (
     Corruption("size", "longer side, px, at most", (128, 96, 64, 48, 32, 24, 16, 12, 8), _shrink),
     Corruption("blur", f"Gaussian sigma, px of {BLUR_REFERENCE_PX}", (0.5, 1, 2, 3, 4, 6, 8), _blur),
-    Corruption("jpeg", "JPEG quality", (90, 70, 50, 30, 20, 10, 5), _compress),
+    Corruption("jpeg", "JPEG quality", (90, 70, 50, 30, 20, 10, 5), compress_jpeg),
     Corruption("darkness", "stops: light halved", (1, 2, 3, 4, 5, 6), _darken),
 )
 
@@ -164,24 +148,23 @@ class Robustness(Tabulated, Record):
             (corruption.name, corruption.unit, "never" if level is None else f"{level:g}")
             for corruption, level in zip(CORRUPTIONS, self.breaks_at().values(), strict=True)
         )
-        columns = ("corruption", "level", "accuracy", "recall")
+        occluded: Rows = tuple(
+            (kind, *(estimates[f"recall/{label}"] for label in self.classes))
+            for kind, estimates in {"none": self.unchanged, **self.occluders}.items()
+        )
+        broken, title = (
+            f"Levels at which recall drops by {100 * BREAKING_LOSS:g} points",
+            f"{self.n_faces:,} faces{over}",
+        )
+        columns, recalls = (
+            ("corruption", "level", "accuracy", "recall"),
+            (f"recall of {label}" for label in self.classes),
+        )
+        beard = "A beard is painted on unmasked faces only."
         return (
-            Table(
-                f"Levels at which recall drops by {100 * BREAKING_LOSS:g} points",
-                ("corruption", "unit of level", "level"),
-                units,
-                describe_left_out(self.left_out),
-            ),
-            Table(f"{self.n_faces:,} faces{over}, corrupted", columns, rows, "Recall is the mean over classes."),
-            Table(
-                f"{self.n_faces:,} faces{over}, with an object painted in front",
-                ("occluder", *(f"recall of {label}" for label in self.classes)),
-                tuple(
-                    (kind, *(estimates[f"recall/{label}"] for label in self.classes))
-                    for kind, estimates in {"none": self.unchanged, **self.occluders}.items()
-                ),
-                "A beard is painted on unmasked faces only.",
-            ),
+            Table(broken, ("corruption", "unit of level", "level"), units, describe_left_out(self.left_out)),
+            Table(f"{title}, corrupted", columns, rows, "Recall is the mean over classes."),
+            Table(f"{title}, with an object painted in front", ("occluder", *recalls), occluded, beard),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -270,7 +253,7 @@ def evaluate_robustness(
         left_out,
         measure(),
         {
-            corruption.name: {level: measure(partial(_corrupt, corruption, level)) for level in corruption.levels}
+            corruption.name: {level: measure(partial(corruption.apply, level)) for level in corruption.levels}
             for corruption in CORRUPTIONS
         },
         {
@@ -284,10 +267,6 @@ def evaluate_robustness(
 
 def _load(source: Any, name: str) -> RgbImage:
     return load_image(source, name=name)
-
-
-def _corrupt(corruption: Corruption, level: float, index: int, image: RgbImage) -> RgbImage:
-    return corruption.apply(image, level)
 
 
 def _occlude(

@@ -88,9 +88,8 @@ def make_table(groups: Sequence[Group], worst: Group | None, *, of: str = "") ->
     notes = [] if worst is None else [f"Worst: {worst.slice} {worst.name}, accuracy {worst.accuracy.value:.3f}."]
     if any(group.is_small for group in groups):
         notes.append(f"{_MARK.strip()} Fewer than {MIN_GROUP_FACES} faces: too few for a reliable estimate.")
-    return Table(
-        f"By slice{of and f': {of}'}", ("slice", "group", "faces", "accuracy", "recall"), rows, " ".join(notes)
-    )
+    columns = ("slice", "group", "faces", "accuracy", "recall")
+    return Table(f"By slice{of and f': {of}'}", columns, rows, " ".join(notes))
 
 
 def _measure(source: Any, name: str) -> tuple[float, float, float]:
@@ -99,10 +98,7 @@ def _measure(source: Any, name: str) -> tuple[float, float, float]:
 
 
 def check_column(name: str, values: Any, n_faces: int) -> Column:
-    """Group faces by a user-defined column.
-
-    Raises TypeError, ValueError if it is no column, has another length, too many groups or a reserved name.
-    """
+    """Group faces by a user-defined column; raise TypeError, ValueError if it cannot be used."""
     if name in _BUILT_IN:
         raise ValueError(f"slices[{name!r}] is a built-in slice; rename the column.")
     column = np.array([str(value) for value in as_column(values, f"slices[{name!r}]")], dtype=np.str_)
