@@ -18,7 +18,7 @@ from maskkit.evaluation import evaluate
 from maskkit.exceptions import ImageError, NotFiniteError, PluginError, WeightsError
 from maskkit.testing import FixedDetector, TinyBackbone, make_faces
 from tests.conftest import fuzzing, make_classifier
-from tests.helpers import DecisionRule, TrainingProgress, fit_temperature, pick_threshold
+from tests.helpers import DecisionRule, TrainingProgress
 
 NAN, INF = float("nan"), float("inf")
 TYPES = (np.uint8, np.float16, np.longdouble, torch.tensor, np.array, Fraction, Decimal)
@@ -264,36 +264,20 @@ class TestCalibration:
     """Nothing usable gives an error that says what is missing."""
 
     @pytest.mark.parametrize(
-        ("proba", "targets", "message"),
+        ("goal", "message"),
         [
-            (np.zeros((0, 2)), [], "got no face to calibrate on"),
-            ([[0.9, 0.1], [0.8, 0.2]], [0], r"shape \(2, 2\) and targets \(1,\)"),
-            ([[0.9, 0.1], [NAN, 0.2]], [0, 1], r"proba\[1, 0\] is nan"),
-            ([[0.9, 0.1], [0.8, 0.2]], [0, -1], "want 0 to 1"),
-            ([[0.9, 0.1], [0.8, 0.2]], [0, NAN], r"targets\[1\] is nan"),
-            ([0.9, 0.1], [0, 1], "want one row per target"),
+            ({}, "either precision or uncertain_cost"),
+            ({"precision": 0.9, "uncertain_cost": 0.1}, "either precision or uncertain_cost"),
+            ({"precision": NAN}, "precision=nan is not a finite number"),
+            ({"precision": 1.5}, "precision == 1.5, must be <= 1"),
+            ({"uncertain_cost": NAN}, "uncertain_cost=nan"),
+            ({"uncertain_cost": -1}, "uncertain_cost == -1"),
+            ({"uncertain_cost": 1.5}, "uncertain_cost == 1.5"),
         ],
     )
-    def test_temperature(self, proba, targets, message):
+    def test_goal(self, fitted, faces, goal, message):
         with pytest.raises(ValueError, match=message):
-            fit_temperature(proba, targets)
-
-    @pytest.mark.parametrize(
-        ("proba", "correct", "goal", "message"),
-        [
-            ([], [], {"precision": 0.9}, "got no face"),
-            ([0.9, 0.8], [True], {"precision": 0.9}, "want \\(n_faces,\\) twice"),
-            ([0.9, NAN], [True, False], {"precision": 0.9}, r"proba\[1\] is nan"),
-            ([0.9, 0.8], [True, NAN], {"precision": 0.9}, r"correct\[1\] is nan"),
-            ([0.9, 0.8], [True, False], {"precision": NAN}, "precision=nan is not a finite number"),
-            ([0.9, 0.8], [True, False], {"precision": 1.5}, "precision == 1.5, must be <= 1"),
-            ([0.9, 0.8], [True, False], {"uncertain_cost": NAN}, "uncertain_cost=nan"),
-            ([0.9, 0.8], [True, False], {"uncertain_cost": -1}, "uncertain_cost == -1"),
-        ],
-    )
-    def test_threshold(self, proba, correct, goal, message):
-        with pytest.raises(ValueError, match=message):
-            pick_threshold(proba, correct, **goal)
+            fitted.choose_threshold(*faces, **goal)
 
     @pytest.mark.parametrize("call", ["calibrate", "choose_threshold"])
     def test_faces_of_one_class_say_nothing(self, fitted, faces, call):
@@ -485,11 +469,6 @@ def test_what_augment_returns_is_an_image(faces, changed, message):
 
 def test_augment_may_return_gray(faces):
     make_savable(augment=lambda image, rng: image[..., 0], epochs=1).fit(*faces)
-
-
-def test_an_uncertain_decision_costs_no_more_than_a_wrong_one(fitted, faces):
-    with pytest.raises(ValueError, match="uncertain_cost"):
-        fitted.choose_threshold(*faces, uncertain_cost=1.5)
 
 
 @pytest.mark.parametrize("weights", [3, {"conv.weight": torch.ones(1)}, np.ones(3)])

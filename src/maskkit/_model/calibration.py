@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from maskkit._images.annotated import read_labeled_faces
 from maskkit._images.load import check_images
 from maskkit._labels import index_labels
-from maskkit._model.decision import check_goal, check_two_classes, choose_threshold, fit_temperature
+from maskkit._model.decision import check_goal, choose_threshold, fit_temperature
 from maskkit._model.face_density import FaceDensity
 from maskkit._model.head import TransferHead
 from maskkit._model.saving import NO_EVALUATIONS
@@ -114,10 +114,9 @@ class CalibrationMixin(StagesMixin):
             If both or neither is passed or it is out of its range, lengths differ, a label is unknown, the images are
             of fewer than two classes, or no threshold reaches the precision.
         """
-        check_goal(precision, uncertain_cost)
+        goal = check_goal(precision, uncertain_cost)
         proba, targets, _ = self._predict_known(X, y)
-        correct = proba.argmax(axis=1) == targets
-        return choose_threshold(proba.max(axis=1), correct, precision=precision, uncertain_cost=uncertain_cost)
+        return choose_threshold(proba.max(axis=1), proba.argmax(axis=1) == targets, *goal)
 
     def _predict_known(
         self, X: Any, y: ArrayLike | None
@@ -126,12 +125,15 @@ class CalibrationMixin(StagesMixin):
         check_is_fitted(self)
         faces = read_labeled_faces(X, y, type(self).__name__)
         targets = index_labels(faces.labels, self.classes_.tolist())
-        is_known = targets >= 0
-        if not is_known.any():
+        rows = np.flatnonzero(targets >= 0)
+        if not len(rows):
             raise ValueError("no label in y is a class of the classifier; want images of its classes.")
-        rows = np.flatnonzero(is_known)
         # One class says nothing about mistakes between classes. This is told before images are read.
-        check_two_classes(targets[rows], self.classes_.tolist())
+        if len(np.unique(targets[rows])) == 1:
+            label = self.classes_.tolist()[targets[rows[0]]]
+            raise ValueError(
+                f"y holds {len(rows)} faces of {label!r} alone; want held-out faces of two classes or more."
+            )
         # A threshold and a temperature are for every precision.
         predictor = self.predictor_.in_float32()
         proba, features = zip(*predictor.iterate_batches([faces.sources[row] for row in rows]), strict=True)

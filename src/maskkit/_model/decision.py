@@ -1,13 +1,12 @@
 """Decisions: when a face is "uncertain", temperature scaling, and choosing a threshold."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from maskkit._checks.numbers import check_finite, check_float
+from maskkit._checks.numbers import check_float
 
 UNCERTAIN = "uncertain"
 """Decision on a face whose class is not reliable."""
@@ -41,34 +40,18 @@ class DecisionRule:
         return tuple(reason for reason, is_violated in checks.items() if is_violated)
 
 
-def fit_temperature(proba: ArrayLike, targets: ArrayLike) -> float:
+def fit_temperature(proba: NDArray[np.float64], targets: NDArray[np.int64]) -> float:
     """Fit the temperature, 0.2 to 5, by which logits are divided to maximize the likelihood of the true classes.
 
     Takes the probabilities (n_faces, n_classes) of faces held out from training, and the index of the class of each.
-    Raises ValueError if there is no face, lengths differ, or a value is NaN, infinite or no index.
 
     Source: Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, 2017, arXiv:1706.04599, section 4.2.
     """
-    proba, indices = check_finite(proba, "proba"), check_finite(targets, "targets").astype(np.int64)
-    if proba.ndim != 2 or indices.shape != proba.shape[:1]:
-        raise ValueError(f"proba has shape {proba.shape} and targets {indices.shape}; want one row per target.")
-    if len(indices) and not (indices.min() >= 0 and indices.max() < proba.shape[1]):
-        raise ValueError(f"targets are {indices.min()} to {indices.max()}; want 0 to {proba.shape[1] - 1}.")
-    if not len(indices):
-        raise ValueError("got no face to calibrate on; want held-out faces with known classes.")
     # The logarithm of a softmax is its logits up to a constant per row, which cancels in the likelihood.
     logits = np.log(np.clip(proba, 1e-12, None))
-    true = logits[np.arange(len(logits)), indices]
+    true = logits[np.arange(len(logits)), targets]
     losses = [(np.logaddexp.reduce(logits / t, axis=1) - true / t).mean() for t in _TEMPERATURES]
     return float(_TEMPERATURES[np.argmin(losses)])
-
-
-def check_two_classes(targets: NDArray[np.int64], classes: Sequence[Any]) -> None:
-    """Raise ValueError if there are no faces, or faces of one class only, from which nothing can be measured."""
-    found = np.unique(targets)
-    if len(found) < 2:
-        shown = " and ".join(repr(classes[index]) for index in found) or "no class"
-        raise ValueError(f"y holds {len(targets)} faces of {shown} alone; want held-out faces of two classes or more.")
 
 
 def check_goal(precision: Any, uncertain_cost: Any) -> tuple[float | None, float | None]:
@@ -81,21 +64,15 @@ def check_goal(precision: Any, uncertain_cost: Any) -> tuple[float | None, float
 
 
 def choose_threshold(
-    proba: ArrayLike, correct: ArrayLike, *, precision: float | None = None, uncertain_cost: float | None = None
+    proba: NDArray[np.float64], correct: NDArray[np.bool_], precision: float | None, uncertain_cost: float | None
 ) -> float:
     """Choose the probability below which the decision is "uncertain"; 0 if no face needs to be.
 
     `proba` is the probability of the most probable class of each face, `correct` whether that is the true class. With a
-    target `precision`, as few faces as possible are uncertain. `uncertain_cost` is the cost of an uncertain decision,
-    where a wrong one costs 1 (Chow 1970, "On optimum recognition error and reject tradeoff"). Raises ValueError if both
-    or neither is passed, a value is invalid, or no threshold reaches the precision.
+    target `precision`, as few faces as possible are uncertain; ValueError if no threshold reaches it. Otherwise,
+    `uncertain_cost` is the cost of an uncertain decision, where a wrong one costs 1 (Chow 1970, "On optimum recognition
+    error and reject tradeoff").
     """
-    precision, uncertain_cost = check_goal(precision, uncertain_cost)
-    proba, correct = check_finite(proba, "proba"), check_finite(correct, "correct").astype(bool)
-    if proba.ndim != 1 or proba.shape != correct.shape:
-        raise ValueError(f"proba has shape {proba.shape} and correct {correct.shape}; want (n_faces,) twice.")
-    if not len(proba):
-        raise ValueError("got no face to choose a threshold from; want held-out faces with known classes.")
     # Faces of equal probability are on the same side of every threshold. Sums run from the most confident faces down.
     candidates, groups, n_equal = np.unique(proba, return_inverse=True, return_counts=True)
     n_decided = np.cumsum(n_equal[::-1])[::-1]
