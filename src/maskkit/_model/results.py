@@ -15,14 +15,7 @@ from PIL import Image
 
 from maskkit._display.drawing import blur_faces, draw_faces
 from maskkit._display.tables import Table, to_html, to_rich
-from maskkit._files.outputs import (
-    check_new,
-    check_output_folder,
-    check_picture_format,
-    create_numbered,
-    encode_picture,
-    save_picture,
-)
+from maskkit._files import outputs
 from maskkit._images.crop import Box, crop_square
 from maskkit._images.load import ImageSource, read_image
 from maskkit._labels import INCORRECT, MASKED, meaning_of
@@ -246,8 +239,8 @@ class PhotoResult(Sequence[FaceResult]):
 
         Raises OutputError if the file exists: no file is replaced, least of all the photo itself.
         """
-        check_picture_format(check_new(path))
-        return save_picture(self.draw(blur=blur), path)
+        outputs.check_picture_format(outputs.check_new(path))
+        return outputs.save_picture(self.draw(blur=blur), path)
 
     def save_crops(self, folder: str | os.PathLike[str], *, stem: str | None = None) -> list[Path]:
         """Save each face as ``STEM-NUMBER-DECISION.png`` in a folder, by default with the stem of the photo.
@@ -255,7 +248,7 @@ class PhotoResult(Sequence[FaceResult]):
         No file is replaced: if a name is taken, the stem gets a number, as in ``street-2-1-with_mask.png``. A long stem
         is shortened.
         """
-        folder = check_output_folder(folder)
+        folder = outputs.check_output_folder(folder)
         if not self.faces:
             return []
         image = read_image(self.source, name=self.name)[0]
@@ -266,8 +259,8 @@ class PhotoResult(Sequence[FaceResult]):
         for number, face in enumerate(self.faces, 1):
             label = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in str(face.decision))
             ending = f"-{number}-{shorten_name(label, MAX_LABEL_BYTES)}.png"
-            crops[stem, ending] = encode_picture(Image.fromarray(crop_square(image, face.box)), ending)
-        return create_numbered(folder, crops)
+            crops[stem, ending] = outputs.encode_picture(Image.fromarray(crop_square(image, face.box)), ending)
+        return outputs.create_numbered(folder, crops)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the picture as plain values that JSON can hold.

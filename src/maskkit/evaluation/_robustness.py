@@ -16,16 +16,8 @@ from maskkit._images.prefetch import in_windows, prefetch_map
 from maskkit._labels import UNMASKED, meaning_of
 from maskkit.augment import find_landmarks, paint_occluder
 from maskkit.augment._occluders import EVALUATED
+from maskkit.evaluation import _inputs
 from maskkit.evaluation._evaluation import SCHEMA_VERSION
-from maskkit.evaluation._inputs import (
-    FaceSet,
-    check_proba,
-    check_resampling,
-    describe_left_out,
-    list_classes,
-    read_face_set,
-    select_known,
-)
 from maskkit.evaluation._intervals import Resampling, mean_share
 from maskkit.reporters._base import Reporter, report_to, resolve_reporters
 
@@ -152,17 +144,13 @@ class Robustness(Tabulated, Record):
             (kind, *(estimates[f"recall/{label}"] for label in self.classes))
             for kind, estimates in {"none": self.unchanged, **self.occluders}.items()
         )
-        broken, title = (
-            f"Levels at which recall drops by {100 * BREAKING_LOSS:g} points",
-            f"{self.n_faces:,} faces{over}",
-        )
-        columns, recalls = (
-            ("corruption", "level", "accuracy", "recall"),
-            (f"recall of {label}" for label in self.classes),
-        )
+        broken = f"Levels at which recall drops by {100 * BREAKING_LOSS:g} points"
+        title = f"{self.n_faces:,} faces{over}"
+        columns = ("corruption", "level", "accuracy", "recall")
+        recalls = (f"recall of {label}" for label in self.classes)
         beard = "A beard is painted on unmasked faces only."
         return (
-            Table(broken, ("corruption", "unit of level", "level"), units, describe_left_out(self.left_out)),
+            Table(broken, ("corruption", "unit of level", "level"), units, _inputs.describe_left_out(self.left_out)),
             Table(f"{title}, corrupted", columns, rows, "Recall is the mean over classes."),
             Table(f"{title}, with an object painted in front", ("occluder", *recalls), occluded, beard),
         )
@@ -233,12 +221,12 @@ def evaluate_robustness(
     are ours. Occluders are painted by `maskkit.augment.paint_occluder` at the landmarks that the detector finds in the
     crop; models that maskkit trains have seen such paintings in training, except the face shield.
     """
-    n_resamples, random_state = check_resampling(n_resamples, random_state)
+    n_resamples, random_state = _inputs.check_resampling(n_resamples, random_state)
     resolved = resolve_reporters(reporters)
     if max_faces is not None:
         max_faces = check_int(max_faces, "max_faces", 1)
-    classes = list_classes(classifier)
-    faces, true, _, left_out = select_known(read_face_set(X, y), classes)
+    classes = _inputs.list_classes(classifier)
+    faces, true, _, left_out = _inputs.select_known(_inputs.read_face_set(X, y), classes)
     if max_faces is not None and len(faces) > max_faces:
         drawn = np.sort(np.random.default_rng(random_state).choice(len(faces), max_faces, replace=False))
         faces, true = faces.select(drawn), true[drawn]
@@ -278,7 +266,7 @@ def _occlude(
 
 def _measure(
     classifier: Any,
-    faces: FaceSet,
+    faces: _inputs.FaceSet,
     true: NDArray[np.int64],
     classes: list[Any],
     resampling: Resampling,
@@ -294,7 +282,7 @@ def _measure(
     images = prefetch_map(make, range(len(faces)), faces.sources, faces.names)
     windows = in_windows(images, _BATCH, max_pixels=_BATCH_PIXELS)
     proba = np.concatenate([classifier.predict_proba(window) for window in windows])
-    is_correct = check_proba(proba, len(faces), classes).argmax(axis=1) == true
+    is_correct = _inputs.check_proba(proba, len(faces), classes).argmax(axis=1) == true
     counted = np.ones(len(true), dtype=bool) if counted is None else counted
     by_class = {f"recall/{label}": counted & (true == index) for index, label in enumerate(classes)}
     shares = resampling.shares(is_correct, {"accuracy": counted} | by_class)
