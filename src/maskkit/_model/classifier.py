@@ -55,9 +55,8 @@ class MaskClassifier(PhotosMixin, ScoreMixin, CalibrationMixin, PersistenceMixin
         Any scikit-learn classifier with `predict_proba`. By default ``TransferHead()``.
     fine_tune : bool or {"auto"}, default="auto"
         Whether to train the backbone, too. ``"auto"``: unless the head is another one than a `TransferHead`. False is
-        faster, and usually less accurate on images from other sources.
-        Batch normalization keeps the means and variances that came with `weights`; with ``weights=None`` it learns
-        them.
+        faster, and usually less accurate on images from other sources. Batch normalization keeps the means and
+        variances that came with `weights`; with ``weights=None`` it learns them.
     epochs : int, optional
         Maximum number of passes over the training data. By default, when fine-tuning, 4, or as many as give 150
         optimizer steps, or 40 when going on from a trained model; otherwise that of the head.
