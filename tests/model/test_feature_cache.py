@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 
 from maskkit import FaceEmbedder
-from maskkit._model.feature_cache import FileCache, MemoryCache, open_cache
+from maskkit._model.feature_cache import FileCache, MemoryCache
 from maskkit.engines import OpenVINOEngine
 from maskkit.testing import TinyBackbone, make_faces
 from tests.conftest import make_classifier
@@ -29,7 +29,7 @@ def computed(monkeypatch):
         return compute(self, pixels)
 
     monkeypatch.setattr(OpenVINOEngine, "compute", count)
-    open_cache("memory").clear()
+    monkeypatch.setattr("maskkit._model.feature_cache._MEMORY", MemoryCache())
     return lambda: sum(seen)
 
 
@@ -108,8 +108,8 @@ def test_repeated_images_are_right_without_room_to_keep_them(monkeypatch, faces)
     "other",
     [{"image_size": 32}, {"random_state": 1}, {"engine": "torch"}, {"precision": "bfloat16"}, {"find_face": True}],
 )
-def test_whatever_changes_features_makes_them_anew(faces, other):
-    open_cache("memory").clear()
+def test_whatever_changes_features_makes_them_anew(monkeypatch, faces, other):
+    monkeypatch.setattr("maskkit._model.feature_cache._MEMORY", MemoryCache())
     params = {"precision": "float32"}
     make_embedder(**params).fit(faces[0]).transform(faces[0])
     fresh = make_embedder(**{**params, "cache": None, **other}).fit(faces[0]).transform(faces[0])

@@ -65,11 +65,6 @@ class MemoryCache:
                     # A copy, because a row of a batch would keep the whole batch in memory.
                     self._entries[key] = features.copy()
 
-    def clear(self) -> None:
-        """Drop all features."""
-        with self._lock:
-            self._entries.clear()
-
 
 class FileCache:
     """Features in an SQLite file that several processes, and later runs, may share; safe for threads.
