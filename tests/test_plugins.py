@@ -49,7 +49,7 @@ def install(monkeypatch):
 
 def test_names_are_those_declared():
     assert _plugins.names("detectors") == ["centerface", "dlib_cnn", "dlib_hog", "maskkit", "whole", "yunet"]
-    assert _plugins.names("reporters") == ["console", "json", "mlflow", "plots", "tensorboard"]
+    assert _plugins.names("reporters") == ["console", "html", "json", "mlflow", "plots", "tensorboard"]
     assert _plugins.names("backbones") == ["efficientnet_lite0", "resnet50", "timm"]
 
 

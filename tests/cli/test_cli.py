@@ -157,6 +157,20 @@ def test_evaluate_prints_a_table_and_writes_reports(model, data, tmp_path, capsy
     assert list((tmp_path / "p").glob("*.png"))
 
 
+def test_evaluate_writes_a_page_with_the_command_and_the_model(model, data, tmp_path, capsys):
+    report = ("--report", f"html:{tmp_path / 'r.html'}")
+    other = f"json:{tmp_path}/x://user:hidden@host/r.json"
+    code, _, err = run(capsys, "evaluate", data, "--split", "Validation", "--model", model, *report, "--report", other)
+    assert code == 0, err
+    assert f"written: {tmp_path / 'r.html'}" in err
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert f"maskkit evaluate {data} --split Validation --model {model} --report html:" in page
+    assert MaskClassifier.load(model).predictor_.model_sha256 in page
+    assert "hidden" not in page
+    code, _, err = run(capsys, "evaluate", data, "--split", "Validation", "--model", model, *report)
+    assert (code, "r.html: exists already" in err) == (1, True), err
+
+
 @pytest.mark.parametrize("form", ["json", "jsonl", "csv"])
 def test_evaluate_prints_machine_readable_formats(model, data, form, capsys):
     code, out, _ = run(capsys, "evaluate", data, "--split", "validation", "--model", model, "--format", form)

@@ -214,6 +214,6 @@ def test_reporters_are_taken_by_name_or_instance_one_or_several(tmp_path, capsys
     assert len(seen) == 2
     assert "accuracy" in capsys.readouterr().out
     assert (tmp_path / "r.json").is_file()
-    with pytest.raises(PluginError, match="reporter 'fax' is unknown; installed: console, json"):
+    with pytest.raises(PluginError, match="reporter 'fax' is unknown; installed: console, html, json"):
         evaluate(model, faces, TRUTHS, reporters=[keeper, "fax"])
     assert len(seen) == 2

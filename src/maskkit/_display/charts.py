@@ -73,8 +73,11 @@ def save_figure(figure: "Figure", path: str | os.PathLike[str]) -> Path:
 
 def encode_figure(figure: "Figure", form: str = "png") -> bytes:
     """Return a figure as a file of a format without metadata."""
+    from matplotlib import rc_context
+
     file = io.BytesIO()
-    with warnings.catch_warnings():
+    # The identifiers in an SVG are random without a salt.
+    with warnings.catch_warnings(), rc_context({"svg.hashsalt": "maskkit"}):
         # Characters that the font lacks are drawn as boxes; the chart is correct nevertheless.
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         figure.savefig(file, format=form, metadata=_NO_METADATA[form])

@@ -1,19 +1,22 @@
 """maskkit evaluate."""
 
 import math
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from maskkit import _plugins
+from maskkit._text import hide_secrets
 from maskkit.cli import _options as shared
 from maskkit.cli._inputs import are_photos, check_no_detection, check_no_split, choose_split, load_data, load_model
 from maskkit.cli._options import DATA_GROUP, DATA_HELP, OUTPUT_GROUP, flag, option, out_option
 from maskkit.cli._outputs import print_results, print_written
 
 if TYPE_CHECKING:
-    from maskkit.reporters import Report
+    from maskkit import MaskClassifier
+    from maskkit.reporters import Report, Reporter
 
 
 DataArgument = Annotated[list[Path], typer.Argument(help=DATA_HELP, metavar="DATA")]
@@ -42,6 +45,7 @@ FailUnderOption = Annotated[
 
 
 def evaluate(
+    ctx: typer.Context,
     data: DataArgument,
     split: shared.SplitOption = None,
     crops: CropsOption = False,
@@ -68,6 +72,8 @@ def evaluate(
     Example: maskkit evaluate faces --split Validation --model model --plots plots
 
     Example: maskkit evaluate faces.csv --by camera --by light
+
+    Example: maskkit evaluate faces --report html:report.html
 
     Example: maskkit evaluate photos --fail-under end_to_end_recall=0.8
     """
@@ -97,15 +103,14 @@ def evaluate(
     else:
         result = evaluation.evaluate(classifier, data_sets, slices=slices)
     metrics = result.metrics()
-    unknown = [name for name, _ in limits if name not in metrics]
-    if unknown:
+    if unknown := [name for name, _ in limits if name not in metrics]:
         raise ValueError(f"--fail-under {', '.join(unknown)} is unknown; the metrics are {', '.join(metrics)}.")
     rows = [
         {"metric": name, "value": estimate.value, "low": estimate.low, "high": estimate.high, "n": estimate.n}
         for name, estimate in metrics.items()
     ]
     print_results(output, table=result, document=result.to_dict(), rows=rows)
-    for written in report_to(reporters, result):
+    for written in report_to(_add_provenance(reporters, ctx, classifier), result):
         print_written(written)
     # A metric that is NaN counts as too low.
     failed = [f"{name} {metrics[name].value:.4f} < {limit:g}" for name, limit in limits
@@ -157,6 +162,21 @@ def _choose(loaded: Any, split: str | None) -> Any:
     """Return the requested split; photos and crops without splits are all used."""
     has_splits = not isinstance(loaded, list) and list(loaded.splits) != ["all"]
     return choose_split(loaded, split if has_splits else None)
+
+
+def _add_provenance(reporters: "list[Reporter]", ctx: typer.Context, classifier: "MaskClassifier") -> "list[Reporter]":
+    """Pass the command, without passwords in addresses of reporters, and the model to reporters that show them."""
+    from maskkit.reporters import HtmlReporter
+
+    for reporter in reporters:
+        if isinstance(reporter, HtmlReporter):
+            predictor = classifier.predictor_
+            words = ["maskkit", *(hide_secrets(word) for word in ctx.obj or ())]
+            provenance = {"command": shlex.join(words), "model": predictor.model_name}
+            # A head that is no TransferHead has no hash.
+            provenance |= {"model SHA-256": predictor.model_sha256} if predictor.model_sha256 else {}
+            reporter.set_params(provenance=provenance)
+    return reporters
 
 
 def _parse_limit(text: str) -> tuple[str, float]:

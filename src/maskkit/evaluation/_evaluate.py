@@ -109,8 +109,14 @@ class Comparison(Tabulated):
         values |= {"drops": self.drops(), "metrics": self.metrics(), "data_sets": self.evaluations}
         return to_plain(values)
 
-    def figures(self) -> dict[str, "Figure"]:
-        """Draw the data sets side by side, and the plots of each, as matplotlib figures by name."""
+    def figures(self, *, blur: bool = False) -> dict[str, "Figure"]:
+        """Draw the data sets side by side, and the plots of each, as matplotlib figures by name.
+
+        Parameters
+        ----------
+        blur : bool, default=False
+            Whether to make the faces of the mistakes unrecognizable.
+        """
         from maskkit.evaluation import _plots
 
         estimates = {name: evaluation.estimates for name, evaluation in self.evaluations.items()}
@@ -118,7 +124,7 @@ class Comparison(Tabulated):
         for place, (name, evaluation) in enumerate(self.evaluations.items(), start=1):
             # Data set names may contain characters that file names may not.
             prefix = f"{place}_{re.sub(r'[^A-Za-z0-9-]+', '_', name).strip('_')[:MAX_LABEL_BYTES]}"
-            drawn |= {f"{prefix}_{plot}": figure for plot, figure in evaluation.figures().items()}
+            drawn |= {f"{prefix}_{plot}": figure for plot, figure in evaluation.figures(blur=blur).items()}
         return drawn
 
 

@@ -180,8 +180,14 @@ class Evaluation(Tabulated, Record):
         values |= to_plain({"worst_group": self.worst_group, "roc": curves})
         return {"schema_version": SCHEMA_VERSION, "kind": "faces", "metrics": values.pop("estimates")} | values
 
-    def figures(self) -> dict[str, "Figure"]:
-        """Draw confusion, ROC, reliability, risk-coverage, slices and mistakes, as matplotlib figures by name."""
+    def figures(self, *, blur: bool = False) -> dict[str, "Figure"]:
+        """Draw confusion, ROC, reliability, risk-coverage, slices and mistakes, as matplotlib figures by name.
+
+        Parameters
+        ----------
+        blur : bool, default=False
+            Whether to make the faces of the mistakes unrecognizable.
+        """
         from maskkit.evaluation import _plots
 
         drawn = {"confusion_matrix": _plots.draw_confusion(self.confusion, self.classes)}
@@ -190,7 +196,7 @@ class Evaluation(Tabulated, Record):
         drawn["reliability"] = _plots.draw_reliability(self.reliability, self.estimates["ece"])
         drawn["risk_coverage"] = _plots.draw_risk_coverage(self.risk_coverage, self.estimates["aurc"])
         drawn["slices"] = _plots.draw_groups(self.groups, self.estimates["accuracy"])
-        drawn["worst_mistakes"] = _plots.draw_mistakes(self.mistakes)
+        drawn["worst_mistakes"] = _plots.draw_mistakes(self.mistakes, blur=blur)
         return drawn
 
 

@@ -103,8 +103,11 @@ class PhotoEvaluation(Tabulated, Record):
         values |= {"curves": to_plain(curves)}
         return {"schema_version": SCHEMA_VERSION, "kind": "photos", "metrics": values.pop("estimates")} | values
 
-    def figures(self) -> dict[str, "Figure"]:
-        """Draw end-to-end recall by face size, and precision-recall curves, as matplotlib figures by name."""
+    def figures(self, *, blur: bool = False) -> dict[str, "Figure"]:
+        """Draw end-to-end recall by face size, and precision-recall curves, as matplotlib figures by name.
+
+        No face is shown, so that `blur` changes nothing.
+        """
         from maskkit.evaluation import _plots
 
         recall = {size: self.estimates[f"end_to_end_recall/{size}"] for size in SIZE_BINS}

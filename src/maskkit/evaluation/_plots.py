@@ -9,15 +9,19 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
+from PIL import Image
 
 from maskkit._display.charts import add_legend
+from maskkit._display.drawing import blur_faces
 from maskkit._display.figures import TextSafeFigure
 from maskkit._display.tables import Estimate, fold_text, format_cell
+from maskkit._images.load import RgbImage
 from maskkit._labels import BLUE, VERMILION, color_of
 from maskkit.evaluation._calibration import N_BINS, Reliability, RiskCoverage
 from maskkit.evaluation._photo_counts import Curve
 from maskkit.evaluation._robustness import CORRUPTIONS
 from maskkit.evaluation._slices import Group, mark
+from maskkit.exceptions import ImageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +65,7 @@ def draw_roc(roc: Mapping[Any, Curve], auc: Estimate) -> Figure:
     return figure
 
 
-def draw_mistakes(mistakes: Sequence["Mistake"]) -> Figure:
+def draw_mistakes(mistakes: Sequence["Mistake"], *, blur: bool) -> Figure:
     """Draw the most confident mistakes with file name, true and predicted class, and confidence."""
     shown = mistakes[:N_MISTAKES]
     if not shown:
@@ -75,8 +79,12 @@ def draw_mistakes(mistakes: Sequence["Mistake"]) -> Figure:
     figure = _new_figure(2.4 * max(n_columns, 2), 2.9 * n_rows)
     for index, mistake in enumerate(shown):
         axes = figure.add_subplot(n_rows, n_columns, index + 1)
-        axes.imshow(mistake.image())
         axes.set_axis_off()
+        try:
+            axes.imshow(_show_face(mistake, blur=blur))
+        except ImageError:  # The file was moved or changed after the evaluation.
+            axes.set_box_aspect(1)
+            axes.text(0.5, 0.5, "cannot be read", ha="center", va="center", fontsize=8, transform=axes.transAxes)
         truth, label = (_shorten(str(name), 20) for name in (mistake.true_label, mistake.predicted_label))
         text = f"{_shorten(mistake.short_place)}\ntrue {truth}\npredicted {label} {mistake.probability:.2f}"
         axes.set_title(text, fontsize=8, loc="left", parse_math=False)
@@ -230,6 +238,15 @@ def _name_rows(axes: "Axes", names: list[str]) -> None:
 def _split(estimates: Iterable[Estimate]) -> NDArray[np.float64]:
     """Return lower ends, values and upper ends, (3, n)."""
     return np.array([[estimate.low, estimate.value, estimate.high] for estimate in estimates]).T
+
+
+def _show_face(mistake: "Mistake", *, blur: bool) -> RgbImage:
+    """Return the crop of a mistake; it is all face, so that all of it is blurred."""
+    crop = mistake.image()
+    if not blur:
+        return crop
+    picture = Image.fromarray(crop)
+    return np.asarray(blur_faces(picture, [(0, 0, *picture.size)]))
 
 
 def _shorten(name: str, n_letters: int = 28) -> str:

@@ -164,8 +164,11 @@ class Robustness(Tabulated, Record):
         values = {"schema_version": SCHEMA_VERSION, "kind": "robustness", "breaks_at": self.breaks_at()}
         return values | super().to_dict() | {"curves": to_plain(curves)}
 
-    def figures(self) -> dict[str, "Figure"]:
-        """Draw accuracy and the recall of each class against each corruption, as a matplotlib figure by name."""
+    def figures(self, *, blur: bool = False) -> dict[str, "Figure"]:
+        """Draw accuracy and the recall of each class against each corruption, as a matplotlib figure by name.
+
+        No face is shown, so that `blur` changes nothing.
+        """
         from maskkit.evaluation import _plots
 
         return {"robustness": _plots.draw_robustness(self)}

@@ -35,8 +35,8 @@ class Report(Protocol):
         """Return everything as plain values that JSON can hold."""
         ...
 
-    def figures(self) -> dict[str, "Figure"]:
-        """Draw plots, as matplotlib figures by name."""
+    def figures(self, *, blur: bool = False) -> dict[str, "Figure"]:
+        """Draw plots, as matplotlib figures by name; with `blur`, faces in them are unrecognizable."""
         ...
 
 

@@ -3,15 +3,12 @@
 import os
 from pathlib import Path
 
-from sklearn.base import BaseEstimator
-
-from maskkit._files.outputs import check_new, create_numbered
-from maskkit._text import check_path, to_json
-from maskkit.exceptions import OutputError
+from maskkit._text import to_json
 from maskkit.reporters._base import Report
+from maskkit.reporters._file import FileReporter
 
 
-class JsonReporter(BaseEstimator):
+class JsonReporter(FileReporter):
     """Writes the whole evaluation to a JSON file.
 
     Parameters
@@ -25,11 +22,4 @@ class JsonReporter(BaseEstimator):
 
     def report(self, evaluation: Report) -> Path:
         """Write the file and return its path, with a number if the name is taken meanwhile."""
-        content = (to_json(evaluation.to_dict(), indent=2, allow_nan=False) + "\n").encode()
-        path = check_path(self.path, OutputError)
-        (written,) = create_numbered(path.parent, {(path.stem, path.suffix): content}, sync=True)
-        return written
-
-    def check_target(self) -> None:
-        """Raise OutputError if the file exists, before anything is evaluated."""
-        check_new(self.path)
+        return self._write(to_json(evaluation.to_dict(), indent=2, allow_nan=False) + "\n")
