@@ -41,6 +41,11 @@ def _count_cores() -> int:
     return max(1, int(cpu_count()) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
 
 
+def count_workers() -> int:
+    """Return the number of threads that read images together."""
+    return _n_threads or _count_cores()
+
+
 def call_in_forked_child(action: Callable[[], None]) -> None:
     """Register a call for the start of each process forked from this one; no effect where fork is missing."""
     if hasattr(os, "register_at_fork"):
@@ -63,14 +68,13 @@ def prefetch_map(
     """Iterate over ``map(function, *iterables)``, computed ahead in threads.
 
     Pillow and NumPy release the interpreter lock while they decode and resize, so threads keep every core busy without
-    copying images between processes. There are `n_workers` threads, by default as many as cores or as `limit_threads`
-    allows.
+    copying images between processes. There are `n_workers` threads, by default `count_workers`.
 
     The iterables may be endless: at most `n_ahead` items are taken before their results are consumed, and fewer if the
     images that `function` loads have many pixels, which are bounded by `PixelBudget`. Results come in order, and an
     exception of `function` is raised at the turn of its item.
     """
-    n_workers = n_workers or _n_threads or _count_cores()
+    n_workers = n_workers or count_workers()
     budget = PixelBudget(n_workers)
 
     def compute(turn: int, items: tuple[Any, ...]) -> Result:

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from itertools import chain, count
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskkit._images.hashing import hash_content
 from maskkit._images.load import ImageSource, RgbImage, name_source, read_content
-from maskkit._images.prefetch import in_batches, prefetch_map
+from maskkit._images.prefetch import count_workers, in_batches, in_windows, prefetch_map
 from maskkit._model.feature_cache import Features, open_cache
 from maskkit._model.fitted_backbone import N_CALIBRATION_IMAGES, ComputeSettings, FittedBackbone
 from maskkit.augment._camera import augment_face
@@ -20,6 +20,11 @@ from maskkit.detectors._face_finder import FaceFinder
 
 # Other versions of these may compute other pixels or features; a cache file outlives an upgrade.
 _VERSIONS = tuple(version(name) for name in ("maskkit", "numpy", "pillow", "torch", "openvino"))
+
+# Images that one thread searches for a face together, for the small network takes as long to start as to search one.
+_N_TOGETHER = 8
+# Fewer of large images, which are in memory until then.
+_PIXELS_TOGETHER = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +59,12 @@ class FeatureExtractor:
 
     def load(self, source: ImageSource, name: str, *, are_crops: bool = False) -> RgbImage:
         """Load, crop and resize an image."""
-        return self.backbone.preprocess.resize(self.open(source, name, are_crops=are_crops))
+        preprocess = self.backbone.preprocess
+        return preprocess.resize(*self.crop([preprocess.decode(source, name=name)], are_crops=are_crops))
 
-    def open(self, source: ImageSource, name: str, *, are_crops: bool = False) -> RgbImage:
-        """Load an image, cropped to its face if it shows more than a face."""
-        image = self.backbone.preprocess.decode(source, name=name)
-        return image if are_crops or self.face_finder is None else self.face_finder.crop(image)
+    def crop(self, images: Sequence[RgbImage], *, are_crops: bool = False) -> Sequence[RgbImage]:
+        """Crop the images that show more than a face."""
+        return images if are_crops or self.face_finder is None else self.face_finder.crop(images)
 
     def quantize(self, sources: Sequence[ImageSource]) -> None:
         """Quantize the backbone to int8, calibrated on at most 300 evenly spaced images."""
@@ -70,16 +75,23 @@ class FeatureExtractor:
 
 @dataclass(slots=True, eq=False)
 class _Item:
-    """An image on its way through the pipeline."""
+    """An image, or its augmented copy, on its way through the pipeline."""
 
     source: ImageSource
     name: str
+    # The content's hash, if it is needed.
+    digest: str = ""
+    is_copy: bool = False
     key: str = ""
     # Resized; None if the features were cached.
     pixels: RgbImage | None = None
     features: Features | None = None
     # An equal image that came shortly before and whose features are being computed.
     same_as: "_Item | None" = None
+
+    def view(self, image: RgbImage) -> RgbImage:
+        """Return the image, or its copy, which the content alone decides."""
+        return augment_face(image, np.random.default_rng(list(self.digest.encode()))) if self.is_copy else image
 
 
 class _FeaturePipeline:
@@ -108,32 +120,46 @@ class _FeaturePipeline:
         self.in_flight: deque[dict[str, _Item]] = deque(maxlen=self.engine.n_streams + 2)
 
     def run(self, images: Iterable[ImageSource]) -> Iterator[FeatureBatch]:
-        prepared = prefetch_map(self.prepare, images, count(), n_ahead=2 * self.batch_size)
+        n_together = min(_N_TOGETHER, self.batch_size)
+        chunks = in_batches(enumerate(images), n_together)
+        n_ahead = max(2 * self.batch_size // n_together, 2 * count_workers())
+        prepared = prefetch_map(self.prepare, chunks, n_ahead=n_ahead)
         batches = map(self.deduplicate, in_batches(chain.from_iterable(prepared), self.batch_size))
         n_streams = self.engine.n_streams
         computed = prefetch_map(self.compute, batches, n_ahead=n_streams + 1, n_workers=n_streams)
         return map(self.collect, computed)
 
-    def prepare(self, source: ImageSource, index: int) -> list[_Item]:
-        """Read an image; return it, followed by its augmented copy if copies are wanted."""
+    def prepare(self, chunk: list[tuple[int, ImageSource]]) -> list[_Item]:
+        """Read some numbered images; return them, each followed by its augmented copy if copies are wanted."""
+        items: list[_Item] = []
+
+        def decode() -> Iterator[tuple[RgbImage, list[_Item]]]:
+            for index, source in chunk:
+                content, views = self.look_up(source, index)
+                items.extend(views)
+                # The image and its copy share one decoding and one search for the face.
+                if missing := [item for item in views if item.features is None]:
+                    yield self.extractor.backbone.preprocess.decode(content, name=views[0].name), missing
+
+        for window in in_windows(decode(), len(chunk), max_pixels=_PIXELS_TOGETHER):
+            images, missing = zip(*window, strict=True)
+            for image, views in zip(self.extractor.crop(images, are_crops=self.are_crops), missing, strict=True):
+                for item in views:
+                    item.pixels = self.extractor.backbone.preprocess.resize(item.view(image))
+        return items
+
+    def look_up(self, source: ImageSource, index: int) -> tuple[ImageSource, list[_Item]]:
+        """Return an image, read if its hash is needed, and its items, with the features that are cached."""
         name = name_source(source, index)
         if self.cache is None and not self.with_copies:
-            return [_Item(source, name, pixels=self.extractor.load(source, name, are_crops=self.are_crops))]
+            return source, [_Item(source, name)]
         content, digest = read_content(source, name=name)
-        items = []
-        image: RgbImage | None = None
-        for is_copy in (False, True) if self.with_copies else (False,):
-            item = _Item(source, name)
-            if self.cache is not None:
-                item.key = f"{digest} {self.key_suffix} {is_copy}"
+        items = [_Item(source, name, digest, is_copy) for is_copy in ((False, True) if self.with_copies else (False,))]
+        if self.cache is not None:
+            for item in items:
+                item.key = f"{digest} {self.key_suffix} {item.is_copy}"
                 item.features = self.cache.get(item.key)
-            if item.features is None:
-                if image is None:  # the image and its copy share one decoding and one search for the face
-                    image = self.extractor.open(content, name, are_crops=self.are_crops)
-                view = augment_face(image, np.random.default_rng(list(digest.encode()))) if is_copy else image
-                item.pixels = self.extractor.backbone.preprocess.resize(view)
-            items.append(item)
-        return items
+        return content, items
 
     def deduplicate(self, batch: list[_Item]) -> list[_Item]:
         """Link images to equal ones that are in flight, or whose features were cached meanwhile."""

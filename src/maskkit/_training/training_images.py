@@ -72,7 +72,7 @@ class TrainingImages:
         source = self.sources[row]
         image = self.preprocess.decode(source, name=name_source(source, row))
         if row not in self._boxes:
-            self._boxes[row] = self.face_finder.find(image) if self.find_face else None
+            self._boxes[row] = self.face_finder.find([image])[0] if self.find_face else None
         return crop_to_face(image, self._boxes[row])
 
     def _find_landmarks(self, row: int, face: RgbImage) -> NDArray[np.float32] | None:

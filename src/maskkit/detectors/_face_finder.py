@@ -1,5 +1,6 @@
 """Cropping pictures that show more than a face to the face."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 
 from maskkit._images.crop import crop_square
 from maskkit._images.load import RgbImage
-from maskkit.detectors._base import Detector
+from maskkit.detectors._base import Detector, detect_batch
 from maskkit.detectors.maskkit import MaskkitDetector
 
 # A face below this share of the picture's longer side is cropped; in a face crop, the face has a larger share.
@@ -38,19 +39,22 @@ class FaceFinder:
         """Everything that a crop depends on besides the picture."""
         return repr(self.detector), repr(self.fast_detector), SMALL_FACE, MIN_PICTURE_PX
 
-    def find(self, image: RgbImage) -> NDArray[np.float32] | None:
-        """Return the box of the largest face, (4,), if it is a small part of the picture, else None.
+    def find(self, images: Sequence[RgbImage]) -> list[NDArray[np.float32] | None]:
+        """Return, for each picture, the box (4,) of the largest face if it is a small part of the picture, else None.
 
         None is also returned if no face is found, or if the picture is too small to contain such a face.
         """
-        if max(image.shape[:2]) < MIN_PICTURE_PX or _find_largest(image, self.fast_detector)[1] >= SMALL_FACE:
-            return None
-        box_xyxy, fraction = _find_largest(image, self.detector)
-        return box_xyxy if fraction < SMALL_FACE else None
+        large = [index for index, image in enumerate(images) if max(image.shape[:2]) >= MIN_PICTURE_PX]
+        looks = _find_largest([images[index] for index in large], self.fast_detector)
+        boxes: list[NDArray[np.float32] | None] = [None] * len(images)
+        for index in (index for index, (_, fraction) in zip(large, looks, strict=True) if fraction < SMALL_FACE):
+            ((box_xyxy, fraction),) = _find_largest([images[index]], self.detector)
+            boxes[index] = box_xyxy if fraction < SMALL_FACE else None
+        return boxes
 
-    def crop(self, image: RgbImage) -> RgbImage:
-        """Return the picture, cropped to the face where `find` returns a box."""
-        return crop_to_face(image, self.find(image))
+    def crop(self, images: Sequence[RgbImage]) -> list[RgbImage]:
+        """Return the pictures, cropped to the face where `find` returns a box."""
+        return list(map(crop_to_face, images, self.find(images)))
 
 
 def crop_to_face(image: RgbImage, box_xyxy: NDArray[np.float32] | None) -> RgbImage:
@@ -58,14 +62,15 @@ def crop_to_face(image: RgbImage, box_xyxy: NDArray[np.float32] | None) -> RgbIm
     return image if box_xyxy is None else crop_square(image, box_xyxy)
 
 
-def _find_largest(image: RgbImage, detector: Detector) -> tuple[NDArray[np.float32] | None, float]:
-    """Return the largest face and its fraction of the picture's longer side; None and 0 if there is no face."""
-    boxes = detector.detect(image).boxes_xyxy
-    if len(boxes) == 0:
-        return None, 0.0
-    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-    largest = int(sides.argmax())
-    return boxes[largest], float(sides[largest]) / max(image.shape[:2])
+def _find_largest(images: Sequence[RgbImage], detector: Detector) -> list[tuple[NDArray[np.float32] | None, float]]:
+    """Return the largest face of each picture and its fraction of the longer side; None and 0 if there is no face."""
+    found: list[tuple[NDArray[np.float32] | None, float]] = []
+    for image, faces in zip(images, detect_batch(detector, images), strict=True):
+        sides = (faces.boxes_xyxy[:, 2:] - faces.boxes_xyxy[:, :2]).max(axis=1, initial=0)
+        largest = int(sides.argmax()) if len(sides) else None
+        share = 0.0 if largest is None else float(sides[largest]) / max(image.shape[:2])
+        found.append((None if largest is None else faces.boxes_xyxy[largest], share))
+    return found
 
 
 def _make_detector(long_side_px: int) -> Detector:

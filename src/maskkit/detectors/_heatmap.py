@@ -19,6 +19,7 @@ from maskkit.detectors._weights import load_once
 from maskkit.engines._devices import resolve_device
 
 _SMALL_TILE_PX = 256
+_TINY_TILE_PX = 128
 _MIN_SIDE_PX = 32
 # A larger image of any shape would not fit in the memory of most machines; a model file may state any side. Ours.
 _MAX_SIDE_PX = 32_768
@@ -186,6 +187,9 @@ def limit_scales(detector: Detector, max_pixels: int) -> Detector:
 
 def _padded_shape(height: int, width: int) -> tuple[int, int]:
     # OpenVINO prepares each new shape, which for small tiles takes longer than computing more padding.
+    if max(height, width) <= _TINY_TILE_PX:
+        side = max(height, width)
+        return side + -side % STEP_PX, side + -side % STEP_PX
     step = STEP_PX if max(height, width) > _SMALL_TILE_PX else 2 * STEP_PX
     return height + -height % step, width + -width % step
 
