@@ -4,9 +4,15 @@ from typing import Any
 
 from maskkit._files.model_folder import ModelConfig
 
+# Metrics that the Hub shows beside a model; the card has all.
+_HUB_METRICS = ("accuracy", "f1")
+
 
 def write_card(name: str, config: ModelConfig) -> str:
-    """Return the model card of a model in Markdown: its description, training history, and evaluations."""
+    """Return the model card of a model in Markdown: its description, training history, and evaluations.
+
+    The header is that of the Hugging Face Hub, so that the model can be found there.
+    """
     evaluation = "\n\n".join(config.training["evaluation_tables"].values())
     counts = "\n".join(
         f"| {label} | {count:,} |" for label, count in zip(config.classes, config.training["class_counts"], strict=True)
@@ -15,7 +21,11 @@ def write_card(name: str, config: ModelConfig) -> str:
     section = f"\n## Evaluation\n\nValues have 95 % intervals.\n\n{evaluation}\n" if evaluation else ""
     source = f"The metrics above come from the training itself{' and from the data named' if evaluation else ''}"
     versions = ", ".join(f"{library} {number}" for library, number in config.training["versions"].items())
-    return f"""# {name}
+    return f"""---
+{_make_header(name, config.training["evaluation"])}
+---
+
+# {name}
 
 A face-mask classifier trained with maskkit. It takes crops of one face each and predicts the probability of
 {", ".join(f"`{label}`" for label in config.classes)}.
@@ -49,6 +59,28 @@ faces: evaluate the model on pictures like yours with `maskkit evaluate` before 
 for any crop, also one without a face. It is not intended to identify people, or to decide about people without
 human review.
 """
+
+
+def _make_header(name: str, evaluations: dict[str, dict[str, Any]]) -> str:
+    """Return the metadata of the model in YAML, as the Hub reads them, with the figures of evaluations."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    task = "image-classification"
+    results = [
+        EvalResult(
+            task_type=task,
+            dataset_type="own",
+            dataset_name=data,
+            metric_type=metric,
+            metric_value=metrics[metric]["value"],
+        )
+        for data, metrics in evaluations.items()
+        for metric in _HUB_METRICS
+        if metrics.get(metric, {}).get("value") is not None
+    ]
+    named = {"model_name": name, "eval_results": results} if results else {}
+    header = ModelCardData(library_name="maskkit", pipeline_tag=task, tags=["face-mask-detection"], **named)
+    return header.to_yaml().strip()
 
 
 def _list_bases(config: ModelConfig) -> str:

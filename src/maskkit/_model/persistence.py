@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from maskkit._files.hub import fetch_model
 from maskkit._files.pretrained import find_pretrained
 from maskkit._model import saving
 from maskkit._model.params import check_params
@@ -97,3 +98,32 @@ class PersistenceMixin(StagesMixin):
         classifier : MaskClassifier
         """
         return cls.load(find_pretrained(name), **params)
+
+    @classmethod
+    def from_hub(cls, repo_id: str, *, revision: str | None = None, **params: Any) -> Self:
+        """Load a model from the Hugging Face Hub, such as one that ``maskkit push`` uploaded.
+
+        Only the files of a saved model are downloaded, and their checksums are checked; nothing in them is executed.
+        Later calls use the copy in the cache of the Hub, and so does a process with ``MASKKIT_OFFLINE=1``, which asks
+        no server.
+
+        Parameters
+        ----------
+        repo_id : str
+            Name of the repository, ``"USER/MODEL"``. A private one needs ``hf auth login`` or the environment variable
+            ``HF_TOKEN``.
+        revision : str, optional
+            Branch, tag or commit. By default the newest revision of the branch ``main``.
+        **params : object
+            Constructor parameters, as in `load`.
+
+        Returns
+        -------
+        classifier : MaskClassifier
+
+        Raises
+        ------
+        ModelFileError
+            If the model cannot be downloaded, or a file is missing or damaged.
+        """
+        return saving.load_model(fetch_model(repo_id, revision), cls, params, name=repo_id)

@@ -128,8 +128,12 @@ def _describe_evaluation(name: str, report: Report) -> str:
     return "\n\n".join([f"### {escape_text(name)}", *map(to_markdown, tables)])
 
 
-def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overrides: dict[str, Any]) -> Any:
+def load_model(
+    folder: str | os.PathLike[str], estimator_class: type[Any], overrides: dict[str, Any], name: str | None = None
+) -> Any:
     """Read a saved model; return a fitted `estimator_class`, where `overrides` replace saved parameters.
+
+    The name of the model is by default that of the folder.
 
     Raises ModelFileError if a file is missing or damaged; ValueError if an override does not concern prediction.
     """
@@ -165,7 +169,7 @@ def load_model(folder: str | os.PathLike[str], estimator_class: type[Any], overr
     estimator._embedder = make_embedder(estimator.get_params(deep=False))._set_backbone(fitted)
     saved = _from_plain(config.params)
     trained_with = {name: saved[name] for name in _TRAINING_PARAMETERS if name in saved}
-    estimator._finish_fit(Path(folder).resolve().name, trained_with)
+    estimator._finish_fit(name or Path(folder).resolve().name, trained_with)
     estimator._evaluations = evaluations
     estimator._density = FaceDensity.from_tensors(_select(tensors, "density."))
     return estimator

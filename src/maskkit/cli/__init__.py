@@ -21,6 +21,7 @@ from maskkit.cli import (
     export,
     predict,
     predict_batch,
+    push,
     serve,
     train,
     version,
@@ -63,7 +64,7 @@ app = typer.Typer(
 )
 for panel, commands in {
     USE: (demo.demo, predict.predict, predict_batch.predict_batch, watch.watch, serve.serve, explain.explain),
-    TRAIN: (train.train, evaluate.evaluate, calibrate.calibrate, export.export),
+    TRAIN: (train.train, evaluate.evaluate, calibrate.calibrate, export.export, push.push),
     SYSTEM: (checks.checks, version.version),
 }.items():
     for command in commands:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from maskkit._files.outputs import OutputFolders
 
 
+# What precedes the name of a model on the Hugging Face Hub.
+HUB = "hub:"
+
 # Functions of maskkit.datasets, by the endings of the files that they load.
 _LOADERS = {
     ".csv": "load_table",
@@ -26,13 +29,16 @@ _LOADERS = {
 
 
 def load_model(model: str, *, detector_size: Sequence[int] | None = None, **params: Any) -> "MaskClassifier":
-    """Load a model by folder or by name, and set the long sides of its detector. A folder takes precedence."""
+    """Load a model by folder, by name or from the Hub, and set the long sides of its detector. A folder comes first."""
     from maskkit import MaskClassifier
 
     given = {name: value for name, value in params.items() if value is not None}
-    # A path that does not exist is still a path: the error then names the folder, not a bundled model.
-    load = MaskClassifier.load if Path(model).exists() or "/" in model else MaskClassifier.from_pretrained
-    classifier = load(model, **given)
+    if model.startswith(HUB) and not Path(model).exists():
+        classifier = MaskClassifier.from_hub(model.removeprefix(HUB), **given)
+    else:
+        # A path that does not exist is still a path: the error then names the folder, not a bundled model.
+        load = MaskClassifier.load if Path(model).exists() or "/" in model else MaskClassifier.from_pretrained
+        classifier = load(model, **given)
     if detector_size:
         _set_detector_size(classifier, detector_size)
     return classifier

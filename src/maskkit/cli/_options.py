@@ -93,7 +93,7 @@ ModelOption = Annotated[
     str,
     option(
         "MODEL",
-        "Model folder written by train, or the name of a bundled model.",
+        "Model folder written by train, the name of a bundled model, or hub:USER/MODEL.",
         MODEL_GROUP,
         "--model",
         "-m",
