@@ -41,7 +41,7 @@ def push_model(folder: str | os.PathLike[str], repo_id: str, *, private: bool) -
     with _hub_errors(f"{folder} cannot be uploaded to {repo_id}", hint):
         address = str(api.create_repo(repo_id, private=private, exist_ok=True))
         message = "Upload a model of maskkit"
-        api.upload_folder(repo_id=repo_id, folder_path=folder, allow_patterns=_FILES, commit_message=message)
+        api.upload_folder(repo_id=repo_id, folder_path=Path(folder), allow_patterns=_FILES, commit_message=message)
     return address
 
 

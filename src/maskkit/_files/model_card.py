@@ -78,9 +78,14 @@ def _make_header(name: str, evaluations: dict[str, dict[str, Any]]) -> str:
         for metric in _HUB_METRICS
         if metrics.get(metric, {}).get("value") is not None
     ]
-    named = {"model_name": name, "eval_results": results} if results else {}
-    header = ModelCardData(library_name="maskkit", pipeline_tag=task, tags=["face-mask-detection"], **named)
-    return header.to_yaml().strip()
+    header = ModelCardData(
+        library_name="maskkit",
+        pipeline_tag=task,
+        tags=["face-mask-detection"],
+        model_name=name if results else None,
+        eval_results=results or None,
+    )
+    return str(header.to_yaml()).strip()
 
 
 def _list_bases(config: ModelConfig) -> str:
