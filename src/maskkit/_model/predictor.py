@@ -119,8 +119,8 @@ class FacePredictor:
         """Detect and classify the faces of one photo; raise ImageError or PluginError if that fails."""
         loaded = _load(name_source(photo), keep_readable(photo), max_px=check_max_px(max_px))
         (detected,) = self._detect([loaded])
-        if detected.photo.error is not None:
-            raise detected.photo.error
+        if detected.error is not None:
+            raise detected.error
         return next(self._classify([detected]))
 
     def read_photos(
@@ -157,8 +157,8 @@ class FacePredictor:
         read = in_windows(loaded, size, max_pixels=_WINDOW_PIXELS)
         windows = prefetch_map(detect, read, n_ahead=2, n_workers=1)
         for window in _check_detector_works(windows):
-            window = [detected._replace(photo=detected.photo.check_wanted()) for detected in window]
-            for result, (photo, *_) in zip(self._classify(window), window, strict=True):
+            window = [photo.check_wanted() for photo in window]
+            for result, photo in zip(self._classify(window), window, strict=True):
                 if photo.error is None or on_error == "report":
                     yield result
                 elif on_error == "raise":
@@ -168,7 +168,7 @@ class FacePredictor:
 
     def unreadable_photo(self, source: ImageSource, name: str, error: ImageError) -> PhotoResult:
         """Return the result of a photo that is not read, because of an error found before."""
-        return next(self._classify([_DetectedPhoto(_Photo(source, name, _NO_IMAGE, error, 0.0), _NO_FACES, 0.0)]))
+        return next(self._classify([_Photo(source, name, _NO_IMAGE, error, 0.0)]))
 
     @cached_property
     def model_sha256(self) -> str | None:
@@ -190,7 +190,7 @@ class FacePredictor:
         density = None if self.density is None else self.density.noise_and_limit.tolist()
         return hash_content(f"{self.model_sha256} {layers} {self.rule} {density} {compute}".encode())
 
-    def _detect(self, photos: Sequence["_Photo"]) -> list["_DetectedPhoto"]:
+    def _detect(self, photos: Sequence["_Photo"]) -> list["_Photo"]:
         """Detect the faces of several photos; if the detector fails, the photos on which it fails get its error."""
         photos = [photo.check_wanted() for photo in photos]
         readable = [photo for photo in photos if photo.error is None]
@@ -200,14 +200,11 @@ class FacePredictor:
         except PluginError as exc:
             if len(photos) > 1:
                 return [detected for photo in photos for detected in self._detect([photo])]
-            return [_DetectedPhoto(photos[0]._replace(error=exc), _NO_FACES, 0.0)]
-        photo_ms = (time.perf_counter() - start) * 1000 / max(1, len(readable))
-        return [
-            _DetectedPhoto(photo, *((next(found), photo_ms) if photo.error is None else (_NO_FACES, 0.0)))
-            for photo in photos
-        ]
+            return [photos[0]._replace(error=exc)]
+        ms = (time.perf_counter() - start) * 1000 / max(1, len(readable))
+        return [p._replace(faces=next(found), detect_ms=ms) if p.error is None else p for p in photos]
 
-    def _detect_one_by_one(self, photos: Sequence["_Photo"]) -> list["_DetectedPhoto"]:
+    def _detect_one_by_one(self, photos: Sequence["_Photo"]) -> list["_Photo"]:
         """Detect the faces of photos that may become unwanted meanwhile; on a GPU together, which takes no longer."""
         if resolve_device(self.embedder.settings.device).type != "cpu":
             return self._detect(photos)
@@ -229,19 +226,20 @@ class FacePredictor:
             for faces, photo in zip(found, photos, strict=True)
         ]
 
-    def _classify(self, window: list["_DetectedPhoto"]) -> Iterator[PhotoResult]:
+    def _classify(self, window: list["_Photo"]) -> Iterator[PhotoResult]:
         """Classify the faces of several photos in common batches."""
-        window = [self._keep_largest(detected) for detected in window]
-        boxes = [(photo.image, box) for photo, faces, *_ in window for box in faces.boxes_xyxy]
+        window = [self._keep_largest(photo) for photo in window]
+        boxes = [(photo.image, box) for photo in window for box in photo.faces.boxes_xyxy]
         crops = [image if self.are_crops else crop_square(image, box) for image, box in boxes]
         start = time.perf_counter()
         rows = iter(list(self._judge_crops(crops)) if crops else ())
         face_ms = (time.perf_counter() - start) * 1000 / max(1, len(crops))
-        for photo, faces, detect_ms, left_out in window:
+        for photo in window:
             warn_of(photo.name, photo.notes)
-            speed_ms = {"read": photo.read_ms, "detect": detect_ms, "classify": face_ms * len(faces)}
+            n_faces = len(photo.faces)
+            speed_ms = {"read": photo.read_ms, "detect": photo.detect_ms, "classify": face_ms * n_faces}
             yield PhotoResult(
-                tuple(self._detected_face(faces, index, *next(rows)) for index in range(len(faces))),
+                tuple(self._detected_face(photo.faces, index, *next(rows)) for index in range(n_faces)),
                 photo.source,
                 photo.name,
                 None if photo.error is not None else (photo.image.shape[1], photo.image.shape[0]),
@@ -249,17 +247,17 @@ class FacePredictor:
                 self.detector_name,
                 error=None if photo.error is None else str(photo.error),
                 speed_ms={stage: round(value, 3) for stage, value in speed_ms.items()},
-                notes=(*photo.notes, *self._note_left_out(len(left_out))),
-                left_out=left_out,
+                notes=(*photo.notes, *self._note_left_out(len(photo.left_out))),
+                left_out=photo.left_out,
                 model_sha256=self.model_sha256,
             )
 
-    def _keep_largest(self, detected: "_DetectedPhoto") -> "_DetectedPhoto":
+    def _keep_largest(self, photo: "_Photo") -> "_Photo":
         """Leave out the smaller faces of a photo, and all faces of one with an error."""
-        faces = _NO_FACES if detected.photo.error is not None else detected.faces
+        faces = _NO_FACES if photo.error is not None else photo.faces
         boxes = faces.boxes_xyxy[self.max_faces :] if self.max_faces is not None else ()
         kept = faces.select(np.arange(len(faces) - len(boxes)))
-        return detected._replace(faces=kept, left_out=tuple(_to_box(box) for box in boxes))
+        return photo._replace(faces=kept, left_out=tuple(_to_box(box) for box in boxes))
 
     def _note_left_out(self, n_left_out: int) -> list[str]:
         faces = "1 smaller face" if n_left_out == 1 else f"{n_left_out:,} smaller faces"
@@ -307,7 +305,13 @@ def _is_near_decision(proba: NDArray[np.float64], threshold: float) -> NDArray[n
     return is_near
 
 
+_NO_IMAGE = np.zeros((0, 0, 3), dtype=np.uint8)
+_NO_FACES = Faces(np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.float32))
+
+
 class _Photo(NamedTuple):
+    """A photo on its way from reading to detection and classification."""
+
     source: ImageSource
     name: str
     image: RgbImage
@@ -315,6 +319,9 @@ class _Photo(NamedTuple):
     read_ms: float
     is_wanted: Callable[[], bool] = _always
     notes: tuple[str, ...] = ()
+    faces: Faces = _NO_FACES
+    detect_ms: float = 0.0
+    left_out: tuple[Box, ...] = ()
 
     def check_wanted(self) -> "_Photo":
         """Return the photo, with an error if it is no longer wanted."""
@@ -323,27 +330,20 @@ class _Photo(NamedTuple):
         return self._replace(error=ImageError(f"{self.name}: is no longer wanted, and was left out."))
 
 
-class _DetectedPhoto(NamedTuple):
-    photo: _Photo
-    faces: Faces
-    detect_ms: float
-    left_out: tuple[Box, ...] = ()
-
-
-def _check_detector_works(windows: Iterable[list[_DetectedPhoto]]) -> Iterator[list[_DetectedPhoto]]:
+def _check_detector_works(windows: Iterable[list[_Photo]]) -> Iterator[list[_Photo]]:
     """Iterate over windows of photos; raise PluginError if the detector fails on every photo that can be read.
 
     A failure may be the photo's fault if other photos pass, and otherwise is the detector's. So windows are held back
     until it succeeds once, or has failed on as many photos as a window holds. Of a single photo nobody knows.
     """
-    held: list[list[_DetectedPhoto]] = []
+    held: list[list[_Photo]] = []
     failures: list[PluginError] = []
     windows = iter(windows)
     for window in windows:
         held.append(window)
-        if any(photo.error is None for photo, *_ in window):
+        if any(photo.error is None for photo in window):
             break
-        failures += [photo.error for photo, *_ in window if isinstance(photo.error, PluginError)]
+        failures += [photo.error for photo in window if isinstance(photo.error, PluginError)]
         if len(failures) >= WINDOW_PHOTOS:
             raise _fails_on_everything(failures)
         if not failures:  # Photos that cannot be read say nothing about the detector.
@@ -358,10 +358,6 @@ def _check_detector_works(windows: Iterable[list[_DetectedPhoto]]) -> Iterator[l
 
 def _fails_on_everything(failures: Sequence[PluginError]) -> PluginError:
     return PluginError(f"{failures[0]} It failed on all of the first {len(failures)} photos.")
-
-
-_NO_IMAGE = np.zeros((0, 0, 3), dtype=np.uint8)
-_NO_FACES = Faces(np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.float32))
 
 
 def _load(name: str, source: ImageSource, *, is_wanted: Callable[[], bool] = _always, **limits: Any) -> _Photo:
