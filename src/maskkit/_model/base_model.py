@@ -31,7 +31,6 @@ class BaseModel:
     backbone: Any
     fitted: FittedBackbone
     head: TransferHead
-    classes: NDArray[Any]
     fine_tuned: bool
     origin: dict[str, Any]
     folder: Path | None
@@ -53,9 +52,7 @@ class BaseModel:
             "history": list(classifier.history_),
             "base": classifier.base_,
         }
-        return cls(
-            classifier.backbone, fitted, classifier.head_, classifier.classes_, classifier.fine_tuned_, origin, folder
-        )
+        return cls(classifier.backbone, fitted, classifier.head_, classifier.fine_tuned_, origin, folder)
 
     @property
     def backbone_only(self) -> str:
@@ -124,7 +121,7 @@ def merge_classes(given: NDArray[Any], base: BaseModel) -> tuple[NDArray[Any], d
 
     Raises ValueError if the labels and the classes of the base contradict each other.
     """
-    known, labels = base.classes.tolist(), given.tolist()
+    known, labels = base.head.classes_.tolist(), given.tolist()
     name = base.origin["name"]
     if isinstance(known[0], str) != isinstance(labels[0], str):
         raise ValueError(
@@ -153,7 +150,7 @@ def start_weights(base: BaseModel, classes: NDArray[Any], matches: Mapping[Any, 
 
     The logit of a new class is then between those of the classes that the base finds and of those that it excludes.
     """
-    known = base.classes.tolist()
+    known = base.head.classes_.tolist()
     named = [matches.get(label, label) for label in classes.tolist()]
     rows = [known.index(name) if name in known else len(known) for name in named]
     weights = {name: tensor.clone() for name, tensor in base.head.network_.state_dict().items()}
