@@ -25,7 +25,7 @@ from maskkit._plugins import plugin_errors
 from maskkit.backbones._base import Backbone, Weights, build_network
 from maskkit.detectors._face_finder import FaceFinder
 from maskkit.engines import Engine, check_engine
-from maskkit.engines._devices import seeded
+from maskkit.engines._devices import one_thread, seeded
 
 DEFAULT_BATCH_SIZE = 32
 
@@ -152,7 +152,8 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstim
         self._check_engine()
         backbone = _plugins.resolve("backbones", self.backbone)
         # Layers without weights are drawn from the global generator of torch, whose state is restored afterwards.
-        with seeded(int(check_random_state(params["random_state"]).randint(2**31 - 1))):
+        # Many small tensors are read and checked, and several threads would wait for each other at each of them.
+        with seeded(int(check_random_state(params["random_state"]).randint(2**31 - 1))), one_thread():
             network = build_network(backbone, self.weights)
         with plugin_errors("backbones", backbone, "its preprocessing"):
             preprocess = make_preprocess(params["image_size"] or backbone.image_size, backbone.mean, backbone.std)
