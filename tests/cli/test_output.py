@@ -109,9 +109,12 @@ def test_checks_fits(capsys):
 def test_train_draws_its_learning_curve(data, tmp_path, capsys):
     plots = tmp_path / "new" / "plots"
     _, err = run(capsys, "train", data, "--out", tmp_path / "m", "--plots", plots, *QUICK)
-    (picture,) = plots.iterdir()
-    assert picture.name == "learning_curve.png"
-    assert f"written: {picture}" in err
+    assert re.findall(r"written: (\S+png)", err) == [
+        str(plots / "training_images.png"),
+        str(plots / "learning_curve.png"),
+    ]
+    with Image.open(plots / "training_images.png") as sheet:
+        assert sheet.size[0] > 6 * 160
 
 
 def test_data_info_draws_its_chart(data, tmp_path, capsys):

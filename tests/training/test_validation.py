@@ -21,7 +21,7 @@ from maskkit.datasets import AnnotatedPhoto
 from maskkit.exceptions import ModelFileError, OutputError, PluginError
 from maskkit.testing import make_faces
 from tests.conftest import make_classifier
-from tests.helpers import TrainingProgress
+from tests.helpers import Preprocess, TrainingProgress
 from tests.training.fine_tuning import fit, tensors_of
 
 # Small faces, some of which a model trained on large ones takes for others.
@@ -210,6 +210,44 @@ def test_callbacks_get_a_copy_of_each_record_and_the_classes(faces, fine_tune):
     extra = {"classes": ["with_mask", "without_mask"], "epochs": 3}
     assert tracker.records == records == [record | extra for record in model.history_]
     assert [record["epoch"] for record in records] == [1, 2, 3]
+
+
+class Gallery:
+    """A callback of images alone."""
+
+    def report_images(self, images, labels):
+        self.images, self.labels = images, labels
+
+
+def test_callbacks_get_images_that_are_trained_on(faces, monkeypatch):
+    seen = []
+    normalize = Preprocess.normalize
+    monkeypatch.setattr(
+        Preprocess, "normalize", lambda self, images, device: seen.extend(images) or normalize(self, images, device)
+    )
+    gallery = Gallery()
+    make_classifier(fine_tune=True, epochs=1, batch_size=20, augment="auto", callbacks=gallery).fit(*faces)
+    assert gallery.images.shape == (24, *seen[0].shape)
+    assert set(gallery.labels) == set(faces[1])
+    assert {image.tobytes() for image in gallery.images} < {image.tobytes() for image in seen}
+
+
+@pytest.mark.parametrize(("augment", "n_changed"), [("auto", 24), (None, 0)])
+def test_callbacks_of_a_frozen_fit_get_the_augmented_copies(faces, augment, n_changed):
+    gallery = Gallery()
+    model = make_classifier(fine_tune=False, augment=augment, callbacks=[gallery]).fit(*faces)
+    originals = {model.embedder_.preprocess_.load(image).tobytes() for image in faces[0]}
+    assert sum(image.tobytes() not in originals for image in gallery.images) == n_changed
+    assert sorted(gallery.labels) == ["with_mask"] * 12 + ["without_mask"] * 12
+
+
+def test_callback_that_fails_on_images_is_named(faces):
+    class Full:
+        def report_images(self, images, labels):
+            raise OSError("disk full")
+
+    with pytest.raises(PluginError, match=r"callback Full: report_images\(\) failed \(OSError: disk full\)"):
+        make_classifier(epochs=1, callbacks=Full()).fit(*faces)
 
 
 def test_callback_that_fails_is_named_after_the_others_were_called_and_the_state_was_saved(tmp_path):

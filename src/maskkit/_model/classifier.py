@@ -128,7 +128,8 @@ class MaskClassifier(PhotosMixin, ScoreMixin, CalibrationMixin, PersistenceMixin
         What is called after each epoch, with a dict: the record of `history_`, the labels of the model as ``"classes"``
         and the maximum number of epochs as ``"epochs"``. A reporter is called by its method `report_epoch`; a str is
         the name of such a reporter, like ``"tensorboard:runs/first"`` or ``"mlflow"``. A callback that raises ends the
-        training, after the checkpoint was saved.
+        training, after the checkpoint was saved. A method `report_images`, if there is one, is called once before the
+        first epoch, with some of the training images, uint8 (n, image_size, image_size, 3), and their labels.
 
     Attributes
     ----------

@@ -62,6 +62,13 @@ class FeatureExtractor:
         preprocess = self.backbone.preprocess
         return preprocess.resize(*self.crop([preprocess.decode(source, name=name)], are_crops=are_crops))
 
+    def load_view(self, source: ImageSource, index: int, *, is_copy: bool) -> RgbImage:
+        """Load, crop and resize an image, or its augmented copy."""
+        name = name_source(source, index)
+        content, digest = read_content(source, name=name)
+        (image,) = self.crop([self.backbone.preprocess.decode(content, name=name)])
+        return self.backbone.preprocess.resize(_Item(source, name, digest, is_copy).view(image))
+
     def crop(self, images: Sequence[RgbImage], *, are_crops: bool = False) -> Sequence[RgbImage]:
         """Crop the images that show more than a face."""
         return images if are_crops or self.face_finder is None else self.face_finder.crop(images)

@@ -14,7 +14,7 @@ from maskkit._images.prefetch import in_batches, prefetch_map
 from maskkit._model.embedder import FaceEmbedder
 from maskkit._model.fitted_backbone import check_network
 from maskkit._model.head import TransferHead
-from maskkit._model.plan import FitPlan
+from maskkit._model.plan import FitPlan, report_images
 from maskkit._training.allocator import keep_freed_memory
 from maskkit._training.checkpoint import VERSIONS, Checkpoint, digest_images
 from maskkit._training.depthwise import FastDepthwise
@@ -122,6 +122,7 @@ class _FineTuning:
         is_slow = self.device.type == "cpu" and self.precision == torch.bfloat16
         layers = FastDepthwise if is_slow else nullcontext
         trainer = Trainer(network, optimizer, options, world=self.world, checkpoint=checkpoint, layers=layers)
+        report_images(self.plan, self.rows.tolist(), lambda row: self.images.load(row, epoch=0))
         held = nullcontext() if checkpoint is None else checkpoint.hold()
         with held, seeded(self.plan.seed, self.device), keep_freed_memory():
             self.head.history_ = trainer.fit(self._make_batches())

@@ -13,7 +13,7 @@ from maskkit._model.embedder import FaceEmbedder, make_embedder
 from maskkit._model.features import FeatureExtractor
 from maskkit._model.fitted_backbone import FittedBackbone, check_network
 from maskkit._model.head import TransferHead
-from maskkit._model.plan import FitPlan
+from maskkit._model.plan import FitPlan, report_images
 from maskkit._training.targets import Targets
 from maskkit.exceptions import PluginError
 
@@ -49,6 +49,11 @@ def fit_head(plan: FitPlan, extractor: FeatureExtractor, sources: Sequence[Image
     is_transfer_head = isinstance(plan.head, TransferHead)
     holds_out = not is_transfer_head or (plan.head.early_stopping and plan.validation is None)
     with_copies = plan.params["augment"] == "auto" and not holds_out
+    report_images(
+        plan,
+        range(len(sources)),
+        lambda row: (extractor.load_view(sources[row], row, is_copy=with_copies), int(plan.targets.indices[row])),
+    )
     batches = extractor.extract(sources, with_copies=with_copies)
     targets = plan.targets.repeat(2) if with_copies else plan.targets
     if plan.validation is not None:

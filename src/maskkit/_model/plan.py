@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +11,16 @@ import torch
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from maskkit._display.collage import choose_evenly
 from maskkit._images.annotated import LabeledFaces, are_photos, read_labeled_faces
-from maskkit._images.load import ImageSource
+from maskkit._images.load import ImageSource, RgbImage
 from maskkit._model.base_model import BaseModel, merge_classes, start_weights
 from maskkit._model.head import TransferHead
 from maskkit._model.params import check_params
 from maskkit._training.checkpoint import find_seed
 from maskkit._training.distributed import World, find_world
 from maskkit._training.targets import Targets, split_rows
-from maskkit.reporters._base import resolve_callbacks
+from maskkit.reporters._base import report_images_to, resolve_callbacks
 
 # The settings of a fit of every layer that generalized best: docs/measurements.md.
 FINE_TUNE_DEFAULTS: dict[str, Any] = {"epochs": 4, "batch_size": 32, "learning_rate": 3e-4, "early_stopping": False}
@@ -36,6 +37,9 @@ GOING_ON_CLASS_WEIGHT = "balanced"
 
 # Where few images are shown in many epochs, the validation images, which may be many more, are measured ten times.
 _N_VALIDATIONS = 10
+
+# Images of training that callbacks are shown.
+_N_SHOWN = 24
 
 # Parameters of MaskClassifier that replace the head's own; None leaves these as they are.
 _HEAD_PARAMETERS = ("epochs", "batch_size", "learning_rate", "class_weight", "early_stopping", "validation_fraction")
@@ -137,6 +141,21 @@ def _trains_every_layer(params: Mapping[str, Any]) -> bool:
     if not isinstance(params["fine_tune"], (bool, np.bool_)):
         raise ValueError(f"fine_tune={params['fine_tune']!r} is unknown; use True, False or 'auto'.")
     return bool(params["fine_tune"])
+
+
+def report_images(plan: FitPlan, rows: Sequence[int], load: Callable[[int], tuple[RgbImage, int]]) -> None:
+    """Show some of the images of training to the callbacks that want them, equally many of each class if possible.
+
+    `load` returns the image of a row as the network gets it, and its class index.
+    """
+    wanting = [callback for callback in plan.callbacks if hasattr(callback, "report_images")]
+    if not wanting or not plan.world.is_main:
+        return
+    classes = plan.targets.classes.tolist()
+    places = [str(index) for index in plan.targets.indices[list(rows)]]
+    chosen = choose_evenly(places, _N_SHOWN, np.random.RandomState(plan.seed))
+    images, indices = zip(*(load(int(rows[place])) for place in chosen), strict=True)
+    report_images_to(wanting, np.stack(images), [classes[index] for index in indices])
 
 
 def announce(plan: FitPlan) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -245,7 +246,7 @@ def _make_classifier(
         "validation_data": validation_data,
         "random_state": options["seed"],
         "verbose": 0 if options["quiet"] else 1,
-        "callbacks": list(options["report"] or ()) or None,
+        "callbacks": [*(options["report"] or ()), *([_Sheet(options["plots"])] if options["plots"] else ())] or None,
     }
     if base is None:
         weights = None if options["weights"] == "none" else options["weights"]
@@ -253,6 +254,23 @@ def _make_classifier(
     kept = [name for name in ("image_size", "detector") if options[name] is None]
     kept += ["find_face"] if options["no_find_face"] is None else []
     return base.set_params(**{name: value for name, value in params.items() if name not in kept})
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """Callback that draws some images of training, as augmentation left them, before the first epoch."""
+
+    folder: Path
+
+    def report_images(self, images: Any, labels: list[Any]) -> None:
+        from PIL import Image
+
+        from maskkit._display.collage import compose_tiles
+        from maskkit._files.outputs import find_free, save_picture
+
+        pictures, classes = list(map(Image.fromarray, images)), list(dict.fromkeys(labels))
+        sheet = compose_tiles(pictures, labels, classes, n_columns=6, tile_size=(160, 160))
+        print_written(save_picture(sheet, find_free(self.folder / "training_images.png")))
 
 
 def _leave_to_model(ctx: typer.Context) -> None:

@@ -19,6 +19,8 @@ Value = TypeVar("Value")
 EpochRecord: TypeAlias = dict[str, Any]
 """A record of `history_`, with the classes of the model as ``"classes"`` and the number of epochs as ``"epochs"``."""
 
+_CALLBACK_METHODS = ("report_epoch", "report_images")
+
 
 class Report(Protocol):
     """The methods of an evaluation that reporters use."""
@@ -44,7 +46,9 @@ class Reporter(Protocol):
     """Sends an evaluation to a terminal, a file, a plot or an experiment tracker.
 
     A reporter may also have a method ``report_epoch(record)``. It is then a callback of training, which calls it after
-    each epoch with the record of that epoch: see the parameter `callbacks` of `MaskClassifier`.
+    each epoch with the record of that epoch: see the parameter `callbacks` of `MaskClassifier`. A callback may also
+    have a method ``report_images(images, labels)``, which gets, before the first epoch, some of the images that are
+    trained on, uint8 (n, S, S, 3) RGB, as augmentation left them, and their labels.
     """
 
     def report(self, evaluation: Report) -> Path | None:
@@ -104,7 +108,8 @@ def resolve_callbacks(callbacks: Any) -> list[Any]:
     for index, callback in enumerate(resolved):
         if isinstance(callback, str):
             resolved[index] = _plugins.load("reporters", callback)
-        if isinstance(callback, type) or not (hasattr(resolved[index], "report_epoch") or callable(callback)):
+        is_callback = callable(callback) or any(hasattr(resolved[index], name) for name in _CALLBACK_METHODS)
+        if isinstance(callback, type) or not is_callback:
             raise PluginError(
                 f"callback {callback!r} cannot be called after an epoch; want the name of a reporter that can, "
                 f"such as 'tensorboard' or 'mlflow', or an instance with report_epoch() or a function of the record."
@@ -122,9 +127,20 @@ def report_epoch_to(callbacks: Iterable[Any], record: EpochRecord) -> None:
         # Each gets a copy, because a change would end up in the history of the model.
         if hasattr(callback, "report_epoch"):
             calls.append((callback, "report_epoch()", partial(callback.report_epoch, copy.deepcopy(record))))
-        else:
+        elif callable(callback):
             name = getattr(callback, "__qualname__", type(callback).__name__)
             calls.append((name, "the call", partial(callback, copy.deepcopy(record))))
+    _, failure = _call_each("callbacks", calls)
+    if failure is not None:
+        raise failure
+
+
+def report_images_to(callbacks: Iterable[Any], images: Any, labels: Sequence[Any]) -> None:
+    """Pass images and labels to the callbacks that take them; raise PluginError if some fail."""
+    calls: list[tuple[Any, str, Callable[[], object]]] = [
+        (callback, "report_images()", partial(callback.report_images, images.copy(), list(labels)))
+        for callback in callbacks
+    ]
     _, failure = _call_each("callbacks", calls)
     if failure is not None:
         raise failure
