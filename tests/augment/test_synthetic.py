@@ -91,6 +91,7 @@ def make_images(sources, targets, *, detector=None, find_face=False, augment=Non
     return TrainingImages(
         sources,
         targets,
+        2,
         PREPROCESS,
         FaceFinder(detector, detector),
         find_face=find_face,

@@ -219,6 +219,16 @@ def test_the_shares_of_the_classes_among_few_faces_do_not_count(fine_tune, base,
     assert abs(balanced[0]["loss"] - counted[0]["loss"]) > 0.01
 
 
+@pytest.mark.parametrize("augment", ["auto", None])
+def test_faces_of_two_classes_teach_a_model_of_three(augment, faces):
+    """As faces of face-mask-12k teach maskkit-lite0, whose third class comes last beside their names."""
+    three = make_model(**STILL).fit(faces[0], ["mask_worn_incorrectly", *faces[1][1:]])
+    names = rename(faces[1], with_mask="WithMask", without_mask="WithoutMask")
+    three.set_params(warm_start=True, augment=augment, fine_tune=True).fit(faces[0], names)
+    assert three.classes_.tolist() == ["WithMask", "WithoutMask", "mask_worn_incorrectly"]
+    assert three.class_counts_[2] == 0
+
+
 @pytest.mark.parametrize("fine_tune", [True, False])
 def test_validation_images_may_have_a_class_that_the_labels_lack(fine_tune, base, faces):
     three = ["scarf", *faces[1][1:]]

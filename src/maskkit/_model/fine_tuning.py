@@ -81,6 +81,7 @@ class _FineTuning:
         self.images = TrainingImages(
             self.sources,
             self.targets.indices,
+            len(self.targets.classes),
             self.fitted.preprocess,
             embedder._face_finder,
             find_face=params["find_face"],

@@ -20,12 +20,14 @@ class TrainingImages:
     """Load, crop, paint, augment and resize one training image.
 
     Each image of each epoch has its own random numbers, so the order in which threads finish changes nothing.
-    `targets` are class indices (n_images,). With `find_face`, pictures that show more than a face are cropped to it.
-    Boxes and landmarks, which painting needs, are kept for later epochs.
+    `targets` are class indices (n_images,) below `n_classes`, not each of which needs an image. With `find_face`,
+    pictures that show more than a face are cropped to it. Boxes and landmarks, which painting needs, are kept for later
+    epochs.
     """
 
     sources: Sequence[ImageSource]
     targets: NDArray[np.int64]
+    n_classes: int
     preprocess: Preprocess
     face_finder: FaceFinder
     find_face: bool
@@ -57,7 +59,7 @@ class TrainingImages:
         Painting turns some unmasked faces into masked ones. With these factors, each class keeps its weight. The
         landmarks of all unmasked faces are detected, shared by the processes.
         """
-        class_weights = np.bincount(self.targets[rows], weights=weights[rows], minlength=self.targets.max() + 1)
+        class_weights = np.bincount(self.targets[rows], weights=weights[rows], minlength=self.n_classes)
         if self.painter is None:
             return np.ones(len(class_weights), dtype=np.float32)
         unmasked = [int(row) for row in world.shard(rows) if self.targets[row] == self.painter.unmasked]
