@@ -51,6 +51,7 @@ def test_names_are_those_declared():
     assert _plugins.names("detectors") == ["centerface", "dlib_cnn", "dlib_hog", "maskkit", "whole", "yunet"]
     assert _plugins.names("reporters") == ["console", "html", "json", "mlflow", "plots", "tensorboard"]
     assert _plugins.names("backbones") == ["efficientnet_lite0", "resnet50", "timm"]
+    assert _plugins.names("sinks") == ["jsonl", "webhook"]
 
 
 def test_listing_names_imports_no_plugin():
@@ -75,6 +76,29 @@ def test_third_party_wins_over_ours(install):
     install(make_entry("json", "collections:OrderedDict", "theirs"))
     with pytest.warns(UserWarning, match="reporter 'json' is the one of theirs 1.0, which takes precedence"):
         assert type(_plugins.load("reporters", "json")).__name__ == "OrderedDict"
+
+
+class Picky:
+    """A sink whose argument may be secret."""
+
+    def __init__(self, address):
+        raise KeyError("no such place")
+
+
+def test_the_address_of_a_sink_is_not_shown(install):
+    install(
+        make_entry("picky", f"{__name__}:Picky", "acme", "sinks"),
+        make_entry("deaf", "fractions:Fraction", "acme", "sinks"),
+        make_entry("closed", "builtins:object", "acme", "sinks"),
+    )
+    messages = {
+        "picky:Geheim": r"sink 'picky': making it failed \(KeyError: 'no such place'\)",
+        "deaf:123": r"sink is 'deaf', which makes Fraction\(123, 1\); want a name .* or an instance with send\(\)",
+    }
+    for spec, message in messages.items():
+        with pytest.raises(PluginError, match=message) as error:
+            _plugins.resolve("sinks", spec)
+        assert "Geheim" not in str(error.value)
 
 
 def test_two_third_parties_of_one_name_are_both_named(install):

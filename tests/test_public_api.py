@@ -8,8 +8,8 @@ import pytest
 
 import maskkit
 
-MODULES = ["maskkit", "maskkit.backbones", "maskkit.datasets", "maskkit.detectors",
-           "maskkit.evaluation", "maskkit.exceptions", "maskkit.reporters", "maskkit.testing",
+PLUGINS = ["maskkit.backbones", "maskkit.detectors", "maskkit.reporters", "maskkit.sinks"]
+MODULES = ["maskkit", *PLUGINS, "maskkit.datasets", "maskkit.evaluation", "maskkit.exceptions", "maskkit.testing",
            "maskkit.web"]  # fmt: skip
 
 
@@ -21,7 +21,9 @@ def test_all_names_exist(name):
         assert getattr(module, public) is not None
 
 
-@pytest.mark.parametrize("name", ["maskkit", "maskkit.backbones", "maskkit.detectors", "maskkit.reporters"])
+@pytest.mark.parametrize(
+    "name", ["maskkit", "maskkit.backbones", "maskkit.detectors", "maskkit.reporters", "maskkit.sinks"]
+)
 def test_lazy_modules_list_exactly_their_public_names(name):
     module = importlib.import_module(name)
     assert sorted(dir(module)) == sorted(module.__all__)

@@ -1,7 +1,7 @@
 """Plugins, loaded by name from entry points.
 
 Built-in plugins are declared like any other: by entry points of the groups
-``maskkit.backbones``, ``maskkit.detectors`` and ``maskkit.reporters``.
+``maskkit.backbones``, ``maskkit.detectors``, ``maskkit.reporters`` and ``maskkit.sinks``.
 """
 
 import inspect
@@ -14,9 +14,17 @@ from typing import Any, Literal, TypeAlias
 from maskkit._optional import install_hint
 from maskkit.exceptions import MaskkitError, PluginError
 
-Group: TypeAlias = Literal["backbones", "detectors", "reporters"]
+Group: TypeAlias = Literal["backbones", "detectors", "reporters", "sinks"]
 
-_METHODS: dict[Group, str] = {"backbones": "build", "detectors": "detect", "reporters": "report"}
+_METHODS: dict[Group, str] = {
+    "backbones": "build",
+    "detectors": "detect",
+    "reporters": "report",
+    "sinks": "send",
+}
+
+# Arguments of sinks are addresses, any part of which may be secret.
+_SECRET_ARGUMENTS = ("sinks",)
 
 # Libraries of built-in plugins, and the extras that install them.
 _EXTRAS = {
@@ -38,7 +46,7 @@ def load(group: Group, spec: str, **params: Any) -> Any:
 
     Parameters
     ----------
-    group : {"backbones", "detectors", "reporters"}
+    group : {"backbones", "detectors", "reporters", "sinks"}
     spec : str
         ``"name"`` or ``"name:argument"``; the argument, always text, goes to the plugin's first parameter, as in
         ``"timm:mobilenetv3_small_100"`` or ``"json:report.json"``.
@@ -51,7 +59,7 @@ def load(group: Group, spec: str, **params: Any) -> Any:
     if params:  # those of a saved model
         return factory(*arguments, **params)
     _check_signature(group, name, factory, arguments)
-    with plugin_errors(group, repr(spec), "making it"):
+    with plugin_errors(group, repr(_shown(group, spec)), "making it"):
         plugin = factory(*arguments)
     if argument and group == "detectors":
         _check_argument(spec, plugin)
@@ -92,7 +100,8 @@ def _check_signature(group: Group, name: str, factory: Any, arguments: tuple[str
     except TypeError as exc:
         kind = group[:-1]
         if arguments:
-            raise PluginError(f"{kind} {name!r} takes no argument, and got {arguments[0]!r}; want {name!r}.") from exc
+            got = "one" if group in _SECRET_ARGUMENTS else repr(arguments[0])
+            raise PluginError(f"{kind} {name!r} takes no argument, and got {got}; want {name!r}.") from exc
         raise PluginError(f"{kind} {name!r} needs an argument ({exc}); want '{name}:NAME'.") from exc
 
 
@@ -122,11 +131,16 @@ def resolve(group: Group, plugin: Any) -> Any:
     method = _METHODS[group]
     if isinstance(plugin, type) or not callable(getattr(plugin, method, None)):
         shown = f"the class {plugin.__name__}" if isinstance(plugin, type) else f"{plugin!r}"
-        shown = f"{given!r}, which makes {shown}" if isinstance(given, str) else shown
+        shown = f"{_shown(group, given)!r}, which makes {shown}" if isinstance(given, str) else shown
         raise PluginError(
             f"{group[:-1]} is {shown}; want a name ({', '.join(names(group))}) or an instance with {method}()."
         )
     return plugin
+
+
+def _shown(group: Group, spec: str) -> str:
+    """Return what messages show of the text by which a plugin is asked for."""
+    return spec.partition(":")[0] if group in _SECRET_ARGUMENTS else spec
 
 
 def display_name(plugin: Any) -> str:

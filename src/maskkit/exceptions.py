@@ -33,6 +33,7 @@ __all__ = [
     "ModelFileError",
     "ImageWarning",
     "OutputError",
+    "SinkWarning",
     "SkippedImageWarning",
 ]
 
@@ -98,6 +99,10 @@ class ImageWarning(UserWarning):
 
 class OutputError(MaskkitError, ValueError):
     """A file cannot be written: its path is empty, a folder, or taken, and no file is ever replaced."""
+
+
+class SinkWarning(UserWarning):
+    """Events of a video do not reach a sink, or were lost; the message names the sink and counts them."""
 
 
 class SkippedImageWarning(UserWarning):

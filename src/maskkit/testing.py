@@ -3,6 +3,7 @@
 import contextlib
 import copy
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,8 +23,17 @@ from maskkit.backbones._base import Backbone, Weights, build_network
 from maskkit.detectors._base import Detector, Faces, check_faces, read_only
 from maskkit.exceptions import PluginError
 from maskkit.reporters._base import Reporter, call_reporter
+from maskkit.sinks._base import Sink, WatchEvent, open_sink
 
-__all__ = ["FixedDetector", "TinyBackbone", "check_backbone", "check_detector", "check_reporter", "make_faces"]
+__all__ = [
+    "FixedDetector",
+    "TinyBackbone",
+    "check_backbone",
+    "check_detector",
+    "check_reporter",
+    "check_sink",
+    "make_faces",
+]
 
 
 def make_faces(
@@ -258,6 +268,40 @@ def check_reporter(reporter: Reporter | str) -> None:
                 call_reporter(reporter, evaluation)
             if evaluation.to_dict() != before:
                 raise PluginError(f"reporter {name}: report() changed the evaluation; work on a copy.")
+
+
+def check_sink(sink: Sink | str) -> None:
+    """Check that a sink fulfills its contract; to be called in the tests of a plugin.
+
+    The sink is opened, gets an event of each kind, and is closed. The working directory is an empty temporary one
+    meanwhile.
+
+    Parameters
+    ----------
+    sink : Sink or str
+        The sink to check, or the name under which it is installed. Its receiver must be there.
+
+    Raises
+    ------
+    PluginError
+        If it does not fulfill the contract; the message says why.
+    """
+    sink = cast(Sink, resolve("sinks", sink))
+    person = {"person": 1, "decision": "without_mask", "probability": None, "box": [0, 0, 9, 9]}
+    counts = {"n_persons": 1, "persons": {"without_mask": 1}}
+    kinds: dict[str, dict[str, Any]] = dict.fromkeys(("appeared", "decided", "changed", "left", "alarm"), person)
+    kinds |= {kind: {} for kind in ("alarm_over", "time_jump", "stream_lost", "stream_restored")}
+    kinds |= dict.fromkeys(("minute", "end"), counts)
+    with TemporaryDirectory() as folder, contextlib.chdir(folder):
+        open_sink(sink)
+        for kind, details in kinds.items():
+            event = WatchEvent(kind, 1.0, datetime.now(UTC), copy.deepcopy(details))
+            with plugin_errors("sinks", sink, "send()", f"the event {kind!r}"):
+                sink.send(event)
+            if event.details != details:
+                raise PluginError(f"sink {type(sink).__name__}: send() changed the event; work on a copy.")
+        with plugin_errors("sinks", sink, "close()"):
+            sink.close()
 
 
 def _check_epochs(reporter: Any) -> None:

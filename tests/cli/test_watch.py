@@ -13,7 +13,7 @@ from maskkit import Watch
 from maskkit.cli.watch import stop_on_signal
 from maskkit.detectors import WholeImageDetector
 from tests.cli.conftest import run
-from tests.video.videos import read_video, write_video
+from tests.video.videos import Script, ScriptedClassifier, read_video, walk, write_video
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +66,64 @@ def test_events_are_json_lines(capsys, video, model, tmp_path):
     events = [json.loads(line) for line in out.splitlines()]
     assert [event["event"] for event in events] == ["appeared", "decided", "left", "minute", "end"]
     for event in events:
-        assert set(event) == {"version", "event", "time_s", "utc"} | FIELDS[event["event"]]
+        assert set(event) == {"version", "id", "event", "time_s", "utc"} | FIELDS[event["event"]]
     assert log.read_text(encoding="utf-8") == '{"event": "of an earlier run"}\n' + out
+
+
+@pytest.fixture
+def unmasked(monkeypatch):
+    """One person without a mask in every frame, whatever the model."""
+    monkeypatch.setattr("maskkit.cli.watch.load_model", lambda *_, **__: ScriptedClassifier(Script(*walk(20, 0.1))))
+
+
+def test_sinks_get_the_events_of_the_file(capsys, video, unmasked, tmp_path):
+    sinks = ["--sink", f"jsonl:{tmp_path / 'a.jsonl'}", "--sink", f"jsonl:{tmp_path / 'b.jsonl'}"]
+    code, out, err = run(
+        capsys, "watch", video, "-f", "jsonl", "--alarm-after", "0.2", "--events", tmp_path / "events.jsonl", *sinks
+    )
+    assert code == 0
+    kinds = ["appeared", "decided", "alarm", "left", "alarm_over", "minute", "end"]
+    assert [json.loads(line)["event"] for line in out.splitlines()] == kinds
+    for name in ("a.jsonl", "b.jsonl", "events.jsonl"):
+        assert (tmp_path / name).read_text(encoding="utf-8") == out
+    assert "maskkit: alarm: person 1 without_mask for 0.2 s" in err
+
+
+def test_the_table_counts_alarms(capsys, video, unmasked):
+    code, out, _ = run(capsys, "watch", video, "--alarm-after", "0")
+    assert code == 0
+    assert "1 alarms, of 1 persons" in " ".join(out.split())
+
+
+@pytest.mark.filterwarnings("always::maskkit.exceptions.SinkWarning")
+def test_a_sink_that_is_away_is_told_and_the_command_succeeds(capsys, video, model):
+    url = "webhook:http://user:Geheim@127.0.0.1:9/Geheim"
+    code, out, err = run(capsys, "watch", video, "--model", model, "-f", "json", "--sink", url, "--flush-timeout", "0")
+    assert code == 0
+    assert json.loads(out)["n_persons"] == 1
+    assert "sink webhook http://127.0.0.1:9: 5 of 5 events were lost: 5 not confirmed in time" in err
+    assert "Geheim" not in out + err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--sink", "pigeon:home"], "sink 'pigeon' is unknown; installed: jsonl, webhook"),
+        (["--sink", "webhook"], "sink 'webhook' needs an argument"),
+        (["--sink", "webhook:ftp://host/Geheim"], "its address is not a URL that can be posted to"),
+        (["--sink", "jsonl:notes.txt"], "notes.txt: holds something else than events"),
+    ],
+)
+def test_a_sink_that_cannot_be_used_ends_the_command_before_the_video(
+    capsys, video, model, tmp_path, monkeypatch, options, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    code, out, err = run(capsys, "watch", video, "--model", model, "--out", "out.mp4", *options)
+    assert (code, out) == (1, "")
+    assert message in err
+    assert "Geheim" not in err
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_json_has_the_minutes(capsys, video, model):

@@ -80,6 +80,7 @@ class ScriptedClassifier(BaseEstimator):
         self.threshold = threshold
         self.min_size_px = min_size_px
         self.cache = cache
+        self.classes_ = list(CLASSES)
         self.is_fitted_ = True
 
     def fit(self, X, y):

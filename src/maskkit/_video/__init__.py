@@ -1,17 +1,22 @@
 """Video: faces tracked over frames, one decision per person, and events."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
+from maskkit._checks.numbers import check_float
 from maskkit._optional import require
-from maskkit._video.events import WatchEvent, WatchStep
+from maskkit._video.events import WatchStep
 from maskkit._video.persons import Person
 from maskkit._video.watcher import Watch
+from maskkit.sinks._base import Sink, WatchEvent
 
 if TYPE_CHECKING:
     from maskkit._model.classifier import MaskClassifier
+    from maskkit._video.alarms import AlarmRule
+    from maskkit._video.readers import FileReader, LiveReader
 
 __all__ = ["Person", "Watch", "WatchEvent", "WatchStep", "watch"]
 
@@ -31,6 +36,10 @@ def watch(
     max_lost_s: float = 2.0,
     reconnect_timeout_s: float = 600.0,
     ffmpeg_options: Mapping[str, str] | None = None,
+    alarm_after_s: float | None = None,
+    alarm_every_s: float = 60.0,
+    sinks: str | Sink | Iterable[str | Sink] = (),
+    flush_timeout_s: float = 10.0,
 ) -> Watch:
     """Track the faces in a video and classify whether each person wears a mask; needs the extra ``watch``.
 
@@ -63,6 +72,16 @@ def watch(
         Time to wait for a lost stream to return, in seconds.
     ffmpeg_options : dict, optional
         FFmpeg input options: ``{"video_size": "640x480"}``.
+    alarm_after_s : float, >= 0, optional
+        Time for which a person wears no mask, or wears it incorrectly, before there is an event ``"alarm"``, in
+        seconds. By default there are no alarms.
+    alarm_every_s : float, >= 0, default=60
+        Least time between two alarms, in seconds. Persons who are due in the meantime are counted in the next one.
+    sinks : str, Sink, or several of them, default=()
+        Where events are sent, too: names such as ``"webhook:https://host/path"`` or ``"jsonl:events.jsonl"``, or
+        objects.
+    flush_timeout_s : float, >= 0, default=10
+        Time for sending the last events to the sinks when the video has ended, in seconds.
 
     Returns
     -------
@@ -73,6 +92,8 @@ def watch(
     ------
     MissingLibraryError
         If PyAV or trackers is not installed.
+    PluginError
+        If a sink is unknown or cannot be used.
     VideoError
         If the source cannot be opened or contains no video, or `save` cannot be written.
     OutputError
@@ -82,8 +103,8 @@ def watch(
 
     Notes
     -----
-    Nothing is stored except the file `save`. A person who leaves and comes back is a new person: faces are
-    tracked, never recognized.
+    Nothing is stored except the file `save`, and nothing is sent except to `sinks`. A person who leaves and comes back
+    is a new person: faces are tracked, never recognized.
 
     Examples
     --------
@@ -97,50 +118,82 @@ def watch(
         require(library, "watch")
     from sklearn.utils.validation import check_is_fitted
 
-    from maskkit._video.events import FrameCounts
     from maskkit._video.persons import Persons
-    from maskkit._video.readers import FileReader, LiveReader
-    from maskkit._video.sources import parse_source
     from maskkit._video.tracking import FaceTracker
     from maskkit._video.writer import VideoWriter
+    from maskkit.sinks._base import open_sink, resolve_sinks
+    from maskkit.sinks._worker import SinkWorker
 
     check_is_fitted(classifier)
     frame_step, min_hits, max_lost_s, reconnect_timeout_s = _check_numbers(
         frame_step, min_hits, max_lost_s, reconnect_timeout_s
     )
-    video = parse_source(source, {name: str(value) for name, value in (ffmpeg_options or {}).items()})
-    container, stream = video.open()
-    counts = FrameCounts()
-    # A URL with a known duration is a recording, and is read like a file.
-    is_live = video.is_camera or (video.is_url and not container.duration)
-    try:
-        if frame_step > 1 and (is_live or realtime):
-            raise ValueError(
-                f"frame_step={frame_step}: is for files only; cameras and realtime drop frames themselves."
-            )
+    flush_timeout_s = check_float(flush_timeout_s, "flush_timeout_s", 0)
+    alarm = None if alarm_after_s is None else _make_alarm_rule(alarm_after_s, alarm_every_s, classifier)
+    receivers = resolve_sinks(sinks)
+    with ExitStack() as undo:
+        reader = _open_reader(source, ffmpeg_options or {}, realtime, frame_step, reconnect_timeout_s)
+        undo.callback(reader.close)
+        for sink in receivers:
+            open_sink(sink)
+            undo.callback(sink.close)
         writer = None if save is None else VideoWriter(save)
-    except (ValueError, OSError):
-        container.close()
-        raise
+        undo.pop_all()
     # Each crop is seen once, so that a feature cache would never be used, and one on disk would store faces.
     predictor = copy(classifier).set_params(cache=None).predictor_.limit_scales(_MAX_PIXELS)
     return Watch(
         predictor.read_photo,
-        LiveReader(video, container, stream, counts, paced=not is_live, reconnect_timeout_s=reconnect_timeout_s)
-        if is_live or realtime
-        else FileReader(video, container, stream, counts, frame_step=frame_step),
+        reader,
         FaceTracker(max_lost_s),
         Persons(predictor.rule, min_hits),
+        alarm=alarm,
         writer=writer,
         blur=blur,
+        workers=[SinkWorker(sink) for sink in receivers],
+        flush_timeout_s=flush_timeout_s,
     )
+
+
+def _open_reader(
+    source: Any, ffmpeg_options: Mapping[str, str], realtime: bool, frame_step: int, reconnect_timeout_s: float
+) -> "FileReader | LiveReader":
+    """Open a source; raise ValueError if frames of a live one are to be left out."""
+    from maskkit._video.events import FrameCounts
+    from maskkit._video.readers import FileReader, LiveReader
+    from maskkit._video.sources import parse_source
+
+    video = parse_source(source, {name: str(value) for name, value in ffmpeg_options.items()})
+    container, stream = video.open()
+    # A URL with a known duration is a recording, and is read like a file.
+    is_live = video.is_camera or (video.is_url and not container.duration)
+    if not is_live and not realtime:
+        return FileReader(video, container, stream, FrameCounts(), frame_step=frame_step)
+    if frame_step > 1:
+        container.close()
+        raise ValueError(f"frame_step={frame_step}: is for files only; cameras and realtime drop frames themselves.")
+    return LiveReader(
+        video, container, stream, FrameCounts(), paced=not is_live, reconnect_timeout_s=reconnect_timeout_s
+    )
+
+
+def _make_alarm_rule(after_s: Any, every_s: Any, classifier: Any) -> "AlarmRule":
+    """Return the rule; raise ValueError if a time is out of range, or the model knows nobody without a mask."""
+    from maskkit._video.alarms import AlarmRule, is_unprotected
+
+    after_s, every_s = check_float(after_s, "alarm_after_s", 0), check_float(every_s, "alarm_every_s", 0)
+    if not any(map(is_unprotected, classifier.classes_)):
+        raise ValueError(
+            f"alarm_after_s={after_s:g}: the classes of the model are {', '.join(map(repr, classifier.classes_))}; "
+            f"want one such as 'without_mask', for which there could be an alarm."
+        )
+    return AlarmRule(after_s, every_s)
 
 
 def _check_numbers(
     frame_step: Any, min_hits: Any, max_lost_s: Any, reconnect_timeout_s: Any
 ) -> tuple[int, int, float, float]:
     """Return the numbers of `watch` as Python's; raise TypeError or ValueError if one is out of range."""
-    from maskkit._checks.numbers import check_float, check_int
+    from maskkit._checks.numbers import check_int
 
     frame_step, min_hits = check_int(frame_step, "frame_step"), check_int(min_hits, "min_hits")
     for name, value in (("frame_step", frame_step), ("min_hits", min_hits)):

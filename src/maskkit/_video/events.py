@@ -1,58 +1,19 @@
-"""Values passed between the stages of watching a video: frames, events and steps."""
+"""Values passed between the stages of watching a video: frames and steps."""
 
-import json
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from maskkit._display.drawing import blur_faces, draw_faces
-from maskkit._files.outputs import check_output_folder
 from maskkit._images.crop import Box
 from maskkit._images.load import RgbImage
 from maskkit._model.results import PhotoResult
-from maskkit._text import check_path, to_json
 from maskkit._video.display import to_displayed_rgb
 from maskkit._video.persons import Person
-from maskkit.exceptions import OutputError
-
-EVENT_VERSION = 1
-"""Version of the fields of events: raised when a field is removed or changes its meaning."""
-
-
-# A first line that is longer is none of an event.
-_MAX_EVENT_BYTES = 65_536
-
-
-def open_event_file(path: str | os.PathLike[str]) -> TextIO:
-    """Open a JSON Lines file to append events to; raise OutputError if it holds something else."""
-    path = check_path(path, OutputError)
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder; pass the name of a file.")
-    check_output_folder(path.absolute().parent).mkdir(parents=True, exist_ok=True)
-    ends_in_line = True
-    if path.exists() and path.stat().st_size:
-        with path.open("rb") as file:
-            if not _is_event(file.readline(_MAX_EVENT_BYTES)):
-                raise OutputError(f"{path}: holds something else than events; choose another name.")
-            file.seek(-1, os.SEEK_END)
-            ends_in_line = file.read() == b"\n"
-    log = path.open("a", encoding="utf-8")
-    # A process that was killed may have left half a line.
-    log.write("" if ends_in_line else "\n")
-    return log
-
-
-def _is_event(line: bytes) -> bool:
-    try:
-        document = json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(document, dict) and document.keys() >= {"event"}
+from maskkit.sinks._base import WatchEvent
 
 
 class Frame(NamedTuple):
@@ -99,43 +60,6 @@ class FrameCounts:
     n_failed: int = 0
     n_skipped: int = 0
     last_failure: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WatchEvent:
-    """An event in a video.
-
-    Attributes
-    ----------
-    event : str
-        Kind of the event: ``"appeared"``, ``"decided"``, ``"changed"``, ``"left"``, ``"minute"``,
-        ``"time_jump"``, ``"stream_lost"``, ``"stream_restored"`` or ``"end"``.
-    time_s : float
-        Time of the event, in seconds of the stream.
-    utc : datetime
-        Time of day of the event; for a file, of its processing.
-    details : dict
-        Further fields, which depend on the kind.
-    """
-
-    event: str
-    time_s: float
-    utc: datetime
-    details: Mapping[str, Any] = field(hash=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all fields as plain values for JSON."""
-        return {
-            "version": EVENT_VERSION,
-            "event": self.event,
-            "time_s": round(self.time_s, 3),
-            "utc": self.utc.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            **self.details,
-        }
-
-    def to_json(self) -> str:
-        """Return `to_dict` as one line of JSON."""
-        return to_json(self.to_dict())
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -113,7 +113,11 @@ class Persons:
 
     def visible(self, time_s: float) -> tuple[Person, ...]:
         """Return the persons whose face was found at this time."""
-        return tuple(track.person() for track in self._present() if track.last_s == time_s)
+        return tuple(person for person in self.present() if person.last_s == time_s)
+
+    def present(self) -> list[Person]:
+        """Return the persons who have not left."""
+        return [track.person() for track in self._present()]
 
     def counts(self) -> dict[str, int]:
         """Count all persons so far by their last decision, most frequent first."""

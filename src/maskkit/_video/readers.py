@@ -11,9 +11,10 @@ import av
 
 from maskkit._video.clock import StreamClock
 from maskkit._video.display import pixel_aspect
-from maskkit._video.events import Frame, FrameCounts, WatchEvent
+from maskkit._video.events import Frame, FrameCounts
 from maskkit._video.sources import VideoSource
 from maskkit.exceptions import VideoError
+from maskkit.sinks._base import WatchEvent
 
 # Pauses before a lost stream is reopened, in seconds: doubled from the first to the last. Ours: a camera that
 # restarts is back within seconds, and one that is off for a night is tried twice a minute.

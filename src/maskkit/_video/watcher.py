@@ -1,18 +1,21 @@
 """The loop of `maskkit.watch`: read a frame, classify and track its faces, report events."""
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from maskkit._images.load import RgbImage
 from maskkit._model.results import MASKKIT_VERSION, PhotoResult
-from maskkit._video.events import Frame, WatchEvent, WatchStep
+from maskkit._video.events import Frame, WatchStep
 from maskkit._video.persons import EventData, Persons
 from maskkit.exceptions import ImageError, PluginError
+from maskkit.sinks._base import WatchEvent
+from maskkit.sinks._worker import SinkWorker, close_workers
 
 if TYPE_CHECKING:
+    from maskkit._video.alarms import AlarmRule
     from maskkit._video.readers import FileReader, LiveReader
     from maskkit._video.tracking import FaceTracker
     from maskkit._video.writer import VideoWriter
@@ -25,8 +28,8 @@ MAX_FAILURES = 25
 class Watch(Iterator[WatchStep]):
     """A video that is watched, as `maskkit.watch` returns it: an iterator of `WatchStep`.
 
-    The last step has the event ``"end"``. As a context manager it closes the source and the written file, which can
-    be played even if the loop is left early.
+    The last step has the event ``"end"``. As a context manager it closes the source, the sinks and the written file,
+    which can be played even if the loop is left early.
 
     Attributes
     ----------
@@ -43,25 +46,42 @@ class Watch(Iterator[WatchStep]):
         tracker: "FaceTracker",
         persons: Persons,
         *,
+        alarm: "AlarmRule | None" = None,
         writer: "VideoWriter | None" = None,
         blur: bool = True,
+        workers: Sequence[SinkWorker] = (),
+        flush_timeout_s: float = 0.0,
     ):
         self.source, self.is_live = reader.source.name, reader.is_live
         self._read_photo, self._reader, self._tracker, self._persons = read_photo, reader, tracker, persons
-        self._writer, self._blur = writer, blur
+        self._alarm, self._writer, self._blur = alarm, writer, blur
+        self._workers, self._flush_timeout_s = workers, flush_timeout_s
         self._time_s, self._max_lag_s, self._n_failures = -0.001, 0.0, 0
         self._detector_error: PluginError | None = None
         self._model: dict[str, str | None] = {"model": None, "model_sha256": None, "maskkit_version": MASKKIT_VERSION}
         self._steps = self._run()
 
     def __next__(self) -> WatchStep:
-        return next(self._steps)
+        try:
+            step = next(self._steps)
+        except BaseException as exc:  # also the end of the video
+            self._close_sinks(type(exc))
+            raise
+        for worker in self._workers:
+            for event in step.events:
+                worker.put(event)
+            worker.report()
+        return step
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self._steps.close()
+            self._release()
+        finally:
+            self._close_sinks(kind)
 
     def stop(self) -> None:
         """Stop after the current frame; the last step contains the totals.
@@ -71,9 +91,8 @@ class Watch(Iterator[WatchStep]):
         self._reader.stop()
 
     def close(self) -> None:
-        """Close the source and the written file, without a last step."""
-        self._steps.close()
-        self._release()
+        """Close the source and the written file, without a last step, and the sinks after sending what waits."""
+        self.__exit__(None)
 
     def _run(self) -> Generator[WatchStep, None, None]:
         try:
@@ -115,7 +134,7 @@ class Watch(Iterator[WatchStep]):
         events += self._persons.close_minutes(time_s)
         tracks = self._tracker.update([face.box for face in photo], time_s)
         events += self._persons.update(photo, tracks, time_s)
-        events += self._persons.remove_ended(self._tracker.active)
+        events += self._remove_ended(self._tracker.active)
         counts.n_processed += 1
         step = self._step(frame.utc, events, photo=photo)
         if self._writer is not None:
@@ -127,13 +146,18 @@ class Watch(Iterator[WatchStep]):
     def _break(self, jump_s: float) -> list[EventData]:
         """End all tracks, because the timestamps of a file leapt: what follows may be another recording."""
         self._tracker.reset()
-        return [*self._persons.remove_ended(()), ("time_jump", {"jump_s": round(jump_s, 3)})]
+        return [*self._remove_ended(()), ("time_jump", {"jump_s": round(jump_s, 3)})]
 
     def _update_without_frame(self) -> list[EventData]:
         """Update minutes and tracks for time in which no frame arrived."""
         events = self._persons.close_minutes(self._time_s)
         self._tracker.update([], self._time_s)
-        return events + self._persons.remove_ended(self._tracker.active)
+        return events + self._remove_ended(self._tracker.active)
+
+    def _remove_ended(self, active: Iterable[int]) -> list[EventData]:
+        """Remove the persons whose track is not active; return who left, and the alarm of those who are there."""
+        events = self._persons.remove_ended(active)
+        return events + (self._alarm.update(self._persons.present(), self._time_s) if self._alarm else [])
 
     def _finish(self) -> WatchStep:
         """Return the last step: all persons leave, and the totals are reported.
@@ -144,7 +168,7 @@ class Watch(Iterator[WatchStep]):
         if self._detector_error is not None and not counts.n_processed and self._reader.end_reason == "ended":
             raise self._detector_error
         self._time_s = max(0.0, self._time_s)
-        events = self._persons.remove_ended(())
+        events = self._remove_ended(())
         if counts.n_read:
             events.append(self._persons.close_minute(self._time_s))
         persons = self._persons.counts()
@@ -156,6 +180,8 @@ class Watch(Iterator[WatchStep]):
             "n_persons": sum(persons.values()),
             "persons": persons,
         }
+        if self._alarm is not None:
+            totals |= {"n_alarms": self._alarm.n_alarms, "n_alarm_persons": self._alarm.n_persons}
         return self._step(datetime.now(UTC), [*events, ("end", totals)])
 
     def _step(self, utc: datetime, events: Iterable[EventData], *, photo: PhotoResult | None = None) -> WatchStep:
@@ -184,3 +210,8 @@ class Watch(Iterator[WatchStep]):
         if self._writer is not None:
             writer, self._writer = self._writer, None
             writer.close()
+
+    def _close_sinks(self, error: type[BaseException] | None) -> None:
+        """Send what waits for the sinks, except after a second Ctrl-C, which stops at once."""
+        workers, self._workers = self._workers, ()
+        close_workers(workers, self._flush_timeout_s if error is None or issubclass(error, Exception) else 0.0)

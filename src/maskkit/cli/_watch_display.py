@@ -20,7 +20,7 @@ REFRESH_PER_S = 4
 
 
 class WatchDisplay:
-    """Live counts on standard error. If that is not a terminal, only breaks, lost and restored streams are printed."""
+    """Live counts on standard error; if it is no terminal, only alarms, breaks, lost and restored streams."""
 
     def __init__(self, source: str, *, is_live: bool, quiet: bool):
         self.source = source
@@ -65,6 +65,9 @@ class WatchDisplay:
                 # A person who has left keeps the last decision in the totals.
                 self._decisions.pop(event.details["person"], None)
                 self._persons[str(event.details["decision"])] += 1
+            elif event.event == "alarm":
+                person = event.details
+                self._print(f"alarm: person {person['person']} {person['decision']} for {person['duration_s']:.1f} s")
             elif event.event == "stream_lost":
                 self._state = f"the stream stopped ({event.details['reason']}); waiting for it to return"
                 self._print(self._state)

@@ -52,7 +52,7 @@ def checks(output: shared.FormatOption = "table") -> None:
         },
         "models": dict.fromkeys(list_pretrained(), "bundled"),
     }
-    for group in ("backbones", "detectors", "reporters"):
+    for group in ("backbones", "detectors", "reporters", "sinks"):
         found[group] = {name: check_plugin(group, name) for name in _plugins.names(group)}
     rows = [{"part": part, "name": name, "state": str(state)}
             for part, entries in found.items() for name, state in entries.items()]  # fmt: skip

@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
+from maskkit import _plugins
 from maskkit._text import print_json
 from maskkit.cli import _options as shared
 from maskkit.cli._inputs import load_model
@@ -19,11 +20,12 @@ from maskkit.cli._outputs import print_written
 if TYPE_CHECKING:
     from maskkit import Watch
     from maskkit._display.tables import Table
+    from maskkit.sinks import JsonlSink
 
 # Number of last minutes in the table at the end; the events contain all of them.
 _MINUTES_SHOWN = 20
 
-VIDEO_GROUP, TRACKING_GROUP = "Video", "Tracking"
+VIDEO_GROUP, TRACKING_GROUP, EVENTS_GROUP = "Video", "Tracking", "Events and alarms"
 
 Format: TypeAlias = Literal["table", "json", "jsonl"]
 
@@ -62,8 +64,33 @@ NoBlurOption = Annotated[bool, flag("--no-blur", "Do not blur faces in the video
 EventsOption = Annotated[
     Path | None,
     option(
-        "FILE", "Append the events to this JSON Lines file, which is new or holds events.", OUTPUT_GROUP, dir_okay=False
+        "FILE", "Append the events to this JSON Lines file, which is new or holds events.", EVENTS_GROUP, dir_okay=False
     ),
+]
+SinkOption = Annotated[
+    list[str] | None,
+    option(
+        "SPEC",
+        "Also send the events there: NAME or NAME:ARGUMENT, such as webhook:https://host/path. Repeatable.",
+        EVENTS_GROUP,
+        autocompletion=lambda: _plugins.names("sinks"),
+    ),
+]
+FlushTimeoutOption = Annotated[
+    float, option("SECONDS", "Time for sending the last events to the sinks at the end.", EVENTS_GROUP, min=0)
+]
+AlarmAfterOption = Annotated[
+    float | None,
+    option(
+        "SECONDS",
+        "Report an alarm when a person wears no mask, or wears it incorrectly, for so long. By default there are none.",
+        EVENTS_GROUP,
+        min=0,
+    ),
+]
+AlarmEveryOption = Annotated[
+    float,
+    option("SECONDS", "Least time between two alarms; the next one counts the persons between.", EVENTS_GROUP, min=0),
 ]
 OutputOption = Annotated[
     Format,
@@ -94,6 +121,10 @@ def watch(
     out: OutOption = None,
     no_blur: NoBlurOption = False,
     events: EventsOption = None,
+    sink: SinkOption = None,
+    flush_timeout: FlushTimeoutOption = 10.0,
+    alarm_after: AlarmAfterOption = None,
+    alarm_every: AlarmEveryOption = 60.0,
     quiet: shared.QuietOption = False,
     output: OutputOption = "table",
 ) -> None:
@@ -106,13 +137,8 @@ def watch(
     Example: maskkit watch 0 --out entrance.mp4 --events entrance.jsonl
     """
     import maskkit
-    from maskkit._files.outputs import check_new, identify
-    from maskkit._video.events import open_event_file
 
-    if no_blur and out is None:
-        raise typer.BadParameter("is for the video that --out writes", param_hint="--no-blur")
-    if out is not None:
-        check_new(os.fspath(out))
+    _check_out(out, no_blur=no_blur)
     options = dict(_split_option(text) for text in ffmpeg_option or ())
     classifier = load_model(
         model, detector=detector, detector_size=detector_size, device=device, threshold=threshold, min_size_px=min_size
@@ -130,12 +156,13 @@ def watch(
                 max_lost_s=max_lost,
                 reconnect_timeout_s=reconnect_timeout,
                 ffmpeg_options=options,
+                alarm_after_s=alarm_after,
+                alarm_every_s=alarm_every,
+                sinks=sink or (),
+                flush_timeout_s=flush_timeout,
             )
         )
-        # After --out, which has taken a new file. Before its first frame that is empty, as a file of events may be.
-        if out is not None and events is not None and identify(out) == identify(events):
-            raise typer.BadParameter(f"{events}: is the video that --out writes", param_hint="--events")
-        log = None if events is None else stack.enter_context(open_event_file(events))
+        log = None if events is None else stack.enter_context(_open_log(events, out))
         stack.enter_context(stop_on_signal(watching))
         end, minutes = _follow(watching, log, printing=output == "jsonl", quiet=quiet)
     _print_end(end, minutes, output, is_live=watching.is_live)
@@ -145,8 +172,33 @@ def watch(
     _raise_unless_complete(end, is_live=watching.is_live)
 
 
+def _check_out(out: Path | None, *, no_blur: bool) -> None:
+    from maskkit._files.outputs import check_new
+
+    if no_blur and out is None:
+        raise typer.BadParameter("is for the video that --out writes", param_hint="--no-blur")
+    if out is not None:
+        check_new(os.fspath(out))
+
+
+@contextmanager
+def _open_log(path: Path, out: Path | None) -> "Iterator[JsonlSink]":
+    from maskkit._files.outputs import identify
+    from maskkit.sinks import JsonlSink
+
+    # After --out, which has taken a new file. Before its first frame that is empty, as a file of events may be.
+    if out is not None and identify(out) == identify(path):
+        raise typer.BadParameter(f"{path}: is the video that --out writes", param_hint="--events")
+    log = JsonlSink(path)
+    log.open()
+    try:
+        yield log
+    finally:
+        log.close()
+
+
 def _follow(
-    watching: "Watch", log: TextIO | None, *, printing: bool, quiet: bool
+    watching: "Watch", log: "JsonlSink | None", *, printing: bool, quiet: bool
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Print and log events as they happen; return the end event and those of the last minutes."""
     from maskkit.cli._watch_display import WatchDisplay
@@ -160,8 +212,7 @@ def _follow(
                 if printing:
                     print_json(event.to_dict())
                 if log is not None:
-                    log.write(event.to_json() + "\n")
-                    log.flush()  # Another program may follow the file while the video runs.
+                    log.send(event)
                 if event.event == "minute":
                     minutes.append(event.to_dict())
                 if event.event == "end":
@@ -192,7 +243,8 @@ def _tabulate(end: dict[str, Any], minutes: list[dict[str, Any]], *, is_live: bo
     # A frame of a file waits for nobody but the one before it.
     lag = f"; maximum lag {end['max_lag_s']:.2f} s" if is_live else ""
     failure = f"; last failure: {end['last_failure']}" if end["n_failed"] else ""
-    frames = f"{end['n_read']:,} frames read: {counts}{lag}{failure}"
+    alarms = f"; {end['n_alarms']} alarms, of {end['n_alarm_persons']} persons" if "n_alarms" in end else ""
+    frames = f"{end['n_read']:,} frames read: {counts}{lag}{failure}{alarms}"
     if len(minutes) > 1:
         decisions = list(dict.fromkeys(decision for minute in minutes for decision in minute["persons"]))
         rows = tuple(
