@@ -2,7 +2,6 @@
 
 import copy
 import os
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from maskkit._export.metadata import clean_onnx, metadata_of
-from maskkit._export.spec import INPUT, OUTPUT, describe_export
+from maskkit._export.bundle import BUNDLE_FILES, check_detector, describe_bundle, write_bundle
+from maskkit._export.graphs import INPUT, OUTPUT, OnnxFile, write_classifier
+from maskkit._export.metadata import metadata_of
+from maskkit._export.spec import describe_export
 from maskkit._files.atomic import check_writable, is_document, write_folder
 from maskkit._images.hashing import hash_file
 from maskkit._images.load import check_images
@@ -22,17 +23,13 @@ from maskkit._images.preprocess import Preprocess
 from maskkit._model.classifier import MaskClassifier
 from maskkit._model.head import TransferHead
 from maskkit._model.predictor import FacePredictor
-from maskkit._optional import require
 from maskkit._text import check_path, to_json
 from maskkit.engines import convert, quantize, read_quantized
 from maskkit.engines._compile import openvino
 from maskkit.exceptions import EngineError, ModelFileError
 from maskkit.testing import make_faces
 
-SPEC_FILE = "spec.json"
-
-# Contains all operations used here; supported by onnxruntime since 1.14 (2023).
-ONNX_OPSET = 18
+SPEC_FILE, ONNX_FILE = "spec.json", "model.onnx"
 
 # Largest difference of probabilities in float formats, which differ by rounding.
 _FLOAT_TOLERANCE = 1e-3
@@ -52,12 +49,16 @@ def export(
     int8: bool = False,
     images: Any = None,
     check: bool = True,
+    bundle: bool = False,
 ) -> Path:
-    """Export a fitted classifier of face crops to a file for other programs.
+    """Export a fitted classifier to files for other programs.
 
-    The graph maps uint8 RGB images (n, S, S, 3) to probabilities (n, n_classes), float32; it includes
+    The graph maps uint8 RGB images of faces (n, S, S, 3) to probabilities (n, n_classes), float32; it includes
     normalization, backbone, head and softmax. ``spec.json`` beside it documents how to crop and resize faces,
     the order of the classes, the thresholds and the measured parity.
+
+    A bundle is a folder that also contains the detector, and programs that find and classify the faces of photos
+    with it, without maskkit and PyTorch.
 
     Parameters
     ----------
@@ -76,6 +77,9 @@ def export(
     check : bool, default=True
         Whether to compare with PyTorch in float32, and write nothing if the export differs: in float formats by
         more than 0.001 in any probability, in int8 in more than 1 % of the labels.
+    bundle : bool, default=False
+        Whether to write a bundle: the files ``detector.onnx``, ``classifier.onnx``, ``spec.json``,
+        ``maskkit_bundle.py`` and ``README.md``. The detector must be `MaskkitDetector`, the format ONNX.
 
     Returns
     -------
@@ -85,7 +89,8 @@ def export(
     Raises
     ------
     ValueError
-        If the head is not a `TransferHead`, or parameters contradict each other.
+        If the head is not a `TransferHead`, the detector cannot be part of a bundle, or parameters contradict each
+        other.
     EngineError
         If the network cannot be converted, or the check fails.
     MissingLibraryError
@@ -96,16 +101,22 @@ def export(
     folder = check_path(folder, ModelFileError)
     predictor = classifier.predictor_
     _check_arguments(predictor, folder, output_format, int8=int8, images=images)
+    if bundle:
+        _check_bundle(predictor, output_format)
     preprocess = predictor.embedder.backbone.preprocess
     sources = check_images(images) if images is not None else make_faces(_N_DRAWN, random_state=0)[0]
     pixels = np.stack(list(prefetch_map(preprocess.load, sources)))
     network = _join_networks(predictor)
     spec = describe_export(predictor, output_format=output_format, int8=int8)
+    if bundle:
+        spec |= describe_bundle(predictor)
     write = _write_onnx if output_format == "onnx" else _write_openvino
     with write_folder(folder) as new:
         predict = write(predictor, network, new, pixels if images is not None else None, spec)
         parity = _compare(network, preprocess, pixels, predict)
         parity["on"] = "given images" if images is not None else "drawn faces"
+        if isinstance(predict, OnnxFile) and bundle:
+            parity |= write_bundle(predictor, new, spec, predict, pixels)
         if check:
             _check_parity(parity, int8=int8)
         parity["predict"] = _compare_with_predict(predictor, pixels, predict)
@@ -135,51 +146,22 @@ def _check_arguments(predictor: FacePredictor, folder: Path, output_format: str,
         folder,
         "export",
         is_ours=lambda folder: is_document(folder / SPEC_FILE, ("maskkit", "parity", "files")),
-        files=(SPEC_FILE, "model.onnx", "model.xml", "model.bin"),
+        files=(SPEC_FILE, ONNX_FILE, "model.xml", "model.bin", *BUNDLE_FILES),
     )
 
 
-class _WithPreprocessing(nn.Module):
-    """A network that takes uint8 images (n, S, S, 3)."""
-
-    def __init__(self, network: nn.Module, preprocess: Preprocess):
-        super().__init__()
-        self.network = network
-        self.mean, self.std = (
-            nn.Parameter(torch.tensor(values).mul(255).view(1, 3, 1, 1), requires_grad=False)
-            for values in (preprocess.mean, preprocess.std)
-        )
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        pixels = images.permute(0, 3, 1, 2).float()
-        return self.network((pixels - self.mean) / self.std)
+def _check_bundle(predictor: FacePredictor, output_format: str) -> None:
+    if output_format != "onnx":
+        raise ValueError(f"bundle=True writes ONNX files; use output_format='onnx', not {output_format!r}.")
+    check_detector(predictor)
 
 
 def _write_onnx(
     predictor: FacePredictor, network: nn.Module, folder: Path, pixels: NDArray[np.uint8] | None, spec: dict[str, Any]
-) -> Callable[[NDArray[np.uint8]], Probabilities]:
-    # torch.onnx imports onnxscript.
-    onnx, onnxruntime, _ = (require(library, "onnx") for library in ("onnx", "onnxruntime", "onnxscript"))
-    preprocess = predictor.embedder.backbone.preprocess
-    size = preprocess.image_size
-    file = folder / "model.onnx"
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # The warnings are deprecations inside torch itself.
-        torch.onnx.export(
-            _WithPreprocessing(network, preprocess).eval(),
-            (torch.zeros(2, size, size, 3, dtype=torch.uint8),),
-            file,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_shapes=({0: torch.export.Dim("n")},),
-            opset_version=ONNX_OPSET,
-            external_data=False,
-            verbose=False,
-        )
-    clean_onnx(file, metadata_of(spec), onnx)
-    onnx.checker.check_model(str(file))
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    return lambda batch: session.run([OUTPUT], {INPUT: batch})[0]
+) -> OnnxFile:
+    preprocess, density = predictor.embedder.backbone.preprocess, predictor.density if "bundle" in spec else None
+    assert isinstance(network, nn.Sequential)
+    return write_classifier(folder / spec.get("file", ONNX_FILE), network, preprocess, metadata_of(spec), density)
 
 
 def _write_openvino(
@@ -261,6 +243,12 @@ def _compare_with_predict(
 
 def _check_parity(parity: dict[str, Any], *, int8: bool) -> None:
     """Raise EngineError if an export differs from its model by more than the tolerance."""
+    for part, name in (("detector", "maps of the detector"), ("not_a_face", "distances of not_a_face")):
+        if part in parity and not (difference := parity[part]["largest_difference"]) <= _FLOAT_TOLERANCE:
+            raise EngineError(
+                f"the export differs from the model: the {name} differ by up to {difference:.4f}; want "
+                f"{_FLOAT_TOLERANCE} at most. Nothing was written; pass check=False to write it anyway."
+            )
     agreement, difference = parity["equal_labels"], parity["largest_difference"]
     # The comparison is negated, because a difference of NaN must not pass.
     if agreement < _MIN_INT8_AGREEMENT if int8 else not difference <= _FLOAT_TOLERANCE:

@@ -3,11 +3,10 @@
 from importlib.metadata import version
 from typing import Any
 
+from maskkit._export.graphs import INPUT, OUTPUT
 from maskkit._images.crop import MARGIN
 from maskkit._images.preprocess import Preprocess
 from maskkit._model.predictor import FacePredictor
-
-INPUT, OUTPUT = "images", "probabilities"
 
 
 def describe_export(predictor: FacePredictor, *, output_format: str, int8: bool) -> dict[str, Any]:

@@ -18,6 +18,14 @@ def export(
     output_format: Annotated[
         Literal["onnx", "openvino"], option("FORMAT", "onnx or openvino.", OUTPUT_GROUP, "--format", "-f")
     ] = "onnx",
+    bundle: Annotated[
+        bool,
+        flag(
+            "--bundle",
+            "Write a folder that detects and classifies the faces of photos without maskkit; ONNX only.",
+            OUTPUT_GROUP,
+        ),
+    ] = False,
     int8: Annotated[
         bool, flag("--int8", "Quantize to int8, calibrated on --images; OpenVINO only.", OUTPUT_GROUP)
     ] = False,
@@ -40,6 +48,7 @@ def export(
     Preprocessing is included, so that it runs without maskkit.
 
     Example: maskkit export --format onnx --images faces/Validation --out exported
+    Example: maskkit export --bundle --out bundle
     """
     import json
 
@@ -49,7 +58,13 @@ def export(
 
     sources = None if images is None else find_images([str(images)])
     folder = write(
-        load_model(model), os.fspath(out), output_format=output_format, int8=int8, images=sources, check=check
+        load_model(model),
+        os.fspath(out),
+        output_format=output_format,
+        int8=int8,
+        images=sources,
+        check=check,
+        bundle=bundle,
     )
     parity = json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))["parity"]
     print(

@@ -18,8 +18,8 @@ from maskkit.detectors._runner import Cells, Runner, make_runner
 from maskkit.detectors._weights import load_once
 from maskkit.engines._devices import resolve_device
 
-_SMALL_TILE_PX = 256
-_TINY_TILE_PX = 128
+SMALL_TILE_PX = 256
+TINY_TILE_PX = 128
 _MIN_SIDE_PX = 32
 # A larger image of any shape would not fit in the memory of most machines; a model file may state any side. Ours.
 _MAX_SIDE_PX = 32_768
@@ -27,7 +27,7 @@ _MAX_SIDE_PX = 32_768
 # longer whenever the shape changes.
 _MAX_WAITING_PIXELS = 16_000_000
 # A face of more than this share of the largest one that the picture can hold fills much of it.
-_LARGE_FACE = 0.4
+LARGE_FACE = 0.4
 
 
 class HeatmapDetector(BaseEstimator):
@@ -156,7 +156,7 @@ class HeatmapDetector(BaseEstimator):
         """Cut an image into tiles at each scale, with the size of faces that fill much of the picture."""
         height, width = image.shape[:2]
         for index, long_side_px in enumerate(self._long_sides(height, width)):
-            large_px = _LARGE_FACE * largest_face_px(height, width) if index == 0 else np.inf
+            large_px = LARGE_FACE * largest_face_px(height, width) if index == 0 else np.inf
             for tile in cut_tiles(image, long_side_px):
                 yield tile, large_px
 
@@ -187,10 +187,10 @@ def limit_scales(detector: Detector, max_pixels: int) -> Detector:
 
 def _padded_shape(height: int, width: int) -> tuple[int, int]:
     # OpenVINO prepares each new shape, which for small tiles takes longer than computing more padding.
-    if max(height, width) <= _TINY_TILE_PX:
+    if max(height, width) <= TINY_TILE_PX:
         side = max(height, width)
         return side + -side % STEP_PX, side + -side % STEP_PX
-    step = STEP_PX if max(height, width) > _SMALL_TILE_PX else 2 * STEP_PX
+    step = STEP_PX if max(height, width) > SMALL_TILE_PX else 2 * STEP_PX
     return height + -height % step, width + -width % step
 
 

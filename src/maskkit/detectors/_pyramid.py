@@ -13,21 +13,24 @@ from maskkit.detectors._base import Faces
 
 # At the small and at the usual scale, the largest face that the picture can hold has these sizes in pixels. The network
 # was trained on faces of 6 to 520 px.
-_SMALL_PX, _USUAL_PX = 240, 768
+SMALL_PX, USUAL_PX = 240, 768
 # Enlarged more, small pictures only get blurred.
-_MAX_ENLARGEMENT = 3.0
+MAX_ENLARGEMENT = 3.0
 # A face is at most this much longer than the shorter side of the picture: a panorama has no face as long as itself.
-_MAX_FACE_ASPECT = 1.5
+MAX_FACE_ASPECT = 1.5
 # Larger scales follow while the picture has this much more detail than the last one shows.
-_MORE_DETAIL = 1.25
+MORE_DETAIL = 1.25
 
 # Tiles bound memory, to about 300 MB for one. A face in the overlap is whole in one of the two tiles.
-_TILE_PX, _OVERLAP_PX = 1280, 256
+TILE_PX, OVERLAP_PX = 1280, 256
+# A picture that is shrunk by more than twice this factor is first reduced by averaging, which looks the same and is
+# faster.
+REDUCING_GAP = 3.0
 
 # Sizes in a scaled picture, in pixels, between which the network is trusted. Outside, the score counts less.
-_BEST_PX = (12.0, 320.0)
+BEST_PX = (12.0, 320.0)
 # Two boxes show one face if the smaller lies in the larger one by more than this share.
-_CONTAINED = 0.5
+CONTAINED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +54,17 @@ def choose_long_sides(height_px: int, width_px: int, max_pixels: int) -> list[in
     long_side = max(height_px, width_px)
     largest_face = largest_face_px(height_px, width_px)
     limit = (max_pixels / (height_px * width_px)) ** 0.5
-    scales = [min(_SMALL_PX / largest_face, limit)]
-    scales.append(min(_USUAL_PX / largest_face, _MAX_ENLARGEMENT, limit))
-    step = _USUAL_PX / _SMALL_PX
-    while min(1.0, limit) > scales[-1] * _MORE_DETAIL:
+    scales = [min(SMALL_PX / largest_face, limit)]
+    scales.append(min(USUAL_PX / largest_face, MAX_ENLARGEMENT, limit))
+    step = USUAL_PX / SMALL_PX
+    while min(1.0, limit) > scales[-1] * MORE_DETAIL:
         scales.append(min(1.0, limit, scales[-1] * step))
     return sorted({max(1, round(scale * long_side)) for scale in scales})
 
 
 def largest_face_px(height_px: int, width_px: int) -> float:
     """Return the largest size of a face in an image."""
-    return min(max(height_px, width_px), _MAX_FACE_ASPECT * min(height_px, width_px))
+    return min(max(height_px, width_px), MAX_FACE_ASPECT * min(height_px, width_px))
 
 
 def cut_tiles(image: RgbImage, long_side_px: int) -> Iterator[Tile]:
@@ -75,18 +78,18 @@ def cut_tiles(image: RgbImage, long_side_px: int) -> Iterator[Tile]:
         for left, right in _split(new_width):
             box = (left / scale_xy[0], top / scale_xy[1], right / scale_xy[0], bottom / scale_xy[1])
             source = tuple(min(float(edge), limit) for edge, limit in zip(box, (width, height) * 2, strict=True))
-            # With a gap of 3, a large picture is first reduced by averaging, which looks the same and is faster.
-            tile = picture.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box=source, reducing_gap=3.0)
+            size = (right - left, bottom - top)
+            tile = picture.resize(size, Image.Resampling.BILINEAR, box=source, reducing_gap=REDUCING_GAP)
             yield Tile(np.asarray(tile), scale_xy, np.array(box[:2], np.float32))
 
 
 def _split(n_pixels: int) -> list[tuple[int, int]]:
-    """Split a side into even parts of at most `_TILE_PX` that overlap."""
-    if n_pixels <= _TILE_PX:
+    """Split a side into even parts of at most `TILE_PX` that overlap."""
+    if n_pixels <= TILE_PX:
         return [(0, n_pixels)]
-    n_parts = int(np.ceil((n_pixels - _OVERLAP_PX) / (_TILE_PX - _OVERLAP_PX)))
-    starts = np.linspace(0, n_pixels - _TILE_PX, n_parts).round().astype(int)
-    return [(int(start), int(start) + _TILE_PX) for start in starts]
+    n_parts = int(np.ceil((n_pixels - OVERLAP_PX) / (TILE_PX - OVERLAP_PX)))
+    starts = np.linspace(0, n_pixels - TILE_PX, n_parts).round().astype(int)
+    return [(int(start), int(start) + TILE_PX) for start in starts]
 
 
 def merge_faces(found: Sequence[tuple[Faces, float]], max_iou: float) -> Faces:
@@ -102,7 +105,7 @@ def merge_faces(found: Sequence[tuple[Faces, float]], max_iou: float) -> Faces:
     scale = np.repeat(np.asarray(scales, np.float32), [len(part) for part in parts])
     sizes = boxes[:, 2:] - boxes[:, :2]
     longer = np.maximum(sizes.max(axis=1, initial=0) * scale, 1e-6)
-    trust = np.minimum(1, np.minimum(longer / _BEST_PX[0], _BEST_PX[1] / longer))
+    trust = np.minimum(1, np.minimum(longer / BEST_PX[0], BEST_PX[1] / longer))
     remaining = np.argsort(-scores * trust, kind="stable")
     areas = sizes.prod(axis=1)
     kept = []
@@ -112,6 +115,6 @@ def merge_faces(found: Sequence[tuple[Faces, float]], max_iou: float) -> Faces:
         contained = share_of_smaller(boxes[first][None], boxes[remaining])[0]
         overlap = contained * np.minimum(areas[first], areas[remaining])
         iou = overlap / np.maximum(areas[first] + areas[remaining] - overlap, 1e-6)
-        remaining = remaining[(iou <= max_iou) & (contained <= _CONTAINED)]
+        remaining = remaining[(iou <= max_iou) & (contained <= CONTAINED)]
     order = np.array(kept, int)[np.argsort(-scores[kept], kind="stable")] if kept else np.zeros(0, int)
     return Faces(boxes, scores, np.concatenate(points) if points else None).select(order)
