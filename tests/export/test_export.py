@@ -13,11 +13,11 @@ from sklearn.linear_model import LogisticRegression
 import maskkit
 from maskkit import MaskClassifier, export
 from maskkit._export.export import _check_parity
-from maskkit.cli import main
 from maskkit.engines import convert
 from maskkit.exceptions import EngineError, ModelFileError
 from maskkit.testing import FixedDetector, make_faces
 from tests.conftest import make_classifier
+from tests.export.conftest import main_or_exit
 
 # Runs a script where maskkit cannot be imported.
 HIDDEN = """
@@ -72,7 +72,7 @@ def test_spec_documents_input_output_and_parity(model, tmp_path):
 
 @pytest.mark.parametrize("output_format", ["onnx", "openvino"])
 def test_wrong_export_is_not_written(model, tmp_path, monkeypatch, output_format):
-    append = "maskkit._export.export._WithPreprocessing.forward"
+    append = "maskkit._export.graphs._WithPreprocessing.forward"
     if output_format == "onnx":
         monkeypatch.setattr(append, lambda self, images: self.network(images.permute(0, 3, 1, 2).float()))
     else:
@@ -87,10 +87,14 @@ def test_wrong_export_is_not_written(model, tmp_path, monkeypatch, output_format
     assert (tmp_path / "exported" / "spec.json").exists()
 
 
-def test_probabilities_that_are_not_numbers_fail_the_check():
+def test_differences_that_are_not_numbers_fail_the_check():
     parity = {"equal_labels": 1.0, "largest_difference": float("nan"), "n_images": 2}
     with pytest.raises(EngineError, match="the export differs from the model"):
         _check_parity(parity, int8=False)
+    for part in ("detector", "not_a_face"):
+        parity = {"equal_labels": 1.0, "largest_difference": 0.0, part: {"largest_difference": float("nan")}}
+        with pytest.raises(EngineError, match=f"the export differs from the model: the .* {part} differ"):
+            _check_parity(parity, int8=False)
 
 
 @pytest.mark.parametrize("output_format", ["onnx", "openvino"])
@@ -241,9 +245,3 @@ def test_example_uses_an_export_of_the_command_without_maskkit(tmp_path, capsys)
         check=True,
     )
     assert len(done.stdout.splitlines()) == 6
-
-
-def main_or_exit(arguments):
-    with pytest.raises(SystemExit) as exit_info:
-        main(arguments)
-    assert exit_info.value.code == 0

@@ -104,7 +104,7 @@ class Bundle:
         Raises
         ------
         OSError, ValueError
-            If the photo cannot be read.
+            If the photo cannot be read; for a damaged file, Pillow may raise another exception.
         """
         return self._predict(load_photo(photo))
 
@@ -113,10 +113,10 @@ class Bundle:
         size, error, faces = None, None, []
         try:
             image = load_photo(path)
-            size = [image.shape[1], image.shape[0]]
-            faces = self._predict(image)
-        except (OSError, ValueError, Image.DecompressionBombError) as exc:
+        except Exception as exc:  # Pillow's decoders raise nearly any type on a broken file.
             error = f"{path}: {exc}"
+        else:
+            size, faces = [image.shape[1], image.shape[0]], self._predict(image)
         return {
             "source": path,
             "size": size,
