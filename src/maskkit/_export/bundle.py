@@ -89,13 +89,12 @@ def describe_bundle(predictor: FacePredictor) -> dict[str, Any]:
             "Mahalanobis distance of the features from those of faces, is above limit",
         },
         "order": "faces by the area of the rounded and clipped box, largest first; boxes without area are dropped",
-        "detector": _describe_detector(check_detector(predictor)),
+        "detector": _describe_network() | _describe_search(check_detector(predictor)),
     }  # fmt: skip
 
 
-def _describe_detector(detector: MaskkitDetector) -> dict[str, Any]:
-    """Return the steps from an image to the boxes of its faces, and the numbers in them."""
-    sides: Any = detector.long_sides_px
+def _describe_network() -> dict[str, Any]:
+    """Return what the detector's network takes and returns."""
     return {
         "name": "maskkit",
         "file": DETECTOR_FILE,
@@ -113,6 +112,13 @@ def _describe_detector(detector: MaskkitDetector) -> dict[str, Any]:
         "left eye, right eye, nose, left and right corner of the mouth, relative to the top left corner of the box, in "
         "units of its height and width",
         "cell_px": CELL_PX,
+    }
+
+
+def _describe_search(detector: MaskkitDetector) -> dict[str, Any]:
+    """Return the steps from an image to the boxes of its faces, and the numbers in them."""
+    sides: Any = detector.long_sides_px
+    return {
         "scales": {
             "long_sides_px": sides if isinstance(sides, str) else list(sides),
             "max_pixels": detector.max_pixels,

@@ -281,7 +281,7 @@ def _pad(pixels: NDArray[np.uint8], padding: dict[str, Any]) -> NDArray[np.uint8
 def merge_faces(found: Found, merging: dict[str, Any]) -> Found:
     """Merge the faces of several scales, so that each face is one box, in order of decreasing score.
 
-    Of boxes that overlap, that one remains whose score is highest, where a score counts less at a scale that is too
+    Among boxes that overlap, that one remains whose score is highest, where a score counts less at a scale that is too
     small or too large for the face.
     """
     boxes = found.boxes.astype(np.float64)
