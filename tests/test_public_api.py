@@ -9,8 +9,8 @@ import pytest
 import maskkit
 
 PLUGINS = ["maskkit.backbones", "maskkit.detectors", "maskkit.reporters", "maskkit.sinks"]
-MODULES = ["maskkit", *PLUGINS, "maskkit.datasets", "maskkit.evaluation", "maskkit.exceptions", "maskkit.testing",
-           "maskkit.web"]  # fmt: skip
+MODULES = ["maskkit", *PLUGINS, "maskkit.datasets", "maskkit.evaluation", "maskkit.exceptions", "maskkit.review",
+           "maskkit.testing", "maskkit.web"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MODULES)

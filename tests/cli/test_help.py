@@ -84,7 +84,9 @@ def test_every_command_has_a_summary_of_one_line(words, capsys, monkeypatch):
         assert command.help.startswith(summary)
 
 
-@pytest.mark.parametrize(("command", "extra"), [("predict-batch", "ray"), ("serve", "serve"), ("watch", "watch")])
+@pytest.mark.parametrize(
+    ("command", "extra"), [("predict-batch", "ray"), ("review", "review"), ("serve", "serve"), ("watch", "watch")]
+)
 def test_extras_are_named(command, extra, capsys, monkeypatch):
     """Rich removes words in square brackets unless they are escaped."""
     assert f"Requires pip install 'maskkit[{extra}]'." in show_help((command,), capsys, monkeypatch)

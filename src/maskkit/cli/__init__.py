@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +23,7 @@ from maskkit.cli import (
     predict,
     predict_batch,
     push,
+    review,
     serve,
     train,
     version,
@@ -62,11 +64,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for panel, commands in {
+_COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     USE: (demo.demo, predict.predict, predict_batch.predict_batch, watch.watch, serve.serve, explain.explain),
-    TRAIN: (train.train, evaluate.evaluate, calibrate.calibrate, export.export, push.push),
+    TRAIN: (train.train, evaluate.evaluate, review.review, calibrate.calibrate, export.export, push.push),
     SYSTEM: (checks.checks, version.version),
-}.items():
+}
+for panel, commands in _COMMANDS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
 app.add_typer(data.app, name="data", rich_help_panel=TRAIN)

@@ -159,8 +159,7 @@ def load_data(data: Path, *, on_error: Any = "raise", outputs: Iterable[Path | N
     if data.is_file():
         raise DataError(f"{data}: is a file that ends in {ending!r}; want a folder, or {', '.join(_LOADERS)}.")
     # As text, because Path(".") may be an empty path to the library. Here, empty paths were refused already.
-    if any(path.suffix.lower() == ".xml" or (path.name.lower() == "annotations" and path.is_dir())
-           for path in data.glob("*")):  # fmt: skip
+    if has_annotations(data):
         return datasets.load_photos(os.fspath(data), on_error=on_error)
     given = [output for output in outputs if output is not None]
     check_outputs(data, given)
@@ -173,6 +172,16 @@ def load_data(data: Path, *, on_error: Any = "raise", outputs: Iterable[Path | N
                 f"{exc} Photos need annotations: Pascal VOC (*.xml), or a file {', '.join(_LOADERS)}."
             ) from exc
         raise
+
+
+def has_annotations(data: Path) -> bool:
+    """Return whether a folder holds annotations of photos: a YOLO data file, or files of Pascal VOC."""
+    from maskkit.datasets._yolo import find_data_file
+
+    return find_data_file(data) != data or any(
+        path.suffix.lower() == ".xml" or (path.name.lower() == "annotations" and path.is_dir())
+        for path in data.glob("*")
+    )
 
 
 def check_no_split(split: str | None, option: str = "--split") -> None:

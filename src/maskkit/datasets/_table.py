@@ -2,6 +2,8 @@
 
 import csv
 import os
+import warnings
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,10 @@ from maskkit.exceptions import DataError
 
 ENDINGS = (".csv", ".tsv", ".parquet")
 BOX = ("xmin", "ymin", "xmax", "ymax")
+# Columns with a meaning of their own, which `maskkit review` writes: why a row is left out, and what boxes refer to.
+LEFT_OUT, FRAME = "left_out", "frame"
+
+_FRAMES: tuple[Frame, ...] = ("stored", "upright")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,8 @@ def load_table(
 ) -> Any:
     """Load face crops, or photos with the boxes of their faces, from a CSV or Parquet table with one row per face.
 
+    Rows that say in a column ``left_out`` why they are left out, as those of `maskkit review` do, are not loaded.
+
     Parameters
     ----------
     table : str or Path
@@ -97,7 +105,8 @@ def load_table(
         With ``"raise"`` images must exist, but none is decoded, so an unreadable image raises when it is used. With
         ``"skip"`` each image is decoded now, and missing and unreadable ones are left out with one warning.
     frame : {"auto", "stored", "upright"}, default="auto"
-        Pixels on which boxes were drawn, as in `load_photos`.
+        Pixels on which boxes were drawn, as in `load_photos`. ``"auto"`` takes it from a column ``frame``, if there is
+        one with the same word in all rows.
 
     Returns
     -------
@@ -123,11 +132,13 @@ def load_table(
     SkippedImageWarning
         If images were left out.
     UserWarning
-        If labels differ in spelling only.
+        If labels differ in spelling only, or rows say that they are left out.
     """
     check_on_error(on_error)
     check_frame(frame)
-    read = read_table(table)
+    read = _drop_left_out(read_table(table))
+    stated = set(read.columns.get(FRAME, ())) if frame == "auto" else set()
+    frame = next((word for word in _FRAMES if stated == {word}), frame)
     if len(box) != 4:
         raise ValueError(f"box={box!r} has {len(box)} names; want four columns: left, top, right and bottom.")
     edges = [f"box[{index}]" for index in range(4)]
@@ -146,6 +157,23 @@ def load_table(
         boxes = list(zip(*(chosen[edge] for edge in edges), strict=True))
         return _load_photos(read, paths, chosen["label"], splits, boxes, on_error=on_error, frame=frame)
     return _load_crops(read, paths, splits, chosen, set(roles.values()) - {group}, on_error=on_error)
+
+
+def _drop_left_out(table: Table) -> Table:
+    """Return a table without the rows that say why they are left out; warn of their number and reasons."""
+    if LEFT_OUT not in table.columns:
+        return table
+    reasons = table.columns[LEFT_OUT]
+    kept = [row for row, reason in enumerate(reasons) if is_empty(reason)]
+    columns = {name: [values[row] for row in kept] for name, values in table.columns.items() if name != LEFT_OUT}
+    counts = Counter(str(reason).strip() for reason in reasons if not is_empty(reason))
+    if counts:
+        said = ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
+        message = f"{table.path}: {counts.total():,} of {len(reasons):,} rows are left out: {said}."
+        if not kept:
+            raise DataError(f"{message} None remains; want rows with a class and an empty {LEFT_OUT}.")
+        warnings.warn(message, UserWarning, stacklevel=3)
+    return Table(table.path, columns, [table.places[row] for row in kept])
 
 
 def _load_crops(
