@@ -51,7 +51,7 @@ def test_names_are_those_declared():
     assert _plugins.names("detectors") == ["centerface", "dlib_cnn", "dlib_hog", "maskkit", "whole", "yunet"]
     assert _plugins.names("reporters") == ["console", "html", "json", "mlflow", "plots", "tensorboard"]
     assert _plugins.names("backbones") == ["efficientnet_lite0", "resnet50", "timm"]
-    assert _plugins.names("sinks") == ["jsonl", "webhook"]
+    assert _plugins.names("sinks") == ["jsonl", "mqtt", "webhook"]
 
 
 def test_listing_names_imports_no_plugin():
@@ -172,6 +172,7 @@ def test_plugin_that_exits_while_it_is_loaded_is_named(install, monkeypatch, tmp
         ("detectors", "yunet", "cv2", "opencv"),
         ("reporters", "tensorboard", "tensorboard", "tensorboard"),
         ("reporters", "mlflow", "mlflow", "mlflow"),
+        ("sinks", "mqtt", "paho", "mqtt"),
     ],
 )
 def test_missing_library_gives_the_line_to_type(monkeypatch, group, name, library, extra):

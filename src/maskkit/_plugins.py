@@ -30,6 +30,7 @@ _SECRET_ARGUMENTS = ("sinks",)
 _EXTRAS = {
     "cv2": "opencv",
     "mlflow": "mlflow",
+    "paho": "mqtt",
     "tensorboard": "tensorboard",
 }
 

@@ -108,7 +108,7 @@ def test_a_sink_that_is_away_is_told_and_the_command_succeeds(capsys, video, mod
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--sink", "pigeon:home"], "sink 'pigeon' is unknown; installed: jsonl, webhook"),
+        (["--sink", "pigeon:home"], "sink 'pigeon' is unknown; installed: jsonl, mqtt, webhook"),
         (["--sink", "webhook"], "sink 'webhook' needs an argument"),
         (["--sink", "webhook:ftp://host/Geheim"], "its address is not a URL that can be posted to"),
         (["--sink", "jsonl:notes.txt"], "notes.txt: holds something else than events"),
