@@ -108,7 +108,7 @@ def test_train_measures_the_validation_split_or_other_data(data, tmp_path, capsy
         (["--validation-split", "train"], "this is the split that is trained on; choose another one"),
         (["--validation-split", "other"], "--validation-split other: no such split; DATA has train, validation"),
         (["--validation", "nowhere"], "nowhere: no such folder"),
-        (["--report", "json"], "callback 'json' cannot be called after an epoch"),
+        (["--report", "json"], "callback 'json' cannot be called in training"),
     ],
 )
 def test_train_names_validation_and_reporters_that_it_cannot_use(data, tmp_path, capsys, options, message):

@@ -128,10 +128,10 @@ def test_held_out_images_are_counted_too():
         (
             {"callbacks": 3},
             PluginError,
-            "callback 3 cannot be called after an epoch; want the name of a reporter",
+            "callback 3 cannot be called in training; want the name of a reporter",
         ),
-        ({"callbacks": dict}, PluginError, "callback <class 'dict'> cannot be called after an epoch"),
-        ({"callbacks": "json"}, PluginError, "callback 'json' cannot be called after an epoch"),
+        ({"callbacks": dict}, PluginError, "callback <class 'dict'> cannot be called in training"),
+        ({"callbacks": "json"}, PluginError, "callback 'json' cannot be called in training"),
         ({"callbacks": ["nonsense"]}, PluginError, "reporter 'nonsense' is unknown; installed: console"),
     ],
 )

@@ -111,8 +111,9 @@ def resolve_callbacks(callbacks: Any) -> list[Any]:
         is_callback = callable(callback) or any(hasattr(resolved[index], name) for name in _CALLBACK_METHODS)
         if isinstance(callback, type) or not is_callback:
             raise PluginError(
-                f"callback {callback!r} cannot be called after an epoch; want the name of a reporter that can, "
-                f"such as 'tensorboard' or 'mlflow', or an instance with report_epoch() or a function of the record."
+                f"callback {callback!r} cannot be called in training; want the name of a reporter that can, such as "
+                f"'tensorboard' or 'mlflow', an instance with report_epoch() or report_images(), or a function of the "
+                f"record of an epoch."
             )
     return resolved
 
