@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
 
 import pytest
 import yaml
@@ -51,12 +52,16 @@ class Hub(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.asked.append(self.path)
-        if self.path.startswith(f"/api/models/{REPO}/tree/"):
+        if self.path.startswith((f"/api/models/{REPO}/tree/", f"/api/datasets/{REPO}/tree/")):
             self.answer([self.describe(name) for name in self.server.files])
+        elif self.path.startswith(f"/api/datasets/{REPO}"):
+            self.answer(self.describe_data())
         elif self.path.startswith(f"/api/models/{REPO}"):
             siblings = [{"rfilename": name} for name in self.server.files]
             self.answer({"id": REPO, "sha": COMMIT, "siblings": siblings, "private": True, "tags": []})
-        elif "/resolve/" in self.path and (content := self.server.files.get(self.path.rpartition("/")[2])):
+        elif "/resolve/" in self.path and (
+            content := self.server.files.get(unquote(self.path.rpartition(f"/{COMMIT}/")[2]))
+        ):
             self.send_response(200)
             self.send_header("ETag", f'"{hashlib.sha1(content).hexdigest()}"')
             self.send_header("X-Repo-Commit", COMMIT)
@@ -73,6 +78,14 @@ class Hub(BaseHTTPRequestHandler):
         content = self.server.files[name]
         return {"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
 
+    def describe_data(self):
+        siblings = [
+            {"rfilename": name, "size": len(content), **self.server.sums.get(name, sum_of(name, content))}
+            for name, content in self.server.files.items()
+        ]
+        card = {"license": "cc0-1.0"} if self.server.is_licensed else None
+        return {"id": REPO, "sha": COMMIT, "siblings": siblings, "private": False, "tags": [], "cardData": card}
+
     def answer(self, document):
         content = json.dumps(document).encode()
         self.send_response(200)
@@ -86,10 +99,18 @@ class Hub(BaseHTTPRequestHandler):
         pass
 
 
+def sum_of(name, content):
+    """Return the checksum of a file: of large files, of which the table is one, their SHA-256."""
+    blob = {"blobId": hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()}
+    large = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
+    return blob | ({"lfs": large} if name.endswith(".csv") else {})
+
+
 @pytest.fixture
 def hub(tmp_path):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     server.files, server.created, server.asked = {}, [], []
+    server.sums, server.is_licensed = {}, True
     server.environment = {
         "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
         "HF_HOME": str(tmp_path / "hugging-face"),
@@ -118,8 +139,9 @@ print(loaded.model_name_, loaded.threshold, loaded.predict_proba(make_faces(4)[0
 """
 
 
-def start(*command, environment):
-    done = subprocess.run([sys.executable, *command], env={**os.environ, **environment}, capture_output=True, text=True)
+def start(*command, environment, answer=""):
+    environment = {**os.environ, **environment}
+    done = subprocess.run([sys.executable, *command], env=environment, input=answer, capture_output=True, text=True)
     return done.returncode, done.stdout.strip(), done.stderr.strip()
 
 
@@ -177,3 +199,54 @@ def test_the_card_begins_with_what_the_hub_reads(model, tmp_path):
     assert result["metrics"][0] == {"type": "accuracy", "value": evaluation.estimates["accuracy"].value}
     assert text.startswith("\n# a: b\n")
     assert "model-index" not in (model.save(tmp_path / "plain") / "README.md").read_text()
+
+
+def test_a_data_set_is_downloaded_after_its_license_was_shown(hub, tmp_path):
+    hub.files |= {"train/with_mask/[1].png": b"picture", "labels.csv": b"path,label\n"}
+    hub.files |= {"load.py": b"1/0", "../up.csv": b""}
+    folder = tmp_path / "faces"
+    command = ("-m", "maskkit", "data", "download", REPO, "--out", str(folder))
+    status, _, shown = start(*command, environment=hub.environment, answer="n\n")
+    assert status == 1
+    assert not folder.exists()
+    assert f"/datasets/{REPO}/tree/{COMMIT}" in shown
+    assert "license  cc0-1.0\nfiles    2, 0.0 MB; 2 others are left out" in shown
+    assert not any("/resolve/" in path for path in hub.asked)
+    status, _, shown = start(*command, environment=hub.environment, answer="y\n")
+    assert status == 0
+    assert str(folder) in shown
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert {name for name in files if "hugging-face" not in name} == {
+        "faces/labels.csv",
+        "faces/train/with_mask/[1].png",
+    }
+    status, _, errors = start(*command, "--yes", environment=hub.environment)
+    assert status == 1
+    assert "exists" in errors
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "1.png"])
+def test_a_file_of_another_checksum_is_removed(name, hub, tmp_path):
+    hub.files |= {"labels.csv": b"path,label\n", "1.png": b"picture"}
+    hub.sums[name] = sum_of(name, b"something else")
+    hub.is_licensed = False
+    command = ("-m", "maskkit", "data", "download", REPO, "--out", str(tmp_path / "faces"), "--yes")
+    status, _, errors = start(*command, environment=hub.environment)
+    assert status == 1
+    assert f"{name} has another checksum than the Hub names" in errors
+    assert "license  not named: ask its authors" in errors
+    assert not (tmp_path / "faces").exists()
+    hub.sums.clear()
+    assert start(*command, environment=hub.environment)[0] == 0
+    assert (tmp_path / "faces" / name).read_bytes() == hub.files[name]
+    assert not list(tmp_path.glob(".faces*"))
+
+
+def test_what_is_no_data_set_is_named(hub, tmp_path):
+    hub.files["load.py"] = b"1/0"
+    command = ("-m", "maskkit", "data", "download", REPO, "--out", str(tmp_path / "faces"))
+    assert "none of its 1 files is a picture" in start(*command, environment=hub.environment)[2]
+    offline = {**hub.environment, "MASKKIT_OFFLINE": "1"}
+    assert "because MASKKIT_OFFLINE is set" in start(*command, environment=offline)[2]
+    gone = {**hub.environment, "HF_ENDPOINT": "http://127.0.0.1:9"}
+    assert f"{REPO} cannot be read from the Hub" in start(*command, environment=gone)[2]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from maskkit._files.download import OFFLINE, is_offline
 from maskkit._files.model_folder import CARD_FILE, CONFIG_FILE, INT8_FILES, TENSOR_FILE, read_model
-from maskkit.exceptions import ModelFileError
+from maskkit.exceptions import MaskkitError, ModelFileError
 
 # No other file of a repository is downloaded, and no other file of a folder is uploaded.
 _FILES = [CONFIG_FILE, TENSOR_FILE, CARD_FILE, *INT8_FILES]
@@ -22,7 +22,7 @@ def fetch_model(repo_id: str, revision: str | None = None) -> Path:
 
     local = is_offline()
     hint = f"unset {OFFLINE} to download it" if local else "check the name USER/MODEL, the network, and HF_TOKEN"
-    with _hub_errors(f"{repo_id} cannot be read from the Hub", hint):
+    with hub_errors(f"{repo_id} cannot be read from the Hub", hint):
         return Path(snapshot_download(repo_id, revision=revision, allow_patterns=_FILES, local_files_only=local))
 
 
@@ -38,7 +38,7 @@ def push_model(folder: str | os.PathLike[str], repo_id: str, *, private: bool) -
         raise ModelFileError(f"{folder} cannot be uploaded, because {OFFLINE} is set; unset it.")
     api = HfApi()
     hint = "check the name USER/MODEL, the network, and that `hf auth login` or HF_TOKEN lets you write there"
-    with _hub_errors(f"{folder} cannot be uploaded to {repo_id}", hint):
+    with hub_errors(f"{folder} cannot be uploaded to {repo_id}", hint):
         address = str(api.create_repo(repo_id, private=private, exist_ok=True))
         message = "Upload a model of maskkit"
         api.upload_folder(repo_id=repo_id, folder_path=Path(folder), allow_patterns=_FILES, commit_message=message)
@@ -46,9 +46,10 @@ def push_model(folder: str | os.PathLike[str], repo_id: str, *, private: bool) -
 
 
 @contextmanager
-def _hub_errors(what: str, hint: str) -> Iterator[None]:
+def hub_errors(what: str, hint: str, error: type[MaskkitError] = ModelFileError) -> Iterator[None]:
+    """Turn what the library raises into `error`, whose message says what failed, why, and what to do."""
     try:
         yield
     except Exception as exc:  # The library raises types of its own and of two HTTP clients.
         reason = " ".join(str(exc).split())[:300]
-        raise ModelFileError(f"{what} ({type(exc).__name__}: {reason}); {hint}.") from exc
+        raise error(f"{what} ({type(exc).__name__}: {reason}); {hint}.") from exc

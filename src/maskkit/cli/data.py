@@ -1,4 +1,4 @@
-"""maskkit data: info, audit and collage."""
+"""maskkit data: info, audit, collage and download."""
 
 import os
 from pathlib import Path
@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
+from maskkit._text import escape_text
 from maskkit.cli import _options as shared
 from maskkit.cli._inputs import are_photos, choose_split, load_data
-from maskkit.cli._options import OUTPUT_GROUP, flag, option
+from maskkit.cli._options import OUTPUT_GROUP, flag, option, out_option
 from maskkit.cli._outputs import check_outside, check_picture, print_results, print_written
 
-app = typer.Typer(help="Inspect data before training.", no_args_is_help=True, rich_markup_mode="rich")
+app = typer.Typer(help="Download and inspect data before training.", no_args_is_help=True, rich_markup_mode="rich")
 
 
 @app.command()
@@ -97,3 +98,34 @@ def collage(
         faces, n_columns=columns, n_rows=rows, size=size, captions=captions, blur=blur, random_state=seed
     )
     print_written(save_picture(picture, target))
+
+
+@app.command()
+def download(
+    repo: Annotated[str, typer.Argument(help="Name of the data set, USER/DATASET.", metavar="REPO")],
+    out: Annotated[Path, out_option("DIR", "New folder to write the data to.")],
+    revision: Annotated[str | None, option("REV", "Branch, tag or commit, by default the newest.")] = None,
+    yes: Annotated[bool, flag("--yes", "Download without asking whether the license suits you.")] = False,
+) -> None:
+    """Download a data set of the Hub, after showing its license.
+
+    The Hub is that of Hugging Face. Pictures, tables and archives are
+    downloaded, programs are left out. The folder appears once the checksum
+    of each file was checked; an interrupted download goes on where it stopped.
+
+    Example: maskkit data download somebody/faces --out faces
+    """
+    from maskkit._files.hub_data import check_new_folder, download_data_set, find_data_set
+
+    check_new_folder(out)
+    found = find_data_set(repo, revision)
+    left_out = f"; {found.n_left_out:,} others are left out" if found.n_left_out else ""
+    for name, text in (
+        ("source", found.address),
+        ("license", found.license or "not named: ask its authors before you use it"),
+        ("files", f"{len(found.files):,}, {found.n_bytes / 1e6:,.1f} MB{left_out}"),
+    ):
+        typer.echo(escape_text(f"{name:8} {text}"), err=True)
+    if not yes:
+        typer.confirm(f"Download to {escape_text(str(out))}?", abort=True, err=True)
+    print_written(download_data_set(found, out))
