@@ -92,7 +92,7 @@ def test_sinks_get_the_events_of_the_file(capsys, video, unmasked, tmp_path):
 def test_the_table_counts_alarms(capsys, video, unmasked):
     code, out, _ = run(capsys, "watch", video, "--alarm-after", "0")
     assert code == 0
-    assert "1 alarms, of 1 persons" in " ".join(out.split())
+    assert "alarms: 1, persons in them: 1" in " ".join(out.split())
 
 
 @pytest.mark.filterwarnings("always::maskkit.exceptions.SinkWarning")
@@ -112,6 +112,7 @@ def test_a_sink_that_is_away_is_told_and_the_command_succeeds(capsys, video, mod
         (["--sink", "webhook"], "sink 'webhook' needs an argument"),
         (["--sink", "webhook:ftp://host/Geheim"], "its address is not a URL that can be posted to"),
         (["--sink", "jsonl:notes.txt"], "notes.txt: holds something else than events"),
+        (["--snapshot"], "--snapshot is for alarms, of which there are none; pass a time after which there is one"),
     ],
 )
 def test_a_sink_that_cannot_be_used_ends_the_command_before_the_video(

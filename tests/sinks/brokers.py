@@ -60,7 +60,7 @@ class Listener:
 
     def hear(self, client, userdata, message):
         with self.changed:
-            self.messages.append((message.topic, message.payload.decode(), bool(message.retain)))
+            self.messages.append((message.topic, message.payload.decode(errors="replace"), bool(message.retain)))
             self.changed.notify_all()
 
     def wait(self, condition):

@@ -12,8 +12,10 @@ from maskkit.sinks._worker import SinkWorker, close_workers
 __all__ = ["Receiver", "SinkWorker", "close_workers", "listen", "make_events"]
 
 
-def make_events(*kinds):
-    return [WatchEvent(kind, float(index), datetime.now(UTC), {}) for index, kind in enumerate(kinds)]
+def make_events(*kinds, snapshot=None):
+    return [
+        WatchEvent(kind, float(index), datetime.now(UTC), {}, snapshot=snapshot) for index, kind in enumerate(kinds)
+    ]
 
 
 class Receiver:

@@ -128,6 +128,35 @@ def test_the_state_counts_the_last_minute_and_shows_the_alarm(port):
     ]
 
 
+def find_images(messages):
+    """Return the image components of the last discovery."""
+    config = [json.loads(payload) for topic, payload, _ in messages if topic.endswith("/config")][-1]
+    return [component for component in config["components"].values() if component["platform"] == "image"]
+
+
+@needs_broker
+def test_a_snapshot_has_a_topic_and_a_discovery_of_its_own_which_a_restarted_broker_gets_again(tmp_path):
+    port, (event,) = find_port(), make_events("alarm", snapshot=b"a JPEG")
+    with run_broker(tmp_path, port), Listener(port) as listener:
+        sink = start(port)
+        listener.wait(is_online)
+        assert find_images(listener.messages) == []
+        sink.send(event)
+        listener.wait(lambda messages: messages[-1][0] == f"{TOPIC}/state")
+        (image,) = find_images(listener.messages)
+    # The keys of Home Assistant's components/mqtt/image.py.
+    assert set(image) == {"platform", "name", "unique_id", "image_topic", "content_type"}
+    assert (image["image_topic"], "a JPEG", False) in listener.messages
+    assert (f"{TOPIC}/events", event.to_json(), False) in listener.messages
+    with run_broker(tmp_path, port):
+        with Listener(port) as listener:
+            listener.wait(is_online)
+            assert find_images(listener.messages) == [image]
+        with Listener(port) as late:
+            late.wait(lambda messages: (image["image_topic"], "a JPEG", True) in messages)
+        sink.close()
+
+
 @needs_broker
 def test_the_broker_says_offline_when_the_connection_is_lost(port):
     with Listener(port) as listener:

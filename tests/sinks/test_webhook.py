@@ -33,6 +33,13 @@ def test_each_event_is_one_request_of_json_in_order():
     assert {headers["Content-Type"] for headers in receiver.headers} == {"application/json"}
 
 
+def test_a_snapshot_is_a_field_in_base64():
+    receiver, (event,) = Receiver(), make_events("alarm", snapshot=b"\xff\xd8 a JPEG")
+    post(receiver, [event])
+    assert base64.b64decode(receiver.accepted[0].pop("snapshot_jpeg")) == event.snapshot
+    assert receiver.accepted == [event.to_dict()]
+
+
 def test_contract_holds():
     receiver = Receiver()
     with listen(receiver) as port:

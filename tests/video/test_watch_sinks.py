@@ -1,5 +1,6 @@
 """Events of a watched video reach its sinks, and a broken sink harms no video."""
 
+import io
 import itertools
 import threading
 
@@ -8,10 +9,13 @@ import pytest
 pytest.importorskip("av", reason="PyAV is not installed: pip install 'maskkit[watch]'")
 pytest.importorskip("trackers", reason="trackers is not installed: pip install 'maskkit[watch]'")
 
+import numpy as np
+from PIL import Image
+
 import maskkit
 from maskkit.exceptions import OutputError, PluginError, SinkWarning
 from tests.sinks.receivers import Receiver, listen
-from tests.video.videos import Script, ScriptedClassifier, walk, write_video
+from tests.video.videos import Script, ScriptedClassifier, face, walk, write_video
 
 
 class Keeper:
@@ -62,6 +66,27 @@ def test_there_is_no_alarm_unless_it_is_asked_for(video):
     events = [event for step in watch(video, walk(30, 0.1)) for event in step.events]
     assert [event.event for event in events] == [kind for kind in KINDS if "alarm" not in kind]
     assert "n_alarms" not in events[-1].details
+
+
+def test_an_alarm_has_a_snapshot_with_blurred_faces_if_asked_for(tmp_path):
+    pictures = list(np.random.default_rng(0).integers(0, 2, (10, 360, 1920, 1), dtype=np.uint8) * [[[255, 255, 255]]])
+    path = write_video(tmp_path / "noise.mp4", size=(1920, 360), pictures=[p.astype(np.uint8) for p in pictures])
+    frames = [[face((900, 90, 1080, 270), 0.1)]] * 10
+    for options, has_one in (({"snapshot": True, "blur": False}, True), ({}, False)):
+        events = [event for step in watch(path, frames, alarm_after_s=0, **options) for event in step.events]
+        assert [event.event for event in events if event.snapshot] == ["alarm"] * has_one
+        assert not [name for event in events for name in event.to_dict() if "snapshot" in name]
+        if has_one:
+            (jpeg,) = [event.snapshot for event in events if event.snapshot]
+    with Image.open(io.BytesIO(jpeg)) as picture:
+        assert picture.format == "JPEG"
+        assert picture.size == (1280, 240)
+        assert not picture.getexif()
+        gray = np.asarray(picture.convert("L"), dtype=float)
+    # Inside the frame that is drawn around the face, and far from it.
+    assert gray[80:160, 620:700].std() < 15
+    assert gray[80:160, 100:180].std() > 60
+    assert len(jpeg) < 400_000
 
 
 def test_a_webhook_gets_them_in_order(video):
@@ -123,6 +148,7 @@ def test_sinks_are_closed_if_the_video_cannot_be_written(video, tmp_path):
         ({"sinks": [Keeper]}, PluginError, r"sink is the class Keeper; want .* instance with send\(\)"),
         ({"alarm_after_s": -1}, ValueError, "alarm_after_s"),
         ({"alarm_after_s": 1, "alarm_every_s": float("nan")}, ValueError, "alarm_every_s"),
+        ({"snapshot": True}, ValueError, "snapshot=True is for alarms, of which there are none; pass a time after"),
         ({"flush_timeout_s": -1}, ValueError, "flush_timeout_s"),
     ],
 )
@@ -134,5 +160,5 @@ def test_mistakes_are_errors_before_the_video(video, options, error, message):
 def test_a_model_that_knows_nobody_without_a_mask_cannot_alarm(video):
     classifier = ScriptedClassifier(Script([]))
     classifier.classes_ = ["cat", "dog"]
-    with pytest.raises(ValueError, match=r"the classes of the model are 'cat', 'dog'; want one such as 'without_mask'"):
+    with pytest.raises(ValueError, match=r"classes of the model are 'cat', 'dog'; want a model with one such as"):
         maskkit.watch(classifier, video, alarm_after_s=3)

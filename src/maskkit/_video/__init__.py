@@ -38,6 +38,7 @@ def watch(
     ffmpeg_options: Mapping[str, str] | None = None,
     alarm_after_s: float | None = None,
     alarm_every_s: float = 60.0,
+    snapshot: bool = False,
     sinks: str | Sink | Iterable[str | Sink] = (),
     flush_timeout_s: float = 10.0,
 ) -> Watch:
@@ -77,6 +78,9 @@ def watch(
         seconds. By default there are no alarms.
     alarm_every_s : float, >= 0, default=60
         Least time between two alarms, in seconds. Persons who are due in the meantime are counted in the next one.
+    snapshot : bool, default=False
+        Whether alarms have a JPEG of the frame, which the sinks ``webhook`` and ``mqtt`` send. Detected faces in it are
+        always made unrecognizable, whatever `blur` is. A face that the detector never found stays sharp.
     sinks : str, Sink, or several of them, default=()
         Where events are sent, too: names such as ``"webhook:https://host/path"`` or ``"jsonl:events.jsonl"``, or
         objects.
@@ -129,6 +133,8 @@ def watch(
         frame_step, min_hits, max_lost_s, reconnect_timeout_s
     )
     flush_timeout_s = check_float(flush_timeout_s, "flush_timeout_s", 0)
+    if snapshot and alarm_after_s is None:
+        raise ValueError("snapshot=True is for alarms, of which there are none; pass a time after which there is one.")
     alarm = None if alarm_after_s is None else _make_alarm_rule(alarm_after_s, alarm_every_s, classifier)
     receivers = resolve_sinks(sinks)
     with ExitStack() as undo:
@@ -147,6 +153,7 @@ def watch(
         FaceTracker(max_lost_s),
         Persons(predictor.rule, min_hits),
         alarm=alarm,
+        snapshot=snapshot,
         writer=writer,
         blur=blur,
         workers=[SinkWorker(sink) for sink in receivers],
@@ -183,8 +190,8 @@ def _make_alarm_rule(after_s: Any, every_s: Any, classifier: Any) -> "AlarmRule"
     after_s, every_s = check_float(after_s, "alarm_after_s", 0), check_float(every_s, "alarm_every_s", 0)
     if not any(map(is_unprotected, classifier.classes_)):
         raise ValueError(
-            f"alarm_after_s={after_s:g}: the classes of the model are {', '.join(map(repr, classifier.classes_))}; "
-            f"want one such as 'without_mask', for which there could be an alarm."
+            f"there can be no alarms, because the classes of the model are "
+            f"{', '.join(map(repr, classifier.classes_))}; want a model with one such as 'without_mask'."
         )
     return AlarmRule(after_s, every_s)
 

@@ -1,5 +1,6 @@
 """Values passed between the stages of watching a video: frames and steps."""
 
+import io
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -14,6 +15,9 @@ from maskkit._model.results import PhotoResult
 from maskkit._video.display import to_displayed_rgb
 from maskkit._video.persons import Person
 from maskkit.sinks._base import WatchEvent
+
+# Large enough for a phone, and small enough for hundreds of alarms that wait in memory: about 100 kB each.
+_SNAPSHOT_SIZE = (1280, 1280)
 
 
 class Frame(NamedTuple):
@@ -126,6 +130,13 @@ class WatchStep:
         labels = [(person.decision, person.probability or person.face.probability) for person in self.persons]
         classes = list(self.photo[0].probabilities) if len(self.photo) else []
         return draw_faces(picture, boxes, labels, classes, numbers=[person.number for person in self.persons])
+
+    def to_jpeg(self) -> bytes:
+        """Return the drawn frame with blurred faces as a JPEG file, at most 1,280 px long; as `draw` raises."""
+        picture, file = self.draw(), io.BytesIO()
+        picture.thumbnail(_SNAPSHOT_SIZE)
+        picture.save(file, "JPEG", quality=80)
+        return file.getvalue()
 
     def _missing_inside(self, size: tuple[int, int]) -> list[Box]:
         """Clip the predicted boxes to the image, and drop those outside."""

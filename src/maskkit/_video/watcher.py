@@ -47,6 +47,7 @@ class Watch(Iterator[WatchStep]):
         persons: Persons,
         *,
         alarm: "AlarmRule | None" = None,
+        snapshot: bool = False,
         writer: "VideoWriter | None" = None,
         blur: bool = True,
         workers: Sequence[SinkWorker] = (),
@@ -54,7 +55,7 @@ class Watch(Iterator[WatchStep]):
     ):
         self.source, self.is_live = reader.source.name, reader.is_live
         self._read_photo, self._reader, self._tracker, self._persons = read_photo, reader, tracker, persons
-        self._alarm, self._writer, self._blur = alarm, writer, blur
+        self._alarm, self._snapshot, self._writer, self._blur = alarm, snapshot, writer, blur
         self._workers, self._flush_timeout_s = workers, flush_timeout_s
         self._time_s, self._max_lag_s, self._n_failures = -0.001, 0.0, 0
         self._detector_error: PluginError | None = None
@@ -137,6 +138,10 @@ class Watch(Iterator[WatchStep]):
         events += self._remove_ended(self._tracker.active)
         counts.n_processed += 1
         step = self._step(frame.utc, events, photo=photo)
+        if self._snapshot and any(event.event == "alarm" for event in step.events):
+            jpeg = step.to_jpeg()
+            marked = (replace(event, snapshot=jpeg) if event.event == "alarm" else event for event in step.events)
+            step = replace(step, events=tuple(marked))
         if self._writer is not None:
             self._writer.write(step.draw(blur=self._blur), time_s)
         lag_s = time.monotonic() - frame.due_s

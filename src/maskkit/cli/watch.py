@@ -92,6 +92,9 @@ AlarmEveryOption = Annotated[
     float,
     option("SECONDS", "Least time between two alarms; the next one counts the persons between.", EVENTS_GROUP, min=0),
 ]
+SnapshotOption = Annotated[
+    bool, flag("--snapshot", "Send a picture with each alarm, with blurred faces, to webhook and mqtt.", EVENTS_GROUP)
+]
 OutputOption = Annotated[
     Format,
     option(
@@ -125,6 +128,7 @@ def watch(
     flush_timeout: FlushTimeoutOption = 10.0,
     alarm_after: AlarmAfterOption = None,
     alarm_every: AlarmEveryOption = 60.0,
+    snapshot: SnapshotOption = False,
     quiet: shared.QuietOption = False,
     output: OutputOption = "table",
 ) -> None:
@@ -158,6 +162,7 @@ def watch(
                 ffmpeg_options=options,
                 alarm_after_s=alarm_after,
                 alarm_every_s=alarm_every,
+                snapshot=snapshot,
                 sinks=sink or (),
                 flush_timeout_s=flush_timeout,
             )
@@ -243,7 +248,7 @@ def _tabulate(end: dict[str, Any], minutes: list[dict[str, Any]], *, is_live: bo
     # A frame of a file waits for nobody but the one before it.
     lag = f"; maximum lag {end['max_lag_s']:.2f} s" if is_live else ""
     failure = f"; last failure: {end['last_failure']}" if end["n_failed"] else ""
-    alarms = f"; {end['n_alarms']} alarms, of {end['n_alarm_persons']} persons" if "n_alarms" in end else ""
+    alarms = f"; alarms: {end['n_alarms']}, persons in them: {end['n_alarm_persons']}" if "n_alarms" in end else ""
     frames = f"{end['n_read']:,} frames read: {counts}{lag}{failure}{alarms}"
     if len(minutes) > 1:
         decisions = list(dict.fromkeys(decision for minute in minutes for decision in minute["persons"]))

@@ -30,6 +30,8 @@ class WatchEvent:
         Further fields, which depend on the kind.
     id : str
         Name of the event that no other event has. A receiver that gets an event twice can tell by it.
+    snapshot : bytes or None
+        The frame of an alarm as JPEG with blurred faces, if it was asked for. It is not part of `to_dict`.
     """
 
     event: str
@@ -37,6 +39,7 @@ class WatchEvent:
     utc: datetime
     details: Mapping[str, Any] = field(hash=False)
     id: str = field(default_factory=lambda: uuid4().hex, compare=False)
+    snapshot: bytes | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as plain values for JSON."""

@@ -40,6 +40,7 @@ class MqttSink:
     - ``TOPIC/events``: each event as JSON;
     - ``TOPIC/state``: JSON with the persons of the last minute, ``without_mask``, ``with_mask``, ``worn_incorrectly``
       and ``other``, and ``alarm``, which is ``"ON"`` or ``"OFF"``;
+    - ``TOPIC/snapshot``: the JPEG of the last alarm that has one;
     - ``TOPIC/availability``: ``online``, and ``offline`` after the end, also by the broker when the connection is lost;
     - ``homeassistant/device/ID/config``: the discovery of the sensors.
 
@@ -92,6 +93,7 @@ class MqttSink:
             )
         self._topic = topic
         self._state: dict[str, Any] = {**dict.fromkeys(_COUNTS.values()), "alarm": "OFF"}
+        self._snapshot: bytes | None = None
         self._pending: tuple[str, Sequence[Any]] = ("", ())
         self._connected = threading.Event()
         self._reason = "no connection to the broker"
@@ -115,6 +117,11 @@ class MqttSink:
         # An event that is tried again is still with paho-mqtt, which publishes it when the connection is back.
         if self._pending[0] != event.id:
             messages = [self._publish("events", event.to_json(), retain=False)]
+            if event.snapshot is not None:
+                if self._snapshot is None:
+                    messages.append(self._announce(has_image=True))
+                self._snapshot = event.snapshot
+                messages.append(self._publish("snapshot", self._snapshot))
             if self._update_state(event):
                 messages.append(self._publish("state", to_json(self._state)))
             self._pending = (event.id, messages)
@@ -147,12 +154,17 @@ class MqttSink:
         if reason.is_failure:
             self._reason = f"the broker refuses the connection: {reason}"
             return
-        discovery = _describe_device(self._topic)
-        (identifier,) = discovery["device"]["identifiers"]
-        client.publish(f"{self.discovery_prefix}/device/{identifier}/config", to_json(discovery), qos=1, retain=True)
+        self._announce(has_image=self._snapshot is not None)
+        if self._snapshot is not None:
+            self._publish("snapshot", self._snapshot)
         self._publish("state", to_json(self._state))
         self._publish("availability", "online")
         self._connected.set()
+
+    def _announce(self, *, has_image: bool) -> Any:
+        discovery = _describe_device(self._topic, has_image=has_image)
+        topic = f"{self.discovery_prefix}/device/{discovery['device']['identifiers'][0]}/config"
+        return self._client.publish(topic, to_json(discovery), qos=1, retain=True)
 
     def _lose_connection(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         self._connected.clear()
@@ -170,8 +182,8 @@ class MqttSink:
         return is_changed
 
 
-def _describe_device(topic: str) -> dict[str, Any]:
-    """Return the discovery of a device with all its sensors.
+def _describe_device(topic: str, *, has_image: bool) -> dict[str, Any]:
+    """Return the discovery of a device with all its sensors, and the image of the last alarm once there is one.
 
     Source: https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload. Home Assistant refuses a device
     with any other key beside these five.
@@ -188,6 +200,14 @@ def _describe_device(topic: str) -> dict[str, Any]:
             "unique_id": f"{identifier}_{key}",
             "state_topic": f"{topic}/state",
             "value_template": f"{{{{ value_json.{key} }}}}",
+        }
+    if has_image:
+        components["snapshot"] = {
+            "platform": "image",
+            "name": "Last alarm",
+            "unique_id": f"{identifier}_snapshot",
+            "image_topic": f"{topic}/snapshot",
+            "content_type": "image/jpeg",
         }
     return {
         "device": {"identifiers": [identifier], "name": topic, "manufacturer": "maskkit", "sw_version": __version__},

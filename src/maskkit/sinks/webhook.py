@@ -19,7 +19,7 @@ _TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
 
 
 class WebhookSink:
-    """Posts each event to a URL, as JSON in a request of its own.
+    """Posts each event to a URL, as JSON in a request of its own; a snapshot is its field ``snapshot_jpeg`` in base64.
 
     An event is sent again, with pauses that grow up to a minute, if the server cannot be reached, does not answer in
     time or answers with the status 429 or 500 and above. Any other status but 200 to 299 means that it refuses the
@@ -77,7 +77,10 @@ class WebhookSink:
 
     def send(self, event: WatchEvent) -> None:
         """Post the event; raise OSError if it may be accepted later, and ValueError if it is refused."""
-        request = Request(self._url, to_json(event.to_dict()).encode(), self._headers, method="POST")
+        document = event.to_dict()
+        if event.snapshot is not None:
+            document["snapshot_jpeg"] = base64.b64encode(event.snapshot).decode()
+        request = Request(self._url, to_json(document).encode(), self._headers, method="POST")
         try:
             self._opener.open(request, timeout=self.timeout_s).close()
         except HTTPError as exc:
