@@ -8,17 +8,13 @@ import httpx2
 import pytest
 from PIL import Image
 
-from maskkit.review import LabelFile, create_app, list_crops, match_answers, order_faces
+from maskkit.review import LabelFile, Teacher, create_app, list_crops, match_answers, order_faces
 from maskkit.testing import make_faces
 from maskkit.web import make_server
 from tests.conftest import make_classifier
 
 TOKEN = "a-secret-of-the-test"
 CLASSES = ["with_mask", "without_mask"]
-
-
-def take(items, description, total):
-    return items
 
 
 def draw_crops(folder, n_faces=40, seed=0):
@@ -32,7 +28,7 @@ def draw_crops(folder, n_faces=40, seed=0):
 
 
 def make_queue(paths, labels, classifier, answered=()):
-    return order_faces(match_answers(list_crops(paths, labels), answered), classifier.predictor_, take)
+    return order_faces(match_answers(list_crops(paths, labels), answered), classifier.predictor_)
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +59,7 @@ def reviewing(folder, classifier, n_faces=40, **options):
     paths, labels = draw_crops(folder / "crops", n_faces)
     labels_file = LabelFile(folder / "labels.csv", has_boxes=False)
     queue = make_queue(paths, labels, classifier, labels_file.read())
-    app = create_app(queue, labels_file, classes=CLASSES, token=TOKEN, **options)
+    app = create_app(queue, labels_file, Teacher(classifier, labels_file), classes=CLASSES, token=TOKEN, **options)
     with serving(app) as url:
         yield url, labels_file
 

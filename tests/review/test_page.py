@@ -138,7 +138,7 @@ def test_filters_show_what_is_left_and_a_new_start_goes_on(browser, live, page):
 def test_an_answer_that_cannot_be_saved_is_shown_and_taken_back(page):
     page.labels_file.path.write_text("my,notes\n1,2\n")
     page.keyboard.press("1")
-    expect(page.locator("#error")).to_contain_text("The answer was not saved")
+    expect(page.locator("#error")).to_contain_text("The file of answers cannot be used")
     page.labels_file.path.unlink()
     page.keyboard.press("1")
     expect(page.locator("#error")).to_be_hidden()
@@ -178,3 +178,31 @@ def test_without_the_token_the_page_says_where_it_is(browser, live):
         page.goto(live[0])
         expect(page.locator("#error")).to_contain_text("Open the whole address that maskkit review printed")
         expect(page.locator(".tile")).to_have_count(0)
+
+
+def test_teaching_shows_figures_before_and_after(browser, tmp_path, savable):
+    with reviewing(tmp_path, savable, n_faces=70) as (url, labels_file), opened(browser, url) as page:
+        page.labels_file = labels_file
+        page.get_by_role("button", name="Teach").click()
+        expect(page.locator("#teach-missing")).to_contain_text("want two classes or more")
+        expect(page.locator("#teach-start")).to_be_disabled()
+        page.locator("#teach-close").click()
+        told = page.request.get(f"{url}v1/faces", headers={"Authorization": f"Bearer {TOKEN}"}).json()
+        for label, key in (("with_mask", "w"), ("without_mask", "o")):
+            for index in range(60):
+                if told["faces"][index]["text"].startswith(f"labeled {label}"):
+                    page.locator(f"[data-index='{index}']").click(modifiers=["ControlOrMeta"])
+            page.keyboard.press(key)
+            page.keyboard.press("PageUp")
+        read(page, 60)
+        page.get_by_role("button", name="Teach").click()
+        page.locator("#teach-start").click()
+        expect(page.locator("#teach-figures tr")).to_have_count(4)
+        expect(page.locator("#teach-figures tr").first).to_contain_text("accuracy")
+        expect(page.locator("#teach-figures tr").first.locator("td small")).to_have_count(2)
+        n_held_out = labels_file.count()["validation"].total()
+        expect(page.locator("#teach-notes")).to_contain_text(f"{n_held_out} held-out faces, with 95 % intervals")
+        expect(page.locator("#teach-folder")).to_have_text(f"Saved: {tmp_path / 'labels-model'}")
+        # The dialog takes the keys.
+        page.keyboard.press("1")
+        assert len(labels_file.read()) == 60

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from maskkit.datasets import AnnotatedPhoto
 from maskkit.review import FaceKey, detect_faces, list_annotated_faces, list_crops, match_answers, order_faces
 from tests.conftest import make_classifier
-from tests.review.conftest import draw_crops, make_queue, take
+from tests.review.conftest import draw_crops, make_queue
 
 
 @dataclass
@@ -36,7 +36,7 @@ def test_label_errors_come_first_then_mistakes_uncertain_faces_and_the_rest(tmp_
     given = [wrong.get(index, label) for index, label in enumerate(labels)]
     proba = rows(*(0.995 if label == "with_mask" else 0.005 for label in labels))
     proba[10], proba[12], proba[14], proba[16] = rows(0.2, 0.05, 0.55, 0.93)
-    queue = order_faces(list_crops(paths, given), FakePredictor(proba, np.ones((60, 2), np.float32)), take)
+    queue = order_faces(list_crops(paths, given), FakePredictor(proba, np.ones((60, 2), np.float32)))
     order = [int(queued.face.key.path.stem) for queued in queue]
     reasons = {reason: [index for index, one in zip(order, queue, strict=True) if one.reason == reason]
                for reason in ("suspect", "mistake", "uncertain", "other")}  # fmt: skip
@@ -58,7 +58,7 @@ def test_first_uncertain_faces_differ_from_each_other(tmp_path):
     proba = rows(*np.linspace(0.5, 0.52, 8), *np.linspace(0.6, 0.62, 8))
     features = np.repeat(np.eye(2, dtype=np.float32) * 10, 8, axis=0)
     features += np.random.default_rng(0).normal(0, 0.1, features.shape).astype(np.float32)
-    queue = order_faces(list_crops(paths), FakePredictor(proba, features), take)
+    queue = order_faces(list_crops(paths), FakePredictor(proba, features))
     kinds = [int(one.face.key.path.stem) // 8 for one in queue]
     assert set(kinds[:4]) == {0, 1}
     assert {one.text.partition(":")[0] for one in queue} == {"the model is uncertain"}
@@ -69,7 +69,7 @@ def test_labels_in_other_words_are_no_mistakes(tmp_path):
     words = {"with_mask": "WithMask", "without_mask": "helmet"}
     proba = rows(*(0.99 if label == "with_mask" else 0.01 for label in labels))
     predictor = FakePredictor(proba, np.ones((8, 2), np.float32))
-    queue = order_faces(list_crops(paths, [words[label] for label in labels]), predictor, take)
+    queue = order_faces(list_crops(paths, [words[label] for label in labels]), predictor)
     assert {one.reason for one in queue} == {"other"}
 
 
@@ -99,5 +99,5 @@ def test_faces_of_photos_are_found_by_the_detector(tmp_path):
     predictor = make_classifier(detector="whole").fit(paths, ["a", "b", "a"]).predictor_
     (tmp_path / "broken.png").write_bytes(b"no image")
     with pytest.warns(UserWarning, match=r"left out: .*broken\.png"):
-        faces = detect_faces([*paths, tmp_path / "broken.png"], predictor, take)
+        faces = detect_faces([*paths, tmp_path / "broken.png"], predictor)
     assert [face.key for face in faces] == [FaceKey(path, (0.0, 0.0, 64.0, 64.0)) for path in paths]

@@ -11,8 +11,10 @@ import typer
 from maskkit._text import escape_text
 from maskkit.cli import _options as shared
 from maskkit.cli._inputs import are_photos, find_images, has_annotations, load_data, load_model
-from maskkit.cli._options import DATA_GROUP, OUTPUT_GROUP, option
+from maskkit.cli._options import DATA_GROUP, OUTPUT_GROUP, option, out_option
+from maskkit.cli._outputs import check_model_folder
 from maskkit.cli.serve import AllowHostOption, HostOption, PortOption
+from maskkit.cli.train import FineTuneOption
 
 if TYPE_CHECKING:
     from maskkit import MaskClassifier
@@ -27,6 +29,9 @@ DataArgument = Annotated[
 ]
 LabelsOption = Annotated[
     Path, option("FILE", "Table to write the answers to (.csv); a review goes on with those in it.", OUTPUT_GROUP)
+]
+TeachOutOption = Annotated[
+    Path | None, out_option("DIR", "Folder of the model that Teach writes. By default one beside the answers.")
 ]
 LimitOption = Annotated[
     int | None, option("N", "Show at most N unanswered faces, those that matter most.", DATA_GROUP, min=1)
@@ -43,6 +48,8 @@ def review(
     detector: shared.DetectorOption = None,
     detector_size: shared.DetectorSizeOption = None,
     device: shared.DeviceOption = "auto",
+    fine_tune: FineTuneOption = None,
+    out: TeachOutOption = None,
     host: HostOption = "127.0.0.1",
     port: PortOption = 8001,
     allow_host: AllowHostOption = None,
@@ -51,27 +58,31 @@ def review(
 
     Faces come in the order in which answers matter: probable label errors,
     confident mistakes, uncertain faces, the rest. Answers go at once to a table
-    that train and evaluate read. No picture is moved or changed.
+    that train and evaluate read, and the page can train the model on them. No
+    picture is moved or changed.
     Requires pip install 'maskkit\[review]'.
 
     Example: maskkit review faces --model model
 
     Example: maskkit review photos/ --labels answers.csv --limit 500
     """
-    from maskkit.review import create_app
+    from maskkit.review import Teacher, create_app
     from maskkit.web._guard import parse_host
     from maskkit.web._server import bind, make_server, url_of
 
     hosts = [parse_host(name) for name in allow_host or ()]
+    if out is not None:
+        check_model_folder(out, overwrite=False)
     # The port is bound before the model is loaded, so that an address in use is reported at once.
     with bind(host, port) as listening:
         classifier = load_model(model, detector=detector, detector_size=detector_size, device=device)
         answers, faces = _load_faces(data, classifier, labels, are_crops=crops)
         queue = _make_queue(faces, classifier, answers, limit)
+        teacher = Teacher(classifier, answers, out=out, fine_tune=fine_tune)
         # Nobody else on this machine or in the network sees the faces: the address holds a secret.
         token = secrets.token_urlsafe(24)
         app = create_app(
-            queue, answers, classes=[str(label) for label in classifier.classes_], token=token, hosts=hosts
+            queue, answers, teacher, classes=[str(label) for label in classifier.classes_], token=token, hosts=hosts
         )
         server = make_server(
             app,

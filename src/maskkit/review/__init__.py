@@ -12,12 +12,14 @@ from maskkit.review._app import create_app  # noqa: E402
 from maskkit.review._faces import Face, detect_faces, list_annotated_faces, list_crops, match_answers  # noqa: E402
 from maskkit.review._labels import FaceKey, LabelFile  # noqa: E402
 from maskkit.review._queue import QueuedFace, order_faces  # noqa: E402
+from maskkit.review._teach import Teacher  # noqa: E402
 
 __all__ = [
     "Face",
     "FaceKey",
     "LabelFile",
     "QueuedFace",
+    "Teacher",
     "create_app",
     "detect_faces",
     "list_annotated_faces",

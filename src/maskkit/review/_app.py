@@ -14,6 +14,7 @@ from maskkit.exceptions import ImageError, MaskkitError
 from maskkit.review._labels import NOT_A_FACE, SKIPPED, LabelFile
 from maskkit.review._pictures import Pictures
 from maskkit.review._queue import QueuedFace
+from maskkit.review._teach import Teacher
 from maskkit.web._errors import ApiError, InternalErrorHandler, add_exception_handlers
 from maskkit.web._guard import Guard, SecurityHeaders, check_token, parse_host
 from maskkit.web._request_form import NormalizeRequest
@@ -29,6 +30,7 @@ _INCORRECT_CLASS = "mask_worn_incorrectly"
 def create_app(
     queue: Sequence[QueuedFace],
     labels: LabelFile,
+    teacher: Teacher,
     *,
     classes: Sequence[str],
     token: str,
@@ -42,6 +44,8 @@ def create_app(
         The faces in the order of review, from `order_faces`.
     labels : LabelFile
         The file of answers.
+    teacher : Teacher
+        What trains the model on the answers.
     classes : sequence of str
         Classes of the model.
     token : str
@@ -60,7 +64,7 @@ def create_app(
         If the token is empty or has characters that headers cannot carry, or a host is not a name.
     """
     check_token(token)
-    review = _Review(queue, labels, classes)
+    review = _Review(queue, labels, teacher, classes)
     app = FastAPI(
         title="maskkit review",
         openapi_url=None,
@@ -75,6 +79,8 @@ def create_app(
         ("/v1/answers", review.answer, "POST"),
         ("/v1/faces/{index}/thumbnail", review.thumbnail, "GET"),
         ("/v1/faces/{index}/picture", review.picture, "GET"),
+        ("/v1/teaching", review.teaching, "GET"),
+        ("/v1/teaching", review.teach, "POST"),
     ]
     for path, function, method in routes:
         app.add_api_route(path, function, methods=[method], response_model=None)
@@ -91,8 +97,10 @@ def create_app(
 class _Review:
     """The routes, and the state that they share. Faces are addressed by their index in the queue, never by a path."""
 
-    def __init__(self, queue: Sequence[QueuedFace], labels: LabelFile, classes: Sequence[str]) -> None:
-        self.queue, self.labels = queue, labels
+    def __init__(
+        self, queue: Sequence[QueuedFace], labels: LabelFile, teacher: Teacher, classes: Sequence[str]
+    ) -> None:
+        self.queue, self.labels, self.teacher = queue, labels, teacher
         self.pictures = Pictures()
         self.choices = list_choices(classes)
         self.groups = {queued.face.key.path: queued.face.group for queued in queue}
@@ -143,6 +151,21 @@ class _Review:
         """Return a picture of a face and what is around it."""
         return self._picture(index, self.pictures.picture)
 
+    def teaching(self) -> dict[str, Any]:
+        """Return the state of the training, and its figures."""
+        try:
+            return self.teacher.status()
+        except MaskkitError as exc:
+            raise _not_written(exc) from exc
+
+    def teach(self, run: Annotated[bool, Body(embed=True)]) -> dict[str, Any]:
+        """Start a training, or stop it."""
+        if not run:
+            self.teacher.stop()
+        elif not self.teacher.start():
+            raise ApiError(409, "not_started", "A training is running, or answers are missing.")
+        return self.teaching()
+
     def _picture(self, index: int, make: Callable[[Any], bytes]) -> Response:
         try:
             return Response(make(self._find(index).face.key), media_type="image/jpeg")
@@ -176,7 +199,7 @@ def list_choices(classes: Sequence[str]) -> list[dict[str, Any]]:
 
 def _not_written(exc: Exception) -> ApiError:
     reason = exc.strerror if isinstance(exc, OSError) else str(exc)
-    return ApiError(409, "labels_file", f"The answer was not saved: {reason}")
+    return ApiError(409, "labels_file", f"The file of answers cannot be used: {reason}")
 
 
 async def _page() -> FileResponse:

@@ -21,6 +21,12 @@ from maskkit.review._labels import Box, FaceKey
 Track: TypeAlias = Callable[[Iterable[Any], str, int], Iterable[Any]]
 """Shows progress: maps items, a description and the number of items to the same items."""
 
+
+def show_nothing(items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
+    """Return the items; the default of functions that show progress."""
+    return items
+
+
 # Overlap (IoU) from which a box of the file of answers is that of a face, although another detector drew it. Ours.
 _SAME_FACE = 0.5
 
@@ -66,7 +72,7 @@ def list_annotated_faces(photos: Sequence[AnnotatedPhoto]) -> list[Face]:
     ]
 
 
-def detect_faces(paths: Sequence[Path], predictor: FacePredictor, track: Track) -> list[Face]:
+def detect_faces(paths: Sequence[Path], predictor: FacePredictor, track: Track = show_nothing) -> list[Face]:
     """Return the faces that the detector finds in photos; warn of photos that cannot be read."""
     faces = []
     results = predictor.read_photos(track(paths, "Finding faces", len(paths)))

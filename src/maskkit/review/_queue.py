@@ -14,7 +14,7 @@ from skactiveml.pool import Clue, uncertainty_scores
 from maskkit._labels import match_labels
 from maskkit._model.predictor import FacePredictor
 from maskkit.datasets import audit
-from maskkit.review._faces import Face, Track
+from maskkit.review._faces import Face, Track, show_nothing
 
 SUSPECT, MISTAKE, UNCERTAIN, OTHER = "suspect", "mistake", "uncertain", "other"
 REASONS = (SUSPECT, MISTAKE, UNCERTAIN, OTHER)
@@ -37,7 +37,7 @@ class QueuedFace:
     probability: float
 
 
-def order_faces(faces: Sequence[Face], predictor: FacePredictor, track: Track) -> list[QueuedFace]:
+def order_faces(faces: Sequence[Face], predictor: FacePredictor, track: Track = show_nothing) -> list[QueuedFace]:
     """Return the faces in the order of review.
 
     First come label issues of the audit, then labels that the model contradicts, the most confident ones first, then

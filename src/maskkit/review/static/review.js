@@ -370,12 +370,83 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden && faces.length) sending = sending.then(synchronize).catch(showError);
 });
 
+// ---- teaching
+
+let polling = 0;
+
+async function showTeaching(body) {
+  clearTimeout(polling);
+  const told = await (await request("v1/teaching", body)).json();
+  const running = told.state === "running";
+  $("teach-counts").textContent = `${count(told.trained)} to train on. ${count(told.held_out)} held out.`;
+  $("teach-missing").hidden = told.missing.length === 0 || running;
+  $("teach-missing").replaceChildren(...told.missing.map((text) => make("li", "", words(text))));
+  $("teach-error").hidden = told.state !== "failed";
+  $("teach-error").textContent = told.error ?? "";
+  $("teach-running").hidden = !running;
+  $("teach-start").hidden = running;
+  $("teach-start").disabled = told.missing.length > 0;
+  $("teach-stop").hidden = !running;
+  $("teach-result").hidden = told.state !== "done";
+  if (running) {
+    $("teach-step").textContent = told.epochs ? `${told.step}: epoch ${told.epoch} of ${told.epochs}` : told.step;
+    if (told.epochs) [$("teach-progress").max, $("teach-progress").value] = [told.epochs, told.epoch];
+    else $("teach-progress").removeAttribute("value");
+    polling = setTimeout(() => showTeaching().catch(showTeachError), 700);
+  }
+  if (told.state === "done") showFigures(told);
+}
+
+function showTeachError(error) {
+  $("teach-error").textContent = error.message;
+  $("teach-error").hidden = false;
+}
+
+function count(labels) {
+  const total = Object.values(labels).reduce((sum, n) => sum + n, 0);
+  const parts = Object.entries(labels).map(([label, n]) => `${n} ${words(label)}`);
+  return `${total} faces${parts.length ? ` (${parts.join(", ")})` : ""}`;
+}
+
+function showFigures(told) {
+  const cell = (figure) => {
+    const element = make("td", "", figure ? figure.value.toFixed(3) : "–");
+    if (figure) element.append(make("small", "", `[${figure.low.toFixed(3)}, ${figure.high.toFixed(3)}]`));
+    return element;
+  };
+  $("teach-figures").replaceChildren(...told.figures.map(({ name, before, after }) => {
+    const row = document.createElement("tr");
+    const head = make("th", "", words(name));
+    head.scope = "row";
+    row.append(head, make("td", "", after?.n ?? before?.n ?? 0), cell(before), cell(after));
+    return row;
+  }));
+  const photos = told.n_photos === null ? ", with 95 % intervals" : ` of ${told.n_photos} photos, with 95 % intervals over photos`;
+  const notes = [
+    `${told.n_faces} held-out faces${photos}.`,
+    "Difficult faces are answered first, so these figures are no estimate for all faces.",
+    told.note && `Before: ${told.note}`,
+  ];
+  $("teach-notes").textContent = notes.filter(Boolean).join(" ");
+  $("teach-folder").textContent = `Saved: ${told.folder}`;
+}
+
+const teach = (body) => showTeaching(body).catch(showTeachError);
+$("teach-open").addEventListener("click", () => {
+  $("teach").showModal();
+  sending.then(() => teach());
+});
+$("teach-start").addEventListener("click", () => teach({ run: true }));
+$("teach-stop").addEventListener("click", () => teach({ run: false }));
+$("teach-close").addEventListener("click", () => $("teach").close());
+$("teach").addEventListener("close", () => clearTimeout(polling));
+
 async function start() {
   const told = await (await request("v1/faces")).json();
   ({ faces, choices } = told);
   answers = new Map(Object.entries(told.answers).map(([index, answer]) => [Number(index), answer]));
   build();
-  document.querySelector("main").hidden = $("bar").hidden = false;
+  document.querySelector("main").hidden = $("bar").hidden = $("teach-open").hidden = false;
   document.title = `${told.labels} – maskkit review`;
   filter();
   document.body.dataset.state = "ready";
