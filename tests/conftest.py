@@ -4,6 +4,7 @@ import builtins
 import errno
 import io
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -93,6 +94,25 @@ def data_dir():
         if place and (Path(place) / "face-mask-12k").is_dir():
             return Path(place)
     pytest.skip("no real data: MASKKIT_DATA is not set and ../shared/data does not exist")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The installed Chromium with a fake camera; a test that asks for it is skipped where there is none."""
+    name = "playwright.sync_api"
+    sync_api = pytest.importorskip(name, reason="playwright is not installed: pip install 'maskkit[test]'")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no chromium or google-chrome on the path")
+    options = [
+        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+        *("--disable-background-networking", "--disable-component-update"),
+        *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
+    ]
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=options)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -23,10 +23,16 @@ BUNDLE_VERSION = 1
 
 CLASSIFIER_FILE, DETECTOR_FILE = "classifier.onnx", "detector.onnx"
 
-_RUNTIME = Path(__file__).with_name("maskkit_bundle.py")
-_FILES = Path(__file__).with_name("files")
+# The page of a bundle is that of `maskkit serve`, whose questions a worker answers in place of a server.
+_PAGE = Path(__file__).parents[1] / "web" / "static"
+_OF_PAGE = ("app.js", "camera.js", "draw.js", "icon.svg", "lists.js", "style.css", "threshold.js")
+_COPIED = (
+    Path(__file__).with_name("maskkit_bundle.py"),
+    *sorted(Path(__file__).with_name("files").iterdir()),
+    *(_PAGE / name for name in _OF_PAGE),
+)
 
-BUNDLE_FILES = (CLASSIFIER_FILE, DETECTOR_FILE, _RUNTIME.name, *sorted(path.name for path in _FILES.iterdir()))
+BUNDLE_FILES = (CLASSIFIER_FILE, DETECTOR_FILE, *(path.name for path in _COPIED))
 """Names of the files of a bundle besides its spec."""
 
 
@@ -54,7 +60,7 @@ def write_bundle(
     parity = {"detector": {"largest_difference": max(float(np.abs(a - b.numpy()).max()) for a, b in pairs)}}
     if predictor.density is not None:
         parity["not_a_face"] = {"largest_difference": _compare_distances(predictor, classifier, pixels)}
-    for file in (_RUNTIME, *_FILES.iterdir()):
+    for file in _COPIED:
         shutil.copyfile(file, folder / file.name)
     return parity
 
