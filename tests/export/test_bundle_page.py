@@ -166,6 +166,29 @@ def test_real_photos_have_the_faces_of_the_runtime(page, bundle, data_dir):
     assert sum(compare(page, bundle, photo.name, photo.read_bytes(), 0.02) for photo in photos) > 10
 
 
+def test_reasons_keep_their_order_at_any_threshold(page):
+    reasons = page.evaluate(
+        """async () => {
+            const { applyThreshold } = await import("/threshold.js");
+            const reasons = ["too_small", "low_probability", "not_a_face"];
+            const photo = { faces: [{ label: "a", probability: 0.5, reasons }, { probability: 0.5, reasons: reasons.slice(1) }] };
+            return [0.9, 0.1].map((threshold) => applyThreshold(photo, threshold).faces.map((face) => face.reasons.join()));
+        }"""
+    )
+    assert reasons == [
+        ["too_small,low_probability,not_a_face", "low_probability,not_a_face"],
+        ["too_small,not_a_face", "not_a_face"],
+    ]
+
+
+def test_guide_has_the_commands_of_the_bundle(bundle_dir):
+    commands = re.findall(r"^```console\n(.+?)^```", (bundle_dir / "README.md").read_text(), re.DOTALL | re.MULTILINE)[
+        1
+    ]
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "bundle.md").read_text()
+    assert commands.replace(" -C ort ", " -C bundle/ort ").replace("mkdir ort", "mkdir bundle/ort") in guide
+
+
 def test_what_is_no_image_is_reported_and_the_camera_runs(page):
     page.set_input_files("#file", {"name": "notes.png", "mimeType": "image/png", "buffer": b"no image"})
     expect(page.locator("#error")).to_contain_text("notes.png cannot be read as an image. Choose a JPEG, PNG or WebP")
@@ -192,5 +215,5 @@ def test_page_says_what_it_lacks(browser, bundle_dir, tmp_path):
         )
     with browser.new_page() as page:
         page.goto((bundle_dir / "index.html").as_uri())
-        expect(page.locator("#error")).to_contain_text("run python -m http.server in this folder")
+        expect(page.locator("#error")).to_contain_text("run python -m http.server --bind 127.0.0.1 and open")
         assert page.locator("body").get_attribute("data-state") == "empty"

@@ -3,7 +3,8 @@
 export function applyThreshold(photo, threshold) {
   const faces = photo.faces.map((face) => {
     const reasons = face.reasons.filter((reason) => reason !== "low_probability");
-    if (face.probability < threshold) reasons.push("low_probability");
+    const place = reasons[0] === "too_small" ? 1 : 0; // reasons keep the order of the server
+    if (face.probability < threshold) reasons.splice(place, 0, "low_probability");
     return { ...face, decision: reasons.length ? "uncertain" : face.label, reasons };
   });
   const counts = new Map();
