@@ -171,8 +171,9 @@ def test_reasons_keep_their_order_at_any_threshold(page):
         """async () => {
             const { applyThreshold } = await import("/threshold.js");
             const reasons = ["too_small", "low_probability", "not_a_face"];
-            const photo = { faces: [{ label: "a", probability: 0.5, reasons }, { probability: 0.5, reasons: reasons.slice(1) }] };
-            return [0.9, 0.1].map((threshold) => applyThreshold(photo, threshold).faces.map((face) => face.reasons.join()));
+            const faces = [reasons, reasons.slice(1)].map((some) => ({ label: "a", probability: 0.5, reasons: some }));
+            const join = (photo) => photo.faces.map((face) => face.reasons.join());
+            return [0.9, 0.1].map((threshold) => join(applyThreshold({ faces }, threshold)));
         }"""
     )
     assert reasons == [

@@ -79,7 +79,8 @@ def export(
         more than 0.001 in any probability, in int8 in more than 1 % of the labels.
     bundle : bool, default=False
         Whether to write a bundle: the files ``detector.onnx``, ``classifier.onnx``, ``spec.json``,
-        ``maskkit_bundle.py``, a page for browsers and ``README.md``. The detector must be `MaskkitDetector`, the format ONNX.
+        ``maskkit_bundle.py``, a page for browsers and ``README.md``. The detector must be `MaskkitDetector`, the
+        format ONNX.
 
     Returns
     -------
