@@ -139,6 +139,7 @@ def test_an_answer_that_cannot_be_saved_is_shown_and_taken_back(page):
     page.labels_file.path.write_text("my,notes\n1,2\n")
     page.keyboard.press("1")
     expect(page.locator("#error")).to_contain_text("The file of answers cannot be used")
+    answered(page, 0)
     page.labels_file.path.unlink()
     page.keyboard.press("1")
     expect(page.locator("#error")).to_be_hidden()

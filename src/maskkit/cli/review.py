@@ -154,4 +154,5 @@ def _track(items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
     from rich.console import Console
     from rich.progress import track
 
-    return track(items, description, total, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    return track(items, description, total, console=console, transient=True, disable=not console.is_terminal)

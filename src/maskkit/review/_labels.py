@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -134,7 +135,7 @@ class LabelFile:
             box = tuple(float(row[name]) for name in BOX) if self.has_boxes else None
         except ValueError as exc:
             raise OutputError(f"{self.path}: {place}: its box is no four numbers; correct or remove the row.") from exc
-        return FaceKey(Path(os.path.normpath(self.path.parent / row["path"])), box)  # type: ignore[arg-type]
+        return FaceKey(_join(self.path.parent, row["path"]), box)  # type: ignore[arg-type]
 
     def _relative(self, path: Path) -> str:
         try:
@@ -174,6 +175,12 @@ def choose_split(group: str) -> str:
     The choice depends on nothing but the name of the group, so that it is the same in every run.
     """
     return HELD_OUT if hashlib.sha256(group.encode()).digest()[0] % _HELD_OUT_SHARE == 0 else TRAIN
+
+
+@cache
+def _join(folder: Path, relative: str) -> Path:
+    """Return the path of an image; remembered, because that takes most of the time of reading many answers again."""
+    return Path(os.path.normpath(folder / relative))
 
 
 def _format_edge(edge: float) -> str:

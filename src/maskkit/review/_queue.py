@@ -47,7 +47,7 @@ def order_faces(faces: Sequence[Face], predictor: FacePredictor, track: Track = 
     batches = list(predictor.iterate_batches(track(sources, "Classifying faces", len(sources))))
     proba, features = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     classes = [str(label) for label in predictor.classes]
-    suggested, groups = _audit(faces, sources)
+    suggested, groups = _audit(faces, sources, track)
     matches = match_labels({face.label for face in faces if face.label is not None}, classes)
     confidence, predicted = proba.max(axis=1), [classes[index] for index in proba.argmax(axis=1)]
     # The face may have the label of a class that the model does not know, and is no mistake then.
@@ -72,7 +72,7 @@ def order_faces(faces: Sequence[Face], predictor: FacePredictor, track: Track = 
     return queue
 
 
-def _audit(faces: Sequence[Face], sources: Sequence[Any]) -> tuple[dict[int, str], dict[int, str]]:
+def _audit(faces: Sequence[Face], sources: Sequence[Any], track: Track) -> tuple[dict[int, str], dict[int, str]]:
     """Return the suggested labels of label issues, and the groups of duplicates among crops, by index of the face.
 
     Faces of photos stay in the groups of their photos. Faces without labels have no label issues.
@@ -83,7 +83,8 @@ def _audit(faces: Sequence[Face], sources: Sequence[Any]) -> tuple[dict[int, str
     if len(chosen) < 2:
         return {}, {}
     # Without labels, the audit finds duplicates only.
-    found = audit(([sources[index] for index in chosen], [faces[index].label or "" for index in chosen]))
+    given = [sources[index] for index in chosen], [faces[index].label or "" for index in chosen]
+    found = next(iter(track(map(audit, [given]), "Auditing labels and duplicates", 1)))
     index_of = {id(sources[index]): index for index in chosen}
     kept = [index_of[id(source)] for source in found.sources]
     issues = zip(found.label_issues, found.suggested_labels, strict=True)

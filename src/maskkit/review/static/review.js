@@ -8,6 +8,7 @@ const $ = (id) => document.getElementById(id);
 let faces = [];
 let choices = [];
 let answers = new Map(); // index of the face -> answer
+let saved = new Map(); // those that are in the file
 let list = []; // indices of the faces that the filters show, as they were when a filter was chosen
 let cursor = 0; // place in the list
 let anchor = 0; // place where a range began
@@ -20,6 +21,7 @@ const undos = []; // each a list of [index, earlier answer or null]
 let pictures = new AbortController(); // of the pictures that are being loaded
 let shownPage = -1;
 let sending = Promise.resolve();
+let waiting = null; // answers that the next request sends, by index of the face
 
 // ---- requests
 
@@ -64,10 +66,10 @@ async function showPicture(image, path, signal) {
 }
 
 async function synchronize() {
-  const known = await (await request("v1/answers")).json();
-  answers = new Map(Object.entries(known).map(([index, answer]) => [Number(index), answer]));
-  render();
+  reset(parse(await (await request("v1/answers")).json()));
 }
+
+const parse = (known) => new Map(Object.entries(known).map(([index, answer]) => [Number(index), answer]));
 
 // ---- display
 
@@ -267,16 +269,43 @@ function undo() {
   else render();
 }
 
-// Requests are sent one after the other, so that an answer and its undo arrive in order.
+// Requests are sent one after the other, so that an answer and its undo arrive in order. What is answered meanwhile is
+// sent together.
 function save(given) {
-  for (const [index, answer] of given) {
-    if (answer === null) answers.delete(index);
-    else answers.set(index, answer);
+  apply(given, answers);
+  if (waiting === null) {
+    waiting = new Map();
+    sending = sending.then(send);
   }
-  sending = sending
-    .then(() => request("v1/answers", { answers: Object.fromEntries(given) }))
-    .then(() => showError(null))
-    .catch((error) => synchronize().catch(() => null).then(() => showError(error)));
+  given.forEach(([index, answer]) => waiting.set(index, answer));
+}
+
+async function send() {
+  const given = [...waiting];
+  waiting = null;
+  try {
+    await request("v1/answers", { answers: Object.fromEntries(given) });
+    apply(given, saved);
+    showError(null);
+  } catch (error) {
+    reset(saved);
+    showError(error);
+  }
+}
+
+function apply(given, known) {
+  for (const [index, answer] of given) {
+    if (answer === null) known.delete(index);
+    else known.set(index, answer);
+  }
+}
+
+// Shows the answers that are saved, and those that will be sent.
+function reset(known) {
+  saved = known;
+  answers = new Map(saved);
+  apply(waiting ?? [], answers);
+  render();
 }
 
 // ---- controls
@@ -288,6 +317,7 @@ function onKey(event) {
   const key = event.key.toLowerCase();
   const command = event.ctrlKey || event.metaKey;
   const steps = { arrowleft: -1, arrowright: 1, arrowup: single ? -1 : -columns(), arrowdown: single ? 1 : columns() };
+  const onTile = event.target.matches("body, .tile");
   const choice = choices.find((one) => key && (one.digit === key || one.letter === key));
   if (command && key === "z") undo();
   else if (command && key === "a" && !single) $("select-all").click();
@@ -295,8 +325,8 @@ function onKey(event) {
   else if (key in steps) move(cursor + steps[key], { range: event.shiftKey && !single });
   else if (choice) give(choice.answer);
   else if (key === "u") undo();
-  else if (key === " " && !single && list.length) toggle(cursor);
-  else if (key === "enter" && event.target.matches("body, .tile")) single ? closeSingle() : list.length && openSingle(cursor);
+  else if (key === " " && onTile && !single && list.length) toggle(cursor);
+  else if (key === "enter" && onTile) single ? closeSingle() : list.length && openSingle(cursor);
   else if (key === "escape") single ? closeSingle() : setSelecting(false);
   else if (key === "pagedown") $("next").click();
   else if (key === "pageup") $("previous").click();
@@ -365,6 +395,9 @@ $("select-all").addEventListener("click", () => {
 });
 $("undo").addEventListener("click", undo);
 document.addEventListener("keydown", onKey);
+document.addEventListener("keyup", (event) => {
+  if (event.key === " " && event.target.matches(".tile")) event.preventDefault(); // Firefox would click the tile
+});
 // Another window may have given answers meanwhile.
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden && faces.length) sending = sending.then(synchronize).catch(showError);
@@ -444,7 +477,8 @@ $("teach").addEventListener("close", () => clearTimeout(polling));
 async function start() {
   const told = await (await request("v1/faces")).json();
   ({ faces, choices } = told);
-  answers = new Map(Object.entries(told.answers).map(([index, answer]) => [Number(index), answer]));
+  saved = parse(told.answers);
+  answers = new Map(saved);
   build();
   document.querySelector("main").hidden = $("bar").hidden = $("teach-open").hidden = false;
   document.title = `${told.labels} – maskkit review`;
