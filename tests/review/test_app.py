@@ -7,8 +7,8 @@ import httpx2
 import pytest
 from PIL import Image
 
-from maskkit.review import LabelFile
-from tests.review.conftest import TOKEN
+from maskkit.review import Face, FaceKey, LabelFile, QueuedFace, Teacher, create_app
+from tests.review.conftest import CLASSES, TOKEN, serving
 
 
 def post(client, answers, **options):
@@ -71,6 +71,24 @@ def test_pictures_are_made_by_index(client):
     assert client.get("v1/faces/40/thumbnail").status_code == 404
     for path in ("v1/faces/..%2F..%2Fetc%2Fpasswd/thumbnail", "static/review/..%2F_app.py", "static/..%2F_app.py"):
         assert client.get(path).status_code in (404, 422)
+
+
+def test_a_face_of_a_photo_is_shown_with_its_box_and_nothing_beyond_the_photo(tmp_path):
+    photo = tmp_path / "wide.png"
+    Image.new("RGB", (300, 100), "#ffffff").save(photo)
+    faces = [Face(FaceKey(photo, box), None, "a") for box in ((0, 20, 40, 60), (140, 20, 180, 60))]
+    labels_file = LabelFile(tmp_path / "labels.csv", has_boxes=True)
+    queue = [QueuedFace(face, "other", "", "with_mask", 1.0) for face in faces]
+    app = create_app(queue, labels_file, Teacher(None, labels_file), classes=CLASSES, token=TOKEN)
+    with serving(app) as url:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        files = [httpx2.get(f"{url}v1/faces/{i}/picture", headers=headers, trust_env=False).content for i in (0, 1)]
+    left, middle = (Image.open(io.BytesIO(file)).convert("L") for file in files)
+    assert left.size == (576, 720)  # 80 x 100 px of the photo
+    assert middle.size == (720, 600)  # 120 x 100 px
+    assert middle.getpixel((240, 240)) < 140  # the edge of the box
+    assert middle.getpixel((360, 120)) < 140
+    assert middle.getpixel((360, 240)) > 240
 
 
 def test_an_image_that_vanished_is_an_error_of_its_own(client):

@@ -95,7 +95,7 @@ def test_the_figures_of_photos_are_over_photos(tmp_path, savable):
     status = finish(Teacher(savable, file, out=tmp_path / "own"))
     assert status["state"] == "done", status
     assert status["n_photos"] * 2 == status["n_faces"] == status["held_out"].total()
-    assert (tmp_path / "own" / "maskkit.json").exists()
+    assert MaskClassifier.load(tmp_path / "own").class_counts_.sum() == status["trained"].total()
 
 
 @pytest.mark.filterwarnings("default:.* rows are left out")

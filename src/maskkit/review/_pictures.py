@@ -4,11 +4,13 @@ import io
 from threading import Lock
 from typing import Any
 
+import numpy as np
 from cachetools import LRUCache
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from maskkit._images.crop import crop_square
-from maskkit._images.load import load_image
+from maskkit._images.load import RgbImage, load_image
 from maskkit.review._labels import FaceKey
 
 _THUMBNAIL_PX, _PICTURE_PX = 192, 720
@@ -47,17 +49,32 @@ class Pictures:
 def _draw(key: FaceKey, *, is_large: bool) -> bytes:
     size = _PICTURE_PX if is_large else _THUMBNAIL_PX
     if key.box is None:
-        picture = Image.fromarray(load_image(key.path, min_px=size))
+        picture = _fit(load_image(key.path, min_px=size), size)
+    elif is_large:
+        picture = _draw_around(load_image(key.path), np.array(key.box))
     else:
-        image = load_image(key.path)
-        picture = Image.fromarray(crop_square(image, key.box, **({"margin": _AROUND} if is_large else {})))
-    scale = size / max(picture.size)
-    picture = picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.LANCZOS)
-    if is_large and key.box is not None:
-        width, height = (scale * side / 2 for side in (key.box[2] - key.box[0], key.box[3] - key.box[1]))
-        center = size / 2
-        edges = (center - width, center - height, center + width, center + height)
-        ImageDraw.Draw(picture).rectangle(edges, outline="#0072B2", width=3)
+        picture = _fit(crop_square(load_image(key.path), key.box), size)
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=85)
     return file.getvalue()
+
+
+def _fit(image: RgbImage, size: int) -> Image.Image:
+    """Return a picture whose longer side has the given size."""
+    height, width = image.shape[:2]
+    scale = size / max(width, height)
+    sides = [max(1, round(side * scale)) for side in (width, height)]
+    return Image.fromarray(image).resize(sides, Image.Resampling.LANCZOS)
+
+
+def _draw_around(image: RgbImage, box: NDArray[np.float64]) -> Image.Image:
+    """Return the part of a photo around a box, with the box."""
+    center, half = (box[:2] + box[2:]) / 2, _AROUND * (box[2:] - box[:2]).max() / 2
+    limits = image.shape[1::-1]
+    left, top = np.clip(center - half, 0, limits).astype(int)
+    right, bottom = np.clip(center + half, 1, limits).astype(int)
+    around = image[top:bottom, left:right]
+    picture = _fit(around, _PICTURE_PX)
+    edges = (box - [left, top, left, top]) * _PICTURE_PX / max(around.shape[:2])
+    ImageDraw.Draw(picture).rectangle(edges.tolist(), outline="#0072B2", width=3)
+    return picture
