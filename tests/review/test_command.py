@@ -53,6 +53,14 @@ def test_class_folders_and_limit(review, tmp_path):
     assert len(review(data, "--limit", 5)[3]) == 6
 
 
+def test_answers_and_taught_models_may_lie_in_the_data(review, tmp_path, savable):
+    data = write_faces(tmp_path / "faces", 24)
+    savable.save(data / "labels-model-2")
+    assert len(review(data, "--labels", data / "labels.csv")[3]) == 24
+    code, _, err, _ = review(data, "--labels", data / "other.csv")
+    assert (code, "contains no image" in err) == (1, True)
+
+
 def test_folders_without_labels(review, tmp_path):
     draw_crops(tmp_path / "photos" / "June", 5)
     draw_crops(tmp_path / "photos" / "July", 4)

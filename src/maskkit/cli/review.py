@@ -1,5 +1,6 @@
 """maskkit review."""
 
+import glob
 import secrets
 from collections.abc import Iterable
 from contextlib import suppress
@@ -100,13 +101,15 @@ def _load_faces(
     """Return the file of answers and the faces of DATA, whichever form it has, and print what was found."""
     from maskkit.review import LabelFile, detect_faces, list_annotated_faces, list_crops
 
+    # Models of earlier trainings may lie in DATA, if the answers do, and are no class folders.
+    models = list(labels.parent.glob(f"{glob.escape(labels.stem)}-model*"))
     if not _has_labels(data, classifier.classes_.tolist()):
-        images = find_images([str(data)])
+        images = find_images([str(data)], outputs=models)
         file = LabelFile(labels, has_boxes=not are_crops)
         faces = list_crops(images) if are_crops else detect_faces(images, classifier.predictor_, _track)
         kind = "crops without labels" if are_crops else f"faces found in {len(images):,} photos without annotations"
     else:
-        loaded = load_data(data)
+        loaded = load_data(data, outputs=models)
         splits: list[Any] = [loaded] if isinstance(loaded, list) else list(loaded.splits.values())
         if are_photos(loaded):
             if are_crops:
