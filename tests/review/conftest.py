@@ -17,10 +17,10 @@ TOKEN = "a-secret-of-the-test"
 CLASSES = ["with_mask", "without_mask"]
 
 
-def draw_crops(folder, n_faces=40, seed=0):
+def draw_crops(folder, n_faces=40, classes=("with_mask", "without_mask")):
     """Write drawn faces to a folder; return their paths and labels."""
     folder.mkdir(parents=True, exist_ok=True)
-    images, labels = make_faces(n_faces, random_state=seed)
+    images, labels = make_faces(n_faces, classes=classes)
     paths = [folder / f"{index}.png" for index in range(n_faces)]
     for path, image in zip(paths, images, strict=True):
         Image.fromarray(image).save(path)

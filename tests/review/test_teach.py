@@ -54,6 +54,18 @@ def test_a_copy_is_trained_and_measured_on_faces_that_stay_held_out(answered, sa
     assert finish(teacher)["folder"] == str(answered.path.with_name("labels-model-2"))
 
 
+def test_a_class_that_the_model_lacks_is_learned(tmp_path, savable):
+    paths, labels = draw_crops(tmp_path / "crops", 90, classes=("with_mask", "without_mask", "mask_worn_incorrectly"))
+    file = LabelFile(tmp_path / "labels.csv", has_boxes=False)
+    file.write(dict(zip(map(FaceKey, paths), labels, strict=True)), {path: path.name for path in paths})
+    status = finish(Teacher(savable, file))
+    assert status["state"] == "done", status
+    figures = {row["name"]: row for row in status["figures"]}
+    assert figures["recall of mask_worn_incorrectly"]["before"] is None
+    assert figures["recall of mask_worn_incorrectly"]["after"]["n"] == status["held_out"]["mask_worn_incorrectly"]
+    assert status["note"].startswith("Left out, because the model has no such class: ")
+
+
 def test_what_is_missing_is_said_and_nothing_starts(tmp_path, savable):
     paths, _ = draw_crops(tmp_path / "crops", 8)
     file = LabelFile(tmp_path / "labels.csv", has_boxes=False)

@@ -62,6 +62,8 @@ class LabelFile:
         If the file is something else, or cannot be created.
     DataError
         If the file is no table.
+    OSError
+        If its folder cannot be written to.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, has_boxes: bool):
@@ -73,7 +75,9 @@ class LabelFile:
             raise OutputError(f"{path}: does not end in .csv; pass a name such as labels.csv.")
         check_output_folder(self.path.parent)
         self._lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=_LOCK_SECONDS)
-        self.read()
+        # A folder that cannot be written to is reported now, and not when the first answer is lost.
+        with self._locked():
+            self.read()
 
     def read(self) -> dict[FaceKey, str]:
         """Return all answers of the file."""
