@@ -5,18 +5,12 @@ from contextlib import contextmanager
 import pytest
 
 from tests.review.conftest import TOKEN, reviewing
-from tests.web.test_page import CHROMIUM, OPTIONS, expect, sync_api
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome on the path")
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'maskkit[test]'")
+expect = sync_api.expect
+expect.set_options(timeout=30_000)
+
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(OPTIONS))
-        yield browser
-        browser.close()
 
 
 @contextmanager
