@@ -92,7 +92,7 @@ def test_sinks_get_the_events_of_the_file(capsys, video, unmasked, tmp_path):
 def test_the_table_counts_alarms(capsys, video, unmasked):
     code, out, _ = run(capsys, "watch", video, "--alarm-after", "0")
     assert code == 0
-    assert "alarms: 1, persons in them: 1" in " ".join(out.split())
+    assert "alarms: 1, persons due for one: 1" in " ".join(out.split())
 
 
 @pytest.mark.filterwarnings("always::maskkit.exceptions.SinkWarning")

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
@@ -143,10 +143,10 @@ def watch(
         for sink in receivers:
             open_sink(sink)
             undo.callback(sink.close)
-        writer = None if save is None else VideoWriter(save)
+        writer = None if save is None else undo.enter_context(closing(VideoWriter(save)))
+        # Each crop is seen once, so that a feature cache would never be used, and one on disk would store faces.
+        predictor = copy(classifier).set_params(cache=None).predictor_.limit_scales(_MAX_PIXELS)
         undo.pop_all()
-    # Each crop is seen once, so that a feature cache would never be used, and one on disk would store faces.
-    predictor = copy(classifier).set_params(cache=None).predictor_.limit_scales(_MAX_PIXELS)
     return Watch(
         predictor.read_photo,
         reader,

@@ -63,6 +63,9 @@ class Watch(Iterator[WatchStep]):
         self._steps = self._run()
 
     def __next__(self) -> WatchStep:
+        # Before a step is taken, which a warning that is raised as an error would lose.
+        for worker in self._workers:
+            worker.report()
         try:
             step = next(self._steps)
         except BaseException as exc:  # also the end of the video
@@ -71,7 +74,6 @@ class Watch(Iterator[WatchStep]):
         for worker in self._workers:
             for event in step.events:
                 worker.put(event)
-            worker.report()
         return step
 
     def __enter__(self) -> Self:

@@ -248,7 +248,7 @@ def _tabulate(end: dict[str, Any], minutes: list[dict[str, Any]], *, is_live: bo
     # A frame of a file waits for nobody but the one before it.
     lag = f"; maximum lag {end['max_lag_s']:.2f} s" if is_live else ""
     failure = f"; last failure: {end['last_failure']}" if end["n_failed"] else ""
-    alarms = f"; alarms: {end['n_alarms']}, persons in them: {end['n_alarm_persons']}" if "n_alarms" in end else ""
+    alarms = f"; alarms: {end['n_alarms']}, persons due for one: {end['n_alarm_persons']}" if "n_alarms" in end else ""
     frames = f"{end['n_read']:,} frames read: {counts}{lag}{failure}{alarms}"
     if len(minutes) > 1:
         decisions = list(dict.fromkeys(decision for minute in minutes for decision in minute["persons"]))
