@@ -4,10 +4,12 @@ import dataclasses
 import json
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("av", reason="PyAV is not installed: pip install 'maskkit[watch]'")
 pytest.importorskip("trackers", reason="trackers is not installed: pip install 'maskkit[watch]'")
@@ -16,6 +18,8 @@ import av
 
 import maskkit
 from maskkit.exceptions import OutputError, PluginError, VideoError
+from maskkit.testing import make_faces
+from tests.conftest import make_classifier
 from tests.video.videos import Script, ScriptedClassifier, face, read_video, walk, write_video
 
 
@@ -36,6 +40,24 @@ def events_of(watching):
 
 def kinds(events):
     return [event["event"] for event in events]
+
+
+def test_videos_that_are_watched_at_once_share_a_model(tmp_path):
+    """Each gets the events that it would get alone."""
+    model = make_classifier(detector="whole", precision="float32").fit(*make_faces(20, random_state=0))
+    faces = [np.asarray(Image.fromarray(face).resize((96, 96))) for face in make_faces(2, random_state=1)[0]]
+    paths = [
+        write_video(tmp_path / f"{index}.mp4", size=(96, 96), pictures=[face] * 8) for index, face in enumerate(faces)
+    ]
+
+    def watch(path):
+        events = events_of(maskkit.watch(model, path))
+        return [(event["event"], event["time_s"], event.get("probability")) for event in events]
+
+    alone = [watch(path) for path in paths]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(watch, paths)) == alone
+    assert alone[0] != alone[1]
 
 
 @pytest.fixture(scope="module")
