@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 
 import maskkit
 from maskkit import MaskClassifier
@@ -67,3 +67,10 @@ def crowd():
     for place, side in {**places, (1790, 300): 256, (900, 500): 200, (1300, 700): 220}.items():
         photo.paste(portrait.resize((side, side)), place)
     return np.asarray(photo)
+
+
+@pytest.fixture(scope="session")
+def faint():
+    """A blurred face that fills the picture, and is found because such a face may have a lower score, here 0.27."""
+    portrait = Image.fromarray(skimage.data.astronaut()[60:190, 165:280])
+    return np.asarray(portrait.filter(ImageFilter.GaussianBlur(5)))

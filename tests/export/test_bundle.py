@@ -55,7 +55,8 @@ def test_faces_of_all_sizes_are_those_of_maskkit(bundle, exact, crowd):
     assert compare(bundle, exact, np.asarray(photo.crop((820, 0, 1640, 800)).resize((1353, 1320)))) >= 6
 
 
-def test_small_pictures_and_pictures_without_faces_are_those_of_maskkit(bundle, exact, crowd):
+def test_small_pictures_and_pictures_without_faces_are_those_of_maskkit(bundle, exact, crowd, faint):
+    assert compare(bundle, exact, faint) == 1
     for height, width in ((1, 1), (20, 33), (110, 75), (200, 240)):
         compare(bundle, exact, np.ascontiguousarray(crowd[:height, 800 : 800 + width]))
     assert compare(bundle, exact, np.zeros((300, 400, 3), np.uint8)) == 0
@@ -91,6 +92,9 @@ def test_other_detector_settings_and_classes_are_kept(crowd, tmp_path):
     params = {"long_sides_px": (256, 1400), "threshold": 0.55, "nms_iou": 0.1}
     model = make_classifier(detector=MaskkitDetector(**params), engine="torch", precision="float32")
     folder = export(model.fit(faces, [1, 2] * 10), tmp_path / "bundle", bundle=True)
+    spec = json.loads((folder / "spec.json").read_text())["detector"]
+    kept = {name: value for part in ("scales", "faces", "merging") for name, value in spec[part].items()}
+    assert {**params, "long_sides_px": [256, 1400]}.items() <= kept.items()
     model.detector_ = Float32Detector(**params)
     assert compare(load_runtime(folder).Bundle(folder), model, crowd) > 4
 

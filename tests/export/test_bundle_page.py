@@ -149,7 +149,7 @@ def test_images_are_resized_to_the_same_bytes_as_by_pillow(browser, bundle_dir):
             np.testing.assert_array_equal(resized, np.asarray(picture).ravel())
 
 
-def test_faces_are_those_of_the_runtime(page, bundle, crowd):
+def test_faces_are_those_of_the_runtime(page, bundle, crowd, faint):
     half = np.asarray(Image.fromarray(crowd).resize((950, 400)))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -158,6 +158,7 @@ def test_faces_are_those_of_the_runtime(page, bundle, crowd):
     assert compare(page, bundle, "turned.jpg", encode(np.rot90(half), "JPEG", exif=exif, quality=92), 0.02) >= 6
     compare(page, bundle, "transparent.png", encode(transparent, "PNG"), 0.05)
     assert compare(page, bundle, "small.png", encode(crowd[20:320, 880:965], "PNG"), 1e-4) == 1
+    assert compare(page, bundle, "faint.png", encode(faint, "PNG"), 1e-4) == 1
     assert compare(page, bundle, "nothing.png", encode(np.zeros((40, 30, 3), np.uint8), "PNG"), 0) == 0
     expect(page.locator("#status")).to_have_text("No face found.")
 
