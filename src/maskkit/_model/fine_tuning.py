@@ -1,7 +1,7 @@
 """Training of every layer of a MaskClassifier."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from maskkit._training.allocator import keep_freed_memory
 from maskkit._training.checkpoint import VERSIONS, Checkpoint, digest_images
 from maskkit._training.depthwise import FastDepthwise
 from maskkit._training.distributed import World
+from maskkit._training.rate_sweep import LearningRates, sweep_rates
 from maskkit._training.targets import split_rows
 from maskkit._training.trainer import Batch, Batches, Trainer, TrainerOptions, make_adamw
 from maskkit._training.training_images import TrainingImages
@@ -41,11 +42,21 @@ def fit_every_layer(plan: FitPlan, embedder: FaceEmbedder, sources: Sequence[Ima
     that cannot be used.
     """
     training = _FineTuning(plan, embedder, sources)
-    training.run()
+    with training.on_device() as network:
+        training.train(network)
     embedder._fitted.invalidate_engines()
     if plan.params["precision"] == "int8":
         embedder.quantize(sources)
     return training.head
+
+
+def sweep_every_layer(
+    plan: FitPlan, embedder: FaceEmbedder, sources: Sequence[ImageSource], rates: NDArray[np.float64]
+) -> LearningRates:
+    """Return the losses of the first steps of such a fit, each at another learning rate; changes the embedder."""
+    training = _FineTuning(plan, embedder, sources)
+    with training.on_device() as network, seeded(plan.seed, training.device), keep_freed_memory():
+        return sweep_rates(training.make_trainer(network, rate=1.0), training.make_batches(), rates)
 
 
 class _FineTuning:
@@ -90,22 +101,30 @@ class _FineTuning:
             seed=plan.seed,
         )
 
-    def run(self) -> None:
+    @contextmanager
+    def on_device(self) -> Iterator[nn.Sequential]:
+        """Return backbone and head as one network, which is on the device of training until the context ends."""
         network = nn.Sequential(self.fitted.network, self.head.network_)
         try:
             move(network, self.device)
-            self._train(network)
+            yield network
         finally:  # Engines, pickles and exports expect the networks on the CPU.
             move(network, torch.device("cpu"))
 
-    def _train(self, network: nn.Sequential) -> None:
+    def train(self, network: nn.Sequential) -> None:
+        trainer = self.make_trainer(network, self.plan.params["learning_rate"])
+        trainer.checkpoint = checkpoint = self._make_checkpoint(network)
+        report_images(self.plan, self.rows.tolist(), lambda row: self.images.load(row, epoch=0))
+        held = nullcontext() if checkpoint is None else checkpoint.hold()
+        with held, seeded(self.plan.seed, self.device), keep_freed_memory():
+            self.head.history_ = trainer.fit(self.make_batches())
+
+    def make_trainer(self, network: nn.Sequential, rate: float) -> Trainer:
         params = self.plan.params
-        rate = params["learning_rate"]
         is_new_head = self.is_pretrained and self.plan.base is None
         rates = (rate, rate * HEAD_RATE_FACTOR if is_new_head else rate)
         groups = [{"params": list(part.parameters()), "lr": r} for part, r in zip(network, rates, strict=True)]
         optimizer = make_adamw(groups, weight_decay=WEIGHT_DECAY)
-        checkpoint = self._make_checkpoint(network)
         options = TrainerOptions(
             self.targets.classes.tolist(),
             params["epochs"],
@@ -122,13 +141,9 @@ class _FineTuning:
         )
         is_slow = self.device.type == "cpu" and self.precision == torch.bfloat16
         layers = FastDepthwise if is_slow else nullcontext
-        trainer = Trainer(network, optimizer, options, world=self.world, checkpoint=checkpoint, layers=layers)
-        report_images(self.plan, self.rows.tolist(), lambda row: self.images.load(row, epoch=0))
-        held = nullcontext() if checkpoint is None else checkpoint.hold()
-        with held, seeded(self.plan.seed, self.device), keep_freed_memory():
-            self.head.history_ = trainer.fit(self._make_batches())
+        return Trainer(network, optimizer, options, world=self.world, layers=layers)
 
-    def _make_batches(self) -> Batches:
+    def make_batches(self) -> Batches:
         weights = self.targets.weights
         factors = self.images.class_factors(self.rows, weights, self.world)
         n_steps = len(self.rows) // (self.batch_size * self.n_accumulated)

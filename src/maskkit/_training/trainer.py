@@ -88,17 +88,12 @@ class Trainer:
 
     def fit(self, batches: Batches) -> History:
         """Train the network; return one record per epoch."""
-        use_one_thread_after_fork()
-        self.device = next(self.network.parameters()).device
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.options.precision == torch.float16)
         epochs, is_verbose = int(self.options.epochs), self.options.verbose and self.world.is_main
         # The rates are read first, because the schedule overwrites them with its own start.
         maxima = [group["lr"] for group in self.optimizer.param_groups]
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, max_lr=maxima, total_steps=int(epochs * batches.n_steps)
-        )
+        n_steps = int(epochs * batches.n_steps)
+        self.prepare(lambda optimizer: torch.optim.lr_scheduler.OneCycleLR(optimizer, maxima, n_steps))
         best = _BestWeights()
-        self.n_parts = 1  # of each batch, on a device with little memory
         # Everything whose state a checkpoint holds.
         parts = {name: getattr(self, name) for name in ("network", "optimizer", "schedule", "scaler")} | {"best": best}
         saved = self.checkpoint and self.checkpoint.load(parts, self.device)
@@ -138,17 +133,29 @@ class Trainer:
         self.network.eval()
         return history
 
-    def _train_epoch(self, epoch: int, batches: Batches, progress: TrainingProgress) -> dict[str, Any]:
-        start = time.perf_counter()
+    def prepare(self, make_schedule: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler]) -> None:
+        """Set what the first step needs."""
+        use_one_thread_after_fork()
+        self.device = next(self.network.parameters()).device
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.options.precision == torch.float16)
+        self.schedule = make_schedule(self.optimizer)
+        self.n_parts = 1  # of each batch, on a device with little memory
+
+    def set_training_mode(self) -> None:
+        """Set the network to learn, but not the statistics that it keeps."""
         self.network.train()
         if self.options.keep_statistics:
             for layer in self.network.modules():
                 if isinstance(layer, _BatchNorm):
                     layer.eval()
-        metrics = _RunningMetrics()
+
+    def _train_epoch(self, epoch: int, batches: Batches, progress: TrainingProgress) -> dict[str, Any]:
+        start = time.perf_counter()
+        self.set_training_mode()
+        metrics = RunningMetrics()
         steps = in_batches(batches.training(epoch), self.options.gradient_accumulation_steps)
         for index, step in enumerate(steps):
-            self._step(step, metrics)
+            self.step(step, metrics)
             if self.world.size == 1:  # Several processes must stop together, at the end of the epoch.
                 self._check_finite(epoch, metrics.loss)
             progress.advance(epoch + 1, batches.n_items * (index + 1) // batches.n_steps, *metrics.means())
@@ -158,7 +165,7 @@ class Trainer:
         seconds = time.perf_counter() - start
         return {"epoch": float(epoch + 1), **metrics.record(self.world), "images_per_second": batches.n_items / seconds}
 
-    def _step(self, step: list[Batch], metrics: "_RunningMetrics") -> None:
+    def step(self, step: list[Batch], metrics: "RunningMetrics") -> None:
         """Update the weights by the gradients of one or more batches, over all processes."""
         # Losses are divided by the weight of the whole step, so that sums of gradients over batches and processes
         # are the gradient of the weighted mean.
@@ -224,7 +231,7 @@ class Trainer:
 
     def _evaluate(self, batches: Iterable[Batch]) -> dict[str, Any]:
         self.network.eval()
-        metrics, n_classes = _RunningMetrics(), len(self.options.classes)
+        metrics, n_classes = RunningMetrics(), len(self.options.classes)
         cells = np.zeros(n_classes**2)
         with torch.inference_mode(), autocast(self.device, self.options.precision):
             for inputs, targets, weights in batches:
@@ -257,7 +264,7 @@ def _note_interruption(checkpoint: Checkpoint | None, history: History, epochs: 
         raise
 
 
-class _RunningMetrics:
+class RunningMetrics:
     """Weighted loss and accuracy of the items of this process so far."""
 
     def __init__(self) -> None:
