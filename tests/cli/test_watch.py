@@ -112,7 +112,8 @@ def test_a_sink_that_is_away_is_told_and_the_command_succeeds(capsys, video, mod
         (["--sink", "webhook"], "sink 'webhook' needs an argument"),
         (["--sink", "webhook:ftp://host/Geheim"], "its address is not a URL that can be posted to"),
         (["--sink", "jsonl:notes.txt"], "notes.txt: holds something else than events"),
-        (["--snapshot"], "--snapshot is for alarms, of which there are none; pass a time after which there is one"),
+        (["--snapshot"], "--snapshot is for alarms, of which there are none; pass --alarm-after 3."),
+        (["--alarm-every", "5"], "--alarm-every is for alarms, of which there are none; pass --alarm-after 3."),
     ],
 )
 def test_a_sink_that_cannot_be_used_ends_the_command_before_the_video(

@@ -148,7 +148,8 @@ def test_sinks_are_closed_if_the_video_cannot_be_written(video, tmp_path):
         ({"sinks": [Keeper]}, PluginError, r"sink is the class Keeper; want .* instance with send\(\)"),
         ({"alarm_after_s": -1}, ValueError, "alarm_after_s"),
         ({"alarm_after_s": 1, "alarm_every_s": float("nan")}, ValueError, "alarm_every_s"),
-        ({"snapshot": True}, ValueError, "snapshot=True is for alarms, of which there are none; pass a time after"),
+        ({"snapshot": True}, ValueError, "snapshot=True is for alarms, of which there are none; pass alarm_after_s=3"),
+        ({"alarm_every_s": 5}, ValueError, "alarm_every_s=5 .* is for alarms, of which there are none"),
         ({"flush_timeout_s": -1}, ValueError, "flush_timeout_s"),
     ],
 )

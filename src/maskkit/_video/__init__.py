@@ -23,6 +23,8 @@ __all__ = ["Person", "Watch", "WatchEvent", "WatchStep", "watch"]
 # Frames are searched at the small and the usual scale only, because a larger one would take several times as long.
 _MAX_PIXELS = 600_000
 
+_ALARM_EVERY_S = 60.0
+
 
 def watch(
     classifier: "MaskClassifier",
@@ -37,7 +39,7 @@ def watch(
     reconnect_timeout_s: float = 600.0,
     ffmpeg_options: Mapping[str, str] | None = None,
     alarm_after_s: float | None = None,
-    alarm_every_s: float = 60.0,
+    alarm_every_s: float = _ALARM_EVERY_S,
     snapshot: bool = False,
     sinks: str | Sink | Iterable[str | Sink] = (),
     flush_timeout_s: float = 10.0,
@@ -133,9 +135,7 @@ def watch(
         frame_step, min_hits, max_lost_s, reconnect_timeout_s
     )
     flush_timeout_s = check_float(flush_timeout_s, "flush_timeout_s", 0)
-    if snapshot and alarm_after_s is None:
-        raise ValueError("snapshot=True is for alarms, of which there are none; pass a time after which there is one.")
-    alarm = None if alarm_after_s is None else _make_alarm_rule(alarm_after_s, alarm_every_s, classifier)
+    alarm = _make_alarm_rule(alarm_after_s, alarm_every_s, classifier, snapshot=snapshot)
     receivers = resolve_sinks(sinks)
     with ExitStack() as undo:
         reader = _open_reader(source, ffmpeg_options or {}, realtime, frame_step, reconnect_timeout_s)
@@ -183,10 +183,22 @@ def _open_reader(
     )
 
 
-def _make_alarm_rule(after_s: Any, every_s: Any, classifier: Any) -> "AlarmRule":
-    """Return the rule; raise ValueError if a time is out of range, or the model knows nobody without a mask."""
+def _make_alarm_rule(after_s: Any, every_s: Any, classifier: Any, *, snapshot: bool) -> "AlarmRule | None":
+    """Return the rule, or None without alarms.
+
+    Raises ValueError if a time is out of range, there is nothing that the options of alarms are for, or the model knows
+    nobody without a mask.
+    """
     from maskkit._video.alarms import AlarmRule, is_unprotected
 
+    if after_s is None:
+        if snapshot or every_s != _ALARM_EVERY_S:
+            given = "snapshot=True" if snapshot else f"alarm_every_s={every_s!r} (--alarm-every on the command line)"
+            raise ValueError(
+                f"{given} is for alarms, of which there are none; pass alarm_after_s=3 "
+                f"(--alarm-after 3 on the command line)."
+            )
+        return None
     after_s, every_s = check_float(after_s, "alarm_after_s", 0), check_float(every_s, "alarm_every_s", 0)
     if not any(map(is_unprotected, classifier.classes_)):
         raise ValueError(
