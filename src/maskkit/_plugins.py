@@ -103,7 +103,8 @@ def _check_signature(group: Group, name: str, factory: Any, arguments: tuple[str
         if arguments:
             got = "one" if group in _SECRET_ARGUMENTS else repr(arguments[0])
             raise PluginError(f"{kind} {name!r} takes no argument, and got {got}; want {name!r}.") from exc
-        raise PluginError(f"{kind} {name!r} needs an argument ({exc}); want '{name}:NAME'.") from exc
+        wanted = next(iter(signature.parameters)).upper()
+        raise PluginError(f"{kind} {name!r} needs an argument ({exc}); want '{name}:{wanted}'.") from exc
 
 
 def _check_argument(spec: str, detector: Any) -> None:

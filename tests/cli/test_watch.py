@@ -109,7 +109,10 @@ def test_a_sink_that_is_away_is_told_and_the_command_succeeds(capsys, video, mod
     ("options", "message"),
     [
         (["--sink", "pigeon:home"], "sink 'pigeon' is unknown; installed: jsonl, mqtt, webhook"),
-        (["--sink", "webhook"], "sink 'webhook' needs an argument"),
+        (
+            ["--sink", "webhook"],
+            "sink 'webhook' needs an argument (missing a required argument: 'url'); want 'webhook:URL'.",
+        ),
         (["--sink", "webhook:ftp://host/Geheim"], "its address is not a URL that can be posted to"),
         (["--sink", "jsonl:notes.txt"], "notes.txt: holds something else than events"),
         (["--snapshot"], "--snapshot is for alarms, of which there are none; pass --alarm-after 3."),

@@ -32,3 +32,8 @@ def test_a_file_of_something_else_is_refused(tmp_path):
     with pytest.raises(OutputError, match="holds something else than events"):
         JsonlSink(path).open()
     assert path.read_text(encoding="utf-8") == "mine"
+
+
+def test_a_file_that_cannot_be_written_is_one_error(tmp_path):
+    with pytest.raises(OutputError, match=r"cannot be written to \(File name too long\); choose another"):
+        JsonlSink(tmp_path / ("a" * 300)).open()

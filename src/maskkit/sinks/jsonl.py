@@ -27,8 +27,12 @@ class JsonlSink:
         self.name = f"jsonl {os.fspath(path)}"
 
     def open(self) -> None:
-        """Open the file; raise OutputError if it holds something else."""
-        self._file = _open_event_file(self.path)
+        """Open the file; raise OutputError if it holds something else or cannot be written to."""
+        try:
+            self._file = _open_event_file(self.path)
+        except OSError as exc:
+            reason = exc.strerror or exc
+            raise OutputError(f"{self.path}: cannot be written to ({reason}); choose another file or folder.") from exc
 
     def send(self, event: WatchEvent) -> None:
         """Write the event."""
