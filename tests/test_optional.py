@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 
 import pytest
 
@@ -27,3 +28,11 @@ def test_library_that_lacks_a_library_of_its_own_says_so(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="No module named 'no_such_module'"):
         require("half_installed", "nonsense")
+
+
+def test_a_library_that_ignores_all_warnings_does_not_silence_others(tmp_path, monkeypatch):
+    (tmp_path / "silencer.py").write_text("import warnings; warnings.filterwarnings('ignore')", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    filters = list(warnings.filters)
+    require("silencer", "review")
+    assert warnings.filters == filters

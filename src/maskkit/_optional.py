@@ -1,5 +1,6 @@
 """Optional libraries, imported only by the features that need them."""
 
+import warnings
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
@@ -14,7 +15,9 @@ def require(module: str, extra: str) -> ModuleType:
     ModuleNotFoundError as usual.
     """
     try:
-        return import_module(module)
+        # cleanlab ignores all warnings of the process when it is imported, those of maskkit too.
+        with warnings.catch_warnings():
+            return import_module(module)
     except ModuleNotFoundError as exc:
         library = module.partition(".")[0]
         if (exc.name or "").partition(".")[0] != library:
