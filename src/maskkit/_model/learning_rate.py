@@ -37,8 +37,10 @@ def find_learning_rate(
         Classifier whose other parameters are set as for the fit. With ``warm_start=True``, it goes on from its model.
     X, y
         Images and labels, or annotated photos, as for `MaskClassifier.fit`.
-    min_rate, max_rate : float, default=1e-6 and 0.1
-        The first and the last learning rate, greater than 0.
+    min_rate : float, default=1e-06
+        The first learning rate, greater than 0.
+    max_rate : float, default=0.1
+        The last learning rate, greater than `min_rate`.
     n_steps : int, default=100
         Number of rates, at least 10. They read `batch_size` images each, again and again if there are too few.
 

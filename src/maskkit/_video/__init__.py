@@ -23,6 +23,7 @@ __all__ = ["Person", "Watch", "WatchEvent", "WatchStep", "watch"]
 # Frames are searched at the small and the usual scale only, because a larger one would take several times as long.
 _MAX_PIXELS = 600_000
 
+# The default of `watch`, whose signature states it as a number.
 _ALARM_EVERY_S = 60.0
 
 
@@ -39,7 +40,7 @@ def watch(
     reconnect_timeout_s: float = 600.0,
     ffmpeg_options: Mapping[str, str] | None = None,
     alarm_after_s: float | None = None,
-    alarm_every_s: float = _ALARM_EVERY_S,
+    alarm_every_s: float = 60.0,
     snapshot: bool = False,
     sinks: str | Sink | Iterable[str | Sink] = (),
     flush_timeout_s: float = 10.0,
