@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from maskkit._display.collage import wrap_texts
-from maskkit._images.load import load_image
+from maskkit._images.load import load_image, read_size
 from maskkit._images.preprocess import Preprocess
 from maskkit._model.decision import DecisionRule, choose_threshold as pick_threshold, fit_temperature
 from maskkit._training.distributed import World
@@ -32,6 +32,7 @@ __all__ = [
     "load_image",
     "merge_faces",
     "pick_threshold",
+    "read_size",
     "wrap_texts",
 ]
 

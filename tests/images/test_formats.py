@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, PpmImagePlugin
 
-from maskkit._images.load import read_size
 from maskkit.exceptions import ImageError, ImageWarning
-from tests.helpers import load_image
+from tests.helpers import load_image, read_size
 
 
 def encode(picture, form, **options):

@@ -10,9 +10,8 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from maskkit._images.load import read_size
 from maskkit.exceptions import ImageError, ImageWarning
-from tests.helpers import load_image
+from tests.helpers import load_image, read_size
 from tests.images.files import encode, png_chunk
 
 PROGRESSIVE, RESTARTS = {"progressive": True}, {"restart_marker_rows": 1}

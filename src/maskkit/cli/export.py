@@ -48,6 +48,7 @@ def export(
     Preprocessing is included, so that it runs without maskkit.
 
     Example: maskkit export --format onnx --images faces/Validation --out exported
+
     Example: maskkit export --bundle --out bundle
     """
     import json
