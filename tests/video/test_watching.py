@@ -336,7 +336,7 @@ def test_errors_say_the_way_out(video, savable, tmp_path, monkeypatch):
         maskkit.watch(savable, video, save=video)
     with pytest.raises(VideoError, match=r"want a name that ends in \.mp4 or \.mkv"):
         maskkit.watch(savable, video, save=tmp_path / "out.gif")
-    with pytest.raises(ValueError, match="min_hits=0 is too small"):
+    with pytest.raises(ValueError, match="min_hits == 0, must be >= 1"):
         maskkit.watch(savable, video, min_hits=0)
     for name in ("min_hits", "frame_step", "max_lost_s", "reconnect_timeout_s"):
         with pytest.raises(ValueError, match=f"{name}=nan is not a finite number"):

@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from maskkit._checks.numbers import check_float
+from maskkit._checks.numbers import check_float, check_int
 from maskkit._optional import require
 from maskkit._video.events import WatchStep
 from maskkit._video.persons import Person
@@ -132,9 +132,9 @@ def watch(
     from maskkit.sinks._worker import SinkWorker
 
     check_is_fitted(classifier)
-    frame_step, min_hits, max_lost_s, reconnect_timeout_s = _check_numbers(
-        frame_step, min_hits, max_lost_s, reconnect_timeout_s
-    )
+    frame_step, min_hits = check_int(frame_step, "frame_step", 1), check_int(min_hits, "min_hits", 1)
+    max_lost_s = check_float(max_lost_s, "max_lost_s", 0, include_boundaries="neither")
+    reconnect_timeout_s = check_float(reconnect_timeout_s, "reconnect_timeout_s", 0)
     flush_timeout_s = check_float(flush_timeout_s, "flush_timeout_s", 0)
     alarm = _make_alarm_rule(alarm_after_s, alarm_every_s, classifier, snapshot=snapshot)
     receivers = resolve_sinks(sinks)
@@ -166,7 +166,6 @@ def _open_reader(
     source: Any, ffmpeg_options: Mapping[str, str], realtime: bool, frame_step: int, reconnect_timeout_s: float
 ) -> "FileReader | LiveReader":
     """Open a source; raise ValueError if frames of a live one are to be left out."""
-    from maskkit._video.events import FrameCounts
     from maskkit._video.readers import FileReader, LiveReader
     from maskkit._video.sources import parse_source
 
@@ -175,13 +174,11 @@ def _open_reader(
     # A URL with a known duration is a recording, and is read like a file.
     is_live = video.is_camera or (video.is_url and not container.duration)
     if not is_live and not realtime:
-        return FileReader(video, container, stream, FrameCounts(), frame_step=frame_step)
+        return FileReader(video, container, stream, frame_step)
     if frame_step > 1:
         container.close()
         raise ValueError(f"frame_step={frame_step}: is for files only; cameras and realtime drop frames themselves.")
-    return LiveReader(
-        video, container, stream, FrameCounts(), paced=not is_live, reconnect_timeout_s=reconnect_timeout_s
-    )
+    return LiveReader(video, container, stream, reconnect_timeout_s, paced=not is_live)
 
 
 def _make_alarm_rule(after_s: Any, every_s: Any, classifier: Any, *, snapshot: bool) -> "AlarmRule | None":
@@ -207,22 +204,3 @@ def _make_alarm_rule(after_s: Any, every_s: Any, classifier: Any, *, snapshot: b
             f"{', '.join(map(repr, classifier.classes_))}; want a model with one such as 'without_mask'."
         )
     return AlarmRule(after_s, every_s)
-
-
-def _check_numbers(
-    frame_step: Any, min_hits: Any, max_lost_s: Any, reconnect_timeout_s: Any
-) -> tuple[int, int, float, float]:
-    """Return the numbers of `watch` as Python's; raise TypeError or ValueError if one is out of range."""
-    from maskkit._checks.numbers import check_int
-
-    frame_step, min_hits = check_int(frame_step, "frame_step"), check_int(min_hits, "min_hits")
-    for name, value in (("frame_step", frame_step), ("min_hits", min_hits)):
-        if value < 1:
-            raise ValueError(f"{name}={value!r} is too small; want at least 1.")
-    max_lost_s = check_float(max_lost_s, "max_lost_s")
-    reconnect_timeout_s = check_float(reconnect_timeout_s, "reconnect_timeout_s")
-    if max_lost_s <= 0 or reconnect_timeout_s < 0:
-        raise ValueError(
-            f"max_lost_s={max_lost_s!r}, reconnect_timeout_s={reconnect_timeout_s!r}; want more than 0, and at least 0."
-        )
-    return frame_step, min_hits, max_lost_s, reconnect_timeout_s

@@ -117,15 +117,11 @@ class Persons:
 
     def present(self) -> list[Person]:
         """Return the persons who have not left."""
-        return [track.person() for track in self._present()]
+        return [track.person() for track in self._tracks.values() if track.number is not None]
 
     def counts(self) -> dict[str, int]:
         """Count all persons so far by their last decision, most frequent first."""
-        present = Counter(track.smoothed.decision for track in self._present())
-        return _count_by_name(self._left + present)
-
-    def _present(self) -> list["_Track"]:
-        return [track for track in self._tracks.values() if track.number is not None]
+        return _count_by_name(self._left + Counter(person.decision for person in self.present()))
 
     def _update_track(self, track: "_Track", face: FaceResult, time_s: float) -> list[EventData]:
         previous = track.smoothed.decision

@@ -55,9 +55,9 @@ class FileReader:
 
     is_live = False
 
-    def __init__(self, source: VideoSource, container: Any, stream: Any, counts: FrameCounts, *, frame_step: int = 1):
+    def __init__(self, source: VideoSource, container: Any, stream: Any, frame_step: int):
         self.source, self.container, self.stream = source, container, stream
-        self.counts, self.frame_step = counts, frame_step
+        self.counts, self.frame_step = FrameCounts(), frame_step
         self.end_reason, self._stopped = "ended", False
 
     def __iter__(self) -> Iterator[Frame]:
@@ -98,17 +98,8 @@ class LiveReader:
 
     is_live = True
 
-    def __init__(
-        self,
-        source: VideoSource,
-        container: Any,
-        stream: Any,
-        counts: FrameCounts,
-        *,
-        paced: bool = False,
-        reconnect_timeout_s: float = 600.0,
-    ):
-        self.source, self.counts, self._opened = source, counts, (container, stream)
+    def __init__(self, source: VideoSource, container: Any, stream: Any, reconnect_timeout_s: float, *, paced: bool):
+        self.source, self.counts, self._opened = source, FrameCounts(), (container, stream)
         self.paced, self.reconnect_timeout_s = paced, reconnect_timeout_s
         self.end_reason = "ended"
         self._start_s = time.monotonic()

@@ -118,7 +118,10 @@ class Watch(Iterator[WatchStep]):
     def _process(self, frame: Frame) -> WatchStep | None:
         """Return the step of a frame, or None if the detector fails on it."""
         time_s = self._advance(frame.time_s)
-        events = [] if frame.jump_s is None else self._break(frame.jump_s)
+        events: list[EventData] = []
+        if frame.jump_s is not None:  # The timestamps of a file leapt: what follows may be another recording.
+            self._tracker.reset()
+            events = [*self._remove_ended(()), ("time_jump", {"jump_s": round(frame.jump_s, 3)})]
         counts = self._reader.counts
         try:
             photo = self._read_photo(frame.to_rgb())
@@ -149,11 +152,6 @@ class Watch(Iterator[WatchStep]):
         lag_s = time.monotonic() - frame.due_s
         self._max_lag_s = max(self._max_lag_s, lag_s)
         return replace(step, lag_s=lag_s)
-
-    def _break(self, jump_s: float) -> list[EventData]:
-        """End all tracks, because the timestamps of a file leapt: what follows may be another recording."""
-        self._tracker.reset()
-        return [*self._remove_ended(()), ("time_jump", {"jump_s": round(jump_s, 3)})]
 
     def _update_without_frame(self) -> list[EventData]:
         """Update minutes and tracks for time in which no frame arrived."""

@@ -1,8 +1,9 @@
 """Detection with the face network: what `MaskkitDetector` and `CenterFaceDetector` share."""
 
+import os
 from collections.abc import Iterable, Sequence
 from copy import copy
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,10 @@ from maskkit._checks.numbers import check_float, check_int, to_python
 from maskkit._images.load import RgbImage
 from maskkit._images.prefetch import in_batches
 from maskkit.detectors._base import Detector, Faces, check_image
-from maskkit.detectors._network import CELL_PX, STEP_PX, FaceNetwork
+from maskkit.detectors._network import CELL_PX, STEP_PX
 from maskkit.detectors._pyramid import Tile, choose_long_sides, cut_tiles, largest_face_px, merge_faces
 from maskkit.detectors._runner import Cells, Runner, make_runner
-from maskkit.detectors._weights import load_once
+from maskkit.detectors._weights import check_weights_file, load_once
 from maskkit.engines._devices import resolve_device
 
 SMALL_TILE_PX = 256
@@ -33,15 +34,30 @@ LARGE_FACE = 0.4
 class HeatmapDetector(BaseEstimator):
     """Detector that searches images at several scales with the network's heat map of face centers."""
 
-    long_sides_px: Literal["auto"] | int | Sequence[int]
-    threshold: float
-    nms_iou: float
-    max_pixels: int
-    device: str
-    n_threads: int | None
+    # Static methods: the path of the default weights, and the `FaceNetwork` of a path.
+    _find_weights: ClassVar[Any]
+    _read_network: ClassVar[Any]
     # At the first scale, a face that fills much of the picture may have this share of the threshold: there are few
     # places for such a face, and so few false ones.
     _large_face_factor = 1.0
+
+    def __init__(
+        self,
+        long_sides_px: Literal["auto"] | int | Sequence[int] = "auto",
+        threshold: float = 0.4,
+        nms_iou: float = 0.3,
+        max_pixels: int = 5_000_000,
+        weights: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+        n_threads: int | None = None,
+    ) -> None:
+        self.long_sides_px = long_sides_px
+        self.threshold = threshold
+        self.nms_iou = nms_iou
+        self.max_pixels = max_pixels
+        self.weights = weights
+        self.device = device
+        self.n_threads = n_threads
 
     def detect(self, image: RgbImage) -> Faces:
         """Detect the faces in an image. Safe to call from several threads.
@@ -146,11 +162,7 @@ class HeatmapDetector(BaseEstimator):
                     found[index].append((kept, float(tile.scale_xy.max())))
 
     def _weights_path(self) -> str:
-        raise NotImplementedError
-
-    @staticmethod
-    def _read_network(path: str) -> FaceNetwork:
-        raise NotImplementedError
+        return self._find_weights() if self.weights is None else check_weights_file(self.weights)
 
     def _cut(self, image: RgbImage) -> Iterable[tuple[Tile, float]]:
         """Cut an image into tiles at each scale, with the size of faces that fill much of the picture."""

@@ -1,6 +1,5 @@
 """Running the face network: OpenVINO on a CPU, PyTorch on CUDA and MPS."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
@@ -12,8 +11,9 @@ from numpy.typing import NDArray
 
 from maskkit._images.hashing import hash_file
 from maskkit.detectors._network import VERSION, FaceNetwork
-from maskkit.engines._compile import compile_model, openvino
+from maskkit.engines._compile import compile_model
 from maskkit.engines._devices import InHalves, autocast, resolve_precision
+from maskkit.engines._openvino import trace
 
 ReadNetwork = Callable[[str], FaceNetwork]
 
@@ -113,15 +113,6 @@ def make_runner(path: str, read_network: ReadNetwork, device: torch.device, hint
 
 
 def _convert(path: str, read_network: ReadNetwork) -> Any:
-    """Convert the network to an ``openvino.Model`` of uint8 (n, H, W, 3)."""
-    network = read_network(path).eval()
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch.jit.trace is deprecated; see `engines._openvino.convert`.
-        model = openvino.convert_model(torch.jit.trace(network, torch.zeros(1, 3, 64, 64), check_trace=False))
-    steps = openvino.preprocess.PrePostProcessor(model)
-    steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
-    steps.input().model().set_layout(openvino.Layout("NCHW"))
-    steps.input().preprocess().convert_element_type(openvino.Type.f32)
-    model = steps.build()
+    model = trace(read_network(path).eval(), 64).build()
     model.reshape([-1, -1, -1, 3])
     return model

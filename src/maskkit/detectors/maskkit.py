@@ -1,9 +1,7 @@
 """maskkit's own face detector, the default."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from safetensors import SafetensorError
 
@@ -14,6 +12,21 @@ from maskkit.detectors._weights import check_weights_file
 from maskkit.exceptions import WeightsError
 
 _WEIGHTS = Path(__file__).parents[1] / "pretrained" / "maskkit-faces" / "model.safetensors"
+
+
+def read_weights(path: str | os.PathLike[str]) -> FaceNetwork:
+    """Read the weights of the face network; raise WeightsError if the file is not one of them."""
+    network = make_network()
+    shapes = read_shapes(path)
+    try:
+        if shapes is not None:  # compared first, because the file may state tensors of any size
+            check_weights(shapes_of(network), shapes, os.fspath(path))
+        network.load_state_dict({name: tensor.float() for name, tensor in read_tensors(path).items()}, assign=True)
+    except (SafetensorError, RuntimeError) as exc:
+        raise WeightsError(
+            f"{os.fspath(path)} does not hold the weights of the face network ({type(exc).__name__}); check the path."
+        ) from exc
+    return network
 
 
 class MaskkitDetector(HeatmapDetector):
@@ -54,43 +67,8 @@ class MaskkitDetector(HeatmapDetector):
     """
 
     _large_face_factor = 0.375
-
-    def __init__(
-        self,
-        long_sides_px: Literal["auto"] | int | Sequence[int] = "auto",
-        threshold: float = 0.4,
-        nms_iou: float = 0.3,
-        max_pixels: int = 5_000_000,
-        weights: str | os.PathLike[str] | None = None,
-        device: str = "auto",
-        n_threads: int | None = None,
-    ) -> None:
-        self.long_sides_px = long_sides_px
-        self.threshold = threshold
-        self.nms_iou = nms_iou
-        self.max_pixels = max_pixels
-        self.weights = weights
-        self.device = device
-        self.n_threads = n_threads
-
-    def _weights_path(self) -> str:
-        return check_weights_file(_WEIGHTS if self.weights is None else self.weights)
+    _read_network = staticmethod(read_weights)
 
     @staticmethod
-    def _read_network(path: str) -> FaceNetwork:
-        return read_weights(path)
-
-
-def read_weights(path: str | os.PathLike[str]) -> FaceNetwork:
-    """Read the weights of the face network; raise WeightsError if the file is not one of them."""
-    network = make_network()
-    shapes = read_shapes(path)
-    try:
-        if shapes is not None:  # compared first, because the file may state tensors of any size
-            check_weights(shapes_of(network), shapes, os.fspath(path))
-        network.load_state_dict({name: tensor.float() for name, tensor in read_tensors(path).items()}, assign=True)
-    except (SafetensorError, RuntimeError) as exc:
-        raise WeightsError(
-            f"{os.fspath(path)} does not hold the weights of the face network ({type(exc).__name__}); check the path."
-        ) from exc
-    return network
+    def _find_weights() -> str:
+        return check_weights_file(_WEIGHTS)

@@ -61,29 +61,34 @@ class OpenVINOEngine:
         return self._compiled.create_infer_request().infer([pixels])[0].copy()
 
 
+def trace(network: nn.Module, size: int) -> Any:
+    """Trace a network on the CPU; return OpenVINO's preprocessor of its model, which takes uint8 (n, H, W, 3)."""
+    with torch.no_grad(), warnings.catch_warnings():
+        # torch.jit.trace is deprecated, but OpenVINO takes ten times as long to convert a torch.export.
+        warnings.simplefilter("ignore")
+        model = openvino.convert_model(torch.jit.trace(network, torch.zeros(1, 3, size, size), check_trace=False))
+    steps = openvino.preprocess.PrePostProcessor(model)
+    steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+    steps.input().model().set_layout(openvino.Layout("NCHW"))
+    steps.input().preprocess().convert_element_type(openvino.Type.f32)
+    return steps
+
+
 def convert(network: nn.Module, preprocess: Preprocess) -> Any:
     """Convert a network to an ``openvino.Model`` of uint8 (n, S, S, 3) that includes preprocessing.
 
     Raises EngineError if it cannot be traced, has operations that OpenVINO lacks, or does not take so small images.
     """
-    network = network.cpu().eval()
     size = preprocess.image_size
     try:
-        with torch.no_grad(), warnings.catch_warnings():
-            # torch.jit.trace is deprecated, but OpenVINO takes ten times as long to convert a torch.export.
-            warnings.simplefilter("ignore")
-            traced = torch.jit.trace(network, torch.zeros(1, 3, size, size), check_trace=False)
-        model = openvino.convert_model(traced)
+        steps = trace(network.cpu().eval(), size)
     except Exception as exc:  # torch and OpenVINO raise RuntimeError, their own and others
         reason = str(exc).strip().partition("\n")[0]
         raise EngineError(
             f"{type(network).__name__} cannot be run by OpenVINO ({reason}); use engine='torch'."
         ) from exc
-    steps = openvino.preprocess.PrePostProcessor(model)
-    steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
-    steps.input().model().set_layout(openvino.Layout("NCHW"))
     mean, scale = ([255 * value for value in channel] for channel in (preprocess.mean, preprocess.std))
-    steps.input().preprocess().convert_element_type(openvino.Type.f32).mean(mean).scale(scale)
+    steps.input().preprocess().mean(mean).scale(scale)
     model = steps.build()
     try:
         model.reshape([-1, size, size, 3])

@@ -55,11 +55,8 @@ class DeadlineProtocol(H11Protocol):
     def _set_deadline(self, seconds: float) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        self._deadline = self.loop.call_later(seconds, self._close)
-
-    def _close(self) -> None:
-        # A connection that is only closed stays open until the client has read what was written.
-        self.transport.abort()
+        # A connection that is closed instead stays open until the client has read what was written.
+        self._deadline = self.loop.call_later(seconds, self.transport.abort)
 
 
 def deadline_protocol(*, wait_seconds: float, request_seconds: float) -> type[DeadlineProtocol]:

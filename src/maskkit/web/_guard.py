@@ -76,7 +76,8 @@ class Guard:
             try:
                 self._check_host(headers)
                 self._check_origin(headers)
-                if self.token is not None and not _is_public(scope["path"]):
+                is_public = scope["path"] in _PUBLIC_PATHS or scope["path"].startswith("/static/")
+                if self.token is not None and not is_public:
                     self._check_token(headers, self.token)
             except ApiError as error:
                 await error.response()(scope, receive, send)
@@ -111,10 +112,6 @@ class Guard:
         if scheme.lower() != "bearer" or not secrets.compare_digest(given.strip().encode("latin-1"), token):
             message = "The token is missing or wrong; send the header 'Authorization: Bearer TOKEN'."
             raise ApiError(401, "unauthorized", message, {"WWW-Authenticate": "Bearer"})
-
-
-def _is_public(path: str) -> bool:
-    return path in _PUBLIC_PATHS or path.startswith("/static/")
 
 
 def _is_ip_address(name: str) -> bool:

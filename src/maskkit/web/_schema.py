@@ -85,26 +85,23 @@ class Model(_Schema):
     limits: dict[str, float]
 
 
+_ERRORS = {
+    400: "No image, or an invalid form.",
+    401: "The token is missing or wrong.",
+    403: "The host or the origin is not allowed.",
+    408: "The request took too long to arrive.",
+    413: "Too large, or too many images or pixels.",
+    415: "Neither a form nor an image, compressed, or of a format that is not read.",
+    422: "No image can be read, or a parameter is invalid.",
+    500: "The images could not be classified, or the server has a bug.",
+    503: "The queue is full.",
+    504: "Classification took too long.",
+}
 ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorResponse, "description": "No image, or an invalid form."},
-    401: {"model": ErrorResponse, "description": "The token is missing or wrong."},
-    403: {"model": ErrorResponse, "description": "The host or the origin is not allowed."},
-    408: {"model": ErrorResponse, "description": "The request took too long to arrive."},
-    413: {"model": ErrorResponse, "description": "Too large, or too many images or pixels."},
-    415: {
-        "model": ErrorResponse,
-        "description": "Neither a form nor an image, compressed, or of a format that is not read.",
-    },
-    422: {"model": ErrorResponse, "description": "No image can be read, or a parameter is invalid."},
-    500: {"model": ErrorResponse, "description": "The images could not be classified, or the server has a bug."},
-    503: {
-        "model": ErrorResponse,
-        "description": "The queue is full.",
-        "headers": {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}},
-    },
-    504: {"model": ErrorResponse, "description": "Classification took too long."},
+    status: {"model": ErrorResponse, "description": text} for status, text in _ERRORS.items()
 }
 """Responses of `POST /v1/faces` other than 200."""
+ERROR_RESPONSES[503]["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 
 _IMAGE = {"type": "string", "format": "binary"}
 REQUEST_BODY = {

@@ -20,7 +20,6 @@ _EXPECTED = "expected multipart/form-data with files, or one image as image/... 
 # Form fields that are not files are ignored. These limits bound the memory that they take while they are parsed.
 _MAX_FIELDS, _MAX_FIELD_BYTES = 100, 65_536
 
-
 Result = TypeVar("Result")
 
 
