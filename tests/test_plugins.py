@@ -67,6 +67,12 @@ def test_argument_after_the_colon_is_the_first_parameter():
     assert _plugins.load("reporters", "json:a:b.json").path == "a:b.json"
 
 
+@pytest.mark.parametrize(("group", "spec"), [("sinks", "jsonl:"), ("reporters", "html:"), ("detectors", "whole:")])
+def test_an_empty_argument_is_not_the_default(group, spec):
+    with pytest.raises(PluginError, match=f"{spec}' has no argument after the colon; want '{spec[:-1]}' or"):
+        _plugins.load(group, spec)
+
+
 def test_instances_pass_through():
     reporter = JsonReporter()
     assert _plugins.resolve("reporters", reporter) is reporter

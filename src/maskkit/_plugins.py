@@ -43,7 +43,8 @@ def names(group: Group) -> list[str]:
 def load(group: Group, spec: str, **params: Any) -> Any:
     """Return an instance of a plugin.
 
-    Raises PluginError if the name is unknown or declared twice, or the plugin fails to load or cannot be made so.
+    Raises PluginError if the name is unknown or declared twice, the argument is empty, or the plugin fails to load or
+    cannot be made so.
 
     Parameters
     ----------
@@ -54,12 +55,17 @@ def load(group: Group, spec: str, **params: Any) -> Any:
     **params : object
         Further constructor parameters.
     """
-    name, _, argument = spec.partition(":")
+    name, colon, argument = spec.partition(":")
     factory = load_class(group, name)
     arguments = (argument,) if argument else ()
     if params:  # those of a saved model
         return factory(*arguments, **params)
     _check_signature(group, name, factory, arguments)
+    if colon and not argument:
+        raise PluginError(
+            f"{group[:-1]} {spec!r} has no argument after the colon; want {name!r} or '{name}:ARGUMENT'. Is a variable "
+            f"of the shell unset?"
+        )
     with plugin_errors(group, repr(_shown(group, spec)), "making it"):
         plugin = factory(*arguments)
     if argument and group == "detectors":

@@ -89,6 +89,14 @@ def test_sinks_get_the_events_of_the_file(capsys, video, unmasked, tmp_path):
     assert "maskkit: alarm: person 1 without_mask for 0.2 s" in err
 
 
+def test_the_files_that_were_written_are_named_under_quiet_too(capsys, video, unmasked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, "watch", video, "--quiet", "--events", "a.jsonl", "--sink", "jsonl")
+    assert (code, err) == (0, "written: a.jsonl\nwritten: events.jsonl\n")
+    code, _, err = run(capsys, "watch", video, "--quiet", "--sink", "jsonl:")
+    assert (code, "sink 'jsonl:' has no argument after the colon" in err) == (1, True)
+
+
 def test_the_table_counts_alarms(capsys, video, unmasked):
     code, out, _ = run(capsys, "watch", video, "--alarm-after", "0")
     assert code == 0

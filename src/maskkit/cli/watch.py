@@ -3,7 +3,7 @@
 import os
 import signal
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
@@ -20,7 +20,7 @@ from maskkit.cli._outputs import print_written
 if TYPE_CHECKING:
     from maskkit import Watch
     from maskkit._display.tables import Table
-    from maskkit.sinks import JsonlSink
+    from maskkit.sinks import JsonlSink, Sink
 
 # Number of last minutes in the table at the end; the events contain all of them.
 _MINUTES_SHOWN = 20
@@ -141,8 +141,10 @@ def watch(
     Example: maskkit watch 0 --out entrance.mp4 --events entrance.jsonl
     """
     import maskkit
+    from maskkit.sinks._base import resolve_sinks
 
     _check_out(out, no_blur=no_blur)
+    sinks = resolve_sinks(sink or ())
     options = dict(_split_option(text) for text in ffmpeg_option or ())
     classifier = load_model(
         model, detector=detector, detector_size=detector_size, device=device, threshold=threshold, min_size_px=min_size
@@ -163,7 +165,7 @@ def watch(
                 alarm_after_s=alarm_after,
                 alarm_every_s=alarm_every,
                 snapshot=snapshot,
-                sinks=sink or (),
+                sinks=sinks,
                 flush_timeout_s=flush_timeout,
             )
         )
@@ -171,9 +173,7 @@ def watch(
         stack.enter_context(stop_on_signal(watching))
         end, minutes = _follow(watching, log, printing=output == "jsonl", quiet=quiet)
     _print_end(end, minutes, output, is_live=watching.is_live)
-    for path in (out, events):
-        if path is not None and path.exists():
-            print_written(path)
+    _print_files(out, events, sinks)
     _raise_unless_complete(end, is_live=watching.is_live)
 
 
@@ -265,6 +265,14 @@ def _tabulate(end: dict[str, Any], minutes: list[dict[str, Any]], *, is_live: bo
     # Each person has one decision, so that the shares add up to 100 %.
     rows = tuple((decision, count, f"{count / total:.0%}") for decision, count in end["persons"].items())
     yield Table(end["source"], ("decision", "persons", "share"), rows or (("nobody", 0, "-"),), frames)
+
+
+def _print_files(out: Path | None, events: Path | None, sinks: "Sequence[Sink]") -> None:
+    from maskkit.sinks import JsonlSink
+
+    for path in (out, events, *(sink.path for sink in sinks if isinstance(sink, JsonlSink))):
+        if path is not None and os.path.exists(path):
+            print_written(path)
 
 
 def _raise_unless_complete(end: dict[str, Any], *, is_live: bool) -> None:
