@@ -5,6 +5,7 @@ import re
 import shutil
 
 import pytest
+from PIL import Image
 
 from maskkit.review import FaceKey, LabelFile
 from tests.cli.conftest import run, write_faces
@@ -71,6 +72,43 @@ def test_folders_without_labels(review, tmp_path):
     code, _, err, faces = review("photos", "--crops", "--labels", "other.csv")
     assert (code, len(faces)) == (0, 9)
     assert "9 crops without labels" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "n_images", "kind", "first"),
+    [
+        (["faces"], 4, "images", r"faces/with(out)?_mask/\d\.png"),
+        (["photos"], 4, "photos", r"photos/with/0\.png"),
+        (["photos", "--crops"], 4, "images", r"photos/with/0\.png"),
+        (["boxes.csv"], 2, "photos", r"photos/with/0\.png"),
+    ],
+)
+def test_images_none_of_which_can_be_read_are_one_error(review, tmp_path, arguments, n_images, kind, first):
+    for folder in ("faces/with_mask", "faces/without_mask", "photos/with", "photos/without"):
+        (tmp_path / folder).mkdir(parents=True)
+        for index in range(2):
+            (tmp_path / folder / f"{index}.png").write_bytes(b"no image")
+    rows = "".join(f"photos/with/{index}.png,4,4,50,60,with_mask\n" for index in range(2))
+    (tmp_path / "boxes.csv").write_text(f"path,xmin,ymin,xmax,ymax,label\n{rows}")
+    code, out, err, _ = review(*arguments)
+    assert (code, out) == (1, "")
+    assert re.fullmatch(
+        f"maskkit: error: none of the {n_images} {kind} in DATA can be read; check the files, or pass others. "
+        rf"The first: {first}: cannot be read as an image \(no format that Pillow knows\)\.\n",
+        err,
+    )
+
+
+@pytest.mark.filterwarnings("default:1 of 3 photos:maskkit.exceptions.SkippedImageWarning")
+def test_photos_without_a_face_are_counted(review, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (64, 64)).save(tmp_path / "photos" / name)
+    (tmp_path / "photos" / "bad.png").write_bytes(b"no image")
+    code, _, err, _ = review("photos", "--detector", "maskkit")
+    assert code == 1
+    assert "warning: 1 of 3 photos cannot be read and were left out: bad.png. The first: photos/bad.png: cannot" in err
+    assert "error: the detector finds no face in 2 photos; if they are face crops, add --crops, else try" in err
 
 
 def test_annotated_photos(review, tmp_path):

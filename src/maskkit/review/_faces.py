@@ -1,7 +1,7 @@
 """The faces to review: face crops, annotated faces of photos, and faces that the detector finds in photos."""
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -52,18 +52,24 @@ class Face:
 
 
 def list_crops(paths: Sequence[Path], labels: Sequence[str] | None = None) -> list[Face]:
-    """Return the faces of crops that can be read, with a warning of the others; `labels` are those of the data."""
+    """Return the faces of crops that can be read, with a warning of the others; `labels` are those of the data.
+
+    Raises DataError if no image can be read.
+    """
     unreadable = find_unreadable(paths)
-    warn_of_skipped(unreadable, len(paths), "images")
+    _check_readable(unreadable, paths, "images")
     given = labels if labels is not None else [None] * len(paths)
     return [_make_face(path, None, label) for path, label in zip(paths, given, strict=True) if path not in unreadable]
 
 
 def list_annotated_faces(photos: Sequence[AnnotatedPhoto]) -> list[Face]:
-    """Return the annotated faces of photos that can be read, with a warning of the others."""
+    """Return the annotated faces of photos that can be read, with a warning of the others.
+
+    Raises DataError if no photo can be read.
+    """
     paths = [photo.path for photo in photos]
     unreadable = find_unreadable(paths)
-    warn_of_skipped(unreadable, len(paths), "photos")
+    _check_readable(unreadable, paths, "photos")
     return [
         _make_face(photo.path, box, label)
         for photo in photos
@@ -73,14 +79,34 @@ def list_annotated_faces(photos: Sequence[AnnotatedPhoto]) -> list[Face]:
 
 
 def detect_faces(paths: Sequence[Path], predictor: FacePredictor, track: Track = show_nothing) -> list[Face]:
-    """Return the faces that the detector finds in photos; warn of photos that cannot be read."""
-    faces = []
+    """Return the faces that the detector finds in photos that can be read, with a warning of the others.
+
+    Raises DataError if no photo can be read, or no face is found.
+    """
+    faces, unreadable = [], {}
     results = predictor.read_photos(track(paths, "Finding faces", len(paths)))
     for path, photo in zip(paths, results, strict=True):
         if photo.error is not None:
-            warnings.warn(f"left out: {photo.error}", SkippedImageWarning, stacklevel=2)
+            unreadable[path] = photo.error
         faces += [_make_face(path, face.box, None) for face in photo.faces]
+    _check_readable(unreadable, paths, "photos")
+    if not faces:
+        n_searched = len(paths) - len(unreadable)
+        raise DataError(
+            f"the detector finds no face in {n_searched} photos; if they are face crops, add --crops, else "
+            f"try another --detector."
+        )
     return faces
+
+
+def _check_readable(unreadable: Mapping[Path, str], paths: Sequence[Path], kind: str) -> None:
+    """Raise DataError if no image can be read, else warn of those that are left out."""
+    if unreadable and len(unreadable) == len(set(paths)):
+        raise DataError(
+            f"none of the {len(unreadable)} {kind} in DATA can be read; check the files, or pass others. The first: "
+            f"{next(iter(unreadable.values()))}"
+        )
+    warn_of_skipped(unreadable, len(paths), kind, stacklevel=4)
 
 
 def match_answers(faces: Sequence[Face], answered: Iterable[FaceKey]) -> list[Face]:
