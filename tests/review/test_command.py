@@ -25,8 +25,6 @@ def review(savable, tmp_path, capsys, monkeypatch):
         (endpoint,) = [route.endpoint for route in app.routes if route.path == "/v1/faces"]
         faces[:] = endpoint()["faces"]
 
-    # Its configuration of logging closes the streams that pytest captures, if absl is installed.
-    monkeypatch.setattr("uvicorn.Config.configure_logging", lambda self: None)
     monkeypatch.setattr("uvicorn.Server.startup", start)
     monkeypatch.setattr("uvicorn.Server.run", lambda self, sockets: asyncio.run(self.startup(sockets)))
     monkeypatch.chdir(tmp_path)

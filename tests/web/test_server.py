@@ -1,6 +1,7 @@
 """The listening server: shutdown, slow clients, full queue, and the command `maskkit serve`."""
 
 import asyncio
+import logging
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
-from maskkit.web import Limits
+from maskkit.web import Limits, make_server
 from tests.cli.test_cli import run
 from tests.web.conftest import serving
 
@@ -226,6 +227,23 @@ def test_addresses(listen, capsys):
     code, _, err = run(capsys, "serve", "--host", "nowhere.invalid", "--port", 0)
     assert code == 1
     assert err.startswith("maskkit: error: --host nowhere.invalid is not an address of this machine")
+
+
+def test_handlers_of_the_logging_of_the_program_stay_open_and_get_the_warnings(caplog):
+    closed = []
+
+    class Handler(logging.Handler):
+        def close(self):
+            closed.append(self)
+            super().close()
+
+    handler = Handler()
+    make_server(lambda: None, seconds=1)
+    assert closed == []
+    logging.getLogger("uvicorn.error").info("unimportant")
+    logging.getLogger("uvicorn.error").warning("important")
+    assert caplog.messages == ["important"]
+    handler.close()
 
 
 def test_port_in_use_is_a_one_line_error(capsys):

@@ -80,6 +80,8 @@ def make_server(
         timeout_keep_alive=max(1, min(5, round(wait_seconds))),
         ws="none",
         lifespan="on",
+        # Uvicorn's own configuration would close all handlers of the program, such as those that write to its files.
+        log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,
