@@ -109,8 +109,9 @@ def test_other_files_are_refused(tmp_path):
 
 def test_images_that_cannot_be_read_are_left_out_with_a_warning(tmp_path):
     table = write(tmp_path, "path,label,camera\na.png,x,1\nc.png,x,2\nb.png,y,3\n")
-    with pytest.warns(SkippedImageWarning, match=r"1 of 3 images cannot be read and were left out: c\.png"):
+    with pytest.warns(SkippedImageWarning, match=r"1 of 3 images cannot be read and were left out: c\.png") as caught:
         faces = load_table(table, on_error="skip")
+    assert caught[0].filename == __file__
     assert (faces.labels.tolist(), faces.columns, len(faces.skipped)) == (["x", "y"], {"camera": ["1", "3"]}, 1)
     with pytest.raises(DataError, match=r"none of its 1 images can be read; check their paths"):
         load_table(write(tmp_path, "path,label\nc.png,x\n"), on_error="skip")

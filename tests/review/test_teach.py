@@ -1,5 +1,6 @@
 """Training on the answers: what is missing, what is held out, and the figures."""
 
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -52,6 +53,17 @@ def test_a_copy_is_trained_and_measured_on_faces_that_stay_held_out(answered, sa
     np.testing.assert_array_equal(savable.predict_proba(answered.path.parent.glob("crops/*.png")), before)
     # A second training goes on from the same model, and replaces nothing.
     assert finish(teacher)["folder"] == str(answered.path.with_name("labels-model-2"))
+
+
+def test_the_answers_are_read_without_a_change_of_the_filters_of_warnings(answered, savable, monkeypatch):
+    """The filters are those of the whole process, in which other threads serve the page."""
+
+    def evaluate(*_):
+        raise RuntimeError("the answers are read")
+
+    monkeypatch.setattr("maskkit.review._teach.evaluate", evaluate)
+    monkeypatch.setattr(warnings, "catch_warnings", lambda **_: pytest.fail("the filters are changed"))
+    assert finish(Teacher(savable, answered))["error"] == "the answers are read"
 
 
 def test_a_class_that_the_model_lacks_is_learned(tmp_path, savable):

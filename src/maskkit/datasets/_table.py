@@ -136,11 +136,28 @@ def load_table(
     """
     check_on_error(on_error)
     check_frame(frame)
-    read = _drop_left_out(read_table(table))
-    stated = set(read.columns.get(FRAME, ())) if frame == "auto" else set()
-    frame = next((word for word in _FRAMES if stated == {word}), frame)
     if len(box) != 4:
         raise ValueError(f"box={box!r} has {len(box)} names; want four columns: left, top, right and bottom.")
+    kept, note = drop_left_out(read_table(table))
+    if note:
+        warnings.warn(note, UserWarning, stacklevel=2)
+    return load_rows(kept, path=path, label=label, split=split, group=group, box=box, on_error=on_error, frame=frame)
+
+
+def load_rows(
+    read: Table,
+    *,
+    path: str = "path",
+    label: str = "label",
+    split: str = "split",
+    group: str = "group",
+    box: tuple[str, str, str, str] = BOX,
+    on_error: Literal["raise", "skip"] = "raise",
+    frame: Frame = "auto",
+) -> Any:
+    """Return the faces of a table like `load_table`, which reads it and leaves out rows; parameters are the same."""
+    stated = set(read.columns.get(FRAME, ())) if frame == "auto" else set()
+    frame = next((word for word in _FRAMES if stated == {word}), frame)
     edges = [f"box[{index}]" for index in range(4)]
     roles = {"path": path, "label": label, "split": split, "group": group}
     has_boxes = tuple(box) != BOX or any(name in read.columns for name in box)
@@ -159,21 +176,24 @@ def load_table(
     return _load_crops(read, paths, splits, chosen, set(roles.values()) - {group}, on_error=on_error)
 
 
-def _drop_left_out(table: Table) -> Table:
-    """Return a table without the rows that say why they are left out; warn of their number and reasons."""
+def drop_left_out(table: Table) -> tuple[Table, str]:
+    """Return a table without the rows that say why they are left out, and their number and reasons, or no text.
+
+    Raises DataError if no row remains.
+    """
     if LEFT_OUT not in table.columns:
-        return table
+        return table, ""
     reasons = table.columns[LEFT_OUT]
     kept = [row for row, reason in enumerate(reasons) if is_empty(reason)]
     columns = {name: [values[row] for row in kept] for name, values in table.columns.items() if name != LEFT_OUT}
     counts = Counter(str(reason).strip() for reason in reasons if not is_empty(reason))
+    message = ""
     if counts:
         said = ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
         message = f"{table.path}: {counts.total():,} of {len(reasons):,} rows are left out: {said}."
         if not kept:
             raise DataError(f"{message} None remains; want rows with a class and an empty {LEFT_OUT}.")
-        warnings.warn(message, UserWarning, stacklevel=3)
-    return Table(table.path, columns, [table.places[row] for row in kept])
+    return Table(table.path, columns, [table.places[row] for row in kept]), message
 
 
 def _load_crops(
@@ -204,8 +224,8 @@ def _load_crops(
         if "group" in chosen:
             groups = [table.text(chosen["group"], row, "group") for row in rows]
             found[name]["groups"] = np.array(groups, dtype=np.str_)
-    warn_of_skipped(unreadable, len(paths), "images", stacklevel=4)
-    warn_of_labels(labels, str(table.path), stacklevel=4)
+    warn_of_skipped(unreadable, len(paths), "images", stacklevel=5)
+    warn_of_labels(labels, str(table.path), stacklevel=5)
     return FaceBunch(splits=found, skipped=list(unreadable.items()), **(found if "split" in chosen else found["all"]))
 
 

@@ -3,7 +3,6 @@
 import copy
 import logging
 import math
-import warnings
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from maskkit._display.tables import Estimate
 from maskkit._files.outputs import find_free
-from maskkit.datasets import load_table
+from maskkit.datasets._table import drop_left_out, load_rows, read_table
 from maskkit.evaluation import Evaluation, evaluate
 from maskkit.evaluation._inputs import describe_left_out
 from maskkit.review._labels import HELD_OUT, TRAIN, LabelFile
@@ -86,10 +85,9 @@ class Teacher:
             self._state = {"state": "failed", "error": f"{exc}" or type(exc).__name__}
 
     def _teach(self) -> dict[str, Any]:
-        with warnings.catch_warnings():
-            # Of the rows that are left out, which the page shows.
-            warnings.simplefilter("ignore", UserWarning)
-            faces = load_table(self.labels.path).splits
+        # Without the warning of the rows that are left out, which the page shows.
+        answers, _ = drop_left_out(read_table(self.labels.path))
+        faces = load_rows(answers).splits
         held_out = faces[HELD_OUT]
         self._report_step("Measuring the model before")
         before = evaluate(self.classifier, held_out)
