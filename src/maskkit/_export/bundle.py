@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from maskkit._export.graphs import DISTANCES, INPUT, MAPS, FromPixels, OnnxFile, write_detector
-from maskkit._export.metadata import metadata_of
+from maskkit._export.spec import metadata_of
 from maskkit._labels import INCORRECT, MASKED, color_of, meaning_of
 from maskkit._model.predictor import FacePredictor
 from maskkit.detectors import _heatmap as heatmap, _pyramid as pyramid
@@ -100,7 +100,6 @@ def describe_bundle(predictor: FacePredictor) -> dict[str, Any]:
 
 
 def _describe_network() -> dict[str, Any]:
-    """Return what the detector's network takes and returns."""
     return {
         "name": "maskkit",
         "file": DETECTOR_FILE,

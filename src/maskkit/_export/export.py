@@ -13,8 +13,7 @@ from torch import nn
 
 from maskkit._export.bundle import BUNDLE_FILES, check_detector, describe_bundle, write_bundle
 from maskkit._export.graphs import INPUT, OUTPUT, OnnxFile, write_classifier
-from maskkit._export.metadata import metadata_of
-from maskkit._export.spec import describe_export
+from maskkit._export.spec import describe_export, metadata_of
 from maskkit._files.atomic import check_writable, is_document, write_folder
 from maskkit._images.hashing import hash_file
 from maskkit._images.load import check_images
@@ -101,9 +100,7 @@ def export(
     """
     folder = check_path(folder, ModelFileError)
     predictor = classifier.predictor_
-    _check_arguments(predictor, folder, output_format, int8=int8, images=images)
-    if bundle:
-        _check_bundle(predictor, output_format)
+    _check_arguments(predictor, folder, output_format, int8=int8, images=images, bundle=bundle)
     preprocess = predictor.embedder.backbone.preprocess
     sources = check_images(images) if images is not None else make_faces(_N_DRAWN, random_state=0)[0]
     pixels = np.stack(list(prefetch_map(preprocess.load, sources)))
@@ -132,7 +129,9 @@ def _join_networks(predictor: FacePredictor) -> nn.Module:
     return nn.Sequential(*parts, nn.Softmax(dim=1)).eval()
 
 
-def _check_arguments(predictor: FacePredictor, folder: Path, output_format: str, *, int8: bool, images: Any) -> None:
+def _check_arguments(
+    predictor: FacePredictor, folder: Path, output_format: str, *, int8: bool, images: Any, bundle: bool
+) -> None:
     if output_format not in ("onnx", "openvino"):
         raise ValueError(f"output_format={output_format!r} is unknown; use 'onnx' or 'openvino'.")
     if not isinstance(predictor.head, TransferHead):
@@ -149,12 +148,10 @@ def _check_arguments(predictor: FacePredictor, folder: Path, output_format: str,
         is_ours=lambda folder: is_document(folder / SPEC_FILE, ("maskkit", "parity", "files")),
         files=(SPEC_FILE, ONNX_FILE, "model.xml", "model.bin", *BUNDLE_FILES),
     )
-
-
-def _check_bundle(predictor: FacePredictor, output_format: str) -> None:
-    if output_format != "onnx":
+    if bundle and output_format != "onnx":
         raise ValueError(f"bundle=True writes ONNX files; use output_format='onnx', not {output_format!r}.")
-    check_detector(predictor)
+    if bundle:
+        check_detector(predictor)
 
 
 def _write_onnx(
@@ -253,11 +250,9 @@ def _check_parity(parity: dict[str, Any], *, int8: bool) -> None:
     agreement, difference = parity["equal_labels"], parity["largest_difference"]
     # The comparison is negated, because a difference of NaN must not pass.
     if agreement < _MIN_INT8_AGREEMENT if int8 else not difference <= _FLOAT_TOLERANCE:
-        limit = (
-            f"at least {_MIN_INT8_AGREEMENT:.0%} equal labels"
-            if int8
-            else f"a difference of {_FLOAT_TOLERANCE} at most"
-        )
+        limit = f"a difference of {_FLOAT_TOLERANCE} at most"
+        if int8:
+            limit = f"at least {_MIN_INT8_AGREEMENT:.0%} equal labels"
         raise EngineError(
             f"the export differs from the model: {agreement:.2%} of {parity['n_images']} labels are equal, "
             f"probabilities differ by up to {difference:.4f}; want {limit}. Nothing was written; pass check=False "

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from maskkit._export.metadata import clean_onnx
 from maskkit._images.preprocess import Preprocess
 from maskkit._model.face_density import FaceDensity
 from maskkit._optional import require
@@ -85,9 +84,29 @@ def _write(
             external_data=False,
             verbose=False,
         )
-    clean_onnx(file, metadata, onnx)
+    _clean(file, metadata, onnx)
     onnx.checker.check_model(str(file))
     return OnnxFile(file)
+
+
+def _clean(file: Path, metadata: Mapping[str, str], onnx: Any) -> None:
+    """Replace the metadata of an ONNX file: torch stores paths and source lines of the builder at every node."""
+    model = onnx.load(str(file))
+    _remove_metadata(model)
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=value)
+    onnx.save(model, str(file))
+
+
+def _remove_metadata(message: Any) -> None:
+    """Remove the metadata and documentation of a protobuf message and of all messages in it."""
+    for field in ("metadata_props", "doc_string"):
+        if field in message.DESCRIPTOR.fields_by_name:
+            message.ClearField(field)
+    for descriptor, value in message.ListFields():
+        if descriptor.message_type is not None:
+            for inner in [value] if hasattr(value, "ListFields") else value:
+                _remove_metadata(inner)
 
 
 class _WithPreprocessing(nn.Module):

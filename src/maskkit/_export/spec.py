@@ -1,5 +1,6 @@
-"""The description of an export, from which another program can repeat every step."""
+"""The description of an export, from which another program can repeat every step, and which is in its files, too."""
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -7,6 +8,7 @@ from maskkit._export.graphs import INPUT, OUTPUT
 from maskkit._images.crop import MARGIN
 from maskkit._images.preprocess import Preprocess
 from maskkit._model.predictor import FacePredictor
+from maskkit._text import to_json
 
 
 def describe_export(predictor: FacePredictor, *, output_format: str, int8: bool) -> dict[str, Any]:
@@ -67,4 +69,15 @@ def _describe_preparation(preprocess: Preprocess) -> dict[str, Any]:
             "mean": list(preprocess.mean),
             "std": list(preprocess.std),
         },
+    }
+
+
+def metadata_of(spec: Mapping[str, Any]) -> dict[str, str]:
+    """Return the metadata of an exported file: its description, and the parts that programs look for, as text."""
+    parts = {name: spec[name] for name in ("model", "maskkit", "classes", "uncertain_below", "min_size_px")}
+    return {
+        **{name: value if isinstance(value, str) else to_json(value) for name, value in parts.items()},
+        # A dict from index to name is what detectors of Ultralytics hold, and several viewers show.
+        "names": to_json(dict(enumerate(map(str, spec["classes"])))),
+        "spec": to_json(spec),
     }

@@ -1,14 +1,16 @@
-"""Weights in safetensors files: reading, shapes, and their comparison."""
+"""Weights of networks: reading from safetensors files, shapes and their comparison, and hashes."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
+from maskkit._images.hashing import hash_content
 from maskkit.exceptions import WeightsError
 
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
@@ -62,3 +64,17 @@ def check_weights(wanted: Shapes, shapes: Shapes, source: str) -> None:
             raise WeightsError(
                 f"{source} does not fit this network: it {fault} {shown}; pass weights of the same architecture."
             )
+
+
+def fingerprint(network: nn.Module, *more: Any) -> str:
+    """Return a hash of a network's layers and weights, and of the repr of further objects."""
+    return hash_content(f"{network!r} {more!r} {hash_weights(network)}".encode())
+
+
+def hash_weights(network: nn.Module) -> str:
+    """Return a hash of a network's weights, which is the same with every version of torch."""
+    parts: list[Any] = []
+    for name, tensor in network.state_dict().items():
+        values = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
+        parts += [f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), values]
+    return hash_content(*parts)

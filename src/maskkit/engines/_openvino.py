@@ -56,7 +56,6 @@ class OpenVINOEngine:
         self.n_streams: int = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
 
     def compute(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Compute the features (n, n_features) of uint8 (n, S, S, 3)."""
         # A new request for each call makes it safe for threads.
         return self._compiled.create_infer_request().infer([pixels])[0].copy()
 

@@ -33,7 +33,6 @@ class TorchEngine:
         self._in_halves = InHalves(self._compute, device, "use a smaller image_size or device='cpu'")
 
     def compute(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Compute the features (n, n_features) of uint8 (n, S, S, 3)."""
         parts = self._in_halves(pixels)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
