@@ -177,7 +177,7 @@ def test_damaged_file_is_renamed_once(tmp_path, n_threads):
     file = tmp_path / "features.db"
     cache = FileCache(file)
     cache.put({str(number): entry(*range(500)) for number in range(200)})
-    cache.close()
+    cache._file.close()
     data = bytearray(file.read_bytes())
     data[4096:12288] = bytes(8192)
     file.write_bytes(data)
@@ -191,7 +191,7 @@ def test_damaged_file_is_renamed_once(tmp_path, n_threads):
     damaged.put({"new": entry(1)})
     assert damaged.get("new").tolist() == [1]
     assert (tmp_path / "features.db.broken").exists()
-    damaged.close()
+    damaged._file.close()
 
 
 def test_locked_file_is_not_damaged(tmp_path):
@@ -206,7 +206,7 @@ def test_locked_file_is_not_damaged(tmp_path):
     other.rollback()
     other.close()
     assert cache.get("image").tolist() == [1]
-    cache.close()
+    cache._file.close()
 
 
 def test_other_files_and_folders_are_never_touched(tmp_path):

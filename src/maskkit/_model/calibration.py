@@ -12,11 +12,11 @@ from maskkit._labels import index_labels
 from maskkit._model.decision import check_goal, choose_threshold, fit_temperature
 from maskkit._model.face_density import FaceDensity
 from maskkit._model.head import TransferHead
+from maskkit._model.prediction import PredictionMixin
 from maskkit._model.saving import NO_EVALUATIONS
-from maskkit._model.stages import StagesMixin
 
 
-class CalibrationMixin(StagesMixin):
+class CalibrationMixin(PredictionMixin):
     """Methods that adjust probabilities, decision threshold and int8 ranges without training."""
 
     def calibrate(self, X: Any, y: ArrayLike | None = None) -> Self:

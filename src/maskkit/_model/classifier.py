@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from maskkit import _plugins
 from maskkit._images.annotated import read_labeled_faces
-from maskkit._images.load import ImageSource, iterate_images
+from maskkit._images.load import ImageSource
 from maskkit._images.preprocess import Augment
 from maskkit._labels import warn_of_labels
 from maskkit._model.base_model import find_base
@@ -20,7 +20,6 @@ from maskkit._model.fit import fit_embedder, fit_head
 from maskkit._model.head import TransferHead
 from maskkit._model.params import check_params
 from maskkit._model.persistence import PersistenceMixin
-from maskkit._model.photos import PhotosMixin
 from maskkit._model.plan import FitPlan, announce, plan_fit
 from maskkit._model.saving import check_plugins_named
 from maskkit._model.scoring import ScoreMixin
@@ -29,7 +28,7 @@ from maskkit.backbones._base import Backbone, Weights
 from maskkit.detectors._base import Detector
 
 
-class MaskClassifier(PhotosMixin, ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEstimator):
+class MaskClassifier(ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierMixin, BaseEstimator):
     """Classify face images as masked or unmasked, or into any other classes.
 
     A scikit-learn classifier of images. A backbone pretrained on ImageNet computes features, and a head maps them to
@@ -306,37 +305,6 @@ class MaskClassifier(PhotosMixin, ScoreMixin, CalibrationMixin, PersistenceMixin
         self.class_counts_ = np.bincount(plan.targets.indices, minlength=len(self.classes_))
         self.base_ = None if plan.base is None else plan.base.origin
         self._finish_fit(f"{_plugins.display_name(self.backbone)} + {type(self.head_).__name__}")
-
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Predict class probabilities for face crops.
-
-        Parameters
-        ----------
-        X : sequence of images
-            One face per image.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_images, n_classes), float64
-            Rows sum to 1; columns in the order of `classes_`.
-        """
-        return self.predictor_.predict_proba(iterate_images(X))
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Predict the classes of face crops.
-
-        Parameters
-        ----------
-        X : sequence of images
-            One face per image.
-
-        Returns
-        -------
-        y : ndarray of shape (n_images,)
-            The most probable class of each image.
-        """
-        proba = self.predict_proba(X)  # Raises NotFittedError where there are no classes yet.
-        return self.classes_[proba.argmax(axis=1)]
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters. ``head__hidden_units=50`` also works on ``head=None``, which means ``TransferHead()``.

@@ -26,15 +26,10 @@ class FaceDensity:
 
     Source: Tipping and Bishop 1999, "Probabilistic principal component analysis", J. R. Statist. Soc. B 61.
 
-    Parameters
-    ----------
-    mean : ndarray of shape (n_features,), float32
-    components : ndarray of shape (n_components, n_features), float32
-        Directions of the largest variances, of length 1.
-    variances : ndarray of shape (n_components,), float64
-        Variances along the components. Models that are saved in half precision keep float64, and variances are small.
-    noise_and_limit : ndarray of shape (2,), float64
-        Mean variance along all other directions, and the distance that one face in a hundred exceeds.
+    `mean` is (n_features,), `components` (n_components, n_features) are the directions of the largest variances, of
+    length 1, and `variances` (n_components,) are those along them. `noise_and_limit` (2,) is the mean variance along
+    all other directions, and the distance that one face in a hundred exceeds. Variances are small, and models that are
+    saved in half precision keep float64.
     """
 
     mean: NDArray[np.float32]

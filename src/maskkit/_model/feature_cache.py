@@ -53,7 +53,6 @@ class MemoryCache:
         self._lock = threading.Lock()
 
     def get(self, key: str) -> Features | None:
-        """Return the features of an image, or None."""
         with self._lock:
             return self._entries.get(key)
 
@@ -107,10 +106,6 @@ class FileCache:
                 warnings.warn(f"{escape_text(self.path)}: features could not be stored ({exc}).", stacklevel=2)
             except sqlite3.DatabaseError as exc:
                 self._replace_damaged(exc)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
     def _connect(self) -> None:
         foreign = ValueError(f"cache={str(self.path)!r} is not a cache of maskkit; choose another name.")

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from maskkit._files.tensors import fingerprint
 from maskkit._images.hashing import hash_content
 from maskkit._images.load import ImageSource
 from maskkit._images.prefetch import in_batches, prefetch_map
@@ -26,7 +27,6 @@ from maskkit._training.training_images import TrainingImages
 from maskkit.augment._camera import augment_face
 from maskkit.augment._random_painting import RandomPainting
 from maskkit.engines._devices import describe_device, move, resolve_device, resolve_precision, seeded
-from maskkit.engines._fingerprint import fingerprint
 
 WEIGHT_DECAY = 0.05
 LABEL_SMOOTHING = 0.05

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from maskkit._files.tensors import hash_weights
 from maskkit._images.hashing import hash_content
 from maskkit._images.load import RgbImage
 from maskkit._images.preprocess import Preprocess
@@ -18,7 +19,6 @@ from maskkit._plugins import plugin_errors
 from maskkit.backbones._base import Backbone
 from maskkit.engines import Engine, Quantized, check_engine, make_engine, quantize, resolve_engine
 from maskkit.engines._devices import move, resolve_device, resolve_precision
-from maskkit.engines._fingerprint import hash_weights
 from maskkit.exceptions import PluginError
 
 # NNCF's default; more images hardly change the activation ranges.

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 
 from maskkit._checks.numbers import check_float, check_int, to_python
+from maskkit._images.sources import shorten
 from maskkit._text import check_path
 from maskkit.exceptions import OutputError
 
@@ -58,14 +59,16 @@ def check_params(estimator: Any) -> dict[str, Any]:
 
 
 def _check_value(name: str, value: Any) -> Any:
-    """Return the value of a parameter, checked and converted."""
     if name in _INTEGERS:
         return check_int(value, name, _INTEGERS[name])
     if name in _REALS:
         minimum, maximum, boundaries = _REALS[name]
         return check_float(value, name, minimum, maximum, include_boundaries=boundaries)
     if name in _FLAGS:
-        return _check_flag(name, value)
+        flag = to_python(value)
+        if not isinstance(flag, (bool, int, float)) or flag not in (0, 1):
+            raise ValueError(f"{name}={value!r} is unknown; use True or False.")
+        return bool(flag)
     # A generator of random numbers stays what it is.
     if name == "random_state" and isinstance(to_python(value), (bool, int, float)):
         return check_int(value, name, 0, 2**32 - 1)
@@ -78,13 +81,6 @@ def _check_value(name: str, value: Any) -> Any:
     if name == "augment" and not (isinstance(value, str) and value == "auto") and not callable(value):
         raise ValueError(f"augment={value!r} is unknown; use 'auto', None or a callable (image, rng).")
     return to_python(value) if name == "fine_tune" else value
-
-
-def _check_flag(name: str, value: Any) -> bool:
-    flag = to_python(value)
-    if not isinstance(flag, (bool, int, float)) or flag not in (0, 1):
-        raise ValueError(f"{name}={value!r} is unknown; use True or False.")
-    return bool(flag)
 
 
 def _check_class_weight(value: Any) -> Any:
@@ -112,8 +108,8 @@ class FitRecord:
             before, after = self.params.get(name), now.get(name)
             if not _is_same(before, after):
                 raise NotFittedError(
-                    f"{name} was set to {_shorten(after)} after the fit, which had {_shorten(before)}; call fit again, "
-                    f"or set it back."
+                    f"{name} was set to {shorten(repr(after), 60)} after the fit, which had "
+                    f"{shorten(repr(before), 60)}; call fit again, or set it back."
                 )
 
 
@@ -132,8 +128,3 @@ def _is_same(before: Any, after: Any) -> bool:
         return bool(np.array_equal(before, after)) if isinstance(before, np.ndarray) else bool(before == after)
     except (TypeError, ValueError):  # objects that cannot be compared
         return False
-
-
-def _shorten(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -9,11 +9,11 @@ from maskkit._files.hub import fetch_model
 from maskkit._files.pretrained import find_pretrained
 from maskkit._model import saving
 from maskkit._model.params import check_params
-from maskkit._model.stages import StagesMixin
+from maskkit._model.prediction import PredictionMixin
 from maskkit.reporters._base import Report
 
 
-class PersistenceMixin(StagesMixin):
+class PersistenceMixin(PredictionMixin):
     """Methods that write a fitted classifier to a folder and read it back."""
 
     def save(

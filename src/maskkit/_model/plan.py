@@ -214,7 +214,6 @@ def _make_head(params: Mapping[str, Any], seed: int, base: BaseModel | None, *, 
 
 
 def _check_compatible(params: Mapping[str, Any], head: Any, given: Mapping[str, Any], *, every_layer: bool) -> None:
-    """Check that head and parameters suit the kind of fit."""
     is_transfer_head, name = isinstance(head, TransferHead), type(head).__name__
     if given and not is_transfer_head:
         raise ValueError(f"{', '.join(given)} set a TransferHead; give {name} its own parameters.")

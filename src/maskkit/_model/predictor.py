@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from maskkit._checks.numbers import check_int, check_max_px, check_proba
+from maskkit._files.tensors import hash_weights
 from maskkit._images.crop import Box, crop_square
 from maskkit._images.hashing import hash_content
 from maskkit._images.load import ImageSource, RgbImage, name_source, read_image, warn_of
@@ -28,7 +29,6 @@ from maskkit.detectors._base import Detector, Faces, check_faces, detect_batch, 
 from maskkit.detectors._heatmap import limit_scales
 from maskkit.detectors.whole import WholeImageDetector
 from maskkit.engines._devices import resolve_device
-from maskkit.engines._fingerprint import hash_weights
 from maskkit.exceptions import ImageError, ModelFileError, PluginError, SkippedImageWarning
 
 # Photos whose faces share batches. Memory holds up to three times as many decoded photos: those being read,
@@ -338,26 +338,21 @@ def _check_detector_works(windows: Iterable[list[_Photo]]) -> Iterator[list[_Pho
     """
     held: list[list[_Photo]] = []
     failures: list[PluginError] = []
+    works = False
     windows = iter(windows)
     for window in windows:
         held.append(window)
-        if any(photo.error is None for photo in window):
-            break
+        works = any(photo.error is None for photo in window)
         failures += [photo.error for photo in window if isinstance(photo.error, PluginError)]
-        if len(failures) >= WINDOW_PHOTOS:
-            raise _fails_on_everything(failures)
+        if works or len(failures) >= WINDOW_PHOTOS:
+            break
         if not failures:  # Photos that cannot be read say nothing about the detector.
             yield from held
             held.clear()
-    else:
-        if len(failures) > 1:
-            raise _fails_on_everything(failures)
+    if not works and len(failures) > 1:
+        raise PluginError(f"{failures[0]} It failed on all of the first {len(failures)} photos.")
     yield from held
     yield from windows
-
-
-def _fails_on_everything(failures: Sequence[PluginError]) -> PluginError:
-    return PluginError(f"{failures[0]} It failed on all of the first {len(failures)} photos.")
 
 
 def _load(name: str, source: ImageSource, *, is_wanted: Callable[[], bool] = _always, **limits: Any) -> _Photo:

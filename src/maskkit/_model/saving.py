@@ -117,15 +117,13 @@ def check_evaluation(evaluation: Any) -> None:
 
 def describe_evaluations(kept: Mapping[str, Any], evaluation: Mapping[str, Report]) -> dict[str, Any]:
     """Return metrics and tables by the names of data, after those `kept` of a loaded model, for `training`."""
-    metrics = {name: to_plain(report.metrics()) for name, report in evaluation.items()}
-    tables = {name: _describe_evaluation(name, report) for name, report in evaluation.items()}
-    return {"evaluation": kept["evaluation"] | metrics, "evaluation_tables": kept["evaluation_tables"] | tables}
-
-
-def _describe_evaluation(name: str, report: Report) -> str:
-    """Return the tables with intervals in Markdown; the others show single faces and their files."""
-    tables = [table for table in report.tables() if any(isinstance(cell, Estimate) for cell in chain(*table.rows))]
-    return "\n\n".join([f"### {escape_text(name)}", *map(to_markdown, tables)])
+    metrics, tables = dict(kept["evaluation"]), dict(kept["evaluation_tables"])
+    for name, report in evaluation.items():
+        metrics[name] = to_plain(report.metrics())
+        # The tables with intervals; the others show single faces and their files.
+        shown = [table for table in report.tables() if any(isinstance(cell, Estimate) for cell in chain(*table.rows))]
+        tables[name] = "\n\n".join([f"### {escape_text(name)}", *map(to_markdown, shown)])
+    return {"evaluation": metrics, "evaluation_tables": tables}
 
 
 def load_model(
@@ -298,7 +296,6 @@ def _restore_params(config: ModelConfig, *, without: Collection[str]) -> dict[st
 
 
 def _make_head(config: ModelConfig) -> TransferHead:
-    """Return the unfitted head of a model."""
     params = {name: value for name, value in _from_plain(config.head).items() if name != "n_features"}
     return TransferHead(**params | {"device": "auto"})
 
@@ -348,10 +345,9 @@ def _restore_training(estimator: Any, training: dict[str, Any]) -> dict[str, dic
     if not are_objects or not all(isinstance(text, str) for text in evaluations["evaluation_tables"].values()):
         raise ValueError("evaluation or evaluation_tables is no object, or a table is no text")
     estimator.class_counts_, estimator.fine_tuned_, estimator.base_ = counts, fine_tuned, base
+    restores_best = bool(estimator.head_.early_stopping)
     for owner in (estimator, estimator.head_):
-        owner.history_ = History(
-            history, estimator.classes_.tolist(), restores_best=bool(estimator.head_.early_stopping)
-        )
+        owner.history_ = History(history, estimator.classes_.tolist(), restores_best=restores_best)
     return evaluations
 
 

@@ -11,8 +11,6 @@ from maskkit._labels import warn_of_unknown
 
 
 class ScoreMixin:
-    """The method `score` of a classifier."""
-
     classes_: Any
 
     def score(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
