@@ -116,11 +116,8 @@ def find_seed(folder: str | os.PathLike[str]) -> int | None:
 
 def digest_images(sources: Sequence[ImageSource]) -> str:
     """Return a hash of the contents of images, without decoding them."""
-
-    def digest_one(row: int, source: ImageSource) -> str:
-        return read_content(source, name=name_source(source, row))[1]
-
-    digests = prefetch_map(digest_one, range(len(sources)), sources)
+    names = map(name_source, sources, range(len(sources)))
+    digests = prefetch_map(lambda source, name: read_content(source, name=name)[1], sources, names)
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 

@@ -46,7 +46,6 @@ class World:
         return total
 
     def sum_floats(self, values: list[float]) -> list[float]:
-        """Sum the numbers of all processes."""
         if self.size == 1:
             return values
         # MPS has no float64.

@@ -108,8 +108,6 @@ class TrainingProgress:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         class Monitor(Progress):
-            """A progress bar with something below it."""
-
             below: Any = None
 
             def get_renderables(self) -> Iterator[Any]:

@@ -1,9 +1,8 @@
 """Learning rate range test: the loss of a network at rising learning rates (Smith 2017, arXiv:1506.01186)."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import chain, count, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +12,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from maskkit._images.prefetch import in_batches
 from maskkit._labels import BLUE, VERMILION
-from maskkit._training.trainer import Batch, Batches, RunningMetrics, Trainer
+from maskkit._training.trainer import Batches, RunningMetrics, Trainer
 from maskkit.engines._devices import exact
 from maskkit.exceptions import NotFiniteError
 
@@ -79,7 +78,8 @@ def sweep_rates(trainer: Trainer, batches: Batches, rates: NDArray[np.float64]) 
     lowest = math.inf
     with exact(trainer.device):
         trainer.set_training_mode()
-        steps = in_batches(_repeat(batches), trainer.options.gradient_accumulation_steps)
+        endless = chain.from_iterable(map(batches.training, count()))
+        steps = in_batches(endless, trainer.options.gradient_accumulation_steps)
         for step in islice(steps, len(rates)):
             metrics = RunningMetrics()
             trainer.step(step, metrics)
@@ -95,8 +95,3 @@ def sweep_rates(trainer: Trainer, batches: Batches, rates: NDArray[np.float64]) 
             f"min_rate, and look for extreme class weights."
         )
     return LearningRates(rates[:n_finite], np.array(losses[:n_finite]))
-
-
-def _repeat(batches: Batches) -> Iterator[Batch]:
-    for epoch in count():
-        yield from batches.training(epoch)

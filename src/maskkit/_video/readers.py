@@ -80,11 +80,9 @@ class FileReader:
             self.end_reason = f"broken: {exc.strerror or type(exc).__name__}"
 
     def stop(self) -> None:
-        """Stop after the current frame."""
         self._stopped = True
 
     def close(self) -> None:
-        """Close the file."""
         self.container.close()
 
 
@@ -127,7 +125,6 @@ class LiveReader:
             yield self.elapsed_s() if item is None else item
 
     def stop(self) -> None:
-        """Stop after the current frame."""
         self.end_reason = "stopped"
         self._stop.set()
         with self._changed:

@@ -46,17 +46,14 @@ class VideoSource:
 
     @property
     def is_camera(self) -> bool:
-        """Whether this is a camera of this machine."""
         return self.format is not None
 
     @property
     def is_url(self) -> bool:
-        """Whether this is a URL, which may use the network."""
         return "://" in self.url
 
     @property
     def is_file(self) -> bool:
-        """Whether this is a file."""
         return not (self.is_camera or self.is_url)
 
     def open(self) -> Any:

@@ -47,7 +47,6 @@ class FaceTracker:
         return tracks
 
     def reset(self) -> None:
-        """End all tracks."""
         self._tracker.reset()
 
     @property

@@ -10,7 +10,6 @@ from maskkit.detectors._base import Detector, check_faces
 
 
 def vector(*values: float) -> NDArray[np.float32]:
-    """Return a float32 array."""
     return np.array(values, dtype=np.float32)
 
 

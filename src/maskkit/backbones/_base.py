@@ -196,17 +196,14 @@ def _select_network(state: StateDict, wanted: StateDict, source: str) -> StateDi
         return state
     best = [prefix for prefix, count in counts.items() if count == max(counts.values())]
     # Beside the network may lie a smoothed copy, which training scripts do not put into the usual wrappers.
-    for is_preferred in (_has_usual_wrapper, lambda prefix: "ema" not in prefix):
+    usual = ("state_dict.", "model_state_dict.", "model.")
+    for is_preferred in (lambda prefix: not prefix or prefix.startswith(usual), lambda prefix: "ema" not in prefix):
         best = [prefix for prefix in best if is_preferred(prefix)] or best
     if len(best) > 1:
         raise WeightsError(
             f"{source} holds {len(best)} networks that fit, {_list(best)}; save the state dict of one of them."
         )
     return {name.removeprefix(best[0]): value for name, value in state.items() if name.startswith(best[0])}
-
-
-def _has_usual_wrapper(prefix: str) -> bool:
-    return prefix == "" or prefix.startswith(("state_dict.", "model_state_dict.", "model."))
 
 
 def _list(keys: Sequence[str]) -> str:

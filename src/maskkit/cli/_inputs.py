@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from maskkit import MaskClassifier
     from maskkit._files.outputs import OutputFolders
 
-
 # What precedes the name of a model on the Hugging Face Hub.
 HUB = "hub:"
 
@@ -117,18 +116,6 @@ def find_images(sources: Iterable[str], *, outputs: Iterable[Path | None] = ()) 
     return found
 
 
-def check_outputs(folder: Path, outputs: Iterable[Path | None]) -> None:
-    """Raise OutputError if DATA is itself an output folder; print the number of images in one inside of it."""
-    from maskkit._files.outputs import OutputFolders
-    from maskkit._images.listing import find_images_below
-
-    given = [output for output in outputs if output is not None and output.is_dir()]
-    if given and folder.is_dir():
-        written = OutputFolders(given)
-        written.check_source(folder)
-        _leave_out(written, find_images_below(folder), os.fspath(folder))
-
-
 def _leave_out(written: "OutputFolders", images: list[Path], source: str) -> list[Path]:
     """Return the images that are not in an output folder; print the number of the others, which may be the user's."""
     kept = list(written.leave_out(images, source))
@@ -141,14 +128,12 @@ def _leave_out(written: "OutputFolders", images: list[Path], source: str) -> lis
 def load_data(data: Path, *, on_error: Any = "raise", outputs: Iterable[Path | None] = (), **of_crops: Any) -> Any:
     """Load face crops or annotated photos, whichever DATA is, in any format.
 
-    Folders in `outputs` are left out; see `check_outputs`. `of_crops` are further parameters of `load_faces`.
-
-    Returns
-    -------
-    loaded : list of AnnotatedPhoto, or Bunch
-        The Bunch has splits of photos, or of face crops.
+    Folders in `outputs` are left out, and DATA may be none of them. `of_crops` are further parameters of `load_faces`.
+    Returns a list of AnnotatedPhoto, or a Bunch of splits of photos or face crops.
     """
     from maskkit import datasets
+    from maskkit._files.outputs import OutputFolders
+    from maskkit._images.listing import find_images_below
     from maskkit.datasets._yolo import find_data_file
     from maskkit.exceptions import DataError
 
@@ -162,7 +147,10 @@ def load_data(data: Path, *, on_error: Any = "raise", outputs: Iterable[Path | N
     if has_annotations(data):
         return datasets.load_photos(os.fspath(data), on_error=on_error)
     given = [output for output in outputs if output is not None]
-    check_outputs(data, given)
+    if data.is_dir() and (folders := [output for output in given if output.is_dir()]):
+        written = OutputFolders(folders)
+        written.check_source(data)
+        _leave_out(written, find_images_below(data), os.fspath(data))
     try:
         return datasets.load_faces(os.fspath(data), on_error=on_error, exclude=given, **of_crops)
     except DataError as exc:

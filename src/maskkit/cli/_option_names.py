@@ -15,22 +15,10 @@ _PYTHON_ONLY = re.compile(
 
 
 def use_option_names(message: str, command: Any, arguments: Sequence[str]) -> str:
-    """Replace the parameters that a message names by the options of the command that runs.
+    """Replace the parameters that a message names by the options of the click command, or group, that runs.
 
-    Parameters
-    ----------
-    message : str
-        Message of the library, such as "use backbone='efficientnet_lite0'".
-    command : click.Command
-        Command or group of commands.
-    arguments : sequence of str
-        Arguments of the command line, from which the subcommand is known.
-
-    Returns
-    -------
-    message : str
-        The same message with ``--backbone efficientnet_lite0``, without instances and None as further choices.
-        Parameters without an option are left.
+    Of "use backbone='efficientnet_lite0', or an instance", "use --backbone efficientnet_lite0" is left: a command line
+    has neither instances nor None. The subcommand is known from the arguments. Parameters without an option are left.
     """
     for word in arguments:
         command = getattr(command, "commands", {}).get(word, command)

@@ -42,7 +42,6 @@ def flag(name: str, text: str, panel: str | None = None, *names: str, **settings
 
 
 def out_option(metavar: str, text: str, **settings: Any) -> Any:
-    """Return the typer option --out."""
     return option(metavar, text, OUTPUT_GROUP, "--out", "-o", **settings)
 
 
@@ -81,7 +80,6 @@ def complete_split(ctx: typer.Context) -> list[str]:
 
 
 def complete_detector() -> list[str]:
-    """List the installed detectors."""
     return _plugins.names("detectors")
 
 

@@ -49,7 +49,6 @@ class WatchDisplay:
         self._live.stop()
 
     def show(self, step: "WatchStep") -> None:
-        """Update the display after a step."""
         self._count_events(step)
         if step.photo is not None:
             self._processed_at.append(time.monotonic())

@@ -122,7 +122,6 @@ def evaluate(
 def _load_data_sets(
     data: list[Path], split: str | None, on_error: Any, *, crops: bool, robustness: bool, outputs: list[Path]
 ) -> Any:
-    """Load one data set, or a dictionary of several."""
     if robustness and len(data) > 1:
         raise typer.BadParameter(f"takes one DATA, not {len(data)}; run it once for each", param_hint="--robustness")
     names = [path.resolve().name for path in data]

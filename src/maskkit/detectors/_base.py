@@ -124,7 +124,6 @@ def detect_batch(detector: Detector, images: Sequence[RgbImage]) -> list[Any]:
 
 
 def read_only(image: RgbImage) -> RgbImage:
-    """Return a view of an image that cannot be written to."""
     view = image.view()
     view.flags.writeable = False
     return view

@@ -69,7 +69,6 @@ class Batcher:
         self._thread = threading.Thread(target=self._run, name="maskkit-batcher", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
@@ -81,7 +80,6 @@ class Batcher:
 
     @property
     def n_waiting(self) -> int:
-        """Number of photos in the queue."""
         return len(self._queue)
 
     def submit(self, uploads: Sequence[tuple[Upload, int]]) -> list[Future[PhotoResult]]:

@@ -47,7 +47,6 @@ class DeadlineProtocol(H11Protocol):
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadline."""
         if self._deadline is not None:
             self._deadline.cancel()
         super().connection_lost(exc)

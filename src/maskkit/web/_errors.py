@@ -28,7 +28,6 @@ class ApiError(Exception):
         self.fields = fields
 
     def response(self) -> JSONResponse:
-        """Return the error as a JSON response."""
         body = {"error": {"code": self.code, "message": str(self)}, **self.fields}
         return JSONResponse(body, self.status, dict(self.headers or {}))
 
@@ -77,7 +76,6 @@ class InternalErrorHandler:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -13,7 +13,6 @@ class NormalizeRequest:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request."""
         if scope["type"] == "http" and not scope["path"].startswith("/") and "://" in scope["path"]:
             # The host of the URL stands for the header Host. Source: RFC 9112, section 3.2.2.
             host, _, path = scope["path"].partition("://")[2].partition("/")

@@ -123,7 +123,6 @@ def _too_large(subject: str, n_bytes: int) -> ApiError:
 
 
 async def _read_image(request: Request, body: AsyncGenerator[bytes, None]) -> list[Upload]:
-    """Read a body that is one image."""
     data = b"".join([chunk async for chunk in body])
     if not data:
         raise ApiError(400, "no_image", f"The request is empty; {_EXPECTED}.")
@@ -187,7 +186,6 @@ class DrainRequestBody:
         self.seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
