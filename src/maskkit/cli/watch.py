@@ -141,13 +141,9 @@ def watch(
     Example: maskkit watch 0 --out entrance.mp4 --events entrance.jsonl
     """
     import maskkit
-    from maskkit._files.outputs import check_new
     from maskkit.sinks._base import resolve_sinks
 
-    if no_blur and out is None:
-        raise typer.BadParameter("is for the video that --out writes", param_hint="--no-blur")
-    if out is not None:
-        check_new(os.fspath(out))
+    _check_out(out, no_blur=no_blur)
     sinks = resolve_sinks(sink or ())
     options = dict(_split_option(text) for text in ffmpeg_option or ())
     classifier = load_model(
@@ -179,6 +175,15 @@ def watch(
     _print_end(end, minutes, output, is_live=watching.is_live)
     _print_files(out, events, sinks)
     _raise_unless_complete(end, is_live=watching.is_live)
+
+
+def _check_out(out: Path | None, *, no_blur: bool) -> None:
+    from maskkit._files.outputs import check_new
+
+    if no_blur and out is None:
+        raise typer.BadParameter("is for the video that --out writes", param_hint="--no-blur")
+    if out is not None:
+        check_new(os.fspath(out))
 
 
 @contextmanager
