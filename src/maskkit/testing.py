@@ -23,7 +23,7 @@ from maskkit.backbones._base import Backbone, Weights, build_network
 from maskkit.detectors._base import Detector, Faces, check_faces, read_only
 from maskkit.exceptions import PluginError
 from maskkit.reporters._base import Reporter, call_reporter
-from maskkit.sinks._base import Sink, WatchEvent, open_sink
+from maskkit.sinks._base import Sink, WatchEvent, connect_sink, open_sink
 
 __all__ = [
     "FixedDetector",
@@ -294,6 +294,8 @@ def check_sink(sink: Sink | str) -> None:
     kinds |= dict.fromkeys(("minute", "end"), counts)
     with TemporaryDirectory() as folder, contextlib.chdir(folder):
         open_sink(sink)
+        with plugin_errors("sinks", sink, "connect()"):
+            connect_sink(sink)
         for kind, details in kinds.items():
             event = WatchEvent(kind, 1.0, datetime.now(UTC), copy.deepcopy(details))
             with plugin_errors("sinks", sink, "send()", f"the event {kind!r}"):

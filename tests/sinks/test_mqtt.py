@@ -190,6 +190,27 @@ def test_a_broker_that_was_killed_gets_everything_when_it_is_back(tmp_path):
 
 
 @needs_broker
+def test_a_broker_that_is_not_there_is_told_before_the_first_event_and_gets_all_events_later(tmp_path):
+    port, events = find_port(), make_events("appeared", "left", "end")
+    worker = SinkWorker(start(port), retry_s=(0.01, 0.02))
+    while not worker._messages:
+        pass
+    with pytest.warns(SinkWarning) as told:
+        worker.report()
+    assert [str(warning.message) for warning in told] == [
+        f"sink mqtt mqtt://127.0.0.1:{port}/door/camera%201: the receiver cannot be reached (ConnectionError: no "
+        f"connection to the broker: Connection refused); start it, or correct its address or the login. Events wait "
+        f"for it."
+    ]
+    with run_broker(tmp_path, port), Listener(port) as listener:
+        for event in events:
+            worker.put(event)
+        worker.close(30)
+        listener.wait(is_offline)
+    assert [text for topic, text, _ in listener.messages if topic == f"{TOPIC}/events"] == [e.to_json() for e in events]
+
+
+@needs_broker
 def test_a_broker_that_refuses_is_told_without_the_password(tmp_path, monkeypatch):
     port = find_port()
     monkeypatch.setenv("MASKKIT_MQTT_PASSWORD", "Geheim")
@@ -197,9 +218,9 @@ def test_a_broker_that_refuses_is_told_without_the_password(tmp_path, monkeypatc
         sink = MqttSink(f"mqtt://user:Geheim@127.0.0.1:{port}/door", timeout_s=0.3, reconnect_s=(0.02, 0.05))
         sink.open()
         worker = SinkWorker(sink)
-        worker.put(make_events("end")[0])
         while not worker._messages:
             pass
+        worker.put(make_events("end")[0])
         with pytest.warns(SinkWarning) as told:
             worker.close(0)
     assert f"sink mqtt mqtt://127.0.0.1:{port}/door" in str(told[0].message)
@@ -224,8 +245,8 @@ def test_tls_needs_a_certificate_that_is_trusted(tmp_path, monkeypatch):
     with run_broker(tmp_path, port, *settings):
         sink = MqttSink(f"mqtts://127.0.0.1:{port}/door", timeout_s=0.3, reconnect_s=(0.02, 0.05))
         sink.open()
-        with pytest.raises(ConnectionError, match="no connection to the broker"):
-            sink.send(event)
+        with pytest.raises(ConnectionError, match=r"no connection to the broker: .*certificate verify failed"):
+            sink.connect()
         sink.close()
         sink._client._thread.join(30)
         del sink
@@ -233,6 +254,7 @@ def test_tls_needs_a_certificate_that_is_trusted(tmp_path, monkeypatch):
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         trusting = MqttSink(f"mqtts://127.0.0.1:{port}/door")
         trusting.open()
+        trusting.connect()
         trusting.send(event)
         trusting.close()
 

@@ -54,6 +54,32 @@ def test_an_os_error_is_tried_again_and_told_once():
     ]
 
 
+def test_a_receiver_that_is_not_there_at_the_start_is_told_once_and_its_events_wait():
+    class Absent(Recorder):
+        def connect(self):
+            raise ConnectionError("not there")
+
+    sink, events = Absent(ConnectionError("still not there")), make_events("appeared", "left")
+    with pytest.warns(SinkWarning) as told:
+        run_worker(sink, events)
+    assert sink.events == events
+    assert [str(warning.message) for warning in told] == [
+        "sink recorder: the receiver cannot be reached (ConnectionError: not there); start it, or correct its address "
+        "or the login. Events wait for it."
+    ]
+
+
+def test_any_other_error_of_connect_is_reported():
+    class Broken(Recorder):
+        def connect(self):
+            raise RuntimeError("no idea")
+
+    sink, events = Broken(), make_events("end")
+    with pytest.warns(SinkWarning, match=r"sink recorder: connect\(\) failed \(RuntimeError: no idea\)"):
+        run_worker(sink, events)
+    assert sink.events == events
+
+
 def test_any_other_error_costs_one_event_which_is_counted():
     sink, events = Recorder(None, ValueError("no"), SystemExit(3)), make_events("appeared", "left", "minute", "end")
     with pytest.warns(SinkWarning) as told:

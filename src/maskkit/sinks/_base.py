@@ -61,8 +61,12 @@ class Sink(Protocol):
     """Passes the events of a video on, for example to a file, a web server or a message broker.
 
     Each sink has a thread of its own and a bounded queue of events in front of it, so that it may take its time and
-    never delays the video. A sink may have a method ``open()``, which is called once before the video is read and
-    raises an error if the sink cannot be used, and an attribute ``name``, under which messages show it.
+    never delays the video. A sink may have
+
+    - a method ``open()``, which is called once before the video is read and raises an error if the sink cannot be used;
+    - a method ``connect()``, which is called once in the thread of the sink, before the first event. An OSError means
+      that the receiver is not there yet, which is reported at once;
+    - an attribute ``name``, under which messages show it.
     """
 
     def send(self, event: WatchEvent) -> None:
@@ -86,7 +90,16 @@ def resolve_sinks(sinks: str | Sink | Iterable[str | Sink]) -> list[Sink]:
 
 def open_sink(sink: Sink) -> None:
     """Open a sink, if it has to be; raise PluginError or the sink's own error if it cannot be used."""
-    opens: Callable[[], None] | None = getattr(sink, "open", None)
-    if opens is not None:
-        with _plugins.plugin_errors("sinks", sink, "open()"):
-            opens()
+    with _plugins.plugin_errors("sinks", sink, "open()"):
+        _call_if_there(sink, "open")
+
+
+def connect_sink(sink: Sink) -> None:
+    """Wait for the receiver of a sink that can tell whether it is there; raise the sink's own error."""
+    _call_if_there(sink, "connect")
+
+
+def _call_if_there(sink: Sink, method: str) -> None:
+    function: Callable[[], None] | None = getattr(sink, method, None)
+    if function is not None:
+        function()

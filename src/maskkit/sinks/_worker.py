@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from maskkit._text import hide_secrets
 from maskkit.exceptions import SinkWarning
-from maskkit.sinks._base import Sink, WatchEvent
+from maskkit.sinks._base import Sink, WatchEvent, connect_sink
 
 # Events of hours of an entrance, or of minutes of a crowd. Ours.
 MAX_QUEUE = 500
@@ -84,12 +84,25 @@ class SinkWorker:
         self.report()
 
     def _run(self) -> None:
+        self._connect()
         while (event := self._take()) is not None:
             self._deliver(event)
         try:
             self._sink.close()
         except (Exception, SystemExit) as exc:  # code of others may raise any type; it is reported, not hidden
             self._messages.append(f"close() failed ({_describe(exc)}).")
+
+    def _connect(self) -> None:
+        try:
+            connect_sink(self._sink)
+        except OSError as exc:
+            self._is_failing = True
+            self._messages.append(
+                f"the receiver cannot be reached ({_describe(exc)}); start it, or correct its address or the login. "
+                f"Events wait for it."
+            )
+        except (Exception, SystemExit) as exc:  # code of others may raise any type; it is reported, not hidden
+            self._messages.append(f"connect() failed ({_describe(exc)}).")
 
     def _take(self) -> WatchEvent | None:
         """Return the next event, or None when there is none to come or the time for the rest is over."""

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -95,10 +96,11 @@ class MqttSink:
         self._state: dict[str, Any] = {**dict.fromkeys(_COUNTS.values()), "alarm": "OFF"}
         self._snapshot: bytes | None = None
         self._pending: tuple[str, Sequence[Any]] = ("", ())
-        self._connected = threading.Event()
-        self._reason = "no connection to the broker"
+        self._connected, self._answered = threading.Event(), threading.Event()
+        self._reason = "the broker does not answer"
         self._client = client = paho.Client(paho.CallbackAPIVersion.VERSION2)
         client.on_connect, client.on_disconnect = self._greet, self._lose_connection
+        client.on_connect_fail = self._note_failure
         if parts.username is not None:
             password = unquote(parts.password) if parts.password else self.password or os.environ.get(PASSWORD_VARIABLE)
             client.username_pw_set(unquote(parts.username), password)
@@ -109,6 +111,12 @@ class MqttSink:
         client.reconnect_delay_set(*self.reconnect_s)
         client.connect_async(parts.hostname, port or _PORTS[parts.scheme], _KEEPALIVE_S)
         client.loop_start()
+
+    def connect(self) -> None:
+        """Wait for the first connection; raise OSError if it fails, is refused or takes too long."""
+        self._answered.wait(self.timeout_s)
+        if not self._connected.is_set():
+            raise ConnectionError(self._reason)
 
     def send(self, event: WatchEvent) -> None:
         """Publish the event, and the state if it has changed; raise OSError if the broker does not confirm it."""
@@ -153,6 +161,7 @@ class MqttSink:
         """Publish what is retained, each time, because a broker that was restarted may have lost it."""
         if reason.is_failure:
             self._reason = f"the broker refuses the connection: {reason}"
+            self._answered.set()
             return
         self._announce(has_image=self._snapshot is not None)
         if self._snapshot is not None:
@@ -160,6 +169,12 @@ class MqttSink:
         self._publish("state", to_json(self._state))
         self._publish("availability", "online")
         self._connected.set()
+        self._answered.set()
+
+    def _note_failure(self, client: Any, userdata: Any) -> None:
+        error = sys.exception()  # paho-mqtt calls this while it handles the error.
+        self._reason = f"no connection to the broker: {getattr(error, 'strerror', None) or error}"
+        self._answered.set()
 
     def _announce(self, *, has_image: bool) -> Any:
         discovery = _describe_device(self._topic, has_image=has_image)
@@ -167,6 +182,8 @@ class MqttSink:
         return self._client.publish(topic, to_json(discovery), qos=1, retain=True)
 
     def _lose_connection(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
+        if self._connected.is_set():
+            self._reason = "the connection to the broker was lost"
         self._connected.clear()
 
     def _update_state(self, event: WatchEvent) -> bool:
