@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 from uuid import uuid4
 
 from PIL import Image
@@ -108,11 +108,12 @@ def find_free(path: Path) -> Path:
     )
 
 
-def encode_picture(picture: Image.Image, path: str | os.PathLike[str]) -> bytes:
+def encode_picture(picture: Image.Image, path: str | os.PathLike[str], **options: Any) -> bytes:
     """Return a picture as a file in the format of a file extension; raise OutputError if that is unknown."""
     check_picture_format(path)
     file = io.BytesIO()
-    picture.save(file, format=Image.registered_extensions()[os.path.splitext(os.fspath(path))[1].lower()])
+    form = Image.registered_extensions()[os.path.splitext(os.fspath(path))[1].lower()]
+    picture.save(file, format=form, **options)
     return file.getvalue()
 
 

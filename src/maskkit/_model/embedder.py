@@ -286,10 +286,3 @@ def make_embedder(params: Mapping[str, Any], seed: int | None = None) -> FaceEmb
     # MaskClassifier leaves the batch size open; the embedder then has its own default.
     given = {name: params[name] for name in names if name != "batch_size" or params[name] is not None}
     return FaceEmbedder(**given, random_state=seed)
-
-
-def check_weights(backbone: str | Backbone, weights: Weights) -> None:
-    """Raise WeightsError or PluginError now if the initial weights of a backbone cannot be found or loaded."""
-    found = _plugins.resolve("backbones", backbone)
-    if weights is not None:
-        build_network(found, weights)

@@ -2,7 +2,6 @@
 
 import base64
 import html
-import io
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -342,9 +341,7 @@ class PhotoResult(Sequence[FaceResult]):
         except ImageError as exc:  # The photo was removed meanwhile, but its results remain.
             return f"<p>{html.escape(str(exc))}</p>"
         picture.thumbnail((_SHOWN_PX, _SHOWN_PX))
-        file = io.BytesIO()
-        picture.save(file, "JPEG", quality=90)
-        data = base64.b64encode(file.getvalue()).decode()
+        data = base64.b64encode(outputs.encode_picture(picture, "photo.jpg", quality=90)).decode()
         alt = html.escape(escape_text(f"{self.name}: {self._count()}"), quote=True)
         return f'<img src="data:image/jpeg;base64,{data}" alt="{alt}" style="max-width: min(100%, {_SHOWN_PX}px)">'
 

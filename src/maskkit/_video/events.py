@@ -1,6 +1,5 @@
 """Values passed between the stages of watching a video: frames and steps."""
 
-import io
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -9,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from maskkit._display.drawing import blur_faces, draw_faces
+from maskkit._files.outputs import encode_picture
 from maskkit._images.crop import Box
 from maskkit._images.load import RgbImage
 from maskkit._model.results import PhotoResult
@@ -133,10 +133,9 @@ class WatchStep:
 
     def to_jpeg(self) -> bytes:
         """Return the drawn frame with blurred faces as a JPEG file, at most 1,280 px long; as `draw` raises."""
-        picture, file = self.draw(), io.BytesIO()
+        picture = self.draw()
         picture.thumbnail(_SNAPSHOT_SIZE)
-        picture.save(file, "JPEG", quality=80)
-        return file.getvalue()
+        return encode_picture(picture, "frame.jpg", quality=80)
 
     def _missing_inside(self, size: tuple[int, int]) -> list[Box]:
         """Clip the predicted boxes to the image, and drop those outside."""

@@ -317,11 +317,13 @@ def _choose_validation(found: Any, training: Any, folder: Path | None, split: st
 
 def _load_after_check(load: Callable[..., Any], backbone: str | None, weights: str, on_error: str) -> Any:
     """Return the faces. Weights that cannot be found are reported when images are listed, before any is read."""
-    from maskkit._model.embedder import check_weights
+    from maskkit.backbones._base import build_network
 
     found = load()
     if backbone is not None:
-        check_weights(backbone, None if weights == "none" else weights)
+        resolved = _plugins.resolve("backbones", backbone)
+        if weights != "none":
+            build_network(resolved, weights)
     return load(on_error="skip") if on_error == "skip" else found
 
 

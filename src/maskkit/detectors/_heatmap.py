@@ -167,14 +167,13 @@ class HeatmapDetector(BaseEstimator):
     def _cut(self, image: RgbImage) -> Iterable[tuple[Tile, float]]:
         """Cut an image into tiles at each scale, with the size of faces that fill much of the picture."""
         height, width = image.shape[:2]
-        for index, long_side_px in enumerate(self._long_sides(height, width)):
+        sides: Any = self.long_sides_px  # checked, and so "auto" or a list
+        if isinstance(sides, str):
+            sides = choose_long_sides(height, width, self.max_pixels)
+        for index, long_side_px in enumerate(sides):
             large_px = LARGE_FACE * largest_face_px(height, width) if index == 0 else np.inf
             for tile in cut_tiles(image, long_side_px):
                 yield tile, large_px
-
-    def _long_sides(self, height: int, width: int) -> Sequence[int]:
-        sides: Any = self.long_sides_px  # checked, and so "auto" or a list
-        return choose_long_sides(height, width, self.max_pixels) if isinstance(sides, str) else sides
 
 
 # Index of the image, tile, and the size from which a face fills much of the picture, in pixels of the image.

@@ -26,7 +26,6 @@ def load_once(load: Callable[..., Network]) -> Callable[..., Network]:
     lock = Lock()
     load_network = lru_cache(maxsize=_N_NETWORKS)(load)
 
-    @lru_cache(maxsize=_N_NETWORKS)
     def loaded(*args: Hashable) -> Network:
         with lock:  # A second thread waits for the first, and then finds its network.
             return load_network(*args)
@@ -35,7 +34,6 @@ def load_once(load: Callable[..., Network]) -> Callable[..., Network]:
         nonlocal lock
         lock = Lock()
         load_network.cache_clear()
-        loaded.cache_clear()
 
     call_in_forked_child(clear)
     return loaded

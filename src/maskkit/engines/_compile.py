@@ -10,7 +10,6 @@ import hashlib
 import os
 import sys
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
@@ -20,6 +19,7 @@ from weakref import WeakSet
 
 import numpy as np
 import platformdirs
+from cachetools import LRUCache
 
 from maskkit._files.atomic import write_file
 from maskkit._images.hashing import hash_content
@@ -52,10 +52,9 @@ openvino.Tensor(np.zeros(1, dtype=np.uint8))
 
 _CORE = openvino.Core()
 
-# Compiled models in memory by cache file, most recent last. The fits of a cross-validation run the
-# same models one after the other: those of one classifier and one more.
-_RECENT: OrderedDict[Path, Any] = OrderedDict()
-_N_RECENT = 4
+# The latest compiled models by cache file. The fits of a cross-validation run the same models one after the other:
+# those of one classifier and one more.
+_RECENT: LRUCache[Path, Any] = LRUCache(4)
 _RECENT_LOCK = threading.Lock()
 
 # Every compiled model that is still referenced anywhere.
@@ -99,14 +98,12 @@ def compile_model(
     folder = os.environ.get("MASKKIT_CACHE") or platformdirs.user_cache_path("maskkit", appauthor=False)
     file = Path(folder) / f"openvino-{hash_content(repr(parts).encode())[:32]}.blob"
     with _RECENT_LOCK:
-        compiled = _RECENT.pop(file, None)
+        compiled = _RECENT.get(file)
     if compiled is None:
         compiled = _load_or_compile(build, file, settings, check)
     with _RECENT_LOCK:
         _COMPILED.add(compiled)
         _RECENT[file] = compiled
-        while len(_RECENT) > _N_RECENT:
-            _RECENT.popitem(last=False)
     return compiled
 
 

@@ -3,15 +3,14 @@
 import base64
 import re
 
-from PIL import Image
+from PIL import features
 
-Image.init()
-FORMATS = tuple(name for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF") if name in Image.OPEN)
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(["AVIF"] if features.check("avif") else []))
 """Formats that the server decodes, by Pillow's names. "JPEG" includes MPO, several JPEGs in one file.
 
 Pillow reads about 30 more. Some of their decoders are written in Python and hold the interpreter for minutes on a file
-of a few kilobytes (FITS); in others a picture may be much larger than the header says (ICO, ICNS). AVIF needs Pillow
-11.3.
+of a few kilobytes (FITS); in others a picture may be much larger than the header says (ICO, ICNS). Some builds of
+Pillow lack AVIF.
 """
 
 ACCEPTED = "JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
