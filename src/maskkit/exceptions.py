@@ -102,7 +102,7 @@ class OutputError(MaskkitError, ValueError):
 
 
 class SinkWarning(UserWarning):
-    """Events of a video do not reach a sink, or were lost; the message names the sink and counts them."""
+    """Events of a video do not reach a sink, do so again or were lost; the message names the sink and counts them."""
 
 
 class SkippedImageWarning(UserWarning):

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,13 +10,28 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from maskkit import WatchEvent
 from maskkit.sinks._worker import SinkWorker, close_workers
 
-__all__ = ["Receiver", "SinkWorker", "close_workers", "listen", "make_events"]
+__all__ = ["Receiver", "SinkWorker", "close_workers", "listen", "make_events", "wait_for_message", "wait_until_sent"]
 
 
 def make_events(*kinds, snapshot=None):
     return [
         WatchEvent(kind, float(index), datetime.now(UTC), {}, snapshot=snapshot) for index, kind in enumerate(kinds)
     ]
+
+
+def wait_for_message(worker):
+    """Wait until a worker has something to report."""
+    while not worker._messages:
+        time.sleep(0.001)
+
+
+def wait_until_sent(worker, n_events):
+    """Wait until a worker has sent so many events."""
+    while True:
+        with worker._condition:
+            if worker._counts["sent"] == n_events:
+                return
+        time.sleep(0.001)
 
 
 class Receiver:

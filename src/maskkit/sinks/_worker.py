@@ -5,6 +5,7 @@ import time
 import warnings
 from collections import Counter, deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from maskkit._text import hide_secrets
 from maskkit.exceptions import SinkWarning
@@ -15,6 +16,15 @@ MAX_QUEUE = 500
 
 # First and longest pause before an event is sent again. Ours.
 RETRY_S = (0.5, 60.0)
+
+
+@dataclass
+class _Outage:
+    """A time in which the receiver of a sink is away, until no event waits any more."""
+
+    start_s: float
+    n_lost_before: int
+    n_late: int = 0
 
 
 class SinkWorker:
@@ -38,7 +48,7 @@ class SinkWorker:
         self._closing, self._expired = threading.Event(), threading.Event()
         self._counts: Counter[str] = Counter()
         self._messages: deque[str] = deque()
-        self._is_failing = False
+        self._outage: _Outage | None = None
         self._thread = threading.Thread(target=self._run, name=f"maskkit sink {self.name}", daemon=True)
         self._thread.start()
 
@@ -56,8 +66,10 @@ class SinkWorker:
     def report(self) -> None:
         """Warn of what has gone wrong since the last call."""
         while self._messages:
-            # Under the filter "error" the warning is raised here, in the thread of the video.
-            warnings.warn(hide_secrets(f"sink {self.name}: {self._messages.popleft()}"), SinkWarning, stacklevel=2)
+            text = hide_secrets(f"sink {self.name}: {self._messages.popleft()}")
+            # Under the filter "error" the warning is raised here, in the thread of the video. Unlike `warn`, this call
+            # does not remember the texts that were shown, so that a second outage is shown like the first.
+            warnings.warn_explicit(text, SinkWarning, __file__, 0, module=__name__)
 
     def finish(self) -> None:
         """End the thread once everything is sent; no event is put any more."""
@@ -96,8 +108,7 @@ class SinkWorker:
         try:
             connect_sink(self._sink)
         except OSError as exc:
-            self._is_failing = True
-            self._messages.append(
+            self._begin_outage(
                 f"the receiver cannot be reached ({_describe(exc)}); start it, or correct its address or the login. "
                 f"Events wait for it."
             )
@@ -112,15 +123,14 @@ class SinkWorker:
 
     def _deliver(self, event: WatchEvent) -> None:
         first_s, longest_s = self._retry_s
-        delay_s = first_s
+        delay_s, is_late = first_s, False
         while not self._expired.is_set():
             is_over = self._closing.is_set()
             try:
                 self._sink.send(event)
             except OSError as exc:
-                if not self._is_failing:
-                    self._messages.append(f"an event cannot be sent ({_describe(exc)}); it is tried again.")
-                self._is_failing = True
+                is_late = True
+                self._begin_outage(f"an event cannot be sent ({_describe(exc)}); it is tried again.")
                 if is_over:
                     self._expired.wait(delay_s)
                     delay_s = min(2 * delay_s, longest_s)
@@ -131,10 +141,35 @@ class SinkWorker:
                     self._lose("refused", f"an event was refused ({_describe(exc)}); others are counted.")
                 return
             else:
-                self._is_failing = False
                 with self._condition:
                     self._counts["sent"] += 1
+                    self._end_outage(is_late=is_late)
                 return
+
+    def _begin_outage(self, message: str) -> None:
+        """Report an outage, unless it is reported already."""
+        if self._outage is None:
+            self._messages.append(message)
+            with self._condition:
+                self._outage = _Outage(time.monotonic(), self._count_lost())
+
+    def _end_outage(self, *, is_late: bool) -> None:
+        """Count an event that was sent after an outage; report its end when no event waits any more."""
+        outage = self._outage
+        if outage is None:
+            return
+        if is_late or outage.n_late:  # Behind an event that was late, others waited.
+            outage.n_late += 1
+        if not self._queue:
+            n_lost = self._count_lost() - outage.n_lost_before
+            duration_s = time.monotonic() - outage.start_s
+            self._messages.append(
+                f"events arrive again after {duration_s:,.0f} s: {outage.n_late} late, {n_lost} lost meanwhile."
+            )
+            self._outage = None
+
+    def _count_lost(self) -> int:
+        return self._counts["dropped"] + self._counts["refused"]
 
     def _lose(self, reason: str, message: str) -> None:
         """Count a lost event, and warn of the first one of its kind."""
