@@ -104,7 +104,9 @@ def export(
     preprocess = predictor.embedder.backbone.preprocess
     sources = check_images(images) if images is not None else make_faces(_N_DRAWN, random_state=0)[0]
     pixels = np.stack(list(prefetch_map(preprocess.load, sources)))
-    network = _join_networks(predictor)
+    # Backbone, head and softmax on the CPU; the originals stay where they are.
+    parts = (copy.deepcopy(network).cpu() for network in (predictor.embedder.backbone.network, predictor.head.network_))
+    network = nn.Sequential(*parts, nn.Softmax(dim=1)).eval()
     spec = describe_export(predictor, output_format=output_format, int8=int8)
     if bundle:
         spec |= describe_bundle(predictor)
@@ -121,12 +123,6 @@ def export(
         spec |= {"parity": parity, "files": {path.name: {"sha256": hash_file(path)} for path in sorted(new.iterdir())}}
         (new / SPEC_FILE).write_bytes((to_json(spec, indent=2) + "\n").encode())
     return folder
-
-
-def _join_networks(predictor: FacePredictor) -> nn.Module:
-    """Return backbone, head and softmax as one network on the CPU; the originals stay where they are."""
-    parts = (copy.deepcopy(network).cpu() for network in (predictor.embedder.backbone.network, predictor.head.network_))
-    return nn.Sequential(*parts, nn.Softmax(dim=1)).eval()
 
 
 def _check_arguments(
@@ -155,10 +151,9 @@ def _check_arguments(
 
 
 def _write_onnx(
-    predictor: FacePredictor, network: nn.Module, folder: Path, pixels: NDArray[np.uint8] | None, spec: dict[str, Any]
+    predictor: FacePredictor, network: nn.Sequential, folder: Path, _: object, spec: dict[str, Any]
 ) -> OnnxFile:
     preprocess, density = predictor.embedder.backbone.preprocess, predictor.density if "bundle" in spec else None
-    assert isinstance(network, nn.Sequential)
     return write_classifier(folder / spec.get("file", ONNX_FILE), network, preprocess, metadata_of(spec), density)
 
 

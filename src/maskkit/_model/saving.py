@@ -302,10 +302,9 @@ def _make_head(config: ModelConfig) -> TransferHead:
 
 def _restore_classes(labels: list[Any]) -> NDArray[Any]:
     classes = np.array(labels)
-    if classes.ndim != 1 or classes.dtype.kind not in "Uifb" or len(classes) < 2 or classes.tolist() != labels:
-        raise ValueError(f"classes are {str(labels)[:80]}, want two or more strings or numbers")
-    if not np.array_equal(classes, np.unique(classes)):
-        raise ValueError(f"classes are {str(labels)[:80]}, want sorted and unique ones")
+    is_plain = classes.ndim == 1 and classes.dtype.kind in "Uifb" and len(classes) >= 2 and classes.tolist() == labels
+    if not is_plain or not np.array_equal(classes, np.unique(classes)):
+        raise ValueError(f"classes are {str(labels)[:80]}, want two or more strings or numbers, sorted and unique")
     return classes
 
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from maskkit import MaskClassifier
     from maskkit.reporters import Report, Reporter
 
-
 DataArgument = Annotated[list[Path], typer.Argument(help=DATA_HELP, metavar="DATA")]
 CropsOption = Annotated[bool, flag("--crops", "Classify the annotated faces of photos, without detection.", DATA_GROUP)]
 RobustnessOption = Annotated[
@@ -134,7 +133,11 @@ def _load_data_sets(
         check_no_split(split)
     elif crops and len(data) == 1 and not are_photos(loaded[0]):
         raise typer.BadParameter("is for annotated photos; DATA contains face crops", param_hint="--crops")
-    chosen = {name: _choose(each, split) for name, each in zip(names, loaded, strict=True)}
+    chosen = {}
+    for name, each in zip(names, loaded, strict=True):
+        # Photos, and crops without splits, are all used.
+        has_splits = not isinstance(each, list) and list(each.splits) != ["all"]
+        chosen[name] = choose_split(each, split if has_splits else None)
     return chosen if len(data) > 1 else chosen[names[0]]
 
 
@@ -155,12 +158,6 @@ def _choose_columns(data_sets: Any, by: list[str], *, are_sliced: bool) -> dict[
         name: ["(empty)" if is_missing(value) or not str(value).strip() else value for value in columns[name]]
         for name in by
     }
-
-
-def _choose(loaded: Any, split: str | None) -> Any:
-    """Return the requested split; photos and crops without splits are all used."""
-    has_splits = not isinstance(loaded, list) and list(loaded.splits) != ["all"]
-    return choose_split(loaded, split if has_splits else None)
 
 
 def _add_provenance(reporters: "list[Reporter]", ctx: typer.Context, classifier: "MaskClassifier") -> "list[Reporter]":

@@ -49,20 +49,15 @@ def add_exception_handlers(app: FastAPI) -> None:
     async def answer_http_error(request: Request, exc: HTTPException) -> JSONResponse:
         code = str(exc.detail).lower().replace(" ", "_")
         message = f"{exc.detail}: {request.method} {request.url.path}"
-        return ApiError(exc.status_code, code, message, _with_head(exc.headers)).response()
+        headers = dict(exc.headers or {})
+        if headers.get("Allow") == "GET":  # HEAD is answered wherever GET is.
+            headers["Allow"] = "GET, HEAD"
+        return ApiError(exc.status_code, code, message, headers).response()
 
     @app.exception_handler(RequestValidationError)
     async def answer_invalid_parameter(request: Request, exc: RequestValidationError) -> JSONResponse:
         problems = "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in exc.errors())
         return ApiError(422, "invalid_parameter", problems).response()
-
-
-def _with_head(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """Add HEAD, which is answered wherever GET is, to the methods of the header Allow."""
-    headers = dict(headers or {})
-    if headers.get("Allow") == "GET":
-        headers["Allow"] = "GET, HEAD"
-    return headers
 
 
 class InternalErrorHandler:

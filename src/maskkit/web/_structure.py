@@ -133,14 +133,10 @@ def _check_tiff(data: bytes) -> Structure:
     for tag in (_STRIP_OFFSETS, _TILE_OFFSETS):
         if tag in tags and tags[tag][1] > MAX_STRIPS:
             raise _too_many("strips or tiles", MAX_STRIPS)
-    sides = [_read_number(order, tags[tag]) for tag in (_TILE_WIDTH, _TILE_HEIGHT) if tag in tags]
+    sides = []
+    for kind, _, value in (tags[tag] for tag in (_TILE_WIDTH, _TILE_HEIGHT) if tag in tags):
+        sides.append(int.from_bytes(value[: _ENTRY_SIZES.get(kind, 4)], "little" if order == "<" else "big"))
     return Structure(tile_px=sides[0] * sides[1] if len(sides) == 2 else 0)
-
-
-def _read_number(order: str, entry: tuple[int, int, bytes]) -> int:
-    kind, _, value = entry
-    size = _ENTRY_SIZES.get(kind, 4)
-    return int.from_bytes(value[:size], "little" if order == "<" else "big")
 
 
 def _too_many(parts: str, limit: int = MAX_PARTS) -> StructureError:
