@@ -16,23 +16,13 @@ from maskkit.exceptions import MaskkitError, PluginError
 
 Group: TypeAlias = Literal["backbones", "detectors", "reporters", "sinks"]
 
-_METHODS: dict[Group, str] = {
-    "backbones": "build",
-    "detectors": "detect",
-    "reporters": "report",
-    "sinks": "send",
-}
+_METHODS: dict[Group, str] = {"backbones": "build", "detectors": "detect", "reporters": "report", "sinks": "send"}
 
 # Arguments of sinks are addresses, any part of which may be secret.
 _SECRET_ARGUMENTS = ("sinks",)
 
 # Libraries of built-in plugins, and the extras that install them.
-_EXTRAS = {
-    "cv2": "opencv",
-    "mlflow": "mlflow",
-    "paho": "mqtt",
-    "tensorboard": "tensorboard",
-}
+_EXTRAS = {"cv2": "opencv", "mlflow": "mlflow", "paho": "mqtt", "tensorboard": "tensorboard"}
 
 
 def names(group: Group) -> list[str]:
@@ -46,14 +36,8 @@ def load(group: Group, spec: str, **params: Any) -> Any:
     Raises PluginError if the name is unknown or declared twice, the argument is empty, or the plugin fails to load or
     cannot be made so.
 
-    Parameters
-    ----------
-    group : {"backbones", "detectors", "reporters", "sinks"}
-    spec : str
-        ``"name"`` or ``"name:argument"``; the argument, always text, goes to the plugin's first parameter, as in
-        ``"timm:mobilenetv3_small_100"`` or ``"json:report.json"``.
-    **params : object
-        Further constructor parameters.
+    `spec` is ``"name"`` or ``"name:argument"``; the argument, always text, goes to the plugin's first parameter, as in
+    ``"timm:mobilenetv3_small_100"`` or ``"json:report.json"``. `params` are further constructor parameters.
     """
     name, colon, argument = spec.partition(":")
     factory = load_class(group, name)

@@ -24,7 +24,8 @@ def as_column(values: Any, name: str) -> Iterable[Any]:
         return list(values.to_pylist())
     if isinstance(values, np.ndarray):
         return _flatten(values, name)
-    if isinstance(values, (list, tuple)) and values and all(map(_is_single, values)):
+    lists = (list, tuple)
+    if isinstance(values, lists) and all(isinstance(value, lists) and len(value) == 1 for value in values):
         return [value[0] for value in values]
     return values
 
@@ -103,7 +104,3 @@ def _flatten(array: NDArray[Any], name: str) -> NDArray[Any]:
         hint = f" Pass {name}.ravel()." if array.shape[:1] == (1,) else ""
         raise ValueError(f"{name} has shape {array.shape}; want (n,), one value per image.{hint}")
     return array
-
-
-def _is_single(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) == 1

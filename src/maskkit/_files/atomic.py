@@ -26,16 +26,27 @@ def write_file(path: Path, content: bytes | memoryview) -> None:
     Files of the user's are written by `maskkit._files.outputs`. Raises OSError if it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The name of the file is no part of it, because it may already have the most bytes that a name can have.
-    new = path.with_name(f".maskkit-{uuid4().hex}")
-    try:
-        with new.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+    with temporary_file(path.parent, content, sync=True) as new:
         new.replace(path)
+
+
+@contextmanager
+def temporary_file(folder: Path, content: bytes | memoryview, *, sync: bool) -> Iterator[Path]:
+    """Write a hidden file with the permissions of a usual one, and yield its path; it is removed unless renamed.
+
+    With `sync` it is on the disk.
+    """
+    # The name of the final file is no part of it, because it may already have the most bytes that a name can have.
+    path = folder / f".maskkit-{uuid4().hex}"
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        yield path
     finally:
-        new.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Data sets on the Hugging Face Hub: looked at before they are downloaded, and checked afterwards."""
 
+import glob
 import hashlib
 import os
 import shutil
@@ -92,7 +93,7 @@ def download_data_set(found: HubDataSet, folder: str | os.PathLike[str]) -> Path
             repo_type="dataset",
             revision=found.commit,
             local_dir=part,
-            allow_patterns=[_escape(name) for name in found.files],
+            allow_patterns=list(map(glob.escape, found.files)),
         )
     for name, (_, checksum) in found.files.items():
         if _hash(part / name, len(checksum)) != checksum:
@@ -118,11 +119,6 @@ def _is_data(name: str) -> bool:
     path = PurePosixPath(name)
     is_inside = not path.is_absolute() and ".." not in path.parts
     return is_inside and (has_image_ending(path) or path.suffix.lower() in _ENDINGS)
-
-
-def _escape(name: str) -> str:
-    """Return the pattern of fnmatch that matches this name alone."""
-    return "".join(f"[{character}]" if character in "*?[" else character for character in name)
 
 
 def _hash(path: Path, length: int) -> str | None:

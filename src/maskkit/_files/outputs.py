@@ -9,14 +9,13 @@ import glob
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Set
-from contextlib import suppress
-from itertools import takewhile
+from itertools import chain, count, takewhile
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
-from uuid import uuid4
 
 from PIL import Image
 
+from maskkit._files.atomic import temporary_file
 from maskkit._text import check_path
 from maskkit.exceptions import OutputError
 
@@ -65,14 +64,12 @@ def create_file(path: str | os.PathLike[str], content: bytes | memoryview, *, sy
     """
     path = check_new(path)
     path.absolute().parent.mkdir(parents=True, exist_ok=True)
-    temporary = _write_temporary(path.absolute().parent, content, sync=sync)
-    try:
-        _publish(temporary, path, content)
-    except FileExistsError:
-        check_new(path)
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
+    with temporary_file(path.absolute().parent, content, sync=sync) as temporary:
+        try:
+            _publish(temporary, path, content)
+        except FileExistsError:
+            check_new(path)
+            raise
     return path
 
 
@@ -133,27 +130,7 @@ def check_picture_format(path: str | os.PathLike[str]) -> None:
 
 
 def _numbers() -> Iterator[str]:
-    yield ""
-    number = 2
-    while True:
-        yield f"-{number}"
-        number += 1
-
-
-def _write_temporary(folder: Path, content: bytes | memoryview, *, sync: bool) -> Path:
-    """Write a hidden file with the permissions of a usual file."""
-    temporary = folder / f".maskkit-{uuid4().hex}"
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-    except BaseException:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-        raise
-    return temporary
+    return chain([""], map("-{}".format, count(2)))
 
 
 def _publish(temporary: Path, path: Path, content: bytes | memoryview) -> None:

@@ -72,19 +72,11 @@ def resolve_reporters(reporters: str | Reporter | Iterable[str | Reporter]) -> l
 def report_to(reporters: Iterable[Reporter], evaluation: Report) -> list[Path]:
     """Pass an evaluation to reporters, to each of them even if others fail.
 
-    Raises PluginError if some fail, after all have been called; its attribute `evaluation` is the evaluation.
-
-    Returns
-    -------
-    written : list of Path
-        Files and folders that were written.
+    Returns the files and folders that were written. Raises PluginError if some fail, after all have been called; its
+    attribute `evaluation` is the evaluation.
     """
     calls = [(reporter, "report()", partial(call_reporter, reporter, evaluation)) for reporter in reporters]
-    written, failure = _call_each("reporters", calls)
-    if failure is not None:
-        failure.evaluation = evaluation
-        raise failure
-    return [path for path in written if path is not None]
+    return [path for path in _call_each("reporters", calls, evaluation) if path is not None]
 
 
 def call_reporter(reporter: Reporter, evaluation: Report) -> Path | None:
@@ -131,20 +123,18 @@ def report_epoch_to(callbacks: Iterable[Any], record: EpochRecord) -> None:
         elif callable(callback):
             name = getattr(callback, "__qualname__", type(callback).__name__)
             calls.append((name, "the call", partial(callback, copy.deepcopy(record))))
-    _, failure = _call_each("callbacks", calls)
-    if failure is not None:
-        raise failure
+    _call_each("callbacks", calls)
 
 
 def report_images_to(callbacks: Iterable[Any], images: Any, labels: Sequence[Any]) -> None:
     """Pass images and labels to the callbacks that take them; raise PluginError if some fail."""
-    calls: list[tuple[Any, str, Callable[[], object]]] = [
-        (callback, "report_images()", partial(callback.report_images, images.copy(), list(labels)))
-        for callback in callbacks
-    ]
-    _, failure = _call_each("callbacks", calls)
-    if failure is not None:
-        raise failure
+    _call_each(
+        "callbacks",
+        [
+            (callback, "report_images()", partial(callback.report_images, images.copy(), list(labels)))
+            for callback in callbacks
+        ],
+    )
 
 
 def epoch_metrics(record: Mapping[str, Any]) -> dict[str, float]:
@@ -161,9 +151,14 @@ def epoch_metrics(record: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _call_each(
-    group: Literal["reporters", "callbacks"], calls: Iterable[tuple[Any, str, Callable[[], Value]]]
-) -> tuple[list[Value], PluginError | None]:
-    """Make all calls of plugins, also if some fail; return their values, and the first error with the others noted."""
+    group: Literal["reporters", "callbacks"],
+    calls: Iterable[tuple[Any, str, Callable[[], Value]]],
+    evaluation: Any = None,
+) -> list[Value]:
+    """Make all calls of plugins, also if some fail; return their values, or raise the first error.
+
+    The other errors are its notes, and `evaluation` is its attribute.
+    """
     values: list[Value] = []
     failed: list[PluginError] = []
     for plugin, action, call in calls:
@@ -172,6 +167,9 @@ def _call_each(
                 values.append(call())
         except PluginError as exc:
             failed.append(exc)
-    for other in failed[1:]:
-        failed[0].add_note(str(other))
-    return values, failed[0] if failed else None
+    if failed:
+        for other in failed[1:]:
+            failed[0].add_note(str(other))
+        failed[0].evaluation = evaluation
+        raise failed[0]
+    return values
