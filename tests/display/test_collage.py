@@ -162,9 +162,9 @@ def test_unreadable_image_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"n_columns": 0}, "n_columns=0 is too small; want at least 1"),
-        ({"n_rows": -1}, "n_rows=-1 is too small; want at least 1"),
-        ({"tile_px": 5}, "tile_px=5 is too small; want at least 32"),
+        ({"n_columns": 0}, "n_columns == 0, must be >= 1"),
+        ({"n_rows": -1}, "n_rows == -1, must be >= 1"),
+        ({"tile_px": 5}, "tile_px == 5, must be >= 32"),
         ({"tile_px": float("nan")}, "tile_px=nan is not a finite number"),
         ({"n_rows": float("inf")}, "n_rows=inf is not a finite number"),
     ],

@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import OrdinalEncoder, StandardScaler, normalize
 from sklearn.tree import DecisionTreeClassifier
 
 from maskkit._display.tables import Estimate
@@ -83,16 +83,11 @@ def find_duplicates(traits: Sequence[ImageTraits], features: NDArray[np.float32]
     Near-duplicates are more alike than different images of this very set can be expected to be. So the limits depend
     on the set: different images are more alike in a large set than in a small one, and drawings more than photos.
     """
-    pairs = [_find_equal(traits), _find_similar_pixels(traits)]
+    digests = np.unique([one.digest for one in traits], return_inverse=True)[1]
+    pairs = [_find_pairs(len(traits), lambda rows: digests[rows, None] == digests), _find_similar_pixels(traits)]
     if len(traits) >= MIN_IMAGES:
         pairs.append(find_similar_features(features))
     return np.unique(np.concatenate(pairs), axis=0)
-
-
-def _find_equal(traits: Sequence[ImageTraits]) -> Pairs:
-    """Find pairs of images whose pixels are equal."""
-    digests = np.unique([one.digest for one in traits], return_inverse=True)[1]
-    return _find_pairs(len(traits), lambda rows: digests[rows, None] == digests)
 
 
 def _find_similar_pixels(traits: Sequence[ImageTraits]) -> Pairs:
@@ -117,13 +112,7 @@ def _find_similar_pixels(traits: Sequence[ImageTraits]) -> Pairs:
 
 def _to_unit(thumbnails: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return thumbnails as vectors of length 1 without their mean color; zeros if there is nothing else."""
-    vectors = (thumbnails - thumbnails.mean(axis=(1, 2), keepdims=True)).reshape(len(thumbnails), -1)
-    return _normalize(vectors)
-
-
-def _normalize(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return (vectors / lengths).astype(np.float32)
+    return normalize((thumbnails - thumbnails.mean(axis=(1, 2), keepdims=True)).reshape(len(thumbnails), -1))
 
 
 def find_similar_hashes(hashes: NDArray[np.uint64], mirrored: NDArray[np.uint64], max_bits: int) -> Pairs:
@@ -138,7 +127,7 @@ def find_similar_hashes(hashes: NDArray[np.uint64], mirrored: NDArray[np.uint64]
 
 def find_similar_features(features: NDArray[np.float32]) -> Pairs:
     """Find pairs of images whose features are more alike than those of different images, compared to neighbors."""
-    unit = _normalize(features)
+    unit = normalize(features)
     levels = find_levels(unit) * np.float32(0.5)
 
     def compare(rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -64,7 +64,10 @@ def load_coco(
     check_frame(frame)
     path = check_path(annotations, DataError)
     content = _read(path)
-    names = _read_categories(path, content["categories"])
+    names = {}
+    for place, category in enumerate(content["categories"]):
+        name = f"{path}: categories[{place}]"
+        names[_get(category, "id", name)] = str(_get(category, "name", name))
     folders = _list_folders(path) if images is None else [check_folder(images)]
     faces = _group_faces(path, content["annotations"], names)
     found: dict[Path, Annotation] = {}
@@ -119,14 +122,6 @@ def _get(item: Any, key: str, name: str) -> Any:
     if value is None or isinstance(value, (dict, list)) != (key == "bbox") or value == "":
         raise DataError(f"{name}: its {key} is {value!r}; want {'four numbers' if key == 'bbox' else 'one value'}.")
     return value
-
-
-def _read_categories(path: Path, categories: Sequence[Any]) -> dict[Any, str]:
-    names = {}
-    for place, category in enumerate(categories):
-        name = f"{path}: categories[{place}]"
-        names[_get(category, "id", name)] = str(_get(category, "name", name))
-    return names
 
 
 def _read_size(image: Mapping[str, Any]) -> tuple[int, int] | None:

@@ -21,12 +21,11 @@ from maskkit._display.drawing import blur_faces
 from maskkit._display.tables import Table, Tabulated
 from maskkit._images.boxes import check_inside
 from maskkit._images.crop import crop_square
-from maskkit._images.load import load_image, name_source, read_header
+from maskkit._images.load import load_image, name_source
 from maskkit._images.prefetch import prefetch_map
 from maskkit._images.quality import SIZE_BINS
 from maskkit.datasets._faces import FaceData, as_photos, as_splits
-from maskkit.datasets._photos import AnnotatedPhoto
-from maskkit.exceptions import ImageError
+from maskkit.datasets._photos import AnnotatedPhoto, try_header
 
 Sizes = NDArray[np.float64]  # (n, 2): shorter and longer side in pixels; NaN if the header cannot be read
 
@@ -181,11 +180,8 @@ def collage(
     ValueError
         If there is no face, or a number is out of range.
     """
-    n_columns, n_rows = check_int(n_columns, "n_columns"), check_int(n_rows, "n_rows")
-    tile_px = check_int(tile_px, "tile_px")
-    for name, value, minimum in (("n_columns", n_columns, 1), ("n_rows", n_rows, 1), ("tile_px", tile_px, 32)):
-        if value < minimum:
-            raise ValueError(f"{name}={value!r} is too small; want at least {minimum}.")
+    n_columns, n_rows = check_int(n_columns, "n_columns", 1), check_int(n_rows, "n_rows", 1)
+    tile_px = check_int(tile_px, "tile_px", 32)
     splits = as_photos(faces)
     if splits is not None:
         photos = list(chain.from_iterable(splits.values()))
@@ -340,7 +336,9 @@ def _make_split_table(counts: Mapping[str, Mapping[str, int]]) -> Table:
 
 def _read_sizes(paths: Sequence[Any]) -> Sizes:
     """Read width and height of each upright image from its header, (n, 2); NaN if that cannot be read."""
-    return np.array(list(prefetch_map(_read_size, paths)), dtype=np.float64).reshape(-1, 2)
+    headers = prefetch_map(try_header, paths)
+    sizes = [(np.nan, np.nan) if header is None else header.upright_size for header in headers]
+    return np.array(sizes, dtype=np.float64).reshape(-1, 2)
 
 
 def _read_photo_sizes(photos: Sequence[AnnotatedPhoto]) -> Sizes:
@@ -350,13 +348,6 @@ def _read_photo_sizes(photos: Sequence[AnnotatedPhoto]) -> Sizes:
         if not np.isnan(size[0]):
             check_inside(photo.boxes_xyxy, (int(size[0]), int(size[1])), name_source(photo.path))
     return sizes
-
-
-def _read_size(path: Any) -> tuple[float, float]:
-    try:
-        return read_header(path).upright_size
-    except ImageError:  # the description lists the image
-        return float("nan"), float("nan")
 
 
 def _names_without_size(paths: Sequence[Any], sizes: Sizes) -> list[str]:

@@ -36,7 +36,7 @@ def check_on_error(on_error: str) -> None:
 
 
 def find_faces(
-    folder: Path, exclude: Iterable[str | os.PathLike[str]] = ()
+    folder: Path, exclude: Iterable[str | os.PathLike[str]]
 ) -> tuple[dict[Path, dict[str, list[Path]]], dict[Path, str]]:
     """Find the images of a folder of face crops, without those in the folders of `exclude`.
 
@@ -149,6 +149,6 @@ def _count(images: Sequence[Path]) -> str:
     return "1 image" if len(images) == 1 else f"{len(images) or 'no'} images"
 
 
-def _names(paths: Sequence[Path], n_shown: int = 5) -> str:
-    shown = ", ".join(escape_text(path.name) for path in paths[:n_shown])
-    return shown if len(paths) <= n_shown else f"{shown} and {len(paths) - n_shown} more"
+def _names(paths: Sequence[Path]) -> str:
+    shown = ", ".join(escape_text(path.name) for path in paths[:5])
+    return shown if len(paths) <= 5 else f"{shown} and {len(paths) - 5} more"

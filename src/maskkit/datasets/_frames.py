@@ -68,7 +68,8 @@ class PlacedAnnotation:
             sizes = {name: size for name, size in sizes.items() if frame in ("auto", name)}
         stated = self.annotation.size
         if stated is not None:
-            sizes = {name: size for name, size in sizes.items() if _is_close(size, stated)}
+            differences = {name: np.abs(np.subtract(size, stated)).max() for name, size in sizes.items()}
+            sizes = {name: size for name, size in sizes.items() if differences[name] <= _TOLERANCE_PX}
         if not sizes:
             raise DataError(
                 f"{self._describe_box()} is drawn on another size: {self._describe_sizes()}. "
@@ -116,10 +117,6 @@ class PlacedAnnotation:
 
 def _show(size: Size) -> str:
     return f"{size[0]} x {size[1]}"
-
-
-def _is_close(size: Size, other: Size) -> bool:
-    return all(abs(side - other_side) <= _TOLERANCE_PX for side, other_side in zip(size, other, strict=True))
 
 
 def find_usual_frame(placed: Iterable[PlacedAnnotation]) -> str | None:

@@ -37,12 +37,8 @@ class StoredImage:
         except (KeyError, TypeError, OSError) as exc:
             raise ImageError(f"{self.name}: its image is missing ({exc}); remove the row.") from exc
 
-    def seekable(self) -> bool:
-        """Return True: each `read` begins at the first byte."""
-        return True
-
     def tell(self) -> int:
-        """Return the position, which is always the beginning."""
+        """Return the position: each `read` begins at the first byte."""
         return 0
 
     def seek(self, position: int) -> int:
@@ -147,7 +143,7 @@ class _Part:
             raise DataError(f"{name}: the column {image!r} is {feature}; want Image. Use cast_column(..., Image()).")
         self.image = image
         files = dataset.cast_column(image, type(feature)(decode=False)).select_columns([image])
-        self.images = [StoredImage(files, image, row, f"{name}[{row}]") for row in range(len(dataset))]
+        self.images: list[Any] = [StoredImage(files, image, row, f"{name}[{row}]") for row in range(len(dataset))]
         if not self.images:
             raise DataError(f"{name}: has no rows; want at least one.")
 
@@ -163,7 +159,7 @@ class _Part:
         """Return the face crops."""
         names = getattr(self._feature(label, "label"), "names", None)
         labels = [_read_class(value, names, f"{self.name}[{row}]") for row, value in enumerate(self.dataset[label])]
-        images: Sequence[Any] = self.images
+        images = self.images
         unreadable = find_unreadable(images) if on_error == "skip" else {}
         warn_of_skipped(unreadable, len(images), "images", stacklevel=4)
         warn_of_labels(labels, self.name, stacklevel=4)
@@ -195,8 +191,7 @@ class _Part:
             labels = [_read_class(value, names, name) for value in of_photo[category]]
             return Annotation(name, source, None, boxes, labels)
 
-        images: Sequence[Any] = self.images
-        return make_photos(images, read, name=self.name, on_error=on_error, frame=frame)
+        return make_photos(self.images, read, name=self.name, on_error=on_error, frame=frame)
 
 
 def _read_class(value: Any, names: Sequence[str] | None, name: str) -> str:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -86,11 +85,23 @@ def make_photos(
     Raises DataError if an annotation cannot be read or does not fit its photo.
     """
     skipped: dict[Path, str] = {}
-    collect = partial(_map_values, skipped=skipped if on_error == "skip" else None)
+
+    def collect(function: Callable[[Path, Any], Result], values: Mapping[Path, Any]) -> dict[Path, Result]:
+        """Return the results by key; a DataError is raised, or with ``on_error="skip"`` kept in `skipped`."""
+        results = {}
+        for key, value in values.items():
+            try:
+                results[key] = function(key, value)
+            except DataError as exc:
+                if on_error == "raise":
+                    raise
+                skipped[key] = str(exc)
+        return results
+
     annotations = collect(lambda key, _: read(key), dict.fromkeys(keys))
     n_all = len(annotations) + len(skipped)
     sources = [annotation.image for annotation in annotations.values()]
-    headers = dict(zip(annotations, prefetch_map(_read_header, sources), strict=True))
+    headers = dict(zip(annotations, prefetch_map(try_header, sources), strict=True))
     placed = collect(lambda key, annotation: PlacedAnnotation(annotation, headers[key], frame), annotations)
     usual_frame = find_usual_frame(placed.values())
     photos = list(collect(lambda _, each: _make_photo(each, usual_frame), placed).values())
@@ -100,10 +111,11 @@ def make_photos(
     return [photo for photo in photos if photo.path not in unreadable]
 
 
-def _read_header(path: Path) -> ImageHeader | None:
+def try_header(path: Any) -> ImageHeader | None:
+    """Return the header of an image, or None if it cannot be read, which raises where the image is used."""
     try:
         return read_header(path)
-    except ImageError:  # raised where the photo is used
+    except ImageError:
         return None
 
 
@@ -111,18 +123,3 @@ def _make_photo(placed: PlacedAnnotation, usual_frame: str | None) -> AnnotatedP
     return AnnotatedPhoto(
         placed.annotation.image, placed.place(usual_frame), np.array(placed.annotation.labels, dtype=np.str_)
     )
-
-
-def _map_values(
-    function: Callable[[Path, Any], Result], values: Mapping[Path, Any], *, skipped: dict[Path, str] | None
-) -> dict[Path, Result]:
-    """Return the results of ``function(path, value)``; a DataError is added to `skipped`, or raised if that is None."""
-    results = {}
-    for path, value in values.items():
-        try:
-            results[path] = function(path, value)
-        except DataError as exc:
-            if skipped is None:
-                raise
-            skipped[path] = str(exc)
-    return results

@@ -31,17 +31,6 @@ def estimate_limit(similarity: Similarity, n_images: int) -> float:
 
     Most pairs of a set show different pictures. The upper tail of their similarities is fitted by that of a normal
     distribution, and extrapolated to the value above which hardly any pair of the whole set is expected.
-
-    Parameters
-    ----------
-    similarity : callable
-        Similarities of the images in some rows to all images.
-    n_images : int, >= MIN_IMAGES
-        Number of images.
-
-    Returns
-    -------
-    limit : float
     """
     n_rows = min(n_images, -(-_MAX_SAMPLE // n_images))
     rows = np.linspace(0, n_images - 1, n_rows).astype(np.int64)
