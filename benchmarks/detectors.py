@@ -10,7 +10,6 @@ import rich
 
 from benchmarks.detector.labels import REPORT
 from maskkit import MaskClassifier, evaluate_photos
-from maskkit._display.tables import to_rich
 from maskkit.datasets import load_photos
 from maskkit.detectors import CenterFaceDetector, DlibCnnDetector, DlibHogDetector, MaskkitDetector, YuNetDetector
 from maskkit.exceptions import MissingLibraryError, WeightsError
@@ -40,4 +39,4 @@ for detector, n_photos in detectors:
         (name, n_photos, metrics["detection_recall"], metrics["detection_precision"], metrics["detection_ap50"])
     )
 
-rich.print(to_rich(Table("Detectors", ("detector", "photos", "recall", "precision", "AP@0.5"), tuple(rows))))
+rich.print(Table("Detectors", ("detector", "photos", "recall", "precision", "AP@0.5"), tuple(rows)))

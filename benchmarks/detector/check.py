@@ -16,7 +16,7 @@ from PIL import Image
 
 from benchmarks.detector.labels import CHOOSE, REPORT, match
 from benchmarks.detector.train import N_CHOOSE_CROPS, N_CROPS
-from maskkit._display.tables import Estimate, to_rich
+from maskkit._display.tables import Estimate
 from maskkit._images.load import ImageSource, load_image
 from maskkit._metrics.scores import wilson
 from maskkit.datasets import AnnotatedPhoto, load_faces, load_photos
@@ -112,7 +112,7 @@ def main() -> None:
                 f"{n} photos in columns of {c}": check_crowd(detector, photos[:n], n_columns=c)
                 for n, c in ((24, 6), (24, 24))
             }
-    rich.print(to_rich(Table("Photos", ("photos", "share of", "n", "value [95 % interval]"), tuple(rows))))
+    rich.print(Table("Photos", ("photos", "share of", "n", "value [95 % interval]"), tuple(rows)))
 
     faces = load_faces(args.data / "face-mask-12k", random_state=0)
     crops, part = (
@@ -126,10 +126,8 @@ def main() -> None:
             path for path, other in zip(crops.paths[part], crops.labels[part], strict=True) if str(other) == label
         ][: args.n_crops]
         rows.append((str(label), len(chosen), *check_close_ups(detector, chosen)))
-    rich.print(to_rich(Table("Close-ups", ("class", "crops", "no face", "several"), tuple(rows))))
-    rich.print(
-        to_rich(Table("Crowds", ("crowd", "boxes", "found", "annotated"), tuple((k, *v) for k, v in crowds.items())))
-    )
+    rich.print(Table("Close-ups", ("class", "crops", "no face", "several"), tuple(rows)))
+    rich.print(Table("Crowds", ("crowd", "boxes", "found", "annotated"), tuple((k, *v) for k, v in crowds.items())))
     for picture in args.pictures:
         print(picture.name, len(detector.detect(load_image(picture))), "boxes")
     print("boxes in pictures without faces:", check_faceless(detector) or 0)

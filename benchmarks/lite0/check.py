@@ -17,7 +17,7 @@ from benchmarks.detector.check import FACELESS, as_rgb
 from benchmarks.lite0.data import PHOTO_SETS, split_photos
 from benchmarks.lite0.train import calibrate
 from maskkit import MaskClassifier, evaluate, evaluate_photos, evaluate_robustness
-from maskkit._display.tables import Estimate, Table, to_rich
+from maskkit._display.tables import Estimate, Table
 from maskkit._images.annotated import cut_faces
 from maskkit._images.boxes import share_of_smaller
 from maskkit._images.crop import crop_square
@@ -106,9 +106,9 @@ def main() -> None:
     rich.print(crops)
     for evaluation in crops.evaluations.values():
         rich.print(evaluation)
-    rich.print(to_rich(check_non_faces(model, [photo for part in photos.values() for photo in part])))
+    rich.print(check_non_faces(model, [photo for part in photos.values() for photo in part]))
     for name, part in photos.items():
-        rich.print(name, to_rich(tell_masks_apart(model, part)), evaluate_photos(model, part))
+        rich.print(name, tell_masks_apart(model, part), evaluate_photos(model, part))
         if args.robustness:
             rich.print(evaluate_robustness(model, part))
 

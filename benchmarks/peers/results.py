@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks.peers.timing import Spread
-from maskkit._display.tables import Table, Tabulated, to_rich
+from maskkit._display.tables import Table, Tabulated
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class Benchmark(Tabulated):
 
         parts: list[Any] = []
         for table in self.tables():
-            parts += [to_rich(table), ""]
+            parts += [table, ""]
         return Group(*parts, _summarize(self.machine))
 
 

@@ -9,7 +9,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from maskkit._display.tables import Estimate, Table, format_cell, format_percent, to_html, to_rich
+from maskkit._display.tables import Estimate, Table, format_cell, format_percent, to_html
 
 ESTIMATE = Estimate(0.978, 0.971, 0.984, n=2500)
 NOTHING = Estimate(float("nan"), 0.0, 1.0, n=0)
@@ -17,7 +17,7 @@ NOTHING = Estimate(float("nan"), 0.0, 1.0, n=0)
 
 def show(table, width=80):
     console = Console(width=width, file=io.StringIO())
-    console.print(to_rich(table))
+    console.print(table)
     return console.file.getvalue()
 
 

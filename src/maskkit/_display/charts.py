@@ -26,17 +26,7 @@ _NO_METADATA: dict[str, dict[str, None]] = {
 
 
 def draw_chart(counts: Mapping[str, Mapping[str, int]], sizes_px: Mapping[str, NDArray[Any]], what: str) -> "Figure":
-    """Draw counts by split and class, and the distribution of sizes.
-
-    Parameters
-    ----------
-    counts : dict
-        Split -> class -> number.
-    sizes_px : dict
-        Class -> longer sides in pixels.
-    what : str
-        Unit of the counts: ``"images"`` or ``"faces"``.
-    """
+    """Draw counts, split -> class -> number of `what`, and the distribution of longer sides by class, in pixels."""
     from maskkit._display.figures import TextSafeFigure
 
     classes = list(sizes_px)

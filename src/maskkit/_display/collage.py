@@ -44,29 +44,11 @@ def compose_tiles(
     captions: Sequence[str] | None = None,
     sheet_size: tuple[int, int] | None = None,
 ) -> Image.Image:
-    """Arrange pictures as tiles of equal size, each above the name of its class in the color of the class.
+    """Arrange pictures, at least one, as tiles of equal size, each above the name of its class in the class's color.
 
-    Parameters
-    ----------
-    pictures : sequence of PIL images
-        At least one, RGB.
-    labels : sequence of str or int
-        One label per picture.
-    classes : sequence of str or int
-        All classes; they determine the colors.
-    n_columns : int
-        Maximum number of tiles per row.
-    tile_size : tuple of (int, int)
-        Width and height of a tile, in pixels.
-    captions : sequence of str, optional
-        Text under the pictures, instead of the labels; an empty sequence: none.
-    sheet_size : tuple of (int, int), optional
-        Width and height of the sheet, in pixels; the tiles get the size that fits, instead of `tile_size`.
-
-    Returns
-    -------
-    sheet : PIL.Image.Image
-        RGB, without metadata.
+    `classes` are all classes, which determine the colors, and `n_columns` is the maximum number of tiles per row.
+    `captions` are the texts under the pictures, instead of the labels; an empty sequence: none. With `sheet_size`, the
+    width and height of the sheet, the tiles get the size that fits, instead of `tile_size`.
     """
     texts = list(map(str, labels if captions is None else captions))
     n_columns = min(n_columns, len(pictures))
@@ -177,12 +159,9 @@ def wrap_texts(texts: Sequence[str], font: ImageFont.FreeTypeFont, width_px: int
 
 
 def _begins(text: str, shown: str) -> bool:
-    """Return whether a text begins with what is shown of another one."""
-    return _letters(text).startswith(_letters(shown))
-
-
-def _letters(text: str) -> str:
-    return re.sub(r"[\W_]", "", text)
+    """Return whether the letters of a text begin with those that are shown of another one."""
+    text, shown = (re.sub(r"[\W_]", "", each) for each in (text, shown))
+    return text.startswith(shown)
 
 
 def _count_common(text: str, other: str) -> int:

@@ -89,6 +89,9 @@ class Table:
     rows: Rows
     note: str = ""
 
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        yield from _lay_out(self, min(max(options.max_width, MIN_COLUMNS), MAX_COLUMNS))
+
 
 # Tables take the width of the terminal between these. Longer lines are hard to follow.
 MIN_COLUMNS, MAX_COLUMNS = 40, 160
@@ -100,18 +103,7 @@ _NOTE = "text-align: left; max-width: 40em; white-space: normal; opacity: 0.75"
 
 
 def format_cell(cell: Cell) -> str:
-    """Format a cell as text.
-
-    Parameters
-    ----------
-    cell : str, int, float, Estimate or None
-        NumPy's scalars count as Python's.
-
-    Returns
-    -------
-    text : str
-        Integers with thousands separators, other numbers with three decimals, an estimate with its
-        interval in brackets; ``"-"`` for None and NaN.
+    """Format a cell as text: ``"-"`` for None and NaN; scalars of NumPy count as Python's.
 
     Examples
     --------
@@ -137,32 +129,12 @@ def format_percent(probability: float) -> str:
     return ">99%" if 0.995 <= probability < 1 else f"{probability:.0%}"
 
 
-class FittedTable:
-    """A table that rich lays out for the width of the terminal that it is printed on."""
-
-    def __init__(self, table: Table):
-        self._table = table
-
-    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        yield from _lay_out(self._table, min(max(options.max_width, MIN_COLUMNS), MAX_COLUMNS))
-
-
-def to_rich(table: Table) -> FittedTable:
-    """Convert a table for a terminal.
-
-    If it is wider than the terminal, or than 160 columns, headings wrap and intervals are placed below their values. If
-    that is not enough, it is split into blocks that repeat the first column. Without a terminal, the width is 80.
-
-    Returns
-    -------
-    renderable : FittedTable
-        For a ``rich.console.Console``; no text is interpreted as markup.
-    """
-    return FittedTable(table)
-
-
 def _lay_out(table: Table, n_columns: int) -> "Iterator[RichTable]":
-    """Iterate over the blocks of a table that fits so many columns of text."""
+    """Iterate over the blocks of a table that fits so many columns of text.
+
+    If it is wider, headings wrap and intervals are placed below their values. If that is not enough, it is split into
+    blocks that repeat the first column.
+    """
     from rich.console import Console
 
     console = Console(width=10 * MAX_COLUMNS)
@@ -226,10 +198,7 @@ def stack_tables(tables: Iterable[Table]) -> "Group":
     """Convert tables for a terminal, with an empty line after each note."""
     from rich.console import Group
 
-    parts: list[FittedTable | str] = []
-    for table in tables:
-        parts += [to_rich(table), ""] if table.note else [to_rich(table)]
-    return Group(*parts)
+    return Group(*chain.from_iterable([table, ""] if table.note else [table] for table in tables))
 
 
 class Tabulated:

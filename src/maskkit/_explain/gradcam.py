@@ -1,7 +1,8 @@
 """Grad-CAM heat maps of convolutional networks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,14 +22,13 @@ def find_map_layer(backbone: nn.Module, image_size: int) -> str:
     device = next((parameter.device for parameter in backbone.parameters()), None)
     with ExitStack() as hooks, torch.no_grad():
         for name, module in backbone.named_modules():
-            hooks.enter_context(module.register_forward_hook(_record_shape(name, outputs)))
+            hooks.enter_context(module.register_forward_hook(partial(_record_shape, name, outputs)))
         backbone(torch.zeros(1, 3, image_size, image_size, device=device))
     for name, shape in reversed(outputs):
-        is_vector = shape.numel() == shape[0] * shape[1]
         # A square image has a square map. This excludes maps (n, h, w, C) of transformers, unsuitable for Grad-CAM.
         if len(shape) == 4 and shape[2] == shape[3] > 1:
             return name
-        if not is_vector:
+        if shape.numel() != shape[0] * shape[1]:  # no vector
             break
     raise ValueError(
         f"{type(backbone).__name__} has no final feature map (n, C, h, w) for Grad-CAM; explain needs a "
@@ -39,25 +39,11 @@ def find_map_layer(backbone: nn.Module, image_size: int) -> str:
 def grad_cam(
     backbone: nn.Module, head: nn.Module, layer: str, pixels: torch.Tensor, targets: Sequence[int]
 ) -> NDArray[np.float32]:
-    """Compute the Grad-CAM heat maps of images, each for a target class.
+    """Compute the Grad-CAM heat maps (n, h, w) of images (n, 3, H, W), each for a target class, range 0 to 1.
 
-    Parameters
-    ----------
-    backbone, head : torch.nn.Module
-        Networks from pixels to features and from features to logits, in evaluation mode. They are not changed.
-    layer : str
-        Name of a layer of the backbone whose output is a feature map (n, C, h, w).
-    pixels : Tensor of shape (n, 3, H, W), float32
-    targets : sequence of int
-        Class index of each image.
+    The networks map pixels to features and features to logits, in evaluation mode, and are not changed. `layer` is the
+    name of a layer of the backbone whose output is a feature map (n, C, h, w).
 
-    Returns
-    -------
-    heat : ndarray of shape (n, h, w), float32
-        Range 0 to 1.
-
-    Notes
-    -----
     Source: Selvaraju et al. 2017, "Grad-CAM", ICCV (arXiv:1610.02391), equations 1 and 2: the channels of
     the map are weighted by the mean gradient of the class's logit and summed; negative values are set to 0.
     The scale is ours: the largest absolute value, so that the map of a class without support stays 0.
@@ -73,9 +59,8 @@ def grad_cam(
     return heat
 
 
-def _record_shape(name: str, outputs: list[tuple[str, torch.Size]]) -> Callable[..., None]:
-    def record(module: nn.Module, inputs: Any, output: Any) -> None:
-        if isinstance(output, torch.Tensor) and output.ndim > 1:
-            outputs.append((name, output.shape))
-
-    return record
+def _record_shape(
+    name: str, outputs: list[tuple[str, torch.Size]], module: nn.Module, inputs: Any, output: Any
+) -> None:
+    if isinstance(output, torch.Tensor) and output.ndim > 1:
+        outputs.append((name, output.shape))

@@ -14,18 +14,11 @@ Ints: TypeAlias = NDArray[np.int64]
 
 
 def class_scores(confusion: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
-    """Compute precision, recall and F1 of each class.
+    """Compute precision, recall and F1 of each class, each (..., n_classes).
 
-    Parameters
-    ----------
-    confusion : ndarray of shape (..., n_classes, n_classes)
-        Rows are true classes, columns are predicted classes.
-
-    Returns
-    -------
-    precision, recall, f1 : ndarray of shape (..., n_classes)
-        NaN where undefined: precision of a class that is never predicted, recall of a class that never occurs, F1 of
-        a class of which both hold.
+    In the confusion matrix, (..., n_classes, n_classes), rows are true classes, and columns are predicted classes. NaN
+    where undefined: precision of a class that is never predicted, recall of a class that never occurs, F1 of a class of
+    which both hold.
     """
     correct = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
     predicted, true = confusion.sum(axis=-2), confusion.sum(axis=-1)

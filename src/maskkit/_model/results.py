@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from PIL import Image
 
 from maskkit._display.drawing import blur_faces, draw_faces
-from maskkit._display.tables import Table, to_html, to_rich
+from maskkit._display.tables import Table, to_html
 from maskkit._files import outputs
 from maskkit._images.crop import Box, crop_square
 from maskkit._images.load import ImageSource, read_image
@@ -327,7 +327,7 @@ class PhotoResult(Sequence[FaceResult]):
         from rich.text import Text
 
         # The blank line separates several photos.
-        return to_rich(self.table()) if self.faces else Text(escape_text(f"{self.name}: {self._count()}") + "\n")
+        return self.table() if self.faces else Text(escape_text(f"{self.name}: {self._count()}") + "\n")
 
     def _repr_html_(self) -> str:
         shown = "" if self.error is not None else self._picture_html()

@@ -131,7 +131,7 @@ def _count_decided(classifier: "MaskClassifier", measured: Half) -> dict[str, An
 
 
 def _print(output: Any, title: str, n_fitted: int, found: dict[str, dict[str, Any]]) -> None:
-    from maskkit._display.tables import Table, to_plain, to_rich
+    from maskkit._display.tables import Table, to_plain
 
     before, after = found.values()
     n_measured = before["decided"].n
@@ -142,7 +142,7 @@ def _print(output: Any, title: str, n_fitted: int, found: dict[str, dict[str, An
     rows = [(meaning, before[metric], after[metric]) for metric, meaning in _METRICS.items()]
     print_results(
         output,
-        table=to_rich(Table(title, ("metric", "before", "after"), tuple(rows), note)),
+        table=Table(title, ("metric", "before", "after"), tuple(rows), note),
         document=to_plain({"n_fitted": n_fitted, "n_measured": n_measured, **found}),
         rows=[
             {"model": when, "metric": metric, "value": value, "low": None, "high": None, "n": None}

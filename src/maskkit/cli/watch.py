@@ -231,10 +231,7 @@ def _print_end(end: dict[str, Any], minutes: list[dict[str, Any]], output: Forma
     elif output == "table":
         import rich
 
-        from maskkit._display.tables import to_rich
-
-        for table in _tabulate(end, minutes, is_live=is_live):
-            rich.print(to_rich(table))
+        rich.print(*_tabulate(end, minutes, is_live=is_live))
 
 
 def _tabulate(end: dict[str, Any], minutes: list[dict[str, Any]], *, is_live: bool) -> "Iterator[Table]":
