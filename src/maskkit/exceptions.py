@@ -81,9 +81,6 @@ class PluginError(MaskkitError, LookupError):
 
     evaluation: Any = None
 
-    def __str__(self) -> str:
-        return escape_text(self.args[0], keep="\n") if self.args else ""
-
 
 class NotFiniteError(MaskkitError, ValueError):
     """Training ended in NaN or infinity, or a fitted model predicts them; the message says what to change."""

@@ -97,17 +97,12 @@ def write_inputs(images: Iterable[InputImage], file: Any, part_size: int) -> int
 def read_inputs(file: Any, part: int) -> list[InputImage]:
     """Read the list of images of one part."""
     rows = pq.ParquetFile(file).read_row_group(part).to_pylist()
-    # Lists of earlier versions hold text.
-    return [InputImage(_decode_name(row["source"]), row["row"]) for row in rows]
+    return [InputImage(row["source"].decode("utf-8", errors="surrogatepass"), row["row"]) for row in rows]
 
 
 def encode_name(name: str) -> bytes:
     """Return a name as bytes, from which it can be restored, whatever it contains."""
     return name.encode("utf-8", errors="surrogatepass")
-
-
-def _decode_name(name: bytes | str) -> str:
-    return name if isinstance(name, str) else name.decode("utf-8", errors="surrogatepass")
 
 
 def read_contents(images: Iterable[InputImage], column: str | None) -> Iterator[tuple[InputImage, bytes | str | None]]:
@@ -206,7 +201,9 @@ def _walk(storage: Any, folder: str, *, is_top: bool = True) -> Iterator[str]:
             raise
         yield folder
         return
-    entries = _sort_visible(entry for entry in entries if entry["name"].rstrip("/") != folder.rstrip("/"))
+    inside = (entry for entry in entries if entry["name"].rstrip("/") != folder.rstrip("/"))
+    visible = [entry for entry in inside if is_visible(PurePosixPath(entry["name"]))]
+    entries = sorted(visible, key=lambda entry: _natural_key(entry["name"]))
     yield from _select_images(storage, [entry for entry in entries if entry["type"] != "directory"])
     for entry in entries:
         if entry["type"] == "directory":
@@ -224,11 +221,6 @@ def _find_matches(storage: Any, pattern: str) -> list[dict[str, Any]]:
     return [matches[file] for file in sorted(matches, key=lambda file: natural_path_key(PurePosixPath(file)))]
 
 
-def _sort_visible(entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    visible = [entry for entry in entries if is_visible(PurePosixPath(entry["name"].rstrip("/")))]
-    return sorted(visible, key=lambda entry: _natural_key(entry["name"]))
-
-
 def _select_images(storage: Any, entries: Iterable[dict[str, Any]]) -> Iterator[str]:
     """Iterate over the files that are images by their extension or their first bytes, or may be and cannot be read."""
     for batch in in_batches((entry["name"] for entry in entries), _HEADS_PER_REQUEST):
@@ -244,7 +236,7 @@ def _may_be_image(file: str, head: bytes | Exception) -> bool:
 
 
 def _natural_key(path: str) -> Any:
-    return natural_key(PurePosixPath(path.rstrip("/")))
+    return natural_key(PurePosixPath(path))
 
 
 def _base_of(table: str) -> str:

@@ -151,11 +151,8 @@ def predict_batch(
     check_is_fitted(classifier)
     predictor = classifier.predictor_.limit_faces(max_faces)
     predictor = predictor.as_crops() if crops else predictor
-    part_size = check_int(part_size, "part_size")
-    workers = None if workers is None else check_int(workers, "workers")
-    for name, value in (("part_size", part_size), ("workers", workers)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name}={value!r} is too small; want at least 1.")
+    part_size = check_int(part_size, "part_size", 1)
+    workers = None if workers is None else check_int(workers, "workers", 1)
     source_list = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
     if not source_list:
         raise ValueError("sources is empty; want at least one folder, pattern, file or table.")

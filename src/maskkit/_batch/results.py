@@ -37,18 +37,14 @@ def predict_photos(predictor: "FacePredictor", contents: Contents) -> Iterator[l
     fetch_errors: deque[str | None] = deque()
 
     def photos() -> Iterator[tuple[str, ImageSource]]:
-        for fetched in _prefetch(contents):
+        # With two images per thread, a slow request does not stop the others.
+        for fetched in prefetch_map(_fetch, contents, n_ahead=2 * _N_FETCH_THREADS, n_workers=_N_FETCH_THREADS):
             fetch_errors.append(fetched.error)
             yield fetched.name, fetched.source
 
     for photo in predictor.read_named_photos(photos()):
         error = fetch_errors.popleft() or photo.error
         yield [{**row, "error": error} for row in rows_of(photo, predictor.classes.tolist())]
-
-
-def _prefetch(contents: Contents) -> Iterator[_Fetched]:
-    # With two images per thread, a slow request does not stop the others.
-    return prefetch_map(_fetch, contents, n_ahead=2 * _N_FETCH_THREADS, n_workers=_N_FETCH_THREADS)
 
 
 def _fetch(content: tuple[InputImage, bytes | str | None]) -> _Fetched:

@@ -107,10 +107,8 @@ def find_free(path: Path) -> Path:
 
 def encode_picture(picture: Image.Image, path: str | os.PathLike[str], **options: Any) -> bytes:
     """Return a picture as a file in the format of a file extension; raise OutputError if that is unknown."""
-    check_picture_format(path)
     file = io.BytesIO()
-    form = Image.registered_extensions()[os.path.splitext(os.fspath(path))[1].lower()]
-    picture.save(file, format=form, **options)
+    picture.save(file, format=check_picture_format(path), **options)
     return file.getvalue()
 
 
@@ -122,11 +120,12 @@ def save_picture(picture: Image.Image, path: str | os.PathLike[str]) -> Path:
     return create_file(check_new(path), encode_picture(picture, path))
 
 
-def check_picture_format(path: str | os.PathLike[str]) -> None:
-    """Raise OutputError if pictures cannot be written in the format of the file's extension."""
-    extensions = Image.registered_extensions()
-    if extensions.get(os.path.splitext(os.fspath(path))[1].lower()) not in Image.SAVE:
+def check_picture_format(path: str | os.PathLike[str]) -> str:
+    """Return the format of the file's extension; raise OutputError if pictures cannot be written in it."""
+    form = Image.registered_extensions().get(os.path.splitext(os.fspath(path))[1].lower(), "")
+    if form not in Image.SAVE:
         raise OutputError(f"{os.fspath(path)}: unknown picture format; use .png or .jpg.")
+    return form
 
 
 def _numbers() -> Iterator[str]:

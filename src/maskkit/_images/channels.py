@@ -10,7 +10,6 @@ from maskkit._images.tiff import value_range
 from maskkit._images.tones import ValueRange, find_limits, scale_to_8_bits
 
 _BLOCK_PIXELS = 1_000_000
-_BITS = {"I": 32, "F": 32}
 
 
 def to_rgb(picture: Image.Image, notes: list[str]) -> NDArray[np.uint8]:
@@ -38,7 +37,7 @@ def _deep_gray_to_rgb(picture: Image.Image, notes: list[str]) -> NDArray[np.uint
     tags: Any = getattr(picture, "tag_v2", None)
     kind = "f" if picture.mode == "F" else "u" if values.min() >= 0 else "i"
     # Pillow scales the values of a PPM file of more than 8 bits to 16 bits, and keeps them in 32.
-    bits = 16 if picture.format == "PPM" else _BITS.get(picture.mode, 16)
+    bits = 32 if picture.mode in ("I", "F") and picture.format != "PPM" else 16
     stored = value_range(dict(tags)) if tags else ValueRange(bits, kind)
     gray = scale_to_8_bits(values, find_limits(values, stored, notes), white_is_zero=stored.white_is_zero)
     transparent = picture.info.get("transparency")

@@ -15,7 +15,7 @@ from maskkit._images.formats import HEAD_BYTES, accepts, name_format
 from maskkit._images.mending import lacks_detail, lacks_pixels
 from maskkit._images.orientation import ImageHeader, read_orientation, turn_upright
 from maskkit._images.pixel_budget import reserve_pixels
-from maskkit._images.tiff import DeepTiff, open_tiff
+from maskkit._images.tiff import Tiff, open_tiff
 from maskkit._optional import require
 from maskkit.exceptions import ImageError, MissingLibraryError
 
@@ -71,7 +71,7 @@ def choose_formats(formats: Collection[str] | None = None) -> list[str]:
 class _Opened:
     """An image file of which the header was read. Without `orientation`, it is in the metadata of the picture."""
 
-    picture: Image.Image | DeepTiff
+    picture: Image.Image | Tiff
     orientation: int | None = None
     n_pages: int = 1
 
@@ -80,17 +80,11 @@ def decode(
     file: BinaryIO, name: str, *, formats: list[str], min_px: int | None, max_px: int | None, notes: list[str]
 ) -> Image.Image:
     """Decode the first picture of an image file, upright; add to `notes` what the user should know about it."""
-    max_px = _default_max_px if max_px is None else max_px
-    with _pillow_limit_raised(max_px):
-        opened = _open(file, name, formats)
+    opened = _open(file, name, formats, max_px, notes)
     picture = opened.picture
-    check_size(picture.size, name, max_px, notes)
-    if isinstance(picture, DeepTiff):
-        # Many channels of many bits are as large as a picture of more pixels in four channels of 16 bits.
-        check_size((math.ceil(picture.n_bytes / 8), 1), name, max_px, [])
     if opened.n_pages > 1:
         notes.append(f"has {opened.n_pages} pages; only the first is used")
-    if isinstance(picture, DeepTiff):
+    if isinstance(picture, Tiff):
         reserve_pixels(picture.n_bytes // 3)
         with _pillow_limit_raised(picture.n_bytes):
             return turn_upright(picture.decode(notes), opened.orientation or 1)
@@ -111,12 +105,9 @@ def decode(
 
 def read_header(file: BinaryIO, name: str, *, formats: list[str], max_px: int | None) -> ImageHeader:
     """Return the size of an image file as stored, and its orientation."""
-    max_px = _default_max_px if max_px is None else max_px
-    with _pillow_limit_raised(max_px):
-        opened = _open(file, name, formats)
+    opened = _open(file, name, formats, max_px, [])
     picture = opened.picture
-    check_size(picture.size, name, max_px, [])
-    if isinstance(picture, DeepTiff) or opened.orientation is not None:
+    if isinstance(picture, Tiff) or opened.orientation is not None:
         return ImageHeader(picture.size, opened.orientation or 1)
     if picture.format == "PNG" and "exif" not in picture.info and _mentions_orientation(file):
         picture.load()  # A PNG file may hold its EXIF data behind the pixels.
@@ -125,11 +116,7 @@ def read_header(file: BinaryIO, name: str, *, formats: list[str], max_px: int | 
 
 def read_size(file: BinaryIO, name: str, *, formats: list[str], max_px: int | None) -> tuple[int, int]:
     """Return width and height of an image file as stored, from its header alone."""
-    max_px = _default_max_px if max_px is None else max_px
-    with _pillow_limit_raised(max_px):
-        size = _open(file, name, formats).picture.size
-    check_size(size, name, max_px, [])
-    return size
+    return _open(file, name, formats, max_px, []).picture.size
 
 
 def _mentions_orientation(file: BinaryIO) -> bool:
@@ -160,7 +147,19 @@ def _adapt_transparency(picture: Image.Image) -> None:
         picture.info["transparency"] = tuple(value >> 8 for value in color)
 
 
-def _open(file: BinaryIO, name: str, formats: list[str]) -> _Opened:
+def _open(file: BinaryIO, name: str, formats: list[str], max_px: int | None, notes: list[str]) -> _Opened:
+    """Open an image file, without reading its pixels; raise ImageError if it has too many."""
+    max_px = _default_max_px if max_px is None else max_px
+    with _pillow_limit_raised(max_px):
+        opened = _open_any_size(file, name, formats)
+    check_size(opened.picture.size, name, max_px, notes)
+    if isinstance(opened.picture, Tiff):
+        # Many channels of many bits are as large as a picture of more pixels in four channels of 16 bits.
+        check_size((math.ceil(opened.picture.n_bytes / 8), 1), name, max_px, [])
+    return opened
+
+
+def _open_any_size(file: BinaryIO, name: str, formats: list[str]) -> _Opened:
     """Open an image file, without reading its pixels.
 
     This is what `PIL.Image.open` does, without the check of the number of pixels, whose message does not name the file.
@@ -198,8 +197,10 @@ def _try_readers(file: BinaryIO, head: bytes, formats: list[str], reasons: list[
 
 def _open_tiff(file: BinaryIO, factory: Callable[[BinaryIO, str], Image.Image]) -> _Opened:
     tiff = open_tiff(file)
-    picture = tiff.open_deep() or factory(tiff.without_metadata(), "")
-    if isinstance(picture, Image.Image) and picture.mode in ("P", "PA") and tiff.palette is not None:
+    if tiff.is_deep:
+        return _Opened(tiff, tiff.orientation, tiff.n_pages)
+    picture = factory(tiff.without_metadata(), "")
+    if picture.mode in ("P", "PA") and tiff.palette is not None:
         picture.palette = ImagePalette.raw("RGB;L", tiff.palette)
     return _Opened(picture, tiff.orientation, tiff.n_pages)
 

@@ -145,18 +145,13 @@ def _image_errors(name: str) -> Iterator[None]:
 def read_size(
     source: ImageSource, *, name: str | None = None, max_px: int | None = None, formats: Collection[str] | None = None
 ) -> tuple[int, int]:
-    """Return width and height of an image as stored, which may be turned, from its header; the pixels are not decoded.
+    """Return width and height of an image file as stored, which may be turned, from its header alone.
 
     Raises ImageError, as `load_image` does.
     """
     name = name or name_source(source)
     allowed = choose_formats(formats)
-    if isinstance(source, np.ndarray):
-        height, width = _check_array(source, name).shape[:2]
-        return width, height
     with _image_errors(name):
-        if isinstance(source, Image.Image):
-            return source.size
         return _read_file(source, name, lambda file: read_file_size(file, name, formats=allowed, max_px=max_px))
 
 
@@ -172,12 +167,11 @@ def read_header(source: ImageSource) -> ImageHeader:
         )
 
 
-def read_content(source: ImageSource, *, name: str | None = None) -> tuple[bytes | RgbImage, str]:
+def read_content(source: ImageSource, *, name: str) -> tuple[bytes | RgbImage, str]:
     """Return the content of an image, not decoded where possible, and its SHA-256.
 
     `load_image` makes the same image of the content as of the source.
     """
-    name = name or name_source(source)
     content: bytes | RgbImage
     if isinstance(source, (bytes, bytearray, memoryview)):
         content = bytes(source)

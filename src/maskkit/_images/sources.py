@@ -97,18 +97,16 @@ def _check_path(path: str | bytes, name: str) -> str | bytes:
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError as exc:
-        raise ImageError(f"{name}: {_explain_missing(path)}") from exc
+        reason = "no such file; check the path."
+        if os.path.islink(path):
+            target = os.readlink(os.fsdecode(path))
+            reason = f"is a link to {target}, which does not exist; correct or remove the link."
+        raise ImageError(f"{name}: {reason}") from exc
     if stat.S_ISDIR(mode):
         raise ImageError(f"{name}: {_explain_folder(path)}")
     if not stat.S_ISREG(mode):  # A pipe may block forever, and a device may never end.
         raise ImageError(f"{name}: is a pipe, socket or device, not a file; read it and pass the bytes.")
     return path
-
-
-def _explain_missing(path: str | bytes) -> str:
-    if os.path.islink(path):
-        return f"is a link to {os.readlink(os.fsdecode(path))}, which does not exist; correct or remove the link."
-    return "no such file; check the path."
 
 
 def _explain_folder(path: str | bytes) -> str:

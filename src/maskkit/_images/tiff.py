@@ -44,12 +44,42 @@ _UNPACK_PIXELS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class DeepTiff:
-    """The first picture of a TIFF file, whose bytes are `data` and whose tags are `tags`."""
+class Tiff:
+    """The first picture of a TIFF file, whose bytes are `data`; `tags` are those of the first of its directories."""
 
     data: bytes
     tags: dict[int, Any]
     byte_order: str
+    n_pages: int
+
+    @property
+    def orientation(self) -> int:
+        """Orientation of the picture, 1 to 8."""
+        return find_orientation(io.BytesIO(self.data)) or find_xmp_orientation(self.tags.get(XMP)) or 1
+
+    @property
+    def palette(self) -> bytes | None:
+        """The colors of a palette that has 8 bits instead of 16, as some writers have it; Pillow reads it as black."""
+        colors = _numbers(self.tags.get(COLOR_MAP, ()))
+        return bytes(colors) if 0 < max(colors) < 256 else None
+
+    def without_metadata(self) -> BinaryIO:
+        """Return the file without the tags by which Pillow would turn it, or refuse it because they are damaged."""
+        return io.BytesIO(_without_tags(self.data, lambda tag, n_bytes, offset: tag in _METADATA))
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether the picture is decoded here rather than by Pillow."""
+        tags = self.tags
+        has_size = all(isinstance(tags.get(tag), int) and tags[tag] > 0 for tag in (WIDTH, HEIGHT))
+        bits = set(_numbers(tags.get(BITS, 1)))
+        if not has_size or len(bits) > 1 or max(bits) > 64 or int(tags.get(SAMPLES, 1)) > _MAX_SAMPLES:
+            return False
+        if tags.get(COMPRESSION, 1) not in _OF_BYTES or tags.get(PREDICTOR, 1) not in (1, 2):
+            return False
+        if int(tags.get(SAMPLES, 1)) < _N_COLORS.get(_photometric(tags), math.inf):
+            return False
+        return max(bits) > 8 or (max(bits) == 8 and _kind(tags) == "i")
 
     @property
     def size(self) -> tuple[int, int]:
@@ -59,7 +89,8 @@ class DeepTiff:
     @property
     def n_bytes(self) -> int:
         """Number of bytes of the decompressed values."""
-        return math.prod(self.size) * _bits_per_pixel(self.tags) // 8
+        bits_per_pixel = _numbers(self.tags.get(BITS, 1))[0] * self.tags.get(SAMPLES, 1)
+        return math.prod(self.size) * int(bits_per_pixel) // 8
 
     def decode(self, notes: list[str]) -> Image.Image:
         """Return the picture in 8 bits per channel, as stored; transparent pixels lie on white."""
@@ -134,35 +165,6 @@ class DeepTiff:
             return np.asarray(picture)
 
 
-@dataclass(frozen=True, slots=True)
-class Tiff:
-    """The first directory of a TIFF file."""
-
-    data: bytes
-    tags: dict[int, Any]
-    byte_order: str
-    n_pages: int
-
-    @property
-    def orientation(self) -> int:
-        """Orientation of the picture, 1 to 8."""
-        return find_orientation(io.BytesIO(self.data)) or find_xmp_orientation(self.tags.get(XMP)) or 1
-
-    @property
-    def palette(self) -> bytes | None:
-        """The colors of a palette that has 8 bits instead of 16, as some writers have it; Pillow reads it as black."""
-        colors = _numbers(self.tags.get(COLOR_MAP, ()))
-        return bytes(colors) if 0 < max(colors) < 256 else None
-
-    def open_deep(self) -> "DeepTiff | None":
-        """Return the picture if it is read here rather than by Pillow."""
-        return DeepTiff(self.data, self.tags, self.byte_order) if _is_read_here(self.tags) else None
-
-    def without_metadata(self) -> BinaryIO:
-        """Return the file without the tags by which Pillow would turn it, or refuse it because they are damaged."""
-        return io.BytesIO(_without_tags(self.data, lambda tag, n_bytes, offset: tag in _METADATA))
-
-
 def _without_tags(data: bytes, is_dropped: Callable[[int, int, int], bool]) -> bytes:
     """Return a TIFF file without some tags of its first directory, given the tag, and the size and place of its value.
 
@@ -212,25 +214,9 @@ def _further_pages(directory: Any, stream: BinaryIO, seen: set[int]) -> Iterator
             yield
 
 
-def _is_read_here(tags: dict[int, Any]) -> bool:
-    has_size = all(isinstance(tags.get(tag), int) and tags[tag] > 0 for tag in (WIDTH, HEIGHT))
-    bits = set(_numbers(tags.get(BITS, 1)))
-    if not has_size or len(bits) > 1 or max(bits) > 64 or int(tags.get(SAMPLES, 1)) > _MAX_SAMPLES:
-        return False
-    if tags.get(COMPRESSION, 1) not in _OF_BYTES or tags.get(PREDICTOR, 1) not in (1, 2):
-        return False
-    if int(tags.get(SAMPLES, 1)) < _N_COLORS.get(_photometric(tags), math.inf):
-        return False
-    return max(bits) > 8 or (max(bits) == 8 and _kind(tags) == "i")
-
-
 def _photometric(tags: dict[int, Any]) -> int:
     """Return what the values mean; the tag is required, but some writers leave it out."""
     return int(tags.get(PHOTOMETRIC, _BLACK_IS_ZERO if tags.get(SAMPLES, 1) < 3 else _RGB))
-
-
-def _bits_per_pixel(tags: dict[int, Any]) -> int:
-    return int(_numbers(tags.get(BITS, 1))[0] * tags.get(SAMPLES, 1))
 
 
 def _kind(tags: dict[int, Any]) -> str:

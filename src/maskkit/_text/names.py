@@ -10,7 +10,6 @@ from pathlib import Path, PurePath
 
 # Control characters, marks that reverse the direction of writing, line separators, lone surrogates and noncharacters.
 UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-_SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 # A name has at most 255 bytes on common file systems. The rest is for numbers and endings.
 MAX_STEM_BYTES = 160
@@ -22,12 +21,11 @@ def escape_text(text: object, *, keep: str = "") -> str:
 
     Characters in `keep` stay as they are.
     """
-    return UNSAFE.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), str(text))
 
+    def escape(found: re.Match[str]) -> str:
+        return found[0] if found[0] in keep else found[0].encode("unicode_escape").decode()
 
-def _escape(letter: str) -> str:
-    code = ord(letter)
-    return _SHORT.get(letter) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+    return UNSAFE.sub(escape, str(text))
 
 
 def shorten_name(name: object, max_bytes: int) -> str:

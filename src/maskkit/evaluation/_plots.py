@@ -69,7 +69,7 @@ def draw_mistakes(mistakes: Sequence["Mistake"], *, blur: bool) -> Figure:
     """Draw the most confident mistakes with file name, true and predicted class, and confidence."""
     shown = mistakes[:N_MISTAKES]
     if not shown:
-        # The picture is written anyway, to replace that of an earlier model in the folder.
+        # The picture is drawn anyway, so that every evaluation has the same plots.
         figure, axes = _new_chart(4.8, 1.6)
         axes.set_axis_off()
         axes.text(0.5, 0.5, "no mistakes", ha="center", va="center", fontsize=12)
@@ -250,6 +250,4 @@ def _show_face(mistake: "Mistake", *, blur: bool) -> RgbImage:
 
 
 def _shorten(name: str, n_letters: int = 28) -> str:
-    # A file name that is not UTF-8 contains surrogates, which no font can draw.
-    name = name.encode("utf-8", "replace").decode("utf-8")
     return name if len(name) <= n_letters else f"{name[: n_letters - 12]}…{name[-11:]}"

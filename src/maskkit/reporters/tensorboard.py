@@ -9,6 +9,7 @@ import tensorboard  # noqa: F401
 from sklearn.base import BaseEstimator
 from torch.utils.tensorboard import SummaryWriter
 
+from maskkit._display.tables import Table, to_markdown
 from maskkit._files.outputs import check_output_folder
 from maskkit._text import escape_text
 from maskkit.reporters._base import EpochRecord, Report, epoch_metrics
@@ -57,10 +58,6 @@ class TensorBoardReporter(BaseEstimator):
 
 def _format_confusion(record: EpochRecord) -> str:
     """Return the confusion matrix as a table in Markdown."""
-    names = [escape_text(str(label)).replace("|", "\\|") for label in record["classes"]]
-    rows = [
-        ["true \\ predicted", *names],
-        ["---"] * (len(names) + 1),
-        *([name, *map(str, row)] for name, row in zip(names, record["validation_confusion"], strict=True)),
-    ]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    names = list(map(str, record["classes"]))
+    rows = tuple((name, *row) for name, row in zip(names, record["validation_confusion"], strict=True))
+    return to_markdown(Table("", ("true \\ predicted", *names), rows))
