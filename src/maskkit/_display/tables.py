@@ -198,7 +198,10 @@ def stack_tables(tables: Iterable[Table]) -> "Group":
     """Convert tables for a terminal, with an empty line after each note."""
     from rich.console import Group
 
-    return Group(*chain.from_iterable([table, ""] if table.note else [table] for table in tables))
+    parts: list[Table | str] = []
+    for table in tables:
+        parts += [table, ""] if table.note else [table]
+    return Group(*parts)
 
 
 class Tabulated:
