@@ -74,6 +74,10 @@ def test_a_class_that_the_model_lacks_is_learned(tmp_path, savable):
     assert status["state"] == "done", status
     figures = {row["name"]: row for row in status["figures"]}
     assert figures["recall of mask_worn_incorrectly"]["before"] is None
+    # All lists are in the order of the buttons of the page.
+    in_order = ["with_mask", "without_mask", "mask_worn_incorrectly"]
+    assert list(status["trained"]) == list(status["held_out"]) == in_order
+    assert list(figures)[2:] == [f"recall of {label}" for label in in_order]
     assert figures["recall of mask_worn_incorrectly"]["after"]["n"] == status["held_out"]["mask_worn_incorrectly"]
     assert status["note"].startswith("Left out, because the model has no such class: ")
 
@@ -83,8 +87,8 @@ def test_what_is_missing_is_said_and_nothing_starts(tmp_path, savable):
     file = LabelFile(tmp_path / "labels.csv", has_boxes=False)
     teacher = Teacher(savable, file)
     assert teacher.status()["missing"] == [
-        "There are faces of 0 classes to train on; want two classes or more.",
-        "0 faces are held out; want 10 or more. About one in four is.",
+        "The faces to train on are of 0 classes; want two classes or more.",
+        "0 faces held out; want 10 or more. About one in four is.",
     ]
     file.write({FaceKey(path): "with_mask" for path in paths[:3]}, dict.fromkeys(paths, "0.png"))
     (split,) = {name for name, count in file.count().items() if count}
@@ -93,6 +97,21 @@ def test_what_is_missing_is_said_and_nothing_starts(tmp_path, savable):
     )
     assert not teacher.start()
     assert teacher.status()["state"] == "idle"
+
+
+def test_what_is_missing_is_in_the_order_of_the_buttons_and_of_one_face(tmp_path, savable, monkeypatch):
+    file = LabelFile(tmp_path / "labels.csv", has_boxes=False)
+    trained = Counter(mask_worn_incorrectly=1, without_mask=2, with_mask=3)
+    monkeypatch.setattr(file, "count", lambda: {"train": trained, "validation": Counter(with_mask=1)})
+    assert Teacher(savable, file).status()["missing"] == [
+        "with_mask: 3 faces to train on; want 5 or more.",
+        "without_mask: 2 faces to train on; want 5 or more.",
+        "mask_worn_incorrectly: 1 face to train on; want 5 or more.",
+        "1 face held out; want 10 or more. About one in four is.",
+    ]
+    monkeypatch.setattr(file, "count", lambda: {"train": Counter(with_mask=9), "validation": Counter(with_mask=10)})
+    told = Teacher(savable, file).status()["missing"]
+    assert told == ["The faces to train on are of 1 class; want two classes or more."]
 
 
 def test_a_failure_is_shown_and_nothing_is_saved(answered, savable, tmp_path):

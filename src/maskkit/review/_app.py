@@ -11,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 from maskkit import web
 from maskkit._labels import GRAY, INCORRECT, MASKED, UNMASKED, color_of, meaning_of
 from maskkit.exceptions import ImageError, MaskkitError
-from maskkit.review._labels import NOT_A_FACE, SKIPPED, LabelFile
+from maskkit.review._labels import NOT_A_FACE, SKIPPED, LabelFile, sort_classes
 from maskkit.review._pictures import Pictures
 from maskkit.review._queue import QueuedFace
 from maskkit.review._teach import Teacher
@@ -184,14 +184,11 @@ class _Review:
 
 def list_choices(classes: Sequence[str]) -> list[dict[str, Any]]:
     """Return the answers that can be given, each with its name, color and keys."""
-    order = [MASKED, UNMASKED, INCORRECT]
-    meanings = {label: meaning_of(label) for label in classes}
-    named = sorted(classes, key=lambda label: order.index(found) if (found := meanings[label]) else len(order))
-    if {MASKED, UNMASKED} <= set(meanings.values()) and INCORRECT not in meanings.values():
-        named.append(_INCORRECT_CLASS)
+    meanings = {meaning_of(label) for label in classes}
+    is_learned = {MASKED, UNMASKED} <= meanings and INCORRECT not in meanings
     choices = [
         {"answer": label, "color": color_of(label, classes), "letter": _LETTERS.get(meaning_of(label) or "", "")}
-        for label in named
+        for label in sort_classes([*classes, _INCORRECT_CLASS] if is_learned else classes)
     ]
     choices += [{"answer": NOT_A_FACE, "color": GRAY, "letter": "n"}, {"answer": SKIPPED, "color": GRAY, "letter": "s"}]
     return [{**choice, "digit": str(place) if place < 10 else ""} for place, choice in enumerate(choices, start=1)]

@@ -5,7 +5,7 @@ import hashlib
 import io
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from maskkit._files.atomic import write_file
 from maskkit._files.outputs import check_output_folder
+from maskkit._labels import INCORRECT, MASKED, UNMASKED, meaning_of
 from maskkit._text import check_path
 from maskkit.datasets._table import BOX, FRAME, LEFT_OUT, read_table
 from maskkit.exceptions import OutputError
@@ -179,6 +180,13 @@ def choose_split(group: str) -> str:
     The choice depends on nothing but the name of the group, so that it is the same in every run.
     """
     return HELD_OUT if hashlib.sha256(group.encode()).digest()[0] % _HELD_OUT_SHARE == 0 else TRAIN
+
+
+def sort_classes(classes: Iterable[str]) -> list[str]:
+    """Return classes in the order in which the page shows them: with a mask, without, worn incorrectly, then others."""
+    order = [MASKED, UNMASKED, INCORRECT]
+    meanings = {label: meaning_of(label) for label in classes}
+    return sorted(meanings, key=lambda name: (order.index(found) if (found := meanings[name]) else len(order), name))
 
 
 @cache

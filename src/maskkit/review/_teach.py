@@ -14,7 +14,7 @@ from maskkit._files.outputs import find_free
 from maskkit.datasets._table import drop_left_out, load_rows, read_table
 from maskkit.evaluation import Evaluation, evaluate
 from maskkit.evaluation._inputs import describe_left_out
-from maskkit.review._labels import HELD_OUT, TRAIN, LabelFile
+from maskkit.review._labels import HELD_OUT, TRAIN, LabelFile, sort_classes
 
 if TYPE_CHECKING:
     from maskkit._model.classifier import MaskClassifier
@@ -57,7 +57,11 @@ class Teacher:
     def status(self) -> dict[str, Any]:
         """Return what is answered, what is missing, how far the training is, and the figures of the last one."""
         counts = self.labels.count()
-        return {"trained": counts[TRAIN], "held_out": counts[HELD_OUT], "missing": find_missing(counts), **self._state}
+        trained, held_out = (
+            Counter({label: counts[split][label] for label in sort_classes(counts[split])})
+            for split in (TRAIN, HELD_OUT)
+        )
+        return {"trained": trained, "held_out": held_out, "missing": find_missing(counts), **self._state}
 
     def start(self) -> bool:
         """Start a training; return False if one is running already, or answers are missing."""
@@ -117,21 +121,25 @@ def find_missing(counts: Mapping[str, Counter[str]]) -> list[str]:
     """Return sentences that say which answers are missing for a training; none if there are enough."""
     trained, n_held_out = counts[TRAIN], counts[HELD_OUT].total()
     missing = [
-        f"{label}: {trained[label]} faces to train on; want {_MIN_TRAINED} or more."
-        for label in sorted(trained | counts[HELD_OUT])
+        f"{label}: {_count(trained[label], 'face')} to train on; want {_MIN_TRAINED} or more."
+        for label in sort_classes(trained | counts[HELD_OUT])
         if trained[label] < _MIN_TRAINED
     ]
     if len(trained) < 2:
-        missing.append(f"There are faces of {len(trained)} classes to train on; want two classes or more.")
+        missing.append(f"The faces to train on are of {_count(len(trained), 'class', 'es')}; want two classes or more.")
     if n_held_out < _MIN_HELD_OUT:
-        missing.append(f"{n_held_out} faces are held out; want {_MIN_HELD_OUT} or more. About one in four is.")
+        missing.append(f"{_count(n_held_out, 'face')} held out; want {_MIN_HELD_OUT} or more. About one in four is.")
     return missing
+
+
+def _count(number: int, noun: str, plural: str = "s") -> str:
+    return f"1 {noun}" if number == 1 else f"{number} {noun}{plural}"
 
 
 def _compare(before: Evaluation, after: Evaluation) -> dict[str, Any]:
     """Return the figures of two evaluations of the same faces, for JSON."""
     names = {"accuracy": "accuracy", "recall": "recall, mean over classes"}
-    names |= {f"recall/{label}": f"recall of {label}" for label in after.classes}
+    names |= {f"recall/{label}": f"recall of {label}" for label in sort_classes(map(str, after.classes))}
     rows = [
         {"name": name, "before": _numbers(before.estimates.get(key)), "after": _numbers(after.estimates.get(key))}
         for key, name in names.items()

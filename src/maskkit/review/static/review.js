@@ -437,8 +437,8 @@ function showTeachError(error) {
 
 function count(labels) {
   const total = Object.values(labels).reduce((sum, n) => sum + n, 0);
-  const parts = Object.entries(labels).sort().map(([label, n]) => `${n} ${words(label)}`);
-  return `${total} faces${parts.length ? ` (${parts.join(", ")})` : ""}`;
+  const parts = Object.entries(labels).map(([label, n]) => `${n} ${words(label)}`);
+  return `${total} ${total === 1 ? "face" : "faces"}${parts.length ? ` (${parts.join(", ")})` : ""}`;
 }
 
 function showFigures(told) {
