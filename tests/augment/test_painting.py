@@ -65,9 +65,15 @@ def test_a_face_stays_visible_behind_a_shield():
 
 
 def test_random_occluders_are_those_of_training_without_the_shield(monkeypatch):
-    monkeypatch.setitem(_occluders._PAINTERS, "shield", lambda *_: pytest.fail("a shield was painted"))
-    for seed in range(40):
+    drawn = set()
+
+    def note(kind, paint):
+        return lambda *given: drawn.add(kind) or paint(*given)
+
+    monkeypatch.setattr(_occluders, "_PAINTERS", {kind: note(kind, of) for kind, of in _occluders._PAINTERS.items()})
+    for seed in range(60):
         paint_occluder(FACE[::8, ::8], random_state=seed)
+    assert drawn == {*OCCLUDERS} - {"shield"}
 
 
 @pytest.mark.parametrize("paint", [paint_mask, paint_occluder])

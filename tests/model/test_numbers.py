@@ -468,7 +468,9 @@ def test_what_augment_returns_is_an_image(faces, changed, message):
 
 
 def test_augment_may_return_gray(faces):
-    make_savable(augment=lambda image, rng: image[..., 0], epochs=1).fit(*faces)
+    augments = (lambda image, rng: image[..., 0], lambda image, rng: image[..., [0, 0, 0]])
+    gray, rgb = (make_savable(augment=augment, epochs=1).fit(*faces).embedder_.network_ for augment in augments)
+    torch.testing.assert_close(gray.state_dict(), rgb.state_dict())
 
 
 @pytest.mark.parametrize("weights", [3, {"conv.weight": torch.ones(1)}, np.ones(3)])
