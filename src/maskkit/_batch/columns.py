@@ -64,10 +64,8 @@ def _kind_of(arrow_type: pa.DataType) -> str | None:
 
 
 def _list_columns(schema: pa.Schema) -> str:
-    columns = [f"{field.name} ({_shorten(str(field.type))})" for field in schema]
+    kinds = [str(field.type) for field in schema]
+    kinds = [kind if len(kind) <= _MAX_SHOWN_TYPE else f"{kind[: _MAX_SHOWN_TYPE - 3]}..." for kind in kinds]
+    columns = [f"{name} ({kind})" for name, kind in zip(schema.names, kinds, strict=True)]
     n_more = len(columns) - _MAX_SHOWN_COLUMNS
     return ", ".join(columns[:_MAX_SHOWN_COLUMNS]) + (f" and {n_more} more" if n_more > 0 else "") or "no column"
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= _MAX_SHOWN_TYPE else f"{text[: _MAX_SHOWN_TYPE - 3]}..."

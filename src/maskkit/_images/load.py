@@ -89,7 +89,11 @@ def read_image(
         return source.read_image(), ()
     with _image_errors(name):
         if isinstance(source, Image.Image):
-            picture = _load_picture(source, name, max_px)
+            if max_px is not None:
+                check_size(source.size, name, max_px, [])
+            with SOURCE_LOCK:
+                source.load()
+            picture = turn_upright(source, read_orientation(source))
         else:
             picture = _read_file(
                 source,
@@ -97,14 +101,6 @@ def read_image(
                 lambda file: decode(file, name, formats=allowed, min_px=min_px, max_px=max_px, notes=notes),
             )
         return to_rgb(picture, notes), tuple(notes)
-
-
-def _load_picture(picture: Image.Image, name: str, max_px: int | None) -> Image.Image:
-    if max_px is not None:
-        check_size(picture.size, name, max_px, [])
-    with SOURCE_LOCK:
-        picture.load()
-    return turn_upright(picture, read_orientation(picture))
 
 
 def _read_file(source: Any, name: str, read: Callable[[BinaryIO], Result]) -> Result:

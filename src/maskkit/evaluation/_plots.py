@@ -15,7 +15,6 @@ from maskkit._display.charts import add_legend
 from maskkit._display.drawing import blur_faces
 from maskkit._display.figures import TextSafeFigure
 from maskkit._display.tables import Estimate, fold_text, format_cell
-from maskkit._images.load import RgbImage
 from maskkit._labels import BLUE, VERMILION, color_of
 from maskkit.evaluation._calibration import N_BINS, Reliability, RiskCoverage
 from maskkit.evaluation._photo_counts import Curve
@@ -81,7 +80,9 @@ def draw_mistakes(mistakes: Sequence["Mistake"], *, blur: bool) -> Figure:
         axes = figure.add_subplot(n_rows, n_columns, index + 1)
         axes.set_axis_off()
         try:
-            axes.imshow(_show_face(mistake, blur=blur))
+            face = Image.fromarray(mistake.image())
+            # The crop is all face, so that all of it is blurred.
+            axes.imshow(blur_faces(face, [(0, 0, *face.size)]) if blur else face)
         except ImageError:  # The file was moved or changed after the evaluation.
             axes.set_box_aspect(1)
             axes.text(0.5, 0.5, "cannot be read", ha="center", va="center", fontsize=8, transform=axes.transAxes)
@@ -238,15 +239,6 @@ def _name_rows(axes: "Axes", names: list[str]) -> None:
 def _split(estimates: Iterable[Estimate]) -> NDArray[np.float64]:
     """Return lower ends, values and upper ends, (3, n)."""
     return np.array([[estimate.low, estimate.value, estimate.high] for estimate in estimates]).T
-
-
-def _show_face(mistake: "Mistake", *, blur: bool) -> RgbImage:
-    """Return the crop of a mistake; it is all face, so that all of it is blurred."""
-    crop = mistake.image()
-    if not blur:
-        return crop
-    picture = Image.fromarray(crop)
-    return np.asarray(blur_faces(picture, [(0, 0, *picture.size)]))
 
 
 def _shorten(name: str, n_letters: int = 28) -> str:
