@@ -11,13 +11,15 @@ from maskkit.augment._handheld import fist, hand, head, microphone, paper
 from maskkit.augment._wearables import beard, helmet, hood, scarf, shield, strap
 
 # The order counts: random kinds are drawn by their position.
-_RANDOM = (hand, scarf, beard, paper, strap, hood, helmet, microphone, fist, head)
-_PAINTERS = {painter.__name__: painter for painter in (*_RANDOM, shield)}
+_PAINTERS = {
+    painter.__name__: painter
+    for painter in (hand, scarf, beard, paper, strap, hood, helmet, microphone, fist, head, shield)
+}
 
 OCCLUDERS = tuple(_PAINTERS)
 
 # Objects that are painted on masked faces in training, too: they leave most of the mask visible.
-OVER_MASKS = ("hand", "paper", "strap", "hood", "helmet", "microphone", "fist", "head")
+OVER_MASKS = ("hand", "paper", "strap", "hood", "helmet", "microphone", "fist", "head", "shield")
 
 # Objects that `evaluate_robustness` paints on every face, except that a beard, which would hide a mask, is painted on
 # unmasked faces only.
@@ -38,8 +40,7 @@ def paint_occluder(
     kind : one of `OCCLUDERS`, optional
         ``"hand"``, ``"scarf"``, ``"beard"``, ``"paper"``, ``"strap"``, ``"hood"``, ``"helmet"``,
         ``"microphone"``, ``"fist"``, another person's ``"head"`` or a transparent face ``"shield"``. By default one
-        of them at random, except the shield, which is not painted in training either. A scarf ends below the lower
-        lip; higher up it would look like a mask.
+        of them at random. A scarf ends below the lower lip; higher up it would look like a mask.
     random_state : int, numpy.random.Generator or None, default=None
 
     Returns
@@ -53,7 +54,7 @@ def paint_occluder(
     """
     rng = np.random.default_rng(random_state)
     if kind is None:
-        kind = OCCLUDERS[rng.integers(len(_RANDOM))]
+        kind = OCCLUDERS[rng.integers(len(OCCLUDERS))]
     if kind not in OCCLUDERS:
         raise ValueError(f"kind={kind!r} is unknown; use {', '.join(map(repr, OCCLUDERS))}.")
     canvas = Canvas(image, landmarks)

@@ -222,7 +222,7 @@ def evaluate_robustness(
     halved one to six times and stored in 8 bits again; no noise is added. The corruptions follow Hendrycks and
     Dietterich 2019, "Benchmarking neural network robustness to common corruptions and perturbations", ICLR; the levels
     are ours. Occluders are painted by `maskkit.augment.paint_occluder` at the landmarks that the detector finds in the
-    crop; models that maskkit trains have seen such paintings in training, except the face shield.
+    crop; models that maskkit trains have seen such paintings in training.
     """
     n_resamples, random_state = _inputs.check_resampling(n_resamples, random_state)
     resolved = resolve_reporters(reporters)
