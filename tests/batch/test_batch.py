@@ -447,8 +447,8 @@ def test_folder_with_other_files_raises(savable, folder, tmp_path):
 
 def test_invalid_arguments_raise_before_anything_is_written(savable, folder, tmp_path, monkeypatch):
     for options, message in (
-        ({"part_size": 0}, "part_size=0"),
-        ({"workers": 0}, "workers=0"),
+        ({"part_size": 0}, "part_size == 0"),
+        ({"workers": 0}, "workers == 0"),
         ({"output_format": "csv"}, "output_format='csv'"),
     ):
         with pytest.raises(ValueError, match=message):
