@@ -2,8 +2,8 @@
 
 python -m benchmarks.lite0.average DATA MODEL MODEL ... --out FOLDER
 
-Networks that were trained from the same start lie close enough together for their mean weights to be a network as good
-as an ensemble of them, at the cost of one (Wortsman et al. 2022, arXiv:2203.05482).
+The mean weights of networks that were trained from the same start often make a network that is better than each of
+them, at the cost of one (Wortsman et al. 2022, arXiv:2203.05482).
 """
 
 import argparse

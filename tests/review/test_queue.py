@@ -1,12 +1,14 @@
 """The order of the faces, and the reasons that are shown."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from maskkit.datasets import AnnotatedPhoto
+from maskkit import FaceEmbedder
+from maskkit.datasets import AnnotatedPhoto, _audit
 from maskkit.review import FaceKey, detect_faces, list_annotated_faces, list_crops, match_answers, order_faces
 from tests.conftest import make_classifier
 from tests.review.conftest import draw_crops, make_queue
@@ -30,7 +32,9 @@ def rows(*values):
     return np.array([[value, 1 - value] for value in values])
 
 
-def test_label_errors_come_first_then_mistakes_uncertain_faces_and_the_rest(tmp_path):
+def test_label_errors_come_first_then_mistakes_uncertain_faces_and_the_rest(tmp_path, monkeypatch):
+    # In bfloat16, which differs between processors, the audit suspects one more face on some of them.
+    monkeypatch.setattr(_audit, "FaceEmbedder", partial(FaceEmbedder, precision="float32", cache=None))
     paths, labels = draw_crops(tmp_path, 60)
     wrong = {4: "without_mask", 7: "with_mask"}  # the audit suspects one, the model finds the other
     given = [wrong.get(index, label) for index, label in enumerate(labels)]
@@ -40,9 +44,7 @@ def test_label_errors_come_first_then_mistakes_uncertain_faces_and_the_rest(tmp_
     order = [int(queued.face.key.path.stem) for queued in queue]
     reasons = {reason: [index for index, one in zip(order, queue, strict=True) if one.reason == reason]
                for reason in ("suspect", "mistake", "uncertain", "other")}  # fmt: skip
-    # The audit computes in bfloat16, which differs between processors; on some it suspects one more face.
-    assert 7 in reasons["suspect"]
-    assert len(reasons["suspect"]) <= 2
+    assert reasons["suspect"] == [7]
     assert reasons["mistake"] == [4, 12, 10]
     assert reasons["uncertain"] == [14]
     assert reasons["other"][0] == 16
