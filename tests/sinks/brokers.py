@@ -47,16 +47,30 @@ def run_broker(folder, port, *settings):
         broker.wait()
 
 
+def hide_broker(sink):
+    """Let a connected sink find no broker once the connection is lost; return a function that ends this."""
+
+    def refuse():
+        raise ConnectionRefusedError
+
+    sink._client.reconnect = refuse
+    return lambda: delattr(sink._client, "reconnect")
+
+
 class Listener:
-    """Hears all messages of a broker: (topic, payload, whether it was retained)."""
+    """Hears all messages that a broker has retained or gets from now on: (topic, payload, whether it was retained)."""
 
     def __init__(self, port):
         self.messages, self.changed = [], threading.Condition()
         self.client = paho.Client(paho.CallbackAPIVersion.VERSION2)
         self.client.on_message = self.hear
+        subscribed = threading.Event()
+        self.client.on_subscribe = lambda *_: subscribed.set()
         self.client.connect("127.0.0.1", port)
         self.client.subscribe("#", qos=1)
         self.client.loop_start()
+        # A message that the broker gets before the subscription would never be heard.
+        assert subscribed.wait(30)
 
     def hear(self, client, userdata, message):
         with self.changed:

@@ -15,7 +15,7 @@ from maskkit import WatchEvent
 from maskkit.exceptions import PluginError, SinkWarning
 from maskkit.sinks import MqttSink
 from maskkit.testing import check_sink
-from tests.sinks.brokers import Listener, find_port, needs_broker, run_broker
+from tests.sinks.brokers import Listener, find_port, hide_broker, needs_broker, run_broker
 from tests.sinks.receivers import SinkWorker, make_events, wait_for_message
 
 TOPIC = "door/camera 1"
@@ -144,12 +144,14 @@ def test_a_snapshot_has_a_topic_and_a_discovery_of_its_own_which_a_restarted_bro
         sink.send(event)
         listener.wait(lambda messages: messages[-1][0] == f"{TOPIC}/state")
         (image,) = find_images(listener.messages)
+        show_broker = hide_broker(sink)
     # The keys of Home Assistant's components/mqtt/image.py.
     assert set(image) == {"platform", "name", "unique_id", "image_topic", "content_type"}
     assert (image["image_topic"], "a JPEG", False) in listener.messages
     assert (f"{TOPIC}/events", event.to_json(), False) in listener.messages
     with run_broker(tmp_path, port):
         with Listener(port) as listener:
+            show_broker()
             listener.wait(is_online)
             assert find_images(listener.messages) == [image]
         with Listener(port) as late:
@@ -172,14 +174,18 @@ def test_the_broker_says_offline_when_the_connection_is_lost(port):
 def test_a_broker_that_was_killed_gets_everything_when_it_is_back(tmp_path):
     port, events = find_port(), make_events(*["appeared"] * 5, "alarm", *["left"] * 5)
     with run_broker(tmp_path, port), Listener(port) as listener:
-        worker = SinkWorker(start(port), retry_s=(0.01, 0.02))
+        sink = start(port)
+        worker = SinkWorker(sink, retry_s=(0.01, 0.02))
         for event in events[:4]:
             worker.put(event)
         listener.wait(lambda messages: len(messages) == 7)
+        # Events are not retained, so the sink must not find the new broker before the listener has subscribed.
+        show_broker = hide_broker(sink)
     received = [text for topic, text, _ in listener.messages if topic == f"{TOPIC}/events"]
     for event in events[4:]:
         worker.put(event)
     with run_broker(tmp_path, port), Listener(port) as listener:
+        show_broker()
         worker.close(30)
         listener.wait(is_offline)
     retained = {topic.partition("/")[0] for topic, _, _ in listener.messages if not topic.endswith("/events")}
