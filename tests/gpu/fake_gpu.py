@@ -25,6 +25,12 @@ class Memory:
     max_images = n_until_full = sys.maxsize
 
 
+class Traffic:
+    """Number of copies to the device, and of those back, each of which waits for everything before it."""
+
+    n_sent = n_returned = 0
+
+
 class FakeTensor(torch.Tensor):
     """A tensor of the device."""
 
@@ -42,6 +48,7 @@ class FakeTensor(torch.Tensor):
         raise TypeError(f"can't convert {NAME} device type tensor to numpy. Use Tensor.cpu() first.")
 
     def tolist(self):
+        Traffic.n_returned += 1
         return self.raw.tolist()
 
     def __reduce_ex__(self, protocol):
@@ -59,13 +66,18 @@ class FakeTensor(torch.Tensor):
         to_cpu = kwargs.get("device") is not None and torch.device(kwargs["device"]).type == "cpu"
         if kwargs.get("dtype") is torch.float64 and not to_cpu:
             raise TypeError(f"Cannot convert a tensor to float64 dtype, which {NAME} does not support")
+        is_returned = to_cpu or name == "aten._local_scalar_dense.default"
+        if name == "aten.copy_.default":
+            Traffic.n_sent += not isinstance(args[1], cls)
+            is_returned = not isinstance(args[0], cls)
+        Traffic.n_returned += is_returned
         if "device" in kwargs:
             kwargs["device"] = torch.device("cpu")
-        if name == "aten.copy_.default" and not isinstance(args[0], cls):
+        if name == "aten.copy_.default" and is_returned:
             return args[0].copy_(args[1].raw)
         with torch._C.DisableTorchFunctionSubclass():
             made = function(*tree_map(_unwrap, args), **tree_map(_unwrap, kwargs))
-        if to_cpu or name == "aten._local_scalar_dense.default":
+        if is_returned:
             return made
         return return_and_correct_aliasing(function, args, kwargs, tree_map(_wrap, made))
 

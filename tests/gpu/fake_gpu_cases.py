@@ -15,7 +15,7 @@ from maskkit.detectors import MaskkitDetector
 from maskkit.exceptions import EngineError, ModelFileError
 from maskkit.testing import TinyBackbone, make_faces
 from tests.conftest import make_classifier
-from tests.gpu.fake_gpu import NAME, Memory
+from tests.gpu.fake_gpu import NAME, Memory, Traffic
 
 FACES, LABELS = make_faces(24, random_state=0)
 
@@ -92,6 +92,29 @@ def test_training_and_float32_are_exact(fake_gpu, monkeypatch):
     assert seen == [fake_gpu]
     model.predict(FACES[:1])
     assert seen == [fake_gpu] * 2
+
+
+@pytest.mark.parametrize("validation", [None, (FACES[:8], LABELS[:8])], ids=["", "validation"])
+def test_training_waits_for_the_device_a_few_times_per_epoch(fake_gpu, monkeypatch, validation):
+    """Once for loss and accuracy, for the check of the weights, and for each figure of the validation."""
+    monkeypatch.setattr("maskkit._training.trainer._READ_INTERVAL_S", np.inf)
+    traffic = []
+    for epochs in (2, 4):
+        before = Traffic.n_sent, Traffic.n_returned
+        fit_every_layer(epochs=epochs, batch_size=4, validation_data=validation)
+        traffic.append((Traffic.n_sent - before[0], Traffic.n_returned - before[1]))
+    n_sent, n_returned = ((more - less) / 2 for less, more in zip(*traffic, strict=True))
+    assert n_returned == (2 if validation is None else 4)
+    # Pixels, targets and weights of each batch; the rest of the normalization was there before.
+    assert n_sent == 3 * (6 if validation is None else 8)
+
+
+def test_losses_do_not_depend_on_how_often_they_are_read(fake_gpu, monkeypatch):
+    histories = []
+    for interval in (0.0, np.inf):
+        monkeypatch.setattr("maskkit._training.trainer._READ_INTERVAL_S", interval)
+        histories.append([(record["loss"], record["accuracy"]) for record in fit_every_layer().history_])
+    assert histories[0] == histories[1]
 
 
 def test_a_model_predicts_after_it_was_handed_about(fake_gpu, tmp_path):

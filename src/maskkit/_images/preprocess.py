@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -42,6 +43,22 @@ def memory_format(device: torch.device) -> torch.memory_format:
     return torch.contiguous_format if device.type == "mps" else torch.channels_last
 
 
+def to_device(array: NDArray[Any], device: torch.device) -> torch.Tensor:
+    """Copy an array to a device. CUDA copies it later, while this thread goes on."""
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        # CUDA copies from pinned memory without a wait; PyTorch keeps that memory until the copy is complete.
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+@cache
+def _channels_on(device: torch.device, values: tuple[float, float, float]) -> torch.Tensor:
+    """Return a value per channel in units of uint8, copied to each device once."""
+    with torch.inference_mode(False):  # Training must be able to use it, too.
+        return torch.tensor(values, device=device).mul_(255).view(1, 3, 1, 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Preprocess:
     """Resizing to `image_size` pixels square, and normalization of pixels in [0, 1] to ``(x - mean) / std`` (RGB)."""
@@ -72,6 +89,6 @@ class Preprocess:
 
     def normalize(self, images: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
         """Convert uint8 (n, S, S, 3) to the network's float32 (n, 3, S, S), in the memory format of the device."""
-        pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
-        mean, std = (torch.tensor(value, device=device).mul_(255).view(1, 3, 1, 1) for value in (self.mean, self.std))
+        pixels = to_device(images, device).permute(0, 3, 1, 2).float()
+        mean, std = (_channels_on(device, value) for value in (self.mean, self.std))
         return pixels.sub_(mean).div_(std).contiguous(memory_format=memory_format(device))

@@ -12,6 +12,7 @@ from maskkit._files.tensors import fingerprint
 from maskkit._images.hashing import hash_content
 from maskkit._images.load import ImageSource
 from maskkit._images.prefetch import in_batches, prefetch_map
+from maskkit._images.preprocess import to_device
 from maskkit._model.embedder import FaceEmbedder
 from maskkit._model.fitted_backbone import check_network
 from maskkit._model.head import TransferHead
@@ -158,8 +159,8 @@ class _FineTuning:
                 counted = weights[rows] if epoch is None else weights[rows] * factors[shown]
                 yield (
                     self.fitted.preprocess.normalize(pixels, self.device),
-                    torch.from_numpy(shown).to(self.device),
-                    torch.from_numpy(counted).to(self.device),
+                    to_device(shown, self.device),
+                    to_device(counted, self.device),
                 )
 
         def training(epoch: int) -> Iterator[Batch]:

@@ -255,7 +255,8 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
             return inputs[part], indices[part], weights[part]
 
         def training(epoch: int) -> Iterator[Batch]:
-            order = torch.from_numpy(rows)[torch.randperm(len(rows), generator=generator)]
+            # The order is on the device before the first step, so that no step waits for its rows.
+            order = torch.from_numpy(rows)[torch.randperm(len(rows), generator=generator)].to(device)
             return map(select, order.split(params["batch_size"]))
 
         n_steps = math.ceil(len(rows) / params["batch_size"])

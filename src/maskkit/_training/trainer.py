@@ -26,6 +26,9 @@ from maskkit.reporters._base import report_epoch_to
 
 _log = logging.getLogger("maskkit.training")
 
+# Loss and accuracy are read, checked and shown no more often, because a GPU that is waited for at each step idles.
+_READ_INTERVAL_S = 0.25
+
 Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Inputs (n, ...), class indices (n,) int64 and weights (n,) float32, on the network's device."""
 
@@ -150,12 +153,16 @@ class Trainer:
                     layer.eval()
 
     def _train_epoch(self, epoch: int, batches: Batches, progress: TrainingProgress) -> dict[str, Any]:
-        start = time.perf_counter()
+        start = last_read = time.perf_counter()
         self.set_training_mode()
         metrics = RunningMetrics()
         steps = in_batches(batches.training(epoch), self.options.gradient_accumulation_steps)
         for index, step in enumerate(steps):
             self.step(step, metrics)
+            if time.perf_counter() - last_read < _READ_INTERVAL_S and index + 1 < batches.n_steps:
+                continue
+            metrics.read()
+            last_read = time.perf_counter()
             if self.world.size == 1:  # Several processes must stop together, at the end of the epoch.
                 self._check_finite(epoch, metrics.loss)
             progress.advance(epoch + 1, batches.n_items * (index + 1) // batches.n_steps, *metrics.means())
@@ -219,8 +226,10 @@ class Trainer:
     def _check_finite(self, epoch: int, loss: float, *, weights: bool = False) -> None:
         """Raise NotFiniteError if the loss, or on request a weight, is NaN or infinite: training has diverged."""
         fault = None if math.isfinite(loss) else f"the loss is {loss}"
-        if fault is None and weights and not all(value.isfinite().all() for value in self.network.parameters()):
-            fault = "weights are NaN or infinite"
+        if fault is None and weights:
+            # One answer for all weights, because each answer is a wait for the device.
+            are_finite = torch.stack([value.isfinite().all() for value in self.network.parameters()]).all()
+            fault = None if are_finite else "weights are NaN or infinite"
         if fault is None:
             return
         rates = ", ".join(f"{rate:g}" for rate in sorted({group["max_lr"] for group in self.optimizer.param_groups}))
@@ -232,14 +241,15 @@ class Trainer:
     def _evaluate(self, batches: Iterable[Batch]) -> dict[str, Any]:
         self.network.eval()
         metrics, n_classes = RunningMetrics(), len(self.options.classes)
-        cells = np.zeros(n_classes**2)
+        cells = []
         with torch.inference_mode(), autocast(self.device, self.options.precision):
             for inputs, targets, weights in batches:
                 logits = self.network(inputs).float()
                 metrics.update(cross_entropy(logits, targets, reduction="none"), logits, targets, weights)
-                cell = targets * n_classes + logits.argmax(1)
-                cells += np.bincount(cell.cpu().numpy(), minlength=n_classes**2)
-        confusion = np.array(self.world.sum_floats(cells.tolist())).reshape(n_classes, n_classes)
+                cells.append(targets * n_classes + logits.argmax(1))
+        # Of a few validation images, a process may have none.
+        counts = np.bincount(torch.cat(cells).cpu().numpy() if cells else [], minlength=n_classes**2)
+        confusion = np.array(self.world.sum_floats(counts.tolist())).reshape(n_classes, n_classes)
         return metrics.record(self.world) | describe_confusion(confusion.astype(np.int64))
 
 
@@ -265,17 +275,26 @@ def _note_interruption(checkpoint: Checkpoint | None, history: History, epochs: 
 
 
 class RunningMetrics:
-    """Weighted loss and accuracy of the items of this process so far."""
+    """Weighted loss and accuracy of the items of this process so far.
+
+    The sums of an update stay on the device until all new ones are read together.
+    """
 
     def __init__(self) -> None:
         self.loss = self.correct = self.weight = 0.0
+        self._unread: list[torch.Tensor] = []
 
     def update(self, losses: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> None:
         correct = (logits.argmax(1) == targets).float()
-        sums = torch.stack([(losses * weights).sum(), (correct * weights).sum(), weights.sum()]).tolist()
-        self.loss += sums[0]
-        self.correct += sums[1]
-        self.weight += sums[2]
+        self._unread.append(torch.stack([(losses * weights).sum(), (correct * weights).sum(), weights.sum()]))
+
+    def read(self) -> None:
+        """Add the new sums to the attributes, which waits for the device."""
+        for loss, correct, weight in torch.stack(self._unread).tolist() if self._unread else ():
+            self.loss += loss
+            self.correct += correct
+            self.weight += weight
+        self._unread.clear()
 
     def means(self) -> tuple[float, float]:
         weight = max(self.weight, 1e-12)
@@ -283,6 +302,7 @@ class RunningMetrics:
 
     def record(self, world: World) -> dict[str, float]:
         """Return the metrics over the items of all processes."""
+        self.read()
         self.loss, self.correct, self.weight = world.sum_floats([self.loss, self.correct, self.weight])
         return dict(zip(("loss", "accuracy"), self.means(), strict=True))
 
