@@ -149,6 +149,28 @@ def test_looking_ahead_changes_nothing_in_a_large_jpeg(tmp_path):
     np.testing.assert_array_equal(load(is_looked_for=True), load(is_looked_for=False))
 
 
+@pytest.mark.parametrize(("max_bytes", "n_decoded"), [(2**30, 4), (FACE.nbytes, 1 + 3 * 3), (0, 4 * 3)])
+def test_files_are_decoded_once_if_there_is_memory(tmp_path, monkeypatch, max_bytes, n_decoded):
+    files = [tmp_path / f"{index}.png" for index in range(4)]
+    for file, face in zip(files, make_faces(4)[0], strict=True):
+        Image.fromarray(face).save(file)
+    decode, decoded = Preprocess.decode, []
+    monkeypatch.setattr(Preprocess, "decode", lambda self, source, name: decoded.append(source) or decode(self, source))
+
+    def darken(image, rng):
+        image //= 2  # in place
+        return image
+
+    def load_all(n_bytes):
+        monkeypatch.setattr("maskkit._training.training_images._MAX_KEPT_BYTES", n_bytes)
+        images = make_images(files, np.array([0, 1, 0, 1]), augment=darken)
+        return [images.load(row, epoch)[0] for epoch in (0, 1, None) for row in range(4)]
+
+    got = load_all(max_bytes)
+    assert len(decoded) == n_decoded
+    np.testing.assert_array_equal(got, load_all(0))
+
+
 def test_painting_leaves_each_class_its_weight():
     _, images = make_painted_images(40)
     weights = np.ones(40, dtype=np.float32)

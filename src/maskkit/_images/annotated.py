@@ -32,7 +32,7 @@ def cut_faces(path: Any, boxes_xyxy: NDArray[Any]) -> list[RgbImage]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnnotatedFace(DeferredImage):
-    """A face of a photo, cut out of it whenever it is read, so that no pixels are kept.
+    """A face of a photo, cut out of it whenever it is read. Fine-tuning keeps the crops that have room in memory.
 
     Measured on 300 photos of 640 px with 797 faces: 2.4 ms for each reading, against 1.0 ms and 22 kB of memory if the
     crop is kept as lossless WebP. Training takes ten times as long, and 10,000 photos would fill 600 MB.

@@ -1,7 +1,8 @@
-"""Training images: loaded, cropped, painted, augmented and resized, anew in each epoch."""
+"""Training images: decoded and cropped once, painted, augmented and resized anew in each epoch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from maskkit.augment._landmarks import find_points
 from maskkit.augment._random_painting import RandomPainting
 from maskkit.detectors._face_finder import FaceFinder, crop_to_face
 
+# Decoded crops that are kept for later epochs: about 9,000 of 200 px.
+_MAX_KEPT_BYTES = 2**30
+
 
 @dataclass(eq=False)
 class TrainingImages:
@@ -21,8 +25,8 @@ class TrainingImages:
 
     Each image of each epoch has its own random numbers, so the order in which threads finish changes nothing.
     `targets` are class indices (n_images,) below `n_classes`, not each of which needs an image. With `find_face`,
-    pictures that show more than a face are cropped to it. Boxes and landmarks, which painting needs, are kept for later
-    epochs.
+    pictures that show more than a face are cropped to it. Boxes, landmarks, which painting needs, and as many of the
+    crops as have room are kept for later epochs.
     """
 
     sources: Sequence[ImageSource]
@@ -36,6 +40,9 @@ class TrainingImages:
     seed: int
     _boxes: dict[int, NDArray[np.float32] | None] = field(default_factory=dict, init=False)
     _landmarks: dict[int, NDArray[np.float32] | None] = field(default_factory=dict, init=False)
+    _crops: dict[int, RgbImage] = field(default_factory=dict, init=False)
+    _n_kept_bytes: int = field(default=0, init=False)
+    _lock: Lock = field(default_factory=Lock, init=False)
 
     def load(self, row: int, epoch: int | None) -> tuple[RgbImage, int]:
         """Return the resized image of a row and its class index; without an epoch, it is not painted or augmented."""
@@ -71,11 +78,19 @@ class TrainingImages:
 
     def _open(self, row: int) -> RgbImage:
         """Return the cropped image, always of the same size, because kept boxes and landmarks refer to it."""
+        if row in self._crops:
+            return self._crops[row].copy()  # Functions of users may write to it.
         source = self.sources[row]
         image = self.preprocess.decode(source, name=name_source(source, row))
         if row not in self._boxes:
             self._boxes[row] = self.face_finder.find([image])[0] if self.find_face else None
-        return crop_to_face(image, self._boxes[row])
+        crop = crop_to_face(image, self._boxes[row])
+        with self._lock:
+            # The first crops stay: in epochs of random order, no others are better to keep. Arrays cost no decoding.
+            n_bytes = self._n_kept_bytes + crop.nbytes
+            if row not in self._crops and n_bytes <= _MAX_KEPT_BYTES and not isinstance(source, np.ndarray):
+                self._n_kept_bytes, self._crops[row] = n_bytes, crop.copy()
+        return crop
 
     def _find_landmarks(self, row: int, face: RgbImage) -> NDArray[np.float32] | None:
         if row not in self._landmarks:
