@@ -84,7 +84,8 @@ def _measure_network(subjects: Subjects, network: Network) -> list[Row]:
 def _preload(embedder: FaceEmbedder, paths: Sequence[Any]) -> list[NDArray[np.uint8]]:
     """Decode and resize files into batches of uint8 (n, S, S, 3)."""
     return [
-        np.stack(batch) for batch in in_batches(prefetch_map(embedder.preprocess_.load, paths), embedder.batch_size)
+        np.stack(batch)
+        for batch in in_batches(prefetch_map(embedder.preprocess_.load, paths), embedder.engine_.batch_size)
     ]
 
 

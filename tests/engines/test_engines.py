@@ -108,7 +108,7 @@ def test_wrong_parameters_are_told_before_anything_is_read(params, message):
 class ReducedPrecision:
     """An engine whose features are off, and says so."""
 
-    n_streams = 1
+    n_streams, batch_size = 1, 32
     is_reduced = True
 
     def __init__(self, engine, noise):

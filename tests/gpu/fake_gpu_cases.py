@@ -3,6 +3,7 @@
 import copy
 import logging
 import pickle
+import threading
 from contextlib import nullcontext
 
 import numpy as np
@@ -16,6 +17,7 @@ from maskkit.exceptions import EngineError, ModelFileError
 from maskkit.testing import TinyBackbone, make_faces
 from tests.conftest import make_classifier
 from tests.gpu.fake_gpu import NAME, Memory, Traffic
+from tests.helpers import Preprocess
 
 FACES, LABELS = make_faces(24, random_state=0)
 
@@ -168,6 +170,19 @@ def test_a_batch_that_does_not_fit_is_halved(fake_gpu, caplog):
     Memory.max_images = 0
     with pytest.raises(EngineError, match=r"fakegpu:0 has too little memory for one image \(fakegpu out of memory"):
         embedder.transform(FACES)
+
+
+def test_the_next_batch_is_sent_before_the_features_of_the_last_are_fetched(fake_gpu, monkeypatch):
+    embedder = FaceEmbedder(TinyBackbone(), weights=None, cache=None, batch_size=12).fit(FACES)
+    normalize, both_are_sent = Preprocess.normalize, threading.Barrier(2, timeout=60)
+
+    def wait_for_other(self, *args):
+        both_are_sent.wait()
+        return normalize(self, *args)
+
+    wanted = embedder.transform(FACES)
+    monkeypatch.setattr(Preprocess, "normalize", wait_for_other)
+    np.testing.assert_array_equal(embedder.transform(FACES), wanted)
 
 
 def test_photos_that_do_not_fit_together_are_searched_apart(fake_gpu, caplog):

@@ -52,6 +52,15 @@ def test_a_gpu_has_a_number_and_is_found_without_its_driver(gpus):
         engines._devices.resolve_device("cuda:4")
 
 
+@pytest.mark.parametrize(
+    ("free_gb", "image_size", "n_images"), [(0.1, 224, 32), (8, 224, 64), (8, 160, 128), (80, 224, 256), (80, 32, 256)]
+)
+def test_batches_are_as_large_as_the_free_memory_of_a_gpu(monkeypatch, free_gb, image_size, n_images):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (int(free_gb * 1e9), 80 * 10**9))
+    assert engines._devices.choose_batch_size(GPU, image_size) == n_images
+    assert engines._devices.choose_batch_size(torch.device("cpu"), image_size) == 32
+
+
 def test_no_gpu_is_counted_for_the_cpu(gpus, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", None)
     assert engines._devices.resolve_device("cpu").type == "cpu"

@@ -250,6 +250,12 @@ def little_memory(cuda):
     torch.cuda.empty_cache()
 
 
+def test_the_batch_that_is_chosen_fits(little_memory, caplog, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1_500_000_000, 1_500_000_000))
+    assert compute_features("cuda", "float32", OTHERS * 8, image_size=224).shape == (8 * len(OTHERS), 2048)
+    assert "is out of memory" not in caplog.text
+
+
 def test_a_batch_that_does_not_fit_is_halved(little_memory, caplog):
     many = OTHERS * 64
     assert compute_features("cuda", "auto", many, batch_size=4096, image_size=224).shape == (len(many), 2048)

@@ -60,6 +60,13 @@ def test_stream_takes_a_generator_and_gives_batches(faces):
     np.testing.assert_array_equal(np.concatenate(batches), embedder.transform(faces[0]))
 
 
+def test_the_engine_chooses_the_batch_size_unless_the_user_does(faces, monkeypatch):
+    embedder = make_embedder().fit(faces[0])
+    assert [len(batch) for batch in embedder.stream(faces[0])] == [32, 8]
+    monkeypatch.setattr(embedder.engine_, "batch_size", 25)
+    assert [len(batch) for batch in embedder.stream(faces[0])] == [25, 15]
+
+
 def test_bfloat16_features_are_near_float32(faces):
     exact, rounded = (
         FaceEmbedder("efficientnet_lite0", image_size=64, precision=precision).fit_transform(faces[0][:8])

@@ -16,7 +16,7 @@ from maskkit._images.prefetch import in_batches
 from maskkit._labels import match_labels
 from maskkit._model.head import TransferHead
 from maskkit._model.results import PhotoResult
-from maskkit.engines._devices import resolve_device
+from maskkit.engines._devices import DEFAULT_BATCH_SIZE, resolve_device
 
 if TYPE_CHECKING:
     from maskkit._model.classifier import MaskClassifier
@@ -129,7 +129,7 @@ def _explain_crops(
     preprocess = fitted.preprocess
     layer = find_map_layer(backbone, preprocess.image_size)
     explanations: list[Explanation] = []
-    for batch in in_batches(zip(crops, targets, proba, strict=True), settings.batch_size):
+    for batch in in_batches(zip(crops, targets, proba, strict=True), settings.batch_size or DEFAULT_BATCH_SIZE):
         pixels = preprocess.normalize(np.stack([preprocess.load(crop) for crop, _, _ in batch]), device)
         maps = grad_cam(backbone, head, layer, pixels, [target for _, target, _ in batch])
         for (crop, target, row), heat in zip(batch, maps, strict=True):

@@ -60,8 +60,9 @@ class MaskClassifier(ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierM
         Maximum number of passes over the training data. By default, when fine-tuning, 4, or as many as give 150
         optimizer steps, or 40 when going on from a trained model; otherwise that of the head.
     batch_size : int, optional
-        Number of images per batch. By default 32 for computing features and for fine-tuning, and that of the head for
-        training the head. If several processes train together, this is the number over all of them.
+        Number of images per batch. By default that of `FaceEmbedder` for computing features, 32 for fine-tuning, and
+        that of the head for training the head. If several processes train together, this is the number over all of
+        them.
     gradient_accumulation_steps : int, default=1
         Number of batches per optimizer step when fine-tuning. Two batches of 16 are equivalent to one of 32 and need
         half its memory, except that with ``weights=None`` batch normalization sees only 16.

@@ -27,8 +27,6 @@ from maskkit.detectors._face_finder import FaceFinder
 from maskkit.engines import Engine, check_engine
 from maskkit.engines._devices import one_thread, seeded
 
-DEFAULT_BATCH_SIZE = 32
-
 # Parameters that `transform` follows when they change after the fit.
 _HEEDED = ("find_face", "batch_size", "device", "engine", "precision", "cache")
 
@@ -60,8 +58,8 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstim
     find_face : bool, default=False
         Whether to crop pictures that show much more than a face, such as a whole person, to the largest face.
         Face crops, and pictures without a detected face, are used whole.
-    batch_size : int, default=32
-        Number of images per batch.
+    batch_size : int, optional
+        Number of images per batch. By default 32, or on CUDA as many as fit half of its free memory, up to 256.
     device : str, default="auto"
         Device that computes: ``"auto"`` (CUDA, else MPS, else CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
     engine : {"auto", "torch", "openvino"}, default="auto"
@@ -109,7 +107,7 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstim
         weights: Weights = "imagenet",
         image_size: int | None = None,
         find_face: bool = False,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         device: str = "auto",
         engine: str = "auto",
         precision: str = "auto",
@@ -283,6 +281,4 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstim
 def make_embedder(params: Mapping[str, Any], seed: int | None = None) -> FaceEmbedder:
     """Build an unfitted embedder from the parameters of a MaskClassifier."""
     names = ("backbone", "weights", "image_size", "find_face", "batch_size", "device", "engine", "precision", "cache")
-    # MaskClassifier leaves the batch size open; the embedder then has its own default.
-    given = {name: params[name] for name in names if name != "batch_size" or params[name] is not None}
-    return FaceEmbedder(**given, random_state=seed)
+    return FaceEmbedder(**{name: params[name] for name in names}, random_state=seed)

@@ -115,8 +115,8 @@ class _FeaturePipeline:
         self.extractor = extractor
         self.are_crops = are_crops
         self.with_copies = with_copies
-        self.batch_size = extractor.settings.batch_size
         self.engine = extractor.backbone.engine(extractor.settings)
+        self.batch_size = extractor.settings.batch_size or self.engine.batch_size
         self.cache = None if are_crops else open_cache(extractor.settings.cache)
         if self.cache is not None:
             # The part of a key that all images share covers everything that features depend on but the image.

@@ -32,7 +32,7 @@ class ComputeSettings:
     device: str = "auto"
     engine: str = "auto"
     precision: str = "auto"
-    batch_size: int = 32
+    batch_size: int | None = None
     cache: str | os.PathLike[str] | None = "memory"
 
 

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from maskkit import _plugins
 from maskkit._images.load import ImageSource, iterate_images
 from maskkit._model.decision import DecisionRule
-from maskkit._model.embedder import DEFAULT_BATCH_SIZE, FaceEmbedder, ImageEstimator
+from maskkit._model.embedder import FaceEmbedder, ImageEstimator
 from maskkit._model.face_density import FaceDensity
 from maskkit._model.features import FeatureExtractor
 from maskkit._model.params import FitRecord, check_params
@@ -56,8 +56,6 @@ class PredictionMixin(ImageEstimator):
         """The first stage, with the current parameters that concern prediction."""
         params = self._embedder.get_params(deep=False)
         new = {name: getattr(self, name) for name in PREDICTION_PARAMETERS if name in params}
-        if new["batch_size"] is None:
-            new["batch_size"] = DEFAULT_BATCH_SIZE
         if any(value is not params[name] for name, value in new.items()):
             self._embedder.set_params(**new)
         return self._embedder

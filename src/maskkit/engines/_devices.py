@@ -24,6 +24,12 @@ _GENERATOR_LOCK = threading.RLock()
 # The settings of cuDNN within `exact`, and the number of threads that are inside.
 _EXACT, _EXACT_LOCK, _n_exact = ExitStack(), threading.Lock(), 0
 
+# Number of images that are computed together. More keep a large GPU busier: its networks start as many kernels for one
+# image as for 256.
+DEFAULT_BATCH_SIZE, _MAX_BATCH_SIZE = 32, 256
+# Memory per pixel of the input: several times what the largest layers of ResNet-50 take in float32.
+_BYTES_PER_PIXEL = 1000
+
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 # Where launchers state the number of a process on its machine; the last three are set by MPI.
@@ -171,6 +177,15 @@ def exact(device: torch.device) -> Iterator[None]:
                 _EXACT.close()
 
 
+def choose_batch_size(device: torch.device, image_size: int) -> int:
+    """Return how many images are computed together: on CUDA, as many as fit half of its free memory, up to 256."""
+    if device.type != "cuda":
+        return DEFAULT_BATCH_SIZE
+    n_images = torch.cuda.mem_get_info(device)[0] // 2 // (_BYTES_PER_PIXEL * image_size**2)
+    n_images = min(max(n_images, DEFAULT_BATCH_SIZE), _MAX_BATCH_SIZE)
+    return 1 << (n_images.bit_length() - 1)  # a power of two, for which kernels of GPUs are tuned
+
+
 class InHalves:
     """Calls a function on batches, or on smaller parts once a device is out of memory; remembers the size that fits.
 
@@ -196,8 +211,10 @@ class InHalves:
             # Out of the handler, whose exception would keep the tensors of the failed part in memory.
             if len(part) == 1:
                 raise EngineError(f"{self.device} has too little memory for one image ({reason}); {self.hint}.")
-            self.max_size = len(part) // 2
-            _log.warning("%s is out of memory; batches have %d images from now on.", self.device, self.max_size)
+            # Another thread may have found this size, or a smaller one, meanwhile.
+            if self.max_size > len(part) // 2:
+                self.max_size = len(part) // 2
+                _log.warning("%s is out of memory; batches have %d images from now on.", self.device, self.max_size)
         return results
 
 

@@ -18,6 +18,7 @@ from torch import nn
 from maskkit._images.hashing import hash_content
 from maskkit._images.preprocess import Preprocess
 from maskkit.engines._compile import compile_model, import_untracked, openvino
+from maskkit.engines._devices import DEFAULT_BATCH_SIZE
 from maskkit.exceptions import EngineError
 
 HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "bf16"}
@@ -53,6 +54,7 @@ class OpenVINOEngine:
             check=partial(_check_trace, network, preprocess) if quantized is None else None,
         )
         self.is_reduced = is_reduced
+        self.batch_size = DEFAULT_BATCH_SIZE
         self.n_streams: int = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
 
     def compute(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

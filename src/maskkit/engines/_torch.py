@@ -8,13 +8,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from maskkit._images.preprocess import Preprocess
-from maskkit.engines._devices import InHalves, autocast, exact
+from maskkit.engines._devices import InHalves, autocast, choose_batch_size, exact
 
 
 class TorchEngine:
     """Runs a network that is on a device already, in PyTorch."""
-
-    n_streams = 1
 
     def __init__(
         self,
@@ -30,6 +28,10 @@ class TorchEngine:
         self.device = device
         self.precision = precision
         self.is_reduced = is_reduced
+        # A GPU that gets the next batch before the features of the last one are fetched does not wait for the CPU. That
+        # takes two threads, which PyTorch does not promise for MPS.
+        self.n_streams = 1 if device.type in ("cpu", "mps") else 2
+        self.batch_size = choose_batch_size(device, preprocess.image_size)
         self._in_halves = InHalves(self._compute, device, "use a smaller image_size or device='cpu'")
 
     def compute(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
