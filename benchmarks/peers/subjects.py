@@ -32,7 +32,7 @@ class Sizes:
     n_photos : int or None
         Number of photos; None for all.
     n_memory : tuple of 2 int
-        Numbers of predictions whose peak memory is compared.
+        Numbers of predictions whose peak memory is compared, with a tiny network.
     n_growing : tuple of int
         Numbers of images, each twice the one before.
     epochs_tried : tuple of int
@@ -49,7 +49,7 @@ class Sizes:
     n_rounds: int
 
 
-FULL = Sizes(500, 2000, None, (2000, 20_000), (500, 1000, 2000, 4000, 8000), (1, 2, 3, 4, 6, 8), 3)
+FULL = Sizes(500, 2000, None, (10_000, 100_000), (500, 1000, 2000, 4000, 8000), (1, 2, 3, 4, 6, 8), 3)
 QUICK = Sizes(16, 32, 6, (64, 256), (16, 32, 64), (1, 2), 1)
 
 

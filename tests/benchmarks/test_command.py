@@ -66,7 +66,8 @@ def test_rows_of_training_prediction_and_growth(faces_folder, model, tmp_path, c
     assert list(dict.fromkeys(row["row"] for row in found["rows"])) == [
         *("fit", "finetune", "predict", "memory", "scaling")
     ]
-    assert len(found["rows"]) == 2 + 1 + 2 * 2 + 1 + 2 * 2
+    assert len(found["rows"]) == 2 + 1 + 2 * 2 + 1 + 2 * 3
+    assert [row["goal"] for row in found["rows"] if row["row"] == "scaling"] == ["<= 2", "<= 2", "<= 4"] * 2
     for row in found["rows"]:
         assert 0 < row["low"] <= row["ratio"] <= row["high"]
         assert row["n_rounds"] == 1
