@@ -50,6 +50,15 @@ def test_openers_that_are_registered_later_are_used(monkeypatch):
     assert load_image(data)[0, 0].tolist() == [255, 0, 0]
 
 
+def test_readers_that_take_any_file_are_tried_last(monkeypatch):
+    def refuse(file, name):
+        raise AssertionError("tried first")
+
+    for form in ("TGA", "PCD", "IM"):
+        monkeypatch.setitem(Image.OPEN, form, (refuse, None))
+    assert load_image(encode(Image.new("RGB", (5, 4)), "WEBP")).shape == (4, 5, 3)
+
+
 def test_postscript_is_never_run():
     eps = encode(Image.new("RGB", (5, 4)), "EPS")
     with pytest.raises(ImageError, match="cannot be read as an image"):

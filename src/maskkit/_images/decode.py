@@ -56,7 +56,9 @@ def choose_formats(formats: Collection[str] | None = None) -> list[str]:
     Raises ValueError if Pillow has no opener for a requested format.
     """
     Image.init()
-    known = [form for form in Image.OPEN if form not in _UNSAFE_FORMATS]
+    # Readers of formats without a signature try to read any file, so they come last.
+    openers = sorted(Image.OPEN.items(), key=lambda opener: opener[1][1] is None)
+    known = [form for form, _ in openers if form not in _UNSAFE_FORMATS]
     if formats is None:
         return known
     requested = [formats] if isinstance(formats, str) else list(formats)

@@ -242,4 +242,4 @@ def compress_jpeg(picture: Image.Image, quality: int) -> Image.Image:
     """Return an RGB picture after JPEG compression; `quality` is Pillow's, 1 to 95."""
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=quality)
-    return Image.open(file).convert("RGB")
+    return Image.open(file, formats=["JPEG"]).convert("RGB")

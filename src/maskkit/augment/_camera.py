@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from PIL.Image import Resampling
 
+from maskkit._images.crop import cut
 from maskkit._images.load import RgbImage, compress_jpeg
 
 # Longer side at which images are augmented, in pixels. It exceeds every default input size.
@@ -42,8 +43,7 @@ def _zoom_out(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     large = (round(width * factor), round(height * factor))
     left, top = int(rng.uniform(0, large[0] - width)), int(rng.uniform(0, 0.6 * (large[1] - height)))
     if rng.random() < 0.5:
-        around = ((top, large[1] - height - top), (left, large[0] - width - left), (0, 0))
-        zoomed = Image.fromarray(np.pad(np.asarray(picture), around, mode="edge"))
+        zoomed = Image.fromarray(cut(np.asarray(picture), -left, -top, *large))
     else:
         noise = rng.integers(0, 256, 3) + rng.normal(0, rng.uniform(0, 30), (large[1] // 8 + 1, large[0] // 8 + 1, 3))
         zoomed = Image.fromarray(noise.clip(0, 255).astype(np.uint8)).resize(large, Resampling.BICUBIC)
@@ -68,8 +68,8 @@ def _move(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
         mirror * cos, mirror * sin, from_x - mirror * (cos * center_x + sin * center_y),
         -sin, cos, from_y + sin * center_x - cos * center_y,
     )  # fmt: skip
-    padded = Image.fromarray(np.pad(np.asarray(picture), ((margin, margin), (margin, margin), (0, 0)), mode="edge"))
-    return padded.transform((width, height), Image.Transform.AFFINE, matrix, Resampling.BILINEAR)
+    pixels = cut(np.asarray(picture), -margin, -margin, width + 2 * margin, height + 2 * margin)
+    return Image.fromarray(pixels).transform((width, height), Image.Transform.AFFINE, matrix, Resampling.BILINEAR)
 
 
 def _relight(picture: Image.Image, rng: np.random.Generator) -> Image.Image:

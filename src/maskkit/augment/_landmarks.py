@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from maskkit._images.crop import cut
 from maskkit._images.load import RgbImage
 from maskkit.detectors._base import Detector, check_faces
 
@@ -52,7 +53,7 @@ def find_points(image: RgbImage, detector: Detector) -> NDArray[np.float32] | No
     """Return the landmarks of one crop, or None if no face is detected."""
     height, width = image.shape[:2]
     margin = round(_PADDING * max(height, width))
-    padded = np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
+    padded = cut(image, -margin, -margin, width + 2 * margin, height + 2 * margin)
     faces = check_faces(detector.detect(padded), type(detector).__name__, padded)
     if len(faces) == 0 or faces.landmarks is None or faces.landmarks.shape[1] != 5:
         return None
