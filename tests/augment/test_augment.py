@@ -1,11 +1,14 @@
 """Augmented faces are still pictures of the face, decided by the generator alone."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from maskkit import FaceEmbedder
 from maskkit.augment._camera import augment_face
-from maskkit.testing import make_faces
+from maskkit.testing import TinyBackbone, make_faces
 
 
 def test_equal_generators_give_equal_pictures(faces):
@@ -53,3 +56,13 @@ def test_small_faces_lose_detail_in_some_views():
     stripes[:, ::2] = 255
     contrasts = [augment_face(stripes, np.random.default_rng(seed)).std() for seed in range(40)]
     assert min(contrasts) < 0.25 * max(contrasts)
+
+
+def test_the_random_numbers_of_a_copy_are_those_of_its_content(faces, tmp_path):
+    path = tmp_path / "face.png"
+    Image.fromarray(faces[0][0]).save(path)
+    extractor = FaceEmbedder(TinyBackbone(), weights=None, cache=None).fit(faces[0])._extractor()
+    seed = list(hashlib.sha256(path.read_bytes()).hexdigest().encode())
+    copy = augment_face(faces[0][0], np.random.default_rng(seed))
+    wanted = extractor.backbone.preprocess.resize(copy)
+    np.testing.assert_array_equal(extractor.load_view(path, 0, is_copy=True), wanted)
