@@ -31,6 +31,14 @@ def test_table_counts_persons_and_frames(capsys, video, model, tmp_path):
     assert len(read_video(tmp_path / "out.mp4")[0]) == 20
 
 
+def test_table_says_how_many_frames_were_searched_in_full(capsys, video, monkeypatch):
+    classifier = ScriptedClassifier(Script(*walk(20)), near_script=Script(*walk(20)))
+    monkeypatch.setattr("maskkit.cli.watch.load_model", lambda *_, **__: classifier)
+    code, out, _ = run(capsys, "watch", video, "--search-every", "0.5")
+    assert code == 0
+    assert "20 frames read: 20 processed (2 searched in full), 0 dropped" in " ".join(out.split())
+
+
 def test_table_says_why_frames_failed(capsys, video, model, monkeypatch):
     detect, calls = WholeImageDetector.detect, itertools.count()
 
@@ -53,8 +61,8 @@ FIELDS = {
     "decided": {"person", "decision", "probability", "first_s", "last_s", "n_frames", "box"},
     "left": {"person", "decision", "probability", "first_s", "last_s", "n_frames", "box"},
     "minute": {"minute", "from_s", "to_s", "n_frames", "n_persons", "persons"} | MODEL,
-    "end": {"reason", "source", "n_read", "n_processed", "n_dropped", "n_failed", "n_skipped", "last_failure",
-            "max_lag_s", "n_persons", "persons"} | MODEL,
+    "end": {"reason", "source", "n_read", "n_processed", "n_searched", "n_dropped", "n_failed", "n_skipped",
+            "last_failure", "max_lag_s", "n_persons", "persons"} | MODEL,
 }  # fmt: skip
 
 

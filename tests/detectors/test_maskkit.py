@@ -434,3 +434,28 @@ def test_it_keeps_to_the_limit_of_threads(monkeypatch):
     monkeypatch.setattr("maskkit._images.prefetch._n_threads", 1)
     runner = OpenVINORunner(str(WEIGHTS), MaskkitDetector._read_network, "LATENCY")
     assert runner.compiled.get_property("INFERENCE_NUM_THREADS") == 1
+
+
+@pytest.mark.parametrize("scale", [0.1, 1, 4])
+def test_face_is_detected_near_its_last_place_at_any_size(portrait, scale):
+    image, face_xyxy = resize(portrait, scale), np.multiply(FACE_XYXY, scale)
+    side = face_xyxy[2] - face_xyxy[0]
+    moved = face_xyxy + side * np.array([0.2, -0.1, 0.3, 0.0])
+    faces = make_detector().detect_near(image, [moved, moved + side / 10])
+    assert len(faces) == 1
+    assert overlaps(faces.boxes_xyxy, face_xyxy).max() > 0.5
+    assert faces.landmarks.shape == (1, 5, 2)
+
+
+def test_face_at_the_edge_is_detected_near_its_last_place(face_crop):
+    height, width = face_crop.shape[:2]
+    assert len(make_detector().detect_near(face_crop, [[5, 5, width - 5, height - 5]])) == 1
+
+
+def test_faces_elsewhere_are_not_detected_near_a_box(portrait):
+    """Nor is one that the edge of the searched square cuts off."""
+    height, width = portrait.shape[:2]
+    cut_off = [FACE_XYXY[0] + 130, *FACE_XYXY[1:2], FACE_XYXY[2] + 130, FACE_XYXY[3]]
+    for boxes in ([], [[0, 400, 80, 480]], [[width + 100, 0, width + 150, height]], [cut_off]):
+        faces = make_detector().detect_near(portrait, boxes)
+        assert (faces.boxes_xyxy.shape, faces.landmarks.shape) == ((0, 4), (0, 5, 2))

@@ -1,6 +1,7 @@
 """Each track counts as one person, numbers of frames add up, and failures are reported."""
 
 import dataclasses
+import io
 import json
 import sys
 from collections import Counter
@@ -17,21 +18,23 @@ pytest.importorskip("trackers", reason="trackers is not installed: pip install '
 import av
 
 import maskkit
+from maskkit.detectors import Faces
 from maskkit.exceptions import OutputError, PluginError, VideoError
 from maskkit.testing import make_faces
 from tests.conftest import make_classifier
 from tests.video.videos import Script, ScriptedClassifier, face, read_video, walk, write_video
 
 
-def watch_file(path, script, *, max_lost_s=0.5, **options):
-    return maskkit.watch(ScriptedClassifier(script), path, max_lost_s=max_lost_s, **options)
+def watch_file(path, script, *, near_script=None, max_lost_s=0.5, **options):
+    classifier = ScriptedClassifier(script, near_script=near_script)
+    return maskkit.watch(classifier, path, max_lost_s=max_lost_s, **options)
 
 
 def frames_of(step):
     """Return the numbers of frames read, processed, dropped and failed; none is skipped."""
-    *counts, n_skipped, _ = dataclasses.astuple(step.frames)
-    assert n_skipped == 0
-    return tuple(counts)
+    counts = step.frames
+    assert counts.n_skipped == 0
+    return counts.n_read, counts.n_processed, counts.n_dropped, counts.n_failed
 
 
 def events_of(watching):
@@ -129,29 +132,110 @@ def test_frames_skipped_by_frame_step_are_not_dropped(video):
     step = list(watch_file(video, script, frame_step=4))[-1]
     assert script.n_calls == 8
     assert dataclasses.asdict(step.frames) == {
-        "n_read": 30, "n_processed": 8, "n_dropped": 0, "n_failed": 0, "n_skipped": 22,
+        "n_read": 30, "n_processed": 8, "n_searched": 8, "n_dropped": 0, "n_failed": 0, "n_skipped": 22,
         "last_failure": None,
     }  # fmt: skip
 
 
-def test_live_video_drops_frames_while_one_is_processed(tmp_path):
+@pytest.mark.parametrize(("max_wait_s", "n_waiting"), [(0.0, 1), (60.0, 8)])
+def test_live_video_drops_frames_while_one_is_processed(tmp_path, monkeypatch, max_wait_s, n_waiting):
+    monkeypatch.setattr("maskkit._video.readers.MAX_WAIT_S", max_wait_s)
     path = write_video(tmp_path / "quick.mp4", 40, rate=250)
     script = Script([])
 
     def slow(image):
-        # The first frame takes until the video is over, so that all others but the newest are dropped.
+        # The first frame takes until the video is over, so that all others but the newest few are dropped.
         reader._thread.join()
-        assert len(reader._items) <= 1
+        assert len(reader._items) <= n_waiting
         return script(image)
 
     watching = watch_file(path, slow, realtime=True)
     reader = watching._reader
     steps = list(watching)
-    assert script.n_calls <= 2
+    # The reader may have put some of these before the first was taken.
+    assert 2 <= script.n_calls <= n_waiting + 1
     assert frames_of(steps[-1]) == (40, script.n_calls, 40 - script.n_calls, 0)
     end = steps[-1].events[-1].details
     assert end["n_read"] == end["n_processed"] + end["n_dropped"] + end["n_failed"]
     assert end["max_lag_s"] > 0
+
+
+def test_frames_between_full_searches_are_searched_near_tracked_faces(video):
+    faces = walk(30)
+    script, near_script = Script(*faces[::5]), Script(*(faces[index] for index in range(30) if index % 5))
+    steps = list(watch_file(video, script, near_script=near_script, search_every_s=0.199))
+    assert (script.n_calls, near_script.n_calls) == (6, 24)
+    end = steps[-1].events[-1].details
+    assert (end["n_processed"], end["n_searched"], end["persons"]) == (30, 6, {"with_mask": 1})
+    assert [step.photo[0].box for step in steps[:-1]] == [face.box for (face,) in faces]
+
+
+def test_person_whom_only_full_searches_find_is_counted_once(video):
+    events = events_of(watch_file(video, Script(*walk(30)[::5]), near_script=Script([]), search_every_s=0.199))
+    assert kinds(events) == ["appeared", "decided", "left", "minute", "end"]
+    assert events[0]["n_frames"] == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "searches_all"),
+    [({}, True), ({"realtime": True}, False), ({"save": "out.mp4"}, True), ({"save": "out.mp4", "blur": False}, False)],
+)
+def test_live_video_is_not_searched_in_full_unless_it_is_blurred(tmp_path, options, searches_all):
+    path = write_video(tmp_path / "short.mp4", 6)
+    options = {"realtime": bool(options)} | options
+    if "save" in options:
+        options["save"] = tmp_path / options["save"]
+    last = list(watch_file(path, Script([]), near_script=Script([]), **options))[-1].frames
+    assert last.n_searched == (last.n_processed if searches_all else 1)
+
+
+def test_detector_that_cannot_search_near_faces_searches_in_full(tmp_path, video):
+    path = write_video(tmp_path / "short.mp4", 6)
+    last = list(watch_file(path, Script([]), realtime=True))[-1].frames
+    assert last.n_searched == last.n_processed
+    with pytest.raises(ValueError, match=r"search_every_s=0\.5 .*: the detector scripted has no method detect_near"):
+        watch_file(video, Script([]), search_every_s=0.5)
+
+
+class SquareDetector:
+    """Detects the bright square of `moving_square`."""
+
+    def detect(self, image):
+        columns = np.flatnonzero(image[20, :, 0] > 128)
+        return Faces(np.array([[columns[0], 10, columns[-1] + 1, 30]]), np.ones(1))
+
+    def detect_near(self, image, boxes_xyxy):
+        return self.detect(image)
+
+
+def test_face_of_a_person_is_not_classified_in_every_frame(video):
+    model = make_classifier(detector=SquareDetector()).fit(*make_faces(8, random_state=0))
+
+    def watch(search_every_s):
+        photos = [step.photo for step in maskkit.watch(model, video, search_every_s=search_every_s) if step.photo]
+        # A face that is not classified again keeps the probabilities.
+        return photos, len({id(photo[0].probabilities) for photo in photos})
+
+    photos, n_classified = watch(0.2)
+    # In the first four frames the face becomes a person, and then it is classified in every third frame.
+    assert 4 + 26 // 3 <= n_classified <= 4 + 26 // 3 + 1
+    assert len({photo[0].box for photo in photos}) == 30
+    assert watch(0)[1] == 30
+
+
+def test_new_face_is_blurred_in_the_picture_of_an_alarm(tmp_path):
+    """Only the full search finds it, which the frame of the alarm would not get without the picture."""
+    checks = np.zeros((64, 96, 3), dtype=np.uint8)
+    checks[16:48, 32:64] = 255 * (np.indices((32, 32)).sum(axis=0) // 4 % 2)[..., None]
+    path = write_video(tmp_path / "checks.mp4", pictures=[checks] * 8)
+    old, new = face((0, 0, 10, 10), 0.05), face((32, 16, 64, 48), 0.9)
+    script, near_script = Script([old], [old, new]), Script([old])
+    watching = watch_file(
+        path, script, near_script=near_script, search_every_s=10, alarm_after_s=0, min_hits=2, snapshot=True
+    )
+    (alarm,) = [event for step in watching for event in step.events if event.event == "alarm"]
+    picture = np.asarray(Image.open(io.BytesIO(alarm.snapshot)))
+    assert picture[22:42, 38:58].astype(float).std() < 20
 
 
 def test_stopping_a_live_video_drops_the_waiting_frame(tmp_path):
@@ -338,7 +422,7 @@ def test_errors_say_the_way_out(video, savable, tmp_path, monkeypatch):
         maskkit.watch(savable, video, save=tmp_path / "out.gif")
     with pytest.raises(ValueError, match="min_hits == 0, must be >= 1"):
         maskkit.watch(savable, video, min_hits=0)
-    for name in ("min_hits", "frame_step", "max_lost_s", "reconnect_timeout_s"):
+    for name in ("min_hits", "frame_step", "search_every_s", "max_lost_s", "reconnect_timeout_s"):
         with pytest.raises(ValueError, match=f"{name}=nan is not a finite number"):
             maskkit.watch(savable, video, **{name: float("nan")})
     with pytest.raises(ValueError, match="frame_step=2: is for files only"):

@@ -73,10 +73,11 @@ class Script:
 
 
 class ScriptedClassifier(BaseEstimator):
-    """A fitted classifier whose predictor follows a script."""
+    """A fitted classifier whose predictor follows a script, and another one near tracked faces."""
 
-    def __init__(self, script=None, *, threshold=0.7, min_size_px=0, cache=None):
+    def __init__(self, script=None, *, near_script=None, threshold=0.7, min_size_px=0, cache=None):
         self.script = script
+        self.near_script = near_script
         self.threshold = threshold
         self.min_size_px = min_size_px
         self.cache = cache
@@ -89,9 +90,16 @@ class ScriptedClassifier(BaseEstimator):
     @property
     def predictor_(self):
         rule = SimpleNamespace(threshold=self.threshold, min_size_px=self.min_size_px)
-        predictor = SimpleNamespace(read_photo=self.script, rule=rule)
+        detector = SimpleNamespace() if self.near_script is None else SimpleNamespace(detect_near=None)
+        predictor = SimpleNamespace(rule=rule, detector=detector, detector_name="scripted")
         predictor.limit_scales = lambda max_pixels: predictor
+        predictor.find_faces = self.find_faces
+        predictor.classify_faces = lambda found, known=None: found.photo
         return predictor
+
+    def find_faces(self, image, near=None):
+        photo = self.script(image) if near is None else self.near_script(image)
+        return SimpleNamespace(photo=photo, boxes=[face.box for face in photo])
 
 
 def walk(n_frames, masked=0.9, *, y=10, step=2):

@@ -117,11 +117,28 @@ class FacePredictor:
 
     def read_photo(self, photo: ImageSource, *, max_px: int | None = None) -> PhotoResult:
         """Detect and classify the faces of one photo; raise ImageError or PluginError if that fails."""
+        return self.classify_faces(self.find_faces(photo, max_px=max_px))
+
+    def find_faces(
+        self, photo: ImageSource, near: Sequence[Box] | None = None, *, max_px: int | None = None
+    ) -> "FoundFaces":
+        """Detect the faces of one photo, or those near given boxes; raise ImageError or PluginError if that fails."""
         loaded = _load(name_source(photo), keep_readable(photo), max_px=check_max_px(max_px))
-        (detected,) = self._detect([loaded])
+        (detected,) = self._detect([loaded._replace(near=near)])
         if detected.error is not None:
             raise detected.error
-        return next(self._classify([detected]))
+        return detected
+
+    def classify_faces(self, found: "FoundFaces", known: Sequence[FaceResult | None] | None = None) -> PhotoResult:
+        """Classify the faces of one photo, except those of which `known` holds an earlier result, which keep it."""
+        known = known or [None] * len(found.faces)
+        unknown = np.flatnonzero([face is None for face in known])
+        result = next(self._classify([found._replace(faces=found.faces.select(unknown))]))
+        new, places = iter(result), [_place(found.faces, index) for index in range(len(known))]
+        faces = (
+            next(new) if face is None else replace(face, **place) for face, place in zip(known, places, strict=True)
+        )
+        return replace(result, faces=tuple(faces))
 
     def read_photos(
         self, photos: Iterable[ImageSource], *, on_error: str = "report", max_px: int | None = None
@@ -145,7 +162,7 @@ class FacePredictor:
         before each step whether the photo of an index is still wanted. A photo that is not is unreadable, too.
         """
 
-        def load(named: tuple[str, ImageSource], index: int) -> _Photo:
+        def load(named: tuple[str, ImageSource], index: int) -> FoundFaces:
             ask = _always if is_wanted is None else partial(is_wanted, index)
             return _load(*named, is_wanted=ask, max_px=max_px, formats=formats)
 
@@ -168,7 +185,7 @@ class FacePredictor:
 
     def unreadable_photo(self, source: ImageSource, name: str, error: ImageError) -> PhotoResult:
         """Return the result of a photo that is not read, because of an error found before."""
-        return next(self._classify([_Photo(source, name, _NO_IMAGE, error, 0.0)]))
+        return next(self._classify([FoundFaces(source, name, _NO_IMAGE, error, 0.0)]))
 
     @cached_property
     def model_sha256(self) -> str | None:
@@ -190,7 +207,7 @@ class FacePredictor:
         density = None if self.density is None else self.density.noise_and_limit.tolist()
         return hash_content(f"{self.model_sha256} {layers} {self.rule} {density} {compute}".encode())
 
-    def _detect(self, photos: Sequence["_Photo"]) -> list["_Photo"]:
+    def _detect(self, photos: Sequence["FoundFaces"]) -> list["FoundFaces"]:
         """Detect the faces of several photos; if the detector fails, the photos on which it fails get its error."""
         photos = [photo.check_wanted() for photo in photos]
         readable = [photo for photo in photos if photo.error is None]
@@ -204,18 +221,19 @@ class FacePredictor:
         ms = (time.perf_counter() - start) * 1000 / max(1, len(readable))
         return [p._replace(faces=next(found), detect_ms=ms) if p.error is None else p for p in photos]
 
-    def _detect_one_by_one(self, photos: Sequence["_Photo"]) -> list["_Photo"]:
+    def _detect_one_by_one(self, photos: Sequence["FoundFaces"]) -> list["FoundFaces"]:
         """Detect the faces of photos that may become unwanted meanwhile; on a GPU together, which takes no longer."""
         if resolve_device(self.embedder.settings.device).type != "cpu":
             return self._detect(photos)
         return [detected for photo in photos for detected in self._detect([photo])]
 
-    def _detect_together(self, photos: Sequence["_Photo"]) -> list[Faces]:
+    def _detect_together(self, photos: Sequence["FoundFaces"]) -> list[Faces]:
         if not photos:
             return []
         method = "detect_batch()" if hasattr(self.detector, "detect_batch") else "detect()"
         with plugin_errors("detectors", self.detector_name, method, ", ".join(photo.name for photo in photos)):
-            found = detect_batch(self.detector, [photo.image for photo in photos])
+            # Of several photos, none has boxes.
+            found = detect_batch(self.detector, [photo.image for photo in photos], near=photos[0].near)
         if len(found) != len(photos):
             raise PluginError(
                 f"detector {self.detector_name}: detect_batch() returned {len(found)} results for {len(photos)} "
@@ -226,7 +244,7 @@ class FacePredictor:
             for faces, photo in zip(found, photos, strict=True)
         ]
 
-    def _classify(self, window: list["_Photo"]) -> Iterator[PhotoResult]:
+    def _classify(self, window: list["FoundFaces"]) -> Iterator[PhotoResult]:
         """Classify the faces of several photos in common batches."""
         window = [self._keep_largest(photo) for photo in window]
         boxes = [(photo.image, box) for photo in window for box in photo.faces.boxes_xyxy]
@@ -252,7 +270,7 @@ class FacePredictor:
                 model_sha256=self.model_sha256,
             )
 
-    def _keep_largest(self, photo: "_Photo") -> "_Photo":
+    def _keep_largest(self, photo: "FoundFaces") -> "FoundFaces":
         """Leave out the smaller faces of a photo, and all faces of one with an error."""
         faces = _NO_FACES if photo.error is not None else photo.faces
         boxes = faces.boxes_xyxy[self.max_faces :] if self.max_faces is not None else ()
@@ -270,25 +288,33 @@ class FacePredictor:
             yield from zip(proba, are_faces, strict=True)
 
     def _detected_face(self, faces: Faces, index: int, row: NDArray[np.float64], is_face: bool) -> FaceResult:
-        points = None
-        if faces.landmarks is not None:
-            points = tuple((round(float(x), 1), round(float(y), 1)) for x, y in faces.landmarks[index])
-        box = _to_box(faces.boxes_xyxy[index])
+        place = _place(faces, index)
+        box: Box = place["box"]
         classes, best = self.classes.tolist(), int(row.argmax())
         probability, size_px = float(row[best]), max(box[2] - box[0], box[3] - box[1])
         return FaceResult(
-            box=box,
-            detection_score=float(faces.scores[index]),
             label=classes[best],
             probability=probability,
             probabilities=dict(zip(classes, map(float, row), strict=True)),
-            landmarks=points,
             reasons=self.rule.reasons(probability, size_px, is_face=is_face),
+            **place,
         )
 
 
 def _always() -> bool:
     return True
+
+
+def _place(faces: Faces, index: int) -> dict[str, Any]:
+    """Return what a `FaceResult` contains of a detected face."""
+    points = None
+    if faces.landmarks is not None:
+        points = tuple((round(float(x), 1), round(float(y), 1)) for x, y in faces.landmarks[index])
+    return {
+        "box": _to_box(faces.boxes_xyxy[index]),
+        "detection_score": float(faces.scores[index]),
+        "landmarks": points,
+    }
 
 
 def _to_box(edges: NDArray[np.float32]) -> Box:
@@ -309,7 +335,7 @@ _NO_IMAGE = np.zeros((0, 0, 3), dtype=np.uint8)
 _NO_FACES = Faces(np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.float32))
 
 
-class _Photo(NamedTuple):
+class FoundFaces(NamedTuple):
     """A photo on its way from reading to detection and classification."""
 
     source: ImageSource
@@ -322,21 +348,26 @@ class _Photo(NamedTuple):
     faces: Faces = _NO_FACES
     detect_ms: float = 0.0
     left_out: tuple[Box, ...] = ()
+    near: Sequence[Box] | None = None
 
-    def check_wanted(self) -> "_Photo":
+    @property
+    def boxes(self) -> list[Box]:
+        return list(map(_to_box, self.faces.boxes_xyxy))
+
+    def check_wanted(self) -> "FoundFaces":
         """Return the photo, with an error if it is no longer wanted."""
         if self.is_wanted():
             return self
         return self._replace(error=ImageError(f"{self.name}: is no longer wanted, and was left out."))
 
 
-def _check_detector_works(windows: Iterable[list[_Photo]]) -> Iterator[list[_Photo]]:
+def _check_detector_works(windows: Iterable[list[FoundFaces]]) -> Iterator[list[FoundFaces]]:
     """Iterate over windows of photos; raise PluginError if the detector fails on every photo that can be read.
 
     A failure may be the photo's fault if other photos pass, and otherwise is the detector's. So windows are held back
     until it succeeds once, or has failed on as many photos as a window holds. Of a single photo nobody knows.
     """
-    held: list[list[_Photo]] = []
+    held: list[list[FoundFaces]] = []
     failures: list[PluginError] = []
     works = False
     windows = iter(windows)
@@ -355,7 +386,7 @@ def _check_detector_works(windows: Iterable[list[_Photo]]) -> Iterator[list[_Pho
     yield from windows
 
 
-def _load(name: str, source: ImageSource, *, is_wanted: Callable[[], bool] = _always, **limits: Any) -> _Photo:
+def _load(name: str, source: ImageSource, *, is_wanted: Callable[[], bool] = _always, **limits: Any) -> FoundFaces:
     """Load a photo; `limits` are those of `load_image`."""
     start = time.perf_counter()
     image, error = _NO_IMAGE, None
@@ -365,4 +396,4 @@ def _load(name: str, source: ImageSource, *, is_wanted: Callable[[], bool] = _al
             image, notes = read_image(source, name=name, **limits)
     except ImageError as exc:
         error = exc
-    return _Photo(source, name, image, error, (time.perf_counter() - start) * 1000, is_wanted, notes)
+    return FoundFaces(source, name, image, error, (time.perf_counter() - start) * 1000, is_wanted, notes)

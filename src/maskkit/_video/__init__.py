@@ -15,6 +15,7 @@ from maskkit.sinks._base import Sink, WatchEvent
 
 if TYPE_CHECKING:
     from maskkit._model.classifier import MaskClassifier
+    from maskkit._model.predictor import FacePredictor
     from maskkit._video.alarms import AlarmRule
     from maskkit._video.readers import FileReader, LiveReader
 
@@ -22,6 +23,10 @@ __all__ = ["Person", "Watch", "WatchEvent", "WatchStep", "watch"]
 
 # Frames are searched at the small and the usual scale only, because a larger one would take several times as long.
 _MAX_PIXELS = 600_000
+
+# Time after which a frame of a live source is searched in full, in seconds. Ours: on two cores there is time for it
+# beside 25 frames per second, and somebody who comes into the picture waits for a third of a second.
+SEARCH_EVERY_S = 0.3
 
 # The default of `watch`, whose signature states it as a number.
 _ALARM_EVERY_S = 60.0
@@ -35,6 +40,7 @@ def watch(
     blur: bool = True,
     realtime: bool = False,
     frame_step: int = 1,
+    search_every_s: float | None = None,
     min_hits: int = 3,
     max_lost_s: float = 2.0,
     reconnect_timeout_s: float = 600.0,
@@ -48,9 +54,10 @@ def watch(
     """Track the faces in a video and classify whether each person wears a mask; needs the extra ``watch``.
 
     Faces are tracked over frames. Each track counts as one person, and the decision on a person is smoothed over about
-    the last second. Every frame of a file is processed. A camera or stream drops the frames for which there
-    is no time, and is reopened when it stops. Unlike photos, frames are not searched at larger scales for very small
-    faces, except by a detector with ``long_sides_px``.
+    the last second. Every frame of a file is processed. A camera or stream is searched in full every `search_every_s`
+    seconds, and in between only near tracked faces. It drops the frames for which there is no time, and is reopened
+    when it stops. Unlike photos, frames are not searched at larger scales for very small faces, except by a detector
+    with ``long_sides_px``.
 
     Parameters
     ----------
@@ -67,6 +74,11 @@ def watch(
         Whether to play a file at its own speed and drop frames as for a camera.
     frame_step : int, >= 1, default=1
         Step between the frames of a file that are processed: 2 is every second frame.
+    search_every_s : float, >= 0, optional
+        Time after which a frame is searched in full, in seconds. In between, only faces near tracked ones are detected,
+        and a person's face is classified every 0.1 s; somebody new is found, and blurred, at the next full search. 0
+        searches every frame. The default is 0.3 for a camera, a stream and `realtime`; it is 0 for a file, where the
+        faces in `save` are blurred, and for a detector without ``detect_near``.
     min_hits : int, >= 1, default=3
         Number of detections of a face, after the one that starts its track, for it to count as a person. Source:
         `min_hits` of SORT (Bewley et al. 2016, arXiv:1602.00763).
@@ -106,7 +118,7 @@ def watch(
     OutputError
         If `save` exists, before anything is computed: no file is replaced.
     ValueError
-        If a parameter is out of its range.
+        If a parameter is out of its range, or the detector does not support `search_every_s`.
 
     Notes
     -----
@@ -147,12 +159,15 @@ def watch(
         writer = None if save is None else undo.enter_context(closing(VideoWriter(save)))
         # Each crop is seen once, so that a feature cache would never be used, and one on disk would store faces.
         predictor = copy(classifier).set_params(cache=None).predictor_.limit_scales(_MAX_PIXELS)
+        blurs_video = blur and save is not None
+        every_s = _choose_search_every(search_every_s, predictor, searches_all=blurs_video or not reader.is_live)
         undo.pop_all()
     return Watch(
-        predictor.read_photo,
+        predictor,
         reader,
-        FaceTracker(max_lost_s),
+        FaceTracker(max_lost_s, keeps_new=every_s > 0),
         Persons(predictor.rule, min_hits),
+        search_every_s=every_s,
         alarm=alarm,
         snapshot=snapshot,
         writer=writer,
@@ -179,6 +194,20 @@ def _open_reader(
         container.close()
         raise ValueError(f"frame_step={frame_step}: is for files only; cameras and realtime drop frames themselves.")
     return LiveReader(video, container, stream, reconnect_timeout_s, paced=not is_live)
+
+
+def _choose_search_every(every_s: Any, predictor: "FacePredictor", *, searches_all: bool) -> float:
+    """Return the time after which a frame is searched in full; raise ValueError if the detector cannot do less."""
+    can_search_near = hasattr(predictor.detector, "detect_near")
+    if every_s is None:
+        return SEARCH_EVERY_S if can_search_near and not searches_all else 0.0
+    every_s = check_float(every_s, "search_every_s", 0)
+    if every_s and not can_search_near:
+        raise ValueError(
+            f"search_every_s={every_s:g} (--search-every on the command line): the detector {predictor.detector_name} "
+            f"has no method detect_near, and always searches in full; pass 0 or leave it out."
+        )
+    return every_s
 
 
 def _make_alarm_rule(after_s: Any, every_s: Any, classifier: Any, *, snapshot: bool) -> "AlarmRule | None":

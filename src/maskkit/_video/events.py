@@ -47,7 +47,9 @@ class FrameCounts:
     n_read : int
         Frames that were read.
     n_processed : int
-        Frames that were searched for faces.
+        Frames in which faces were detected.
+    n_searched : int
+        Those among them that were searched in full, and not only near tracked faces.
     n_dropped : int
         Frames for which there was no time, because a newer one had arrived.
     n_failed : int
@@ -60,6 +62,7 @@ class FrameCounts:
 
     n_read: int = 0
     n_processed: int = 0
+    n_searched: int = 0
     n_dropped: int = 0
     n_failed: int = 0
     n_skipped: int = 0
@@ -81,7 +84,8 @@ class WatchStep:
     persons : tuple of Person
         Persons in this frame.
     photo : PhotoResult or None
-        Faces of this frame, not smoothed; None without a frame.
+        Faces of this frame, not smoothed; None without a frame. Between full searches, a person's face keeps the class
+        and probabilities of up to 0.1 s before.
     missing : tuple of boxes
         Predicted boxes of tracked faces that were not detected in this frame.
     lag_s : float
@@ -114,7 +118,7 @@ class WatchStep:
         ----------
         blur : bool, default=True
             Whether to make the detected faces unrecognizable first, including those that the detector has just lost.
-            A face that it never found stays sharp.
+            A face that it never found stays sharp, and so does a new one until the next full search.
 
         Raises
         ------

@@ -1,5 +1,6 @@
 """Persons: tracked faces that count once each, and the events about them."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ EventData: TypeAlias = tuple[str, dict[str, Any]]
 """The kind of an event and its details."""
 
 MINUTE_S = 60
+
+# Between full searches, the face of a person is classified again after this time: consecutive frames are much alike,
+# and a decision is a mean over about a second. Ours.
+CLASSIFY_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,14 @@ class Persons:
                 track = self._tracks.setdefault(number, _Track(SmoothedDecision(self.rule), face, time_s, time_s))
                 events += self._update_track(track, face, time_s)
         return events
+
+    def known_faces(self, tracks: Iterable[int | None], time_s: float) -> list[FaceResult | None]:
+        """Return the last result of each track, or None if its face must be classified again or is no person's yet."""
+        found = [None if number is None else self._tracks.get(number) for number in tracks]
+        return [
+            track.face if track and track.number and time_s - track.classified_s < CLASSIFY_EVERY_S else None
+            for track in found
+        ]
 
     def remove_ended(self, active: Iterable[int]) -> list[EventData]:
         """Remove the tracks that are not active; return the persons who left."""
@@ -155,8 +168,11 @@ class _Track:
     n_frames: int = 0
     number: int | None = None
     is_decided: bool = False
+    classified_s: float = -math.inf
 
     def add(self, face: FaceResult, time_s: float) -> None:
+        if face.probabilities is not self.face.probabilities:  # which a face that is not classified again keeps
+            self.classified_s = time_s
         self.face, self.last_s = face, time_s
         self.n_frames += 1
         self.smoothed.add(face.probabilities, face.size_px, time_s)

@@ -24,6 +24,10 @@ FIRST_PAUSE_S, LAST_PAUSE_S = 0.5, 30.0
 # frame, which is at most 10 s away at 25 frames per second. Beyond that the stream is broken.
 MAX_ERRORS = 250
 
+# Frames that wait in a live reader: those that arrived in this time before the newest, in seconds, and at most so many.
+# They bridge a full search, and bound the lag and the memory. Ours.
+MAX_WAIT_S, MAX_WAITING = 0.25, 8
+
 # Interval at which a live reader yields the time while no frame arrives, in seconds.
 _TICK_S = 1.0
 
@@ -87,9 +91,9 @@ class FileReader:
 
 
 class LiveReader:
-    """Reads the newest frame of a camera or stream, however long the last one took to process.
+    """Reads the newest frames of a camera or stream, however long the last one took to process.
 
-    A thread decodes all frames, because each depends on those before it, and keeps only the newest. A stream that
+    A thread decodes all frames, because each depends on those before it, and keeps the newest few. A stream that
     stops is reopened with growing pauses for up to `reconnect_timeout_s` seconds. With `paced` the source is a file
     that plays once at its own speed.
     """
@@ -175,15 +179,27 @@ class LiveReader:
         return None
 
     def _put(self, item: Frame | WatchEvent) -> None:
-        """Append an item. A frame replaces a frame that still waits; stream events are all kept."""
+        """Append an item. Frames that have waited too long are dropped; stream events are all kept."""
         with self._changed:
-            last = self._items[-1] if self._items else None
-            if isinstance(item, Frame) and isinstance(last, Frame):
-                item = item._replace(jump_s=item.jump_s or last.jump_s)
-                self._items.pop()
-                self.counts.n_dropped += 1
             self._items.append(item)
+            if isinstance(item, Frame):
+                self._items = self._without_late(item.due_s - MAX_WAIT_S)
             self._changed.notify_all()
+
+    def _without_late(self, earliest_s: float) -> deque[Frame | WatchEvent]:
+        """Return the waiting items without frames from before a time, and without the first of too many."""
+        kept: deque[Frame | WatchEvent] = deque()
+        jump_s: float | None = None
+        for index, item in enumerate(self._items):
+            if isinstance(item, Frame):
+                item = item._replace(jump_s=item.jump_s or jump_s)
+                is_late = item.due_s < earliest_s or index < len(self._items) - MAX_WAITING
+                jump_s = item.jump_s if is_late else None
+                if is_late:
+                    self.counts.n_dropped += 1
+                    continue
+            kept.append(item)
+        return kept
 
     def _reconnect(self, reason: str) -> bool:
         """Reopen a lost stream; return whether that succeeded in time."""

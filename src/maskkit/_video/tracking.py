@@ -1,6 +1,7 @@
 """Tracking: assigns the faces of each frame to tracks, with ByteTrack from the library trackers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import supervision
@@ -21,16 +22,17 @@ _REFERENCE_RATE = 30.0
 class FaceTracker:
     """Assigns stable track numbers to the faces of consecutive frames.
 
-    A track ends when its face was not detected for `max_lost_s` seconds. Detection scores are not used: detectors
-    differ in their scale, and each has applied its own threshold.
+    A track ends when its face was not detected for `max_lost_s` seconds; without `keeps_new`, that of a face that was
+    detected once ends when it is missing in the next two frames. Detection scores are not used: detectors differ in
+    their scale, and each has applied its own threshold.
     """
 
-    def __init__(self, max_lost_s: float):
+    def __init__(self, max_lost_s: float, *, keeps_new: bool = False):
         self._tracker = ByteTrackTracker(
             lost_track_buffer=round(max_lost_s * _REFERENCE_RATE),
             frame_rate=_REFERENCE_RATE,
             # Persons, not tracks, need a minimum number of hits, because the hits need not be consecutive.
-            minimum_consecutive_frames=1,
+            minimum_consecutive_frames=0 if keeps_new else 1,
             iou=BIoU(_BOX_GROWTH),
         )
 
@@ -55,11 +57,20 @@ class FaceTracker:
         return {int(track.tracker_id) for track in self._tracker.tracks}
 
     @property
+    def boxes(self) -> list[Box]:
+        """Boxes of all tracks: detected in the last frame, or predicted."""
+        return _list_boxes(self._tracker.tracks)
+
+    @property
     def lost_boxes(self) -> list[Box]:
         """Predicted boxes of the tracks that were not detected in the last frame."""
-        boxes = [track.get_state_bbox() for track in self._tracker.tracks if track.time_since_update > 0]
-        return [
-            (left, top, right, bottom)
-            for left, top, right, bottom in np.rint(np.reshape(boxes, (-1, 4))).astype(int).tolist()
-            if left < right and top < bottom
-        ]
+        return _list_boxes(track for track in self._tracker.tracks if track.time_since_update > 0)
+
+
+def _list_boxes(tracks: Iterable[Any]) -> list[Box]:
+    boxes = [track.get_state_bbox() for track in tracks]
+    return [
+        (left, top, right, bottom)
+        for left, top, right, bottom in np.rint(np.reshape(boxes, (-1, 4))).astype(int).tolist()
+        if left < right and top < bottom
+    ]

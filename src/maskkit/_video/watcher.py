@@ -1,7 +1,8 @@
 """The loop of `maskkit.watch`: read a frame, classify and track its faces, report events."""
 
+import math
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -15,10 +16,14 @@ from maskkit.sinks._base import WatchEvent
 from maskkit.sinks._worker import SinkWorker, close_workers
 
 if TYPE_CHECKING:
+    from maskkit._model.predictor import FacePredictor
     from maskkit._video.alarms import AlarmRule
     from maskkit._video.readers import FileReader, LiveReader
     from maskkit._video.tracking import FaceTracker
     from maskkit._video.writer import VideoWriter
+
+# With more tracked faces than this, looking near each takes about as long as searching a frame in full.
+MAX_NEAR = 30
 
 # A frame on which the detector fails is skipped. After this many in a row, the detector itself is broken. They are
 # one second of video at 25 frames per second.
@@ -41,11 +46,12 @@ class Watch(Iterator[WatchStep]):
 
     def __init__(
         self,
-        read_photo: Callable[[RgbImage], PhotoResult],
+        predictor: "FacePredictor",
         reader: "LiveReader | FileReader",
         tracker: "FaceTracker",
         persons: Persons,
         *,
+        search_every_s: float = 0.0,
         alarm: "AlarmRule | None" = None,
         snapshot: bool = False,
         writer: "VideoWriter | None" = None,
@@ -54,7 +60,8 @@ class Watch(Iterator[WatchStep]):
         flush_timeout_s: float = 0.0,
     ):
         self.source, self.is_live = reader.source.name, reader.is_live
-        self._read_photo, self._reader, self._tracker, self._persons = read_photo, reader, tracker, persons
+        self._predictor, self._reader, self._tracker, self._persons = predictor, reader, tracker, persons
+        self._search_every_s, self._searched_s = search_every_s, -math.inf
         self._alarm, self._snapshot, self._writer, self._blur = alarm, snapshot, writer, blur
         self._workers, self._flush_timeout_s = workers, flush_timeout_s
         self._time_s, self._max_lag_s, self._n_failures = -0.001, 0.0, 0
@@ -121,10 +128,12 @@ class Watch(Iterator[WatchStep]):
         events: list[EventData] = []
         if frame.jump_s is not None:  # The timestamps of a file leapt: what follows may be another recording.
             self._tracker.reset()
+            self._searched_s = -math.inf
             events = [*self._remove_ended(()), ("time_jump", {"jump_s": round(frame.jump_s, 3)})]
         counts = self._reader.counts
+        is_searched = self._is_search_due(time_s)
         try:
-            photo = self._read_photo(frame.to_rgb())
+            photo, tracks = self._read(frame.to_rgb(), time_s, searching=is_searched)
         except (ImageError, PluginError) as exc:
             if isinstance(exc, PluginError):
                 self._detector_error = exc
@@ -138,20 +147,42 @@ class Watch(Iterator[WatchStep]):
         # A minute that ended before this frame must not count its persons. Tracks that ended are removed last,
         # because the tracker may have found them again in this frame.
         events += self._persons.close_minutes(time_s)
-        tracks = self._tracker.update([face.box for face in photo], time_s)
         events += self._persons.update(photo, tracks, time_s)
         events += self._remove_ended(self._tracker.active)
-        counts.n_processed += 1
+        counts.n_processed, counts.n_searched = counts.n_processed + 1, counts.n_searched + is_searched
         step = self._step(frame.utc, events, photo=photo)
         if self._snapshot and any(event.event == "alarm" for event in step.events):
-            jpeg = step.to_jpeg()
-            marked = (replace(event, snapshot=jpeg) if event.event == "alarm" else event for event in step.events)
-            step = replace(step, events=tuple(marked))
+            step = self._add_snapshot(step, is_searched=is_searched)
         if self._writer is not None:
             self._writer.write(step.draw(blur=self._blur), time_s)
         lag_s = time.monotonic() - frame.due_s
         self._max_lag_s = max(self._max_lag_s, lag_s)
         return replace(step, lag_s=lag_s)
+
+    def _is_search_due(self, time_s: float) -> bool:
+        return time_s - self._searched_s >= self._search_every_s or len(self._tracker.boxes) > MAX_NEAR
+
+    def _read(self, image: RgbImage, time_s: float, *, searching: bool) -> tuple[PhotoResult, list[int | None]]:
+        """Detect and classify the faces of a frame, or those near tracked faces; return them and their tracks."""
+        found = self._predictor.find_faces(image, None if searching else self._tracker.boxes)
+        if searching:
+            self._searched_s = time_s
+        tracks = self._tracker.update(found.boxes, time_s)
+        known = self._persons.known_faces(tracks, time_s) if self._search_every_s else None
+        return self._predictor.classify_faces(found, known), tracks
+
+    def _add_snapshot(self, step: WatchStep, *, is_searched: bool) -> WatchStep:
+        """Return a step whose alarm has a picture in which all detected faces are blurred, also new ones."""
+        hidden = step
+        if not is_searched and step.image is not None:
+            try:
+                hidden = replace(step, missing=(*step.missing, *self._predictor.find_faces(step.image).boxes))
+            except PluginError as exc:  # without a picture rather than with a face that is not blurred
+                self._reader.counts.last_failure = str(exc)
+                return step
+        jpeg = hidden.to_jpeg()
+        marked = (replace(event, snapshot=jpeg) if event.event == "alarm" else event for event in step.events)
+        return replace(step, events=tuple(marked))
 
     def _update_without_frame(self) -> list[EventData]:
         """Update minutes and tracks for time in which no frame arrived."""

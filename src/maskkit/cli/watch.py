@@ -38,6 +38,16 @@ RealtimeOption = Annotated[
     bool, flag("--realtime", "Play a file at its own speed, dropping frames as for a camera.", VIDEO_GROUP)
 ]
 FrameStepOption = Annotated[int, option("N", "Process every N-th frame of a file.", VIDEO_GROUP, min=1)]
+SearchEveryOption = Annotated[
+    float | None,
+    option(
+        "SECONDS",
+        "Time after which a frame is searched in full, not only near tracked faces; 0: every frame. By default 0.3 "
+        "for live video, and 0 for a file and for a blurred --out.",
+        VIDEO_GROUP,
+        min=0,
+    ),
+]
 ReconnectTimeoutOption = Annotated[
     float, option("SECONDS", "Time to wait for a lost stream to return.", VIDEO_GROUP, min=0)
 ]
@@ -117,6 +127,7 @@ def watch(
     device: shared.DeviceOption = "auto",
     realtime: RealtimeOption = False,
     frame_step: FrameStepOption = 1,
+    search_every: SearchEveryOption = None,
     reconnect_timeout: ReconnectTimeoutOption = 600.0,
     ffmpeg_option: FfmpegOptionOption = None,
     min_hits: MinHitsOption = 3,
@@ -158,6 +169,7 @@ def watch(
                 blur=not no_blur,
                 realtime=realtime,
                 frame_step=frame_step,
+                search_every_s=search_every,
                 min_hits=min_hits,
                 max_lost_s=max_lost,
                 reconnect_timeout_s=reconnect_timeout,
@@ -239,8 +251,11 @@ def _tabulate(end: dict[str, Any], minutes: list[dict[str, Any]], *, is_live: bo
     from maskkit.cli._watch_display import format_time
 
     counted = {name: end[f"n_{name}"] for name in ("processed", "skipped", "dropped", "failed")}
+    searched = f" ({end['n_searched']:,} searched in full)" if end["n_searched"] < end["n_processed"] else ""
     counts = ", ".join(
-        f"{count:,} {name}" for name, count in counted.items() if count or name in ("processed", "dropped")
+        f"{count:,} {name}{searched if name == 'processed' else ''}"
+        for name, count in counted.items()
+        if count or name in ("processed", "dropped")
     )
     # A frame of a file waits for nobody but the one before it.
     lag = f"; maximum lag {end['max_lag_s']:.2f} s" if is_live else ""

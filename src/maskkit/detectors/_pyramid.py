@@ -27,6 +27,11 @@ TILE_PX, OVERLAP_PX = 1280, 256
 # faster.
 REDUCING_GAP = 3.0
 
+# A face whose place is roughly known is searched for in a square of this many of its longer sides, scaled to so many
+# pixels: of 719 faces of photos, whose boxes were moved by up to a quarter of their side, 92 % were found at 96 px,
+# 91 % at 128 px and 90 % at 160 px.
+REGION_SIDES, REGION_PX = 3.0, 96
+
 # Sizes in a scaled picture, in pixels, between which the network is trusted. Outside, the score counts less.
 BEST_PX = (12.0, 320.0)
 # Two boxes show one face if the smaller lies in the larger one by more than this share.
@@ -78,9 +83,28 @@ def cut_tiles(image: RgbImage, long_side_px: int) -> Iterator[Tile]:
         for left, right in _split(new_width):
             box = (left / scale_xy[0], top / scale_xy[1], right / scale_xy[0], bottom / scale_xy[1])
             source = tuple(min(float(edge), limit) for edge, limit in zip(box, (width, height) * 2, strict=True))
-            size = (right - left, bottom - top)
-            tile = picture.resize(size, Image.Resampling.BILINEAR, box=source, reducing_gap=REDUCING_GAP)
-            yield Tile(np.asarray(tile), scale_xy, np.array(box[:2], np.float32))
+            pixels = _scale_part(picture, source, (right - left, bottom - top))
+            yield Tile(pixels, scale_xy, np.array(box[:2], np.float32))
+
+
+def cut_regions(image: RgbImage, boxes_xyxy: NDArray[np.float32]) -> Iterator[Tile]:
+    """Cut a square around each box that lies in the image, and scale it so that all such faces have one size."""
+    limit = np.array(image.shape[1::-1], np.float32)
+    picture = Image.fromarray(image)
+    for start, end in np.reshape(boxes_xyxy, (-1, 2, 2)):
+        side = REGION_SIDES * (end - start).max()
+        corners = ((start + end - side) / 2).clip(0, limit), ((start + end + side) / 2).clip(0, limit)
+        extent = corners[1] - corners[0]
+        if (extent < 1).any():
+            continue
+        width, height = np.maximum(1, np.rint(extent * REGION_PX / side)).astype(int).tolist()
+        pixels = _scale_part(picture, tuple(np.concatenate(corners).tolist()), (width, height))
+        yield Tile(pixels, np.array([width, height], np.float32) / extent, corners[0])
+
+
+def _scale_part(picture: Image.Image, box: tuple[float, ...], size: tuple[int, int]) -> RgbImage:
+    part = picture.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=REDUCING_GAP)
+    return np.asarray(part)
 
 
 def _split(n_pixels: int) -> list[tuple[int, int]]:
