@@ -159,8 +159,7 @@ def watch(
         writer = None if save is None else undo.enter_context(closing(VideoWriter(save)))
         # Each crop is seen once, so that a feature cache would never be used, and one on disk would store faces.
         predictor = copy(classifier).set_params(cache=None).predictor_.limit_scales(_MAX_PIXELS)
-        blurs_video = blur and save is not None
-        every_s = _choose_search_every(search_every_s, predictor, searches_all=blurs_video or not reader.is_live)
+        every_s = _choose_search_every(search_every_s, predictor, full=not reader.is_live or bool(writer and blur))
         undo.pop_all()
     return Watch(
         predictor,
@@ -196,11 +195,14 @@ def _open_reader(
     return LiveReader(video, container, stream, reconnect_timeout_s, paced=not is_live)
 
 
-def _choose_search_every(every_s: Any, predictor: "FacePredictor", *, searches_all: bool) -> float:
-    """Return the time after which a frame is searched in full; raise ValueError if the detector cannot do less."""
+def _choose_search_every(every_s: Any, predictor: "FacePredictor", *, full: bool) -> float:
+    """Return the time after which a frame is searched in full, by default 0 if `full` or the detector cannot do less.
+
+    Raises ValueError if a time is given and the detector cannot do less, or it is out of range.
+    """
     can_search_near = hasattr(predictor.detector, "detect_near")
     if every_s is None:
-        return SEARCH_EVERY_S if can_search_near and not searches_all else 0.0
+        return SEARCH_EVERY_S if can_search_near and not full else 0.0
     every_s = check_float(every_s, "search_every_s", 0)
     if every_s and not can_search_near:
         raise ValueError(

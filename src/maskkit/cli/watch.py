@@ -155,32 +155,30 @@ def watch(
     from maskkit.sinks._base import resolve_sinks
 
     _check_out(out, no_blur=no_blur)
-    sinks = resolve_sinks(sink or ())
-    options = dict(_split_option(text) for text in ffmpeg_option or ())
+    sinks, options = resolve_sinks(sink or ()), dict(map(_split_option, ffmpeg_option or ()))
     classifier = load_model(
         model, detector=detector, detector_size=detector_size, device=device, threshold=threshold, min_size_px=min_size
     )
     with ExitStack() as stack:
-        watching = stack.enter_context(
-            maskkit.watch(
-                classifier,
-                source,
-                save=out,
-                blur=not no_blur,
-                realtime=realtime,
-                frame_step=frame_step,
-                search_every_s=search_every,
-                min_hits=min_hits,
-                max_lost_s=max_lost,
-                reconnect_timeout_s=reconnect_timeout,
-                ffmpeg_options=options,
-                alarm_after_s=alarm_after,
-                alarm_every_s=alarm_every,
-                snapshot=snapshot,
-                sinks=sinks,
-                flush_timeout_s=flush_timeout,
-            )
+        watching = maskkit.watch(
+            classifier,
+            source,
+            save=out,
+            blur=not no_blur,
+            realtime=realtime,
+            frame_step=frame_step,
+            search_every_s=search_every,
+            min_hits=min_hits,
+            max_lost_s=max_lost,
+            reconnect_timeout_s=reconnect_timeout,
+            ffmpeg_options=options,
+            alarm_after_s=alarm_after,
+            alarm_every_s=alarm_every,
+            snapshot=snapshot,
+            sinks=sinks,
+            flush_timeout_s=flush_timeout,
         )
+        stack.enter_context(watching)
         log = None if events is None else stack.enter_context(_open_log(events, out))
         stack.enter_context(stop_on_signal(watching))
         end, minutes = _follow(watching, log, printing=output == "jsonl", quiet=quiet)
