@@ -103,8 +103,9 @@ def cut_regions(image: RgbImage, boxes_xyxy: NDArray[np.float32]) -> Iterator[Ti
 
 
 def _scale_part(picture: Image.Image, box: tuple[float, ...], size: tuple[int, int]) -> RgbImage:
-    part = picture.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=REDUCING_GAP)
-    return np.asarray(part)
+    left, top, right, bottom = box
+    corners = left, top, right, bottom
+    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR, box=corners, reducing_gap=REDUCING_GAP))
 
 
 def _split(n_pixels: int) -> list[tuple[int, int]]:
