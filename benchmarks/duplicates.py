@@ -29,7 +29,7 @@ def main(folder: str, *subsets: str) -> None:
     is_unmasked = np.concatenate([split.labels for split in faces]) == "WithoutMask"
     photos = np.array([number_photo(path) for path in paths])
     traits = [measure_image(index, path) for index, path in enumerate(paths)]
-    features = FaceEmbedder("efficientnet_lite0", image_size=FEATURES_PX, random_state=0).fit_transform(paths)
+    features = FaceEmbedder("efficientnet_lite0", image_size=FEATURES_PX, precision="float32").fit_transform(paths)
     print(HEADER, "|---" * 8 + "|", sep="\n")
     for subset in subsets or SUBSETS:
         size, n_subsets = map(int, subset.split(":"))

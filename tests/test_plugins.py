@@ -63,6 +63,22 @@ def test_listing_names_imports_no_plugin():
     assert done.stdout.strip() == "[]"
 
 
+def test_packages_are_searched_again_only_after_one_is_installed(monkeypatch, tmp_path):
+    searches, search = [], _plugins.metadata.entry_points
+    monkeypatch.setattr(_plugins.metadata, "entry_points", lambda: searches.append(1) or search())
+    monkeypatch.syspath_prepend(tmp_path)
+    for _ in range(3):
+        assert "new" not in _plugins.names("reporters")
+    assert len(searches) == 1
+    folder = tmp_path / "new-1.0.dist-info"
+    folder.mkdir()
+    (folder / "entry_points.txt").write_text("[maskkit.reporters]\nnew = collections:Counter\n", encoding="utf-8")
+    os.utime(tmp_path, (1, 1))  # Some file systems count time in steps of milliseconds.
+    assert "new" in _plugins.names("reporters")
+    assert "new" not in _plugins.names("detectors")
+    assert len(searches) == 2
+
+
 def test_argument_after_the_colon_is_the_first_parameter():
     assert _plugins.load("reporters", "json:a:b.json").path == "a:b.json"
 

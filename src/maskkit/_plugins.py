@@ -5,10 +5,14 @@ Built-in plugins are declared like any other: by entry points of the groups
 """
 
 import inspect
+import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache
+from importlib import metadata
+from importlib.metadata import EntryPoint, EntryPoints
 from typing import Any, Literal, TypeAlias
 
 from maskkit._optional import install_hint
@@ -186,6 +190,28 @@ def plugin_errors(group: Group | Literal["callbacks"], plugin: Any, action: str,
         reason = f"{type(exc).__name__}: {' '.join(str(exc).split())}".removesuffix(": ")
         place = f" on {target}" if target else ""
         raise PluginError(f"{group[:-1]} {name}: {action} failed{place} ({reason}).") from exc
+
+
+def entry_points(group: str) -> EntryPoints:
+    """Return the entry points of a group.
+
+    Reading those of all packages takes long, so it is done again only if a folder of ``sys.path`` changes, as it does
+    when a package is installed or removed.
+    """
+    return _read_entry_points(tuple((folder, _modified(folder)) for folder in sys.path))[group]
+
+
+@lru_cache(maxsize=1)
+def _read_entry_points(folders: tuple[tuple[str, int], ...]) -> dict[str, EntryPoints]:
+    found = metadata.entry_points()
+    return {group: found.select(group=group) for group in (f"maskkit.{group}" for group in _METHODS)}
+
+
+def _modified(folder: str) -> int:
+    try:
+        return os.stat(folder or os.curdir).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _entries(group: Group) -> dict[str, list[EntryPoint]]:

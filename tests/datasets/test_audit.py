@@ -192,6 +192,12 @@ def test_no_unmasked_faces_of_different_people_are_copies(data_dir):
         assert not [pair for pair in found.duplicates if "WithoutMask" in {labels[index] for index in pair}]
 
 
+def test_an_audit_is_the_same_on_processors_with_bfloat16(folder, monkeypatch):
+    for module in ("maskkit.engines", "maskkit.engines._devices"):
+        monkeypatch.setattr(f"{module}.has_fast_bfloat16", lambda device: pytest.fail("the precision depends on it"))
+    audit(load_faces(folder))
+
+
 def test_other_data_raises():
     with pytest.raises(TypeError, match="want"):
         audit("face-mask-12k")

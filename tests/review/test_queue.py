@@ -1,14 +1,12 @@
 """The order of the faces, and the reasons that are shown."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from maskkit import FaceEmbedder
-from maskkit.datasets import AnnotatedPhoto, _audit
+from maskkit.datasets import AnnotatedPhoto
 from maskkit.review import FaceKey, detect_faces, list_annotated_faces, list_crops, match_answers, order_faces
 from tests.conftest import make_classifier
 from tests.review.conftest import draw_crops, make_queue
@@ -32,9 +30,7 @@ def rows(*values):
     return np.array([[value, 1 - value] for value in values])
 
 
-def test_label_errors_come_first_then_mistakes_uncertain_faces_and_the_rest(tmp_path, monkeypatch):
-    # In bfloat16, which differs between processors, the audit suspects one more face on some of them.
-    monkeypatch.setattr(_audit, "FaceEmbedder", partial(FaceEmbedder, precision="float32", cache=None))
+def test_label_errors_come_first_then_mistakes_uncertain_faces_and_the_rest(tmp_path):
     paths, labels = draw_crops(tmp_path, 60)
     wrong = {4: "without_mask", 7: "with_mask"}  # the audit suspects one, the model finds the other
     given = [wrong.get(index, label) for index, label in enumerate(labels)]

@@ -213,7 +213,8 @@ def audit(faces: FaceData, *, random_state: int = 0) -> Audit:
 
     Notes
     -----
-    Duplicates are found by perceptual hash, including mirror images, and by features of a frozen EfficientNet-Lite0.
+    Duplicates are found by perceptual hash, including mirror images, and by features of a frozen EfficientNet-Lite0,
+    computed in float32 on every processor.
     Images are duplicates if they are more alike than different images of this set are expected to be; the set itself
     determines the limit. Duplicates that are rotated and cropped are found in part: see the measurements.
 
@@ -239,7 +240,10 @@ def audit(faces: FaceData, *, random_state: int = 0) -> Audit:
         raise ValueError(f"faces has {len(kept)} readable images; want two or more.")
     sources, kept_labels, splits = (list(column) for column in zip(*(rows[index] for index in kept), strict=True))
     labels = np.array(kept_labels)
-    embedder = FaceEmbedder("efficientnet_lite0", image_size=FEATURES_PX, random_state=random_state)
+    # In bfloat16, which only some processors have, rounding would decide about images that are close to a limit.
+    embedder = FaceEmbedder(
+        "efficientnet_lite0", image_size=FEATURES_PX, precision="float32", random_state=random_state
+    )
     features = embedder.fit_transform(sources)
     duplicates = find_duplicates(traits, features)
     groups = group_duplicates(duplicates, len(kept))
