@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from maskkit import FaceEmbedder
-from maskkit.exceptions import ImageError
+from maskkit.backbones import EfficientNetLite0Backbone
+from maskkit.exceptions import ImageError, WeightsError
 from maskkit.testing import TinyBackbone
 
 
@@ -91,6 +92,69 @@ def test_clone_pickle_and_unfitted(faces):
     embedder.fit(faces[0])
     reopened = pickle.loads(pickle.dumps(embedder))
     np.testing.assert_array_equal(reopened.transform(faces[0][:4]), embedder.transform(faces[0][:4]))
+
+
+@pytest.fixture
+def built(monkeypatch):
+    """List the networks that are built, in what looks like a new process."""
+    networks, build = [], EfficientNetLite0Backbone.build
+
+    def build_and_list(self, weights):
+        networks.append(build(self, weights))
+        return networks[-1]
+
+    monkeypatch.setattr(EfficientNetLite0Backbone, "build", build_and_list)
+    monkeypatch.setattr("maskkit._model.fitted_backbone._BUILT", {})
+    return networks
+
+
+def make_lite0(**params):
+    return FaceEmbedder("efficientnet_lite0", **{"image_size": 64, "precision": "float32", "cache": None, **params})
+
+
+def test_a_network_that_was_built_before_is_built_again_when_it_is_needed(built, faces):
+    first = make_lite0().fit(faces[0])
+    features = first.transform(faces[0][:4])
+    second = make_lite0().fit(faces[0])
+    np.testing.assert_array_equal(second.transform(faces[0][:4]), features)
+    assert second._fitted.fingerprint == first._fitted.fingerprint
+    assert len(built) == 1
+    reopened = pickle.loads(pickle.dumps(second))
+    assert second._fitted.fingerprint == reopened._fitted.fingerprint == first._fitted.fingerprint
+    np.testing.assert_allclose(reopened.set_params(engine="torch").transform(faces[0][:4]), features, atol=1e-3)
+    assert len(built) == 2
+    # Networks are not shared: a change of one changes no other.
+    with torch.no_grad():
+        next(first.network_.parameters()).zero_()
+    third = make_lite0(engine="torch").fit(faces[0])
+    np.testing.assert_allclose(third.transform(faces[0][:4]), features, atol=1e-3)
+
+
+def test_a_network_that_was_replaced_meanwhile_is_an_error_until_the_next_fit(built, faces, monkeypatch):
+    known = {}
+    monkeypatch.setattr("maskkit._model.fitted_backbone._BUILT", known)
+    make_lite0().fit(faces[0])
+    known[next(iter(known))] = ("other layers", "other weights")
+    embedder = make_lite0().fit(faces[0])
+    with pytest.raises(WeightsError, match=r"weights of EfficientNetLite0Backbone are no longer .* call fit again"):
+        _ = embedder.network_
+    assert make_lite0().fit(faces[0]).network_ is built[-1]
+
+
+class OwnLite0(EfficientNetLite0Backbone):
+    """A subclass, which may build another network."""
+
+
+def test_networks_that_may_change_are_built_in_every_fit(built, faces, tmp_path):
+    file = tmp_path / "weights.pth"
+    torch.save(make_lite0().fit(faces[0]).network_.state_dict(), file)
+    tuned = EfficientNetLite0Backbone()
+    tuned.width = 2
+    for params in ({"weights": None}, {"weights": file}, {"backbone": OwnLite0()}, {"backbone": tuned}):
+        built.clear()
+        for _ in range(2):
+            FaceEmbedder(**{"backbone": "efficientnet_lite0", **params}).fit(faces[0])
+        assert len(built) == 2, params
 
 
 def test_network_does_not_learn_from_prediction(faces):

@@ -22,10 +22,9 @@ from maskkit._model.features import FeatureExtractor
 from maskkit._model.fitted_backbone import ComputeSettings, FittedBackbone, check_network
 from maskkit._model.params import FitRecord, check_params
 from maskkit._plugins import plugin_errors
-from maskkit.backbones._base import Backbone, Weights, build_network
+from maskkit.backbones._base import Backbone, Weights
 from maskkit.detectors._face_finder import FaceFinder
 from maskkit.engines import Engine, check_engine
-from maskkit.engines._devices import one_thread, seeded
 
 # Parameters that `transform` follows when they change after the fit.
 _HEEDED = ("find_face", "batch_size", "device", "engine", "precision", "cache")
@@ -149,16 +148,10 @@ class FaceEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstim
         check_images(X)
         self._check_engine()
         backbone = _plugins.resolve("backbones", self.backbone)
-        # Layers without weights are drawn from the global generator of torch, whose state is restored afterwards.
-        # Many small tensors are read and checked, and several threads would wait for each other at each of them.
-        with seeded(int(check_random_state(params["random_state"]).randint(2**31 - 1))), one_thread():
-            network = build_network(backbone, self.weights)
+        seed = int(check_random_state(params["random_state"]).randint(2**31 - 1))
         with plugin_errors("backbones", backbone, "its preprocessing"):
             preprocess = make_preprocess(params["image_size"] or backbone.image_size, backbone.mean, backbone.std)
-        # Many transformers take one size only; engines would fail less clearly.
-        if preprocess.image_size != backbone.image_size:
-            check_network(network, backbone, preprocess.image_size)
-        return self._set_backbone(FittedBackbone(backbone, network, preprocess))
+        return self._set_backbone(FittedBackbone.build(backbone, self.weights, preprocess, seed))
 
     def transform(self, X: Any) -> NDArray[np.float32]:
         """Compute the features of images.

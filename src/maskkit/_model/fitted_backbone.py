@@ -2,9 +2,10 @@
 
 import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -16,13 +17,17 @@ from maskkit._images.hashing import hash_content
 from maskkit._images.load import RgbImage
 from maskkit._images.preprocess import Preprocess
 from maskkit._plugins import plugin_errors
-from maskkit.backbones._base import Backbone
+from maskkit.backbones._base import Backbone, Weights, build_network, is_fixed
 from maskkit.engines import Engine, Quantized, check_engine, make_engine, quantize, resolve_engine
-from maskkit.engines._devices import move, resolve_device, resolve_precision
-from maskkit.exceptions import PluginError
+from maskkit.engines._devices import move, one_thread, resolve_device, resolve_precision, seeded
+from maskkit.exceptions import PluginError, WeightsError
 
 # NNCF's default; more images hardly change the activation ranges.
 N_CALIBRATION_IMAGES = 300
+
+# Layers and hash of the weights of each network that this process has built and can build again, such as for the next
+# fold of a cross-validation.
+_BUILT: dict[tuple[Any, ...], tuple[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +45,61 @@ class FittedBackbone:
     """A backbone's network, its preprocessing, the network in int8, and the engines that were compiled for it."""
 
     def __init__(
-        self, backbone: Backbone, network: nn.Module, preprocess: Preprocess, quantized: Quantized | None = None
+        self, backbone: Backbone, network: nn.Module | None, preprocess: Preprocess, quantized: Quantized | None = None
     ):
         self.backbone = backbone
-        self.network = network.eval().to(memory_format=torch.channels_last)
         self.preprocess = preprocess
         self.quantized = quantized
+        self._network = None if network is None else _prepare(network)
+        self._build: Callable[[], nn.Module] | None = None
+        self._layers = ""  # those of a network that is yet to be built
         self.invalidate_engines()
+
+    @classmethod
+    def build(cls, backbone: Backbone, weights: Weights, preprocess: Preprocess, seed: int) -> Self:
+        """Build the network of a backbone; `seed` is that of random weights.
+
+        If this process has built an equal one before, the network is built when it is first needed. That is never if
+        all features are cached, or if the engine is among those compiled before.
+
+        Raises WeightsError, PluginError as `build_network`; PluginError if the network takes no images of this size.
+        """
+
+        def build() -> nn.Module:
+            # Layers without weights are drawn from the global generator of torch, whose state is restored afterwards.
+            # Many small tensors are read and checked, and several threads would wait for each other at each of them.
+            with seeded(seed), one_thread():
+                network = build_network(backbone, weights)
+            # Many transformers take one size only; engines would fail less clearly.
+            if preprocess.image_size != backbone.image_size:
+                check_network(network, backbone, preprocess.image_size)
+            return network
+
+        if not is_fixed(backbone, weights):
+            return cls(backbone, build(), preprocess)
+        key = (type(backbone), weights, preprocess.image_size)
+        if key not in _BUILT:
+            fitted = cls(backbone, build(), preprocess)
+            _BUILT[key] = _identify(fitted.network)
+            return fitted
+        fitted = cls(backbone, None, preprocess)
+        fitted._build, (fitted._layers, fitted._weights_sha256) = build, _BUILT[key]
+        return fitted
+
+    @property
+    def network(self) -> nn.Module:
+        """Maps float32 (n, 3, image_size, image_size) to (n, n_features)."""
+        if self._network is None:
+            assert self._build is not None
+            network = _prepare(self._build())
+            if _identify(network) != (self._layers, self._weights_sha256):
+                _BUILT.clear()
+                raise WeightsError(
+                    f"the weights of {type(self.backbone).__name__} are no longer those that this process read first, "
+                    f"so a package was replaced; call fit again."
+                )
+            self._network = network
+        return self._network
 
     def invalidate_engines(self) -> None:
         """Drop the compiled engines, as is necessary after the weights have changed."""
@@ -64,7 +117,8 @@ class FittedBackbone:
     @property
     def fingerprint(self) -> str:
         """Content hash of the network and its preprocessing."""
-        return hash_content(f"{self.network!r} {self.preprocess!r} {self.weights_sha256}".encode())
+        layers = self._layers if self._network is None else repr(self._network)
+        return hash_content(f"{layers} {self.preprocess!r} {self.weights_sha256}".encode())
 
     def engine(self, settings: ComputeSettings, precision: str | None = None) -> Engine:
         """Return the engine for some settings, compiled once; `precision` overrides theirs."""
@@ -75,7 +129,7 @@ class FittedBackbone:
         if key not in self._engines:
             check_engine(settings.engine, settings.device, precision)
             self._engines[key] = make_engine(
-                self._network_on(device),
+                partial(self._network_on, device),
                 self.preprocess,
                 engine=settings.engine,
                 device=device,
@@ -117,7 +171,16 @@ class FittedBackbone:
 
     def __getstate__(self) -> dict[str, Any]:
         # A pickle must open on a machine without this one's GPU or processor.
-        return {**self.__dict__, "_engines": {}, "_copies": {}}
+        return {**self.__dict__, "_network": self.network, "_build": None, "_engines": {}, "_copies": {}}
+
+
+def _prepare(network: nn.Module) -> nn.Module:
+    return network.eval().to(memory_format=torch.channels_last)
+
+
+def _identify(network: nn.Module) -> tuple[str, str]:
+    """Return the layers of a network and the hash of its weights."""
+    return repr(network), hash_weights(network)
 
 
 def check_features(features: Any, backbone: Backbone, n_images: int) -> None:

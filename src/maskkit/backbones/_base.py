@@ -86,6 +86,16 @@ def build_network(backbone: Backbone, weights: Weights) -> nn.Module:
     return network
 
 
+def is_fixed(backbone: Backbone, weights: Weights) -> bool:
+    """Return whether `build_network` returns an equal network at any time while this process runs.
+
+    That is certain only of networks of this package that have no settings, with weights that come with it or are
+    checked when they are downloaded. Subclasses may build another network.
+    """
+    is_ours = vars(type(backbone)).get("_is_fixed", False) and not vars(backbone)
+    return is_ours and isinstance(weights, str) and weights in ("imagenet", *list_pretrained())
+
+
 def read_state_dict(path: str | os.PathLike[str]) -> StateDict:
     """Read the tensors of a ``.safetensors`` file, a file of ``torch.save``, or the folder of a saved model.
 

@@ -24,6 +24,7 @@ class EfficientNetLite0Backbone(BaseEstimator):
     Source: Tan, Le: EfficientNet, 2019, arXiv:1905.11946; the Lite variants: Google, 2020.
     """
 
+    _is_fixed = True  # see maskkit.backbones._base.is_fixed
     image_size = 224
     # Lite models are trained on pixels (x - 127) / 128, x in [0, 255].
     # Source: tensorflow/tpu, models/official/efficientnet/lite, MEAN_RGB and STDDEV_RGB.

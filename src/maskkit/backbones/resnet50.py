@@ -24,6 +24,7 @@ class ResNet50Backbone(BaseEstimator):
     Source: He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, 2016, arXiv:1512.03385.
     """
 
+    _is_fixed = True  # see maskkit.backbones._base.is_fixed
     image_size = 224
     mean = (0.485, 0.456, 0.406)
     std = (0.229, 0.224, 0.225)

@@ -1,6 +1,7 @@
 """Inference engines: PyTorch, or OpenVINO on CPUs."""
 
 import warnings
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -54,7 +55,7 @@ def resolve_engine(engine: str, device: torch.device) -> str:
 
 
 def make_engine(
-    network: nn.Module,
+    network: Callable[[], nn.Module],
     preprocess: Preprocess,
     *,
     engine: str,
@@ -64,6 +65,8 @@ def make_engine(
     quantized: Quantized | None,
 ) -> Engine:
     """Return an engine for a network on its device; `fingerprint` is the hash of network and preprocessing.
+
+    `network` returns it, and is not called if OpenVINO has compiled the network before.
 
     Raises EngineError if ``engine="openvino"`` cannot run the network, or int8 has not been calibrated.
     """
@@ -83,4 +86,4 @@ def make_engine(
             if engine != "auto" or precision == "int8":
                 raise
             warnings.warn(f"{exc} PyTorch is used now.", stacklevel=2)
-    return TorchEngine(network, preprocess, device, resolve_precision(precision, device), is_reduced=is_reduced)
+    return TorchEngine(network(), preprocess, device, resolve_precision(precision, device), is_reduced=is_reduced)

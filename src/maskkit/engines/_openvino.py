@@ -5,7 +5,7 @@ import io
 import logging
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,14 +32,14 @@ Quantized = tuple[bytes, bytes]
 
 
 class OpenVINOEngine:
-    """Runs a network compiled for this processor; with `quantized`, in int8.
+    """Runs the network that `network` returns, compiled for this processor; with `quantized`, in int8.
 
     Raises EngineError if the network cannot be converted.
     """
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Callable[[], nn.Module],
         preprocess: Preprocess,
         precision: str,
         fingerprint: str,
@@ -48,10 +48,10 @@ class OpenVINOEngine:
         is_reduced: bool = False,
     ):
         self._compiled = compile_model(
-            partial(convert, network, preprocess) if quantized is None else partial(read_quantized, quantized),
+            (lambda: convert(network(), preprocess)) if quantized is None else partial(read_quantized, quantized),
             key=fingerprint if quantized is None else hash_content(*quantized),
             settings={"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "THROUGHPUT"},
-            check=partial(_check_trace, network, preprocess) if quantized is None else None,
+            check=(lambda compiled: _check_trace(network(), preprocess, compiled)) if quantized is None else None,
         )
         self.is_reduced = is_reduced
         self.batch_size = DEFAULT_BATCH_SIZE
