@@ -68,14 +68,16 @@ def test_the_engine_chooses_the_batch_size_unless_the_user_does(faces, monkeypat
     assert [len(batch) for batch in embedder.stream(faces[0])] == [25, 15]
 
 
-def test_bfloat16_features_are_near_float32(faces):
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_bfloat16_features_are_near_float32(faces, engine):
     exact, rounded = (
-        FaceEmbedder("efficientnet_lite0", image_size=64, precision=precision).fit_transform(faces[0][:8])
+        FaceEmbedder("efficientnet_lite0", image_size=64, engine=engine, precision=precision).fit_transform(faces[0][:8])
         for precision in ("float32", "bfloat16")
     )
     cosine = (exact * rounded).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(rounded, axis=1)
     assert cosine.min() > 0.99
-    assert not np.array_equal(exact, rounded)
+    # OpenVINO computes in float32 on processors without instructions for bfloat16.
+    assert engine == "openvino" or not np.array_equal(exact, rounded)
 
 
 def test_unreadable_image_is_named_by_its_place(faces):
