@@ -71,7 +71,9 @@ def test_the_engine_chooses_the_batch_size_unless_the_user_does(faces, monkeypat
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
 def test_bfloat16_features_are_near_float32(faces, engine):
     exact, rounded = (
-        FaceEmbedder("efficientnet_lite0", image_size=64, engine=engine, precision=precision).fit_transform(faces[0][:8])
+        FaceEmbedder("efficientnet_lite0", image_size=64, engine=engine, precision=precision).fit_transform(
+            faces[0][:8]
+        )
         for precision in ("float32", "bfloat16")
     )
     cosine = (exact * rounded).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(rounded, axis=1)

@@ -42,7 +42,7 @@ SearchEveryOption = Annotated[
     float | None,
     option(
         "SECONDS",
-        "Time after which a frame is searched in full, not only near tracked faces; 0: every frame. By default 0.3 "
+        "Time after which a frame is searched in full, not only near tracked faces; 0: every frame. By default 0.5 "
         "for live video, and 0 for a file and for a blurred --out.",
         VIDEO_GROUP,
         min=0,

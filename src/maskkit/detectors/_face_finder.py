@@ -20,8 +20,8 @@ MIN_PICTURE_PX = 96
 # With CenterFace's weights, detects a face that fills a tenth of the picture.
 LONG_SIDE_PX = 256
 THRESHOLD = 0.5
-# Detects a face that fills the picture in an eighth of that time, in 97 of 100 face crops, as many as at 96 px. Of 9,021
-# crops and faces with their surroundings, 4 got another label than with 96 px; as many were right.
+# Detects a face that fills the picture in an eighth of that time, in 97 of 100 face crops, as many as at 96 px. Of
+# 9,021 crops and faces with their surroundings, 4 got another label than with 96 px; as many were right.
 FAST_LONG_SIDE_PX = 64
 
 
