@@ -127,7 +127,7 @@ class FacePredictor:
         (detected,) = self._detect([loaded._replace(near=near)])
         if detected.error is not None:
             raise detected.error
-        return detected
+        return self._keep_largest(detected)
 
     def classify_faces(self, found: "FoundFaces", known: Sequence[FaceResult | None] | None = None) -> PhotoResult:
         """Classify the faces of one photo, except those of which `known` holds an earlier result, which keep it."""
@@ -275,7 +275,7 @@ class FacePredictor:
         faces = _NO_FACES if photo.error is not None else photo.faces
         boxes = faces.boxes_xyxy[self.max_faces :] if self.max_faces is not None else ()
         kept = faces.select(np.arange(len(faces) - len(boxes)))
-        return photo._replace(faces=kept, left_out=tuple(_to_box(box) for box in boxes))
+        return photo._replace(faces=kept, left_out=(*photo.left_out, *map(_to_box, boxes)))
 
     def _note_left_out(self, n_left_out: int) -> list[str]:
         faces = "1 smaller face" if n_left_out == 1 else f"{n_left_out:,} smaller faces"
