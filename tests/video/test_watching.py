@@ -25,8 +25,8 @@ from tests.conftest import make_classifier
 from tests.video.videos import Script, ScriptedClassifier, face, read_video, walk, write_video
 
 
-def watch_file(path, script, *, near_script=None, max_lost_s=0.5, **options):
-    classifier = ScriptedClassifier(script, near_script=near_script)
+def watch_file(path, script, *, near_script=None, max_faces=None, max_lost_s=0.5, **options):
+    classifier = ScriptedClassifier(script, near_script=near_script, max_faces=max_faces)
     return maskkit.watch(classifier, path, max_lost_s=max_lost_s, **options)
 
 
@@ -224,7 +224,8 @@ def test_face_of_a_person_is_not_classified_in_every_frame(video):
     assert watch(0)[1] == 30
 
 
-def test_new_face_is_blurred_in_the_picture_of_an_alarm(tmp_path):
+@pytest.mark.parametrize("max_faces", [None, 1])
+def test_new_face_is_blurred_in_the_picture_of_an_alarm(tmp_path, max_faces):
     """Only the full search finds it, which the frame of the alarm would not get without the picture."""
     checks = np.zeros((64, 96, 3), dtype=np.uint8)
     checks[16:48, 32:64] = 255 * (np.indices((32, 32)).sum(axis=0) // 4 % 2)[..., None]
@@ -232,7 +233,14 @@ def test_new_face_is_blurred_in_the_picture_of_an_alarm(tmp_path):
     old, new = face((0, 0, 10, 10), 0.05), face((32, 16, 64, 48), 0.9)
     script, near_script = Script([old], [old, new]), Script([old])
     watching = watch_file(
-        path, script, near_script=near_script, search_every_s=10, alarm_after_s=0, min_hits=2, snapshot=True
+        path,
+        script,
+        near_script=near_script,
+        max_faces=max_faces,
+        search_every_s=10,
+        alarm_after_s=0,
+        min_hits=2,
+        snapshot=True,
     )
     (alarm,) = [event for step in watching for event in step.events if event.event == "alarm"]
     picture = np.asarray(Image.open(io.BytesIO(alarm.snapshot)))

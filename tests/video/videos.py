@@ -1,5 +1,6 @@
 """Small videos, and scripted predictions for their frames."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import av
@@ -75,11 +76,12 @@ class Script:
 class ScriptedClassifier(BaseEstimator):
     """A fitted classifier whose predictor follows a script, and another one near tracked faces."""
 
-    def __init__(self, script=None, *, near_script=None, threshold=0.7, min_size_px=0, cache=None):
+    def __init__(self, script=None, *, near_script=None, threshold=0.7, min_size_px=0, max_faces=None, cache=None):
         self.script = script
         self.near_script = near_script
         self.threshold = threshold
         self.min_size_px = min_size_px
+        self.max_faces = max_faces
         self.cache = cache
         self.classes_ = list(CLASSES)
         self.is_fitted_ = True
@@ -99,7 +101,10 @@ class ScriptedClassifier(BaseEstimator):
 
     def find_faces(self, image, near=None):
         photo = self.script(image) if near is None else self.near_script(image)
-        return SimpleNamespace(photo=photo, boxes=[face.box for face in photo])
+        boxes = [face.box for face in photo]
+        left_out = () if self.max_faces is None else tuple(boxes[self.max_faces :])
+        photo = replace(photo, faces=photo.faces[: self.max_faces], left_out=left_out)
+        return SimpleNamespace(photo=photo, boxes=boxes[: self.max_faces], left_out=left_out)
 
 
 def walk(n_frames, masked=0.9, *, y=10, step=2):

@@ -176,7 +176,8 @@ class Watch(Iterator[WatchStep]):
         hidden = step
         if not is_searched and step.image is not None:
             try:
-                hidden = replace(step, missing=(*step.missing, *self._predictor.find_faces(step.image).boxes))
+                found = self._predictor.find_faces(step.image)
+                hidden = replace(step, missing=(*step.missing, *found.boxes, *found.left_out))
             except PluginError as exc:  # without a picture rather than with a face that is not blurred
                 self._reader.counts.last_failure = str(exc)
                 return step
