@@ -5,6 +5,10 @@ from torch.nn.functional import conv2d
 
 from maskkit._training.depthwise import FastDepthwise
 
+# Older versions of PyTorch do not report capabilities.
+CAPABILITIES = getattr(torch.cpu, "get_capabilities", dict)()
+HAS_BFLOAT16 = not CAPABILITIES or bool(CAPABILITIES.get("avx512_bf16") or CAPABILITIES.get("amx_bf16"))
+
 
 def gradients_of(layer, inputs, *, is_quick):
     layer.zero_grad()
@@ -50,8 +54,11 @@ def test_outputs_are_the_same_and_gradients_right(kernel, stride, padding, dilat
     # What comes back through a bfloat16 layer is bfloat16.
     factor = torch.linspace(-1, 1, outputs.numel()).view(outputs.shape).bfloat16().float()
     (outputs * factor).sum().backward()
-    torch.testing.assert_close(quick[1], wanted.grad, rtol=1e-2, atol=1e-2)
-    for ours, theirs in zip(quick[2], [parameter.grad for parameter in rounded.parameters()], strict=True):
+    right = [wanted.grad, *(parameter.grad for parameter in rounded.parameters())]
+    if not HAS_BFLOAT16:
+        # PyTorch's kernels for inputs and weights are further off on such processors, and ours call them.
+        right[:2] = usual[1], usual[2][0]
+    for ours, theirs in zip([quick[1], *quick[2]], right, strict=True):
         # As far off as bfloat16 rounds what comes out.
         torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-2)
 
