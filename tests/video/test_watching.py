@@ -247,6 +247,32 @@ def test_new_face_is_blurred_in_the_picture_of_an_alarm(tmp_path, max_faces):
     assert picture[22:42, 38:58].astype(float).std() < 20
 
 
+@pytest.mark.parametrize("search_every_s", [0, 10])
+def test_faces_that_max_faces_leaves_out_are_blurred(tmp_path, search_every_s):
+    """Between full searches, too, though they move, and one is lost."""
+    pictures = np.full((12, 64, 96, 3), 64, dtype=np.uint8)
+    stripes = 255 * (np.arange(16) // 2 % 2).astype(np.uint8)[:, None]
+    boxes = [(4 * index, 40, 4 * index + 16, 56) for index in range(12)]
+    for picture, (left, top, right, bottom) in zip(pictures, boxes, strict=True):
+        picture[top:bottom, left:right] = stripes
+    frames = [[face((60, 0, 90, 30), 0.9), face(box, 0.9)] for box in boxes]
+    frames[7].pop()  # The detector loses the face in the 8th frame.
+    script, near_script = Script(*frames), Script(*frames[1:])
+    watching = watch_file(
+        write_video(tmp_path / "stripes.mp4", pictures=pictures, size=(96, 64)),
+        script,
+        near_script=near_script,
+        max_faces=1,
+        search_every_s=search_every_s,
+    )
+    steps = [step for step in watching if step.photo is not None]
+    assert near_script.n_calls == (11 if search_every_s else 0)
+    for step, (left, top, right, bottom) in zip(steps, boxes, strict=True):
+        contrasts = [np.asarray(step.draw(blur=blur))[top:bottom, left:right].std() for blur in (False, True)]
+        assert contrasts[0] > 80
+        assert contrasts[1] < 40
+
+
 def test_stopping_a_live_video_drops_the_waiting_frame(tmp_path):
     watching = watch_file(write_video(tmp_path / "quick.mp4", 40, rate=250), Script([]), realtime=True)
     reader = watching._reader

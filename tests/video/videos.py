@@ -101,10 +101,16 @@ class ScriptedClassifier(BaseEstimator):
 
     def find_faces(self, image, near=None):
         photo = self.script(image) if near is None else self.near_script(image)
+        if near is not None:
+            photo = replace(photo, faces=tuple(face for face in photo if _is_near(face.box, near)))
         boxes = [face.box for face in photo]
         left_out = () if self.max_faces is None else tuple(boxes[self.max_faces :])
         photo = replace(photo, faces=photo.faces[: self.max_faces], left_out=left_out)
         return SimpleNamespace(photo=photo, boxes=boxes[: self.max_faces], left_out=left_out)
+
+
+def _is_near(box, others):
+    return any(np.abs(np.subtract(box, other)).max() <= 10 for other in others)
 
 
 def walk(n_frames, masked=0.9, *, y=10, step=2):

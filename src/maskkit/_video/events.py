@@ -117,8 +117,9 @@ class WatchStep:
         Parameters
         ----------
         blur : bool, default=True
-            Whether to make the detected faces unrecognizable first, including those that the detector has just lost.
-            A face that it never found stays sharp, and so does a new one until the next full search.
+            Whether to make the detected faces unrecognizable first, including those that are not classified, and
+            those that the detector has just lost. A face that it never found stays sharp, and so does a new one until
+            the next full search.
 
         Raises
         ------
@@ -129,7 +130,8 @@ class WatchStep:
             raise ValueError("this step has no frame to draw; check that `photo` is not None.")
         picture = Image.fromarray(np.asarray(self.image))
         if blur:
-            picture = blur_faces(picture, [*(face.box for face in self.photo), *self._missing_inside(picture.size)])
+            found = [*(face.box for face in self.photo), *self.photo.left_out]
+            picture = blur_faces(picture, [*found, *self._missing_inside(picture.size)])
         boxes = [person.face.box for person in self.persons]
         labels = [(person.decision, person.probability or person.face.probability) for person in self.persons]
         classes = list(self.photo[0].probabilities) if len(self.photo) else []

@@ -167,7 +167,8 @@ class Watch(Iterator[WatchStep]):
         found = self._predictor.find_faces(image, None if searching else self._tracker.boxes)
         if searching:
             self._searched_s = time_s
-        tracks = self._tracker.update(found.boxes, time_s)
+        # Faces that `max_faces` leaves out are tracked, too: they are looked for in the next frames, and blurred.
+        tracks = self._tracker.update([*found.boxes, *found.left_out], time_s)[: len(found.boxes)]
         known = self._persons.known_faces(tracks, time_s) if self._search_every_s else None
         return self._predictor.classify_faces(found, known), tracks
 
