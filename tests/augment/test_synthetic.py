@@ -149,6 +149,20 @@ def test_looking_ahead_changes_nothing_in_a_large_jpeg(tmp_path):
     np.testing.assert_array_equal(load(is_looked_for=True), load(is_looked_for=False))
 
 
+def darken(image, rng):
+    image //= 2  # in place
+    return image
+
+
+def test_augmentation_in_place_leaves_the_arrays_of_the_user_unchanged():
+    faces = make_faces(4)[0]
+    before = np.array(faces)
+    images = make_images(faces, np.array([0, 1, 0, 1]), augment=darken)
+    for row in range(4):
+        images.load(row, 0)
+    np.testing.assert_array_equal(faces, before)
+
+
 @pytest.mark.parametrize(("max_bytes", "n_decoded"), [(2**30, 4), (FACE.nbytes, 1 + 3 * 3), (0, 4 * 3)])
 def test_files_are_decoded_once_if_there_is_memory(tmp_path, monkeypatch, max_bytes, n_decoded):
     files = [tmp_path / f"{index}.png" for index in range(4)]
@@ -156,10 +170,6 @@ def test_files_are_decoded_once_if_there_is_memory(tmp_path, monkeypatch, max_by
         Image.fromarray(face).save(file)
     decode, decoded = Preprocess.decode, []
     monkeypatch.setattr(Preprocess, "decode", lambda self, source, name: decoded.append(source) or decode(self, source))
-
-    def darken(image, rng):
-        image //= 2  # in place
-        return image
 
     def load_all(n_bytes):
         monkeypatch.setattr("maskkit._training.training_images._MAX_KEPT_BYTES", n_bytes)

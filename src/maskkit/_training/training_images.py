@@ -56,7 +56,7 @@ class TrainingImages:
                 if landmarks is not None:
                     image, target = self.painter.paint(image, landmarks, target, rng)
             if self.augment is not None:
-                changed = self.augment(image, rng)
+                changed = self.augment(image.copy(), rng)  # Functions of users may write to it.
                 image = load_image(changed, name=f"what augment returned for image {row} ({name_source(changed)})")
         return self.preprocess.resize(image), target
 
@@ -79,7 +79,7 @@ class TrainingImages:
     def _open(self, row: int) -> RgbImage:
         """Return the cropped image, always of the same size, because kept boxes and landmarks refer to it."""
         if row in self._crops:
-            return self._crops[row].copy()  # Functions of users may write to it.
+            return self._crops[row]
         source = self.sources[row]
         image = self.preprocess.decode(source, name=name_source(source, row))
         if row not in self._boxes:
