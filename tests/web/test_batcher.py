@@ -1,5 +1,8 @@
 """Photos of several requests share batches, and a full queue refuses more."""
 
+import threading
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -10,21 +13,27 @@ from maskkit.web._inspect import Upload
 
 @pytest.fixture
 def batches():
-    """Number of crops in each batch."""
+    """Number of photos in each batch."""
     return []
 
 
 @pytest.fixture
-def batcher(gated, batches, monkeypatch):
-    predictor_class = type(gated.predictor_)
+def classified(gated, monkeypatch):
+    """Numbers of faces that are classified together."""
+    predictor_class, numbers = type(gated.predictor_), []
     iterate_batches = predictor_class.iterate_batches
 
     def record(self, crops, **options):
-        batches.append(len(crops))
+        numbers.append(len(crops))
         return iterate_batches(self, crops, **options)
 
     monkeypatch.setattr(predictor_class, "iterate_batches", record)
-    batcher = Batcher(gated.predictor_, max_waiting=12, max_wait_s=10, max_px=10_000)
+    return numbers
+
+
+@pytest.fixture
+def batcher(gated, batches):
+    batcher = Batcher(gated.predictor_, max_waiting=12, max_wait_s=10, max_px=10_000, on_batch=batches.append)
     batcher.start()
     yield batcher
     gated.detector_.gate.set()
@@ -110,7 +119,7 @@ def test_canceled_photo_is_skipped(batcher, detector, batches, photo):
     assert batches == [1, 1]
 
 
-def test_photo_is_canceled_at_any_time(batcher, detector, batches, photo):
+def test_photo_is_canceled_at_any_time(batcher, detector, classified, photo):
     """The photo that is being searched is finished; those after it are neither searched nor classified."""
     detector.close()
     futures = batcher.submit(uploads(photo, *"abcd"))
@@ -119,7 +128,21 @@ def test_photo_is_canceled_at_any_time(batcher, detector, batches, photo):
     detector.gate.set()
     assert futures[3].result(60).name == "d"
     assert detector.n_photos == 2
-    assert batches == [1]
+    assert classified == [1]
+
+
+def test_results_of_a_batch_come_before_it_ends(batcher, detector, photo):
+    """The first photos of a batch are answered while the last two wait to be searched."""
+    first, gate = hold(batcher, detector, photo), detector.gate
+    futures = batcher.submit(uploads(photo, *"abcdefgh"))
+    passes = threading.Semaphore(6)
+    detector.gate = SimpleNamespace(wait=lambda seconds: passes.acquire(timeout=seconds), set=lambda: passes.release(9))
+    gate.set()
+    assert first.result(60).name == "first"
+    assert names_of(futures[:2]) == ["a", "b"]
+    assert not futures[-1].done()
+    detector.gate.set()
+    assert names_of(futures) == list("abcdefgh")
 
 
 def test_failure_ends_only_its_batch(batcher, detector, photo, monkeypatch):

@@ -168,10 +168,13 @@ class FacePredictor:
 
         size = _WINDOW_CROPS if self.are_crops else WINDOW_PHOTOS
         loaded = prefetch_map(load, photos, count(), n_ahead=size)
+        # On a GPU, photos that are searched together take no longer. On a CPU, results that somebody waits for come
+        # early, and those who got them send the next photos meanwhile.
+        is_urgent = is_wanted is not None and resolve_device(self.embedder.settings.device).type == "cpu"
         # One thread, because a detector need not be thread-safe. It searches the next photos while the faces of
         # the previous ones are classified.
-        detect = self._detect if is_wanted is None else self._detect_one_by_one
-        read = in_windows(loaded, size, max_pixels=_WINDOW_PIXELS)
+        detect = self._detect_one_by_one if is_urgent else self._detect
+        read = in_windows(loaded, 2 if is_urgent else size, max_pixels=_WINDOW_PIXELS)
         windows = prefetch_map(detect, read, n_ahead=2, n_workers=1)
         for window in _check_detector_works(windows):
             window = [photo.check_wanted() for photo in window]
@@ -222,9 +225,7 @@ class FacePredictor:
         return [p._replace(faces=next(found), detect_ms=ms) if p.error is None else p for p in photos]
 
     def _detect_one_by_one(self, photos: Sequence["FoundFaces"]) -> list["FoundFaces"]:
-        """Detect the faces of photos that may become unwanted meanwhile; on a GPU together, which takes no longer."""
-        if resolve_device(self.embedder.settings.device).type != "cpu":
-            return self._detect(photos)
+        """Detect the faces of photos that may become unwanted meanwhile."""
         return [detected for photo in photos for detected in self._detect([photo])]
 
     def _detect_together(self, photos: Sequence["FoundFaces"]) -> list[Faces]:
