@@ -218,10 +218,25 @@ def test_face_of_a_person_is_not_classified_in_every_frame(video):
         return photos, len({id(photo[0].probabilities) for photo in photos})
 
     photos, n_classified = watch(0.2)
-    # In the first four frames the face becomes a person, and then it is classified in every third frame.
-    assert 4 + 26 // 3 <= n_classified <= 4 + 26 // 3 + 1
+    assert 6 <= n_classified <= 10
     assert len({photo[0].box for photo in photos}) == 30
     assert watch(0)[1] == 30
+
+
+def test_person_is_classified_less_often_while_the_class_stays(tmp_path):
+    path = write_video(tmp_path / "long.mp4", 120)
+    faces = [face((20, 10, 40, 30), 0.95 if index < 40 else 0.05) for index in range(120)]
+    near_script = Script(*([face] for face in faces[1:]))
+    steps = [*watch_file(path, Script([faces[0]]), near_script=near_script, search_every_s=10)][:-1]
+    # A face that is not classified again keeps the probabilities.
+    classified = [index for index in range(120) if steps[index].photo[0].probabilities is faces[index].probabilities]
+    changed = [index for index in range(120) for event in steps[index].events if event.event == "changed"][-1]
+    assert classified[:7] == [0, 1, 2, 3, 6, 9, 12]
+    gaps = dict(zip(classified, np.diff(classified), strict=False))
+    assert {gap for index, gap in gaps.items() if 12 <= index < 30} <= {10, 11}
+    # From the first other class until some classifications have agreed with the new decision.
+    assert {gap for index, gap in gaps.items() if 40 <= index < changed + 12} == {3}
+    assert {gap for index, gap in gaps.items() if index > changed + 15} <= {10, 11}
 
 
 @pytest.mark.parametrize("max_faces", [None, 1])

@@ -96,7 +96,7 @@ class ScriptedClassifier(BaseEstimator):
         predictor = SimpleNamespace(rule=rule, detector=detector, detector_name="scripted")
         predictor.limit_scales = lambda max_pixels: predictor
         predictor.find_faces = self.find_faces
-        predictor.classify_faces = lambda found, known=None: found.photo
+        predictor.classify_faces = self.classify_faces
         return predictor
 
     def find_faces(self, image, near=None):
@@ -107,6 +107,12 @@ class ScriptedClassifier(BaseEstimator):
         left_out = () if self.max_faces is None else tuple(boxes[self.max_faces :])
         photo = replace(photo, faces=photo.faces[: self.max_faces], left_out=left_out)
         return SimpleNamespace(photo=photo, boxes=boxes[: self.max_faces], left_out=left_out)
+
+    def classify_faces(self, found, known=None):
+        faces = zip(found.photo, known or [None] * len(found.photo), strict=True)
+        return replace(
+            found.photo, faces=tuple(new if old is None else replace(old, box=new.box) for new, old in faces)
+        )
 
 
 def _is_near(box, others):

@@ -14,9 +14,8 @@ from maskkit import _plugins
 from maskkit._files.model_folder import TENSOR_FILE
 from maskkit._files.pretrained import find_model
 from maskkit._labels import match_labels
-from maskkit._model.fitted_backbone import FittedBackbone
+from maskkit._model.fitted_backbone import FittedBackbone, hash_model
 from maskkit._model.head import TransferHead
-from maskkit._model.predictor import hash_model
 from maskkit._model.saving import load_model
 from maskkit.exceptions import WeightsError
 

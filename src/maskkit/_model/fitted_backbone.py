@@ -205,3 +205,12 @@ def check_network(network: nn.Module, backbone: Backbone, image_size: int) -> No
     with plugin_errors("backbones", backbone, "its network", size), torch.inference_mode():
         features = network.eval()(torch.zeros(2, 3, image_size, image_size, device=device))
     check_features(features.float().cpu().numpy() if isinstance(features, torch.Tensor) else features, backbone, 2)
+
+
+def hash_model(backbone: FittedBackbone, head: Any, classes: NDArray[Any]) -> str | None:
+    """Return a content hash of weights, preprocessing and classes; None if the head is not a `TransferHead`."""
+    network = getattr(head, "network_", None)
+    if network is None:
+        return None
+    parts = (backbone.weights_sha256, hash_weights(network), backbone.preprocess, classes.tolist())
+    return hash_content(repr(parts).encode())

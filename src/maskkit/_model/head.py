@@ -1,12 +1,14 @@
 """TransferHead: features to class probabilities."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -216,12 +218,14 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         self._fit_record.check_unchanged(self)
-        X = validate_data(self, X, dtype=np.float32, reset=False)
+        return self._freeze()(validate_data(self, X, dtype=np.float32, reset=False))
+
+    def _freeze(self) -> Callable[[NDArray[np.float32]], NDArray[np.float64]]:
+        """Return `predict_proba` with the present weights, without checks."""
         with torch.inference_mode():
             # Without dropout, two linear layers are one. In float64, the result of a row does not depend on its batch.
             first, first_bias, last, last_bias = (values.double() for values in self.network_.parameters())
-            logits = torch.tensor(X).double() @ (last @ first).T + (last @ first_bias + last_bias)
-        return torch.softmax(logits, dim=1).numpy()
+            return partial(_predict_linear, (last @ first).T.numpy(), (last @ first_bias + last_bias).numpy())
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict the class of each row, (n_samples,)."""
@@ -275,6 +279,14 @@ class TransferHead(ScoreMixin, ClassifierMixin, BaseEstimator):
         history = Trainer(self.network_, optimizer, options).fit(Batches(training, len(rows), n_steps, validation))
         _fold(self.network_[1], mean, scale)
         return history
+
+
+def _predict_linear(
+    weight: NDArray[np.float64], bias: NDArray[np.float64], X: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    # Threads of torch wait busily for some time after each product, which for a few rows is longer than all the rest.
+    proba: NDArray[np.float64] = softmax(X.astype(np.float64) @ weight + bias, axis=1)
+    return proba
 
 
 def _standardization(

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from maskkit._checks.numbers import check_int, check_max_px, check_proba
-from maskkit._files.tensors import hash_weights
 from maskkit._images.crop import Box, crop_square
 from maskkit._images.hashing import hash_content
 from maskkit._images.load import ImageSource, RgbImage, name_source, read_image, warn_of
@@ -22,7 +21,8 @@ from maskkit._images.sources import keep_readable
 from maskkit._model.decision import DecisionRule
 from maskkit._model.face_density import FaceDensity
 from maskkit._model.features import FeatureExtractor
-from maskkit._model.fitted_backbone import FittedBackbone
+from maskkit._model.fitted_backbone import hash_model
+from maskkit._model.head import TransferHead
 from maskkit._model.results import FaceResult, PhotoResult
 from maskkit._plugins import plugin_errors
 from maskkit.detectors._base import Detector, Faces, check_faces, detect_batch, fit_to_image
@@ -46,15 +46,6 @@ MIN_MARGIN = 0.9
 # Faces whose probability is closer than this to the threshold, in logits, are recomputed, too. It is three times the
 # largest change of a logit on these faces.
 MAX_LOGIT_CHANGE = 1.0
-
-
-def hash_model(backbone: FittedBackbone, head: Any, classes: NDArray[Any]) -> str | None:
-    """Return a content hash of weights, preprocessing and classes; None if the head is not a `TransferHead`."""
-    network = getattr(head, "network_", None)
-    if network is None:
-        return None
-    parts = (backbone.weights_sha256, hash_weights(network), backbone.preprocess, classes.tolist())
-    return hash_content(repr(parts).encode())
 
 
 @dataclass(frozen=True)
@@ -101,12 +92,17 @@ class FacePredictor:
     ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float32]]]:
         """Iterate over probabilities (n, n_classes) and features (n, n_features) of batches of images."""
         for batch in self.embedder.extract(images, are_crops=are_crops):
-            proba = self.head.predict_proba(batch.features)
+            proba = self._predict_head(batch.features)
             if batch.recompute is not None:
                 rows = np.flatnonzero(_is_near_decision(proba, self.rule.threshold))
                 if len(rows):
-                    proba[rows] = self.head.predict_proba(batch.recompute(rows.tolist()))
+                    proba[rows] = self._predict_head(batch.recompute(rows.tolist()))
             yield check_proba(proba, len(self.classes), type(self.head).__name__), batch.features
+
+    @cached_property
+    def _predict_head(self) -> Callable[[NDArray[np.float32]], NDArray[np.float64]]:
+        """`predict_proba` of the head; a `TransferHead` prepares its weights once, and not for each batch."""
+        return self.head._freeze() if isinstance(self.head, TransferHead) else self.head.predict_proba
 
     def in_float32(self) -> "FacePredictor":
         """Return a copy that computes all faces in float32, if it chooses the precision itself."""

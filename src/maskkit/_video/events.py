@@ -85,7 +85,7 @@ class WatchStep:
         Persons in this frame.
     photo : PhotoResult or None
         Faces of this frame, not smoothed; None without a frame. Between full searches, a person's face keeps the class
-        and probabilities of up to 0.1 s before.
+        and probabilities of up to 0.4 s before.
     missing : tuple of boxes
         Predicted boxes of tracked faces that were not detected in this frame.
     lag_s : float

@@ -16,8 +16,9 @@ EventData: TypeAlias = tuple[str, dict[str, Any]]
 MINUTE_S = 60
 
 # Between full searches, the face of a person is classified again after this time: consecutive frames are much alike,
-# and a decision is a mean over about a second. Ours.
-CLASSIFY_EVERY_S = 0.1
+# and a decision is a mean over about a second. After so many classifications in a row that agree with the decision, it
+# is classified less often, until one does not agree. Ours.
+CLASSIFY_EVERY_S, SETTLED_EVERY_S, N_AGREEING = 0.1, 0.4, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +89,7 @@ class Persons:
     def known_faces(self, tracks: Iterable[int | None], time_s: float) -> list[FaceResult | None]:
         """Return the last result of each track, or None if its face must be classified again or is no person's yet."""
         found = [None if number is None else self._tracks.get(number) for number in tracks]
-        return [
-            track.face if track and track.number and time_s - track.classified_s < CLASSIFY_EVERY_S else None
-            for track in found
-        ]
+        return [track.face if track and track.number and time_s < track.classify_s else None for track in found]
 
     def remove_ended(self, active: Iterable[int]) -> list[EventData]:
         """Remove the tracks that are not active; return the persons who left."""
@@ -168,14 +166,18 @@ class _Track:
     n_frames: int = 0
     number: int | None = None
     is_decided: bool = False
-    classified_s: float = -math.inf
+    classify_s: float = -math.inf
+    n_agreeing: int = 0
 
     def add(self, face: FaceResult, time_s: float) -> None:
-        if face.probabilities is not self.face.probabilities:  # which a face that is not classified again keeps
-            self.classified_s = time_s
+        # A face that is not classified again keeps the probabilities.
+        is_new = face.probabilities is not self.face.probabilities
         self.face, self.last_s = face, time_s
         self.n_frames += 1
         self.smoothed.add(face.probabilities, face.size_px, time_s)
+        if is_new:
+            self.n_agreeing = self.n_agreeing + 1 if face.decision == self.smoothed.decision != UNCERTAIN else 0
+            self.classify_s = time_s + (SETTLED_EVERY_S if self.n_agreeing >= N_AGREEING else CLASSIFY_EVERY_S)
 
     def person(self) -> Person:
         assert self.number is not None
