@@ -158,3 +158,13 @@ def test_progress_of_many_epochs_is_ten_lines_and_the_last(capsys):
 
     assert lines(40) == [f"epoch {epoch}" for epoch in range(4, 41, 4)]
     assert lines(10) == ["epoch 4", "epoch 8", "epoch 10"]
+
+
+def test_classifier_prepares_the_weights_of_its_head_once(fitted, faces, monkeypatch):
+    """Not for each batch, because that takes longer than to classify a few faces."""
+    prepared, freeze = [], TransferHead._freeze
+    monkeypatch.setattr(TransferHead, "_freeze", lambda head: prepared.append(head) or freeze(head))
+    predictor = fitted.predictor_
+    proba = np.concatenate([predictor.predict_proba([image]) for image in faces[0][:3]])
+    assert len(prepared) == 1
+    np.testing.assert_allclose(proba, fitted.predict_proba(faces[0][:3]), atol=1e-6)

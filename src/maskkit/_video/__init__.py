@@ -76,9 +76,9 @@ def watch(
         Step between the frames of a file that are processed: 2 is every second frame.
     search_every_s : float, >= 0, optional
         Time after which a frame is searched in full, in seconds. In between, only faces near tracked ones are detected,
-        and a person's face is classified every 0.1 to 0.4 s; somebody new is found, and blurred, at the next full search. 0
-        searches every frame. The default is 0.5 for a camera, a stream and `realtime`; it is 0 for a file, where the
-        faces in `save` are blurred, and for a detector without ``detect_near``.
+        and a person's face is classified every 0.1 to 0.4 s; somebody new is found, and blurred, at the next full
+        search. 0 searches every frame. The default is 0.5 for a camera, a stream and `realtime`; it is 0 for a file,
+        where the faces in `save` are blurred, and for a detector without ``detect_near``.
     min_hits : int, >= 1, default=3
         Number of detections of a face, after the one that starts its track, for it to count as a person. Source:
         `min_hits` of SORT (Bewley et al. 2016, arXiv:1602.00763).
