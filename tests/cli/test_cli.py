@@ -143,6 +143,7 @@ def test_train_resumes_from_its_checkpoint(data, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(Checkpoint, "save", save)
     code, _, err = run(capsys, "train", data, "--out", tmp_path / "m", *options)
     assert (code, (tmp_path / "state").exists(), err.count("\nepoch ")) == (0, False, 1)
+    assert "Resuming after epoch 2 of 3." in err
     assert "epoch 3/3" in err
     assert f"written: {tmp_path / 'm'}" in err
 

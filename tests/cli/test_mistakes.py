@@ -66,6 +66,7 @@ QUICK = "--backbone timm:test_resnet --weights none --image-size 48 --frozen --q
             1,
             "cannot be created, because",
         ),
+        ("predict photos --model model --device gpu", 1, "--device gpu is unknown; use 'auto', 'cpu'"),
         ("predict photos --blur", 2, "is for the photos that --out writes"),
         ("explain photos --out notes.txt", 2, "notes.txt: is a file; pass a folder"),
         ("evaluate photos --model model", 1, "Photos need annotations: Pascal VOC (*.xml), or a file .csv"),

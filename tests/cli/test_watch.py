@@ -39,6 +39,17 @@ def test_table_says_how_many_frames_were_searched_in_full(capsys, video, monkeyp
     assert "20 frames read: 20 processed (2 searched in full), 0 dropped" in " ".join(out.split())
 
 
+def test_closed_output_says_when_watching_stopped(capfd, video, model, monkeypatch):
+    def fail(data):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("maskkit.cli.watch.print_json", fail)
+    monkeypatch.setattr("os.dup2", lambda *_: None)  # which would close the output of the tests
+    code, _, err = run(capfd, "watch", video, "--model", model, "--format", "jsonl")
+    assert code == 1
+    assert "maskkit: error: standard output was closed, so watching stopped at 0." in err
+
+
 def test_table_says_why_frames_failed(capsys, video, model, monkeypatch):
     detect, calls = WholeImageDetector.detect, itertools.count()
 

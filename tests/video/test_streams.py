@@ -209,4 +209,9 @@ def test_numbers_are_cameras(refuse, monkeypatch, platform, source, url, reader)
 def test_file_named_by_a_number_is_a_file(refuse, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "7").touch()
-    assert refuse("7") == ("7", None, {}, "7: is not a video that FFmpeg can read (refused).")
+    assert refuse("7") == (
+        "7",
+        None,
+        {},
+        "7: is not a video that FFmpeg can read (refused), or an incomplete one, such as a .mp4 that was cut off.",
+    )

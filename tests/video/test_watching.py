@@ -25,8 +25,8 @@ from tests.conftest import make_classifier
 from tests.video.videos import Script, ScriptedClassifier, face, read_video, walk, write_video
 
 
-def watch_file(path, script, *, near_script=None, max_faces=None, max_lost_s=0.5, **options):
-    classifier = ScriptedClassifier(script, near_script=near_script, max_faces=max_faces)
+def watch_file(path, script, *, near_script=None, max_lost_s=0.5, **options):
+    classifier = ScriptedClassifier(script, near_script=near_script)
     return maskkit.watch(classifier, path, max_lost_s=max_lost_s, **options)
 
 
@@ -475,7 +475,22 @@ def test_errors_say_the_way_out(video, savable, tmp_path, monkeypatch):
     for name in ("min_hits", "frame_step", "search_every_s", "max_lost_s", "reconnect_timeout_s"):
         with pytest.raises(ValueError, match=f"{name}=nan is not a finite number"):
             maskkit.watch(savable, video, **{name: float("nan")})
-    with pytest.raises(ValueError, match="frame_step=2: is for files only"):
+    for options, message in (
+        ({"blur": "no"}, "blur is 'no'; want True or False"),
+        ({"realtime": 1}, "realtime is 1; want True or False"),
+        ({"snapshot": "no"}, "snapshot is 'no'; want True or False"),
+        ({"ffmpeg_options": "a=b"}, "ffmpeg_options is of type str; want a dict"),
+        ({"sinks": 3}, "sinks is of type int; want a name"),
+        ({"max_faces": "1"}, "max_faces must be an instance of int"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            maskkit.watch(savable, video, **options)
+    for source in (None, True, 1.5, [video]):
+        with pytest.raises(TypeError, match=r"source is of type \w+; want a path, a URL or the number of a camera"):
+            maskkit.watch(savable, source)
+    with pytest.raises(TypeError, match=r"classifier is of type str; want .* MaskClassifier\.from_pretrained\(\)"):
+        maskkit.watch("maskkit-lite0", video)
+    with pytest.raises(ValueError, match="frame_step=2: is for files without realtime"):
         maskkit.watch(savable, video, frame_step=2, realtime=True)
     monkeypatch.setitem(sys.modules, "trackers", None)
     with pytest.raises(ImportError, match=r"trackers is not installed; install it: pip install 'maskkit\[watch\]'"):

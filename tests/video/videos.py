@@ -76,12 +76,12 @@ class Script:
 class ScriptedClassifier(BaseEstimator):
     """A fitted classifier whose predictor follows a script, and another one near tracked faces."""
 
-    def __init__(self, script=None, *, near_script=None, threshold=0.7, min_size_px=0, max_faces=None, cache=None):
+    def __init__(self, script=None, *, near_script=None, threshold=0.7, min_size_px=0, cache=None):
         self.script = script
         self.near_script = near_script
         self.threshold = threshold
         self.min_size_px = min_size_px
-        self.max_faces = max_faces
+        self.max_faces = None
         self.cache = cache
         self.classes_ = list(CLASSES)
         self.is_fitted_ = True
@@ -95,6 +95,12 @@ class ScriptedClassifier(BaseEstimator):
         detector = SimpleNamespace() if self.near_script is None else SimpleNamespace(detect_near=None)
         predictor = SimpleNamespace(rule=rule, detector=detector, detector_name="scripted")
         predictor.limit_scales = lambda max_pixels: predictor
+
+        def limit_faces(max_faces):
+            self.max_faces = max_faces
+            return predictor
+
+        predictor.limit_faces = limit_faces
         predictor.find_faces = self.find_faces
         predictor.classify_faces = self.classify_faces
         return predictor

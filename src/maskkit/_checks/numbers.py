@@ -51,6 +51,14 @@ def check_int(value: Any, name: str, min_val: int | None = None, max_val: int | 
     return int(number)
 
 
+def check_flag(value: Any, name: str) -> bool:
+    """Return True or False; raise TypeError for anything else, because any text would mean True."""
+    flag = to_python(value)
+    if not isinstance(flag, bool):
+        raise TypeError(f"{name} is {value!r:.40}; want True or False.")
+    return flag
+
+
 def check_max_px(max_px: Any) -> int | None:
     """Return a largest number of pixels as an int, or None where there is none given."""
     return None if max_px is None else check_int(max_px, "max_px", 1)

@@ -115,7 +115,7 @@ def _read_validation(data: Any, fraction: float | None, targets: Targets, head: 
         data = (data, None)
     elif not isinstance(data, tuple) or len(data) != 2:
         shown = f"a tuple of {len(data)}" if isinstance(data, tuple) else f"of type {type(data).__name__}"
-        raise TypeError(f"validation_data is {shown}; want a tuple (images, labels), or annotated photos.")
+        raise TypeError(f"validation_data is {shown}; want a tuple of two, (images, labels), or annotated photos.")
     try:
         faces = read_labeled_faces(data[0], data[1], "validation_data")
     except (TypeError, ValueError) as exc:

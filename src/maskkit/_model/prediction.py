@@ -19,6 +19,7 @@ from maskkit._model.results import PhotoResult
 from maskkit._model.saving import NO_EVALUATIONS, PREDICTION_PARAMETERS
 from maskkit.detectors._base import Detector
 from maskkit.detectors._heatmap import on_device
+from maskkit.engines._devices import resolve_device
 
 
 class PredictionMixin(ImageEstimator):
@@ -70,6 +71,7 @@ class PredictionMixin(ImageEstimator):
         check_is_fitted(self)
         params = check_params(self)
         self._fit_record.check_unchanged(self)
+        resolve_device(self.device)  # A detector that fails on an unknown one would be blamed for it.
         return FacePredictor(
             on_device(self.detector_, self.device),
             self._feature_extractor(),

@@ -48,6 +48,8 @@ class Checkpoint:
             yield
             return
         folder = self.file.parent
+        if folder.exists() and not folder.is_dir():
+            raise ModelFileError(f"{folder}: is a file; checkpoint wants a folder.")
         self.made_folder = not folder.exists()
         with contextlib.ExitStack() as stack:
             try:

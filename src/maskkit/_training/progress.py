@@ -42,6 +42,8 @@ class TrainingProgress:
             from rich.console import Console
 
             self._console = Console(stderr=True)
+            if self.n_epochs_done:
+                self._console.print(f"Resuming after epoch {self.n_epochs_done} of {self.n_epochs}.", highlight=False)
             # Without ipywidgets, a notebook can show lines, but no bar that moves.
             if self._console.is_terminal or (self._console.is_jupyter and find_spec("ipywidgets") is not None):
                 self._bar = self._make_bar()

@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from maskkit._checks.numbers import check_float, check_int
+from maskkit._checks.numbers import check_flag, check_float, check_int
 from maskkit._optional import require
 from maskkit._video.events import WatchStep
 from maskkit._video.persons import Person
@@ -41,6 +41,7 @@ def watch(
     realtime: bool = False,
     frame_step: int = 1,
     search_every_s: float | None = None,
+    max_faces: int | None = None,
     min_hits: int = 3,
     max_lost_s: float = 2.0,
     reconnect_timeout_s: float = 600.0,
@@ -79,6 +80,9 @@ def watch(
         and a person's face is classified every 0.1 to 0.4 s; somebody new is found, and blurred, at the next full
         search. 0 searches every frame. The default is 0.5 for a camera, a stream and `realtime`; it is 0 for a file,
         where the faces in `save` are blurred, and for a detector without ``detect_near``.
+    max_faces : int, >= 1, optional
+        Largest number of faces of a frame that are classified: the largest ones. The others count as nobody, and are
+        blurred all the same. By default all faces are classified.
     min_hits : int, >= 1, default=3
         Number of detections of a face, after the one that starts its track, for it to count as a person. Source:
         `min_hits` of SORT (Bewley et al. 2016, arXiv:1602.00763).
@@ -117,8 +121,8 @@ def watch(
         If the source cannot be opened or contains no video, or `save` cannot be written.
     OutputError
         If `save` exists, before anything is computed: no file is replaced.
-    ValueError
-        If a parameter is out of its range, or the detector does not support `search_every_s`.
+    TypeError, ValueError
+        If a parameter is of another type or out of its range, or the detector does not support `search_every_s`.
 
     Notes
     -----
@@ -143,7 +147,14 @@ def watch(
     from maskkit.sinks._base import open_sink, resolve_sinks
     from maskkit.sinks._worker import SinkWorker
 
+    if not hasattr(classifier, "predictor_") and not hasattr(classifier, "fit"):
+        raise TypeError(
+            f"classifier is of type {type(classifier).__name__}; want a fitted MaskClassifier, such as "
+            f"MaskClassifier.from_pretrained()."
+        )
     check_is_fitted(classifier)
+    for name, flag in (("blur", blur), ("realtime", realtime), ("snapshot", snapshot)):
+        check_flag(flag, name)
     frame_step, min_hits = check_int(frame_step, "frame_step", 1), check_int(min_hits, "min_hits", 1)
     max_lost_s = check_float(max_lost_s, "max_lost_s", 0, include_boundaries="neither")
     reconnect_timeout_s = check_float(reconnect_timeout_s, "reconnect_timeout_s", 0)
@@ -159,6 +170,7 @@ def watch(
         writer = None if save is None else undo.enter_context(closing(VideoWriter(save)))
         # Each crop is seen once, so that a feature cache would never be used, and one on disk would store faces.
         predictor = copy(classifier).set_params(cache=None).predictor_.limit_scales(_MAX_PIXELS)
+        predictor = predictor.limit_faces(max_faces)
         every_s = _choose_search_every(search_every_s, predictor, full=not reader.is_live or bool(writer and blur))
         undo.pop_all()
     return Watch(
@@ -183,6 +195,10 @@ def _open_reader(
     from maskkit._video.readers import FileReader, LiveReader
     from maskkit._video.sources import parse_source
 
+    if not isinstance(ffmpeg_options, Mapping):
+        raise TypeError(
+            f"ffmpeg_options is of type {type(ffmpeg_options).__name__}; want {{'video_size': '640x480'}}, say."
+        )
     video = parse_source(source, {name: str(value) for name, value in ffmpeg_options.items()})
     container, stream = video.open()
     # A URL with a known duration is a recording, and is read like a file.
@@ -191,7 +207,9 @@ def _open_reader(
         return FileReader(video, container, stream, frame_step)
     if frame_step > 1:
         container.close()
-        raise ValueError(f"frame_step={frame_step}: is for files only; cameras and realtime drop frames themselves.")
+        raise ValueError(
+            f"frame_step={frame_step}: is for files without realtime; cameras and realtime drop frames themselves."
+        )
     return LiveReader(video, container, stream, reconnect_timeout_s, paced=not is_live)
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from maskkit._checks.numbers import check_flag
 from maskkit._display.drawing import blur_faces, draw_faces
 from maskkit._files.outputs import encode_picture
 from maskkit._images.crop import Box
@@ -51,7 +52,7 @@ class FrameCounts:
     n_searched : int
         Those among them that were searched in full, and not only near tracked faces.
     n_dropped : int
-        Frames for which there was no time, because a newer one had arrived.
+        Frames for which there was no time, because a newer one had arrived, or the video was stopped.
     n_failed : int
         Frames that could not be decoded, or on which the detector failed.
     n_skipped : int
@@ -129,7 +130,7 @@ class WatchStep:
         if self.photo is None:
             raise ValueError("this step has no frame to draw; check that `photo` is not None.")
         picture = Image.fromarray(np.asarray(self.image))
-        if blur:
+        if check_flag(blur, "blur"):
             found = [*(face.box for face in self.photo), *self.photo.left_out]
             picture = blur_faces(picture, [*found, *self._missing_inside(picture.size)])
         boxes = [person.face.box for person in self.persons]

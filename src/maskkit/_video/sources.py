@@ -96,6 +96,8 @@ class VideoSource:
                 f"{self.name}: is a folder, not a video; use maskkit predict for a folder of photos, or pass the "
                 f"numbered frames of a video as a pattern such as {path / '%04d.png'}."
             )
+        if path.is_file() and not path.stat().st_size:
+            raise VideoError(f"{self.name}: is empty; choose another file.")
         if not path.is_file() and "%" not in path.name:
             raise VideoError(f"{self.name}: no such file; want a video file, a camera number such as 0, or a URL.")
 
@@ -149,11 +151,13 @@ class VideoSource:
             return f"this camera cannot be opened ({reason}); check that it is connected, allowed and not in use."
         if self.is_url:
             return f"cannot be opened ({reason}); check the address, and that this machine reaches it."
-        return f"is not a video that FFmpeg can read ({reason})."
+        return f"is not a video that FFmpeg can read ({reason}), or an incomplete one, such as a .mp4 that was cut off."
 
 
 def parse_source(source: str | int | os.PathLike[str], options: dict[str, str]) -> VideoSource:
     """Return the source for a camera number, a path in ``/dev``, a URL or the path of a file."""
+    if isinstance(source, bool) or not isinstance(source, (int, str, os.PathLike)):
+        raise TypeError(f"source is of type {type(source).__name__}; want a path, a URL or the number of a camera.")
     text = str(source) if isinstance(source, int) else os.fspath(source)
     if not isinstance(source, int):
         check_path(source, VideoError)

@@ -129,9 +129,11 @@ def run_command(app: typer.Typer, arguments: list[str] | None, *, prog_name: str
         exc.message = escape_text(exc.message, keep="\n")
         exc.show()
         sys.exit(exc.exit_code)
-    except BrokenPipeError:
+    except BrokenPipeError as exc:
         # The reader has closed the pipe, as `| head` does. What is still buffered goes to the null device.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        for note in getattr(exc, "__notes__", ()):
+            print(f"maskkit: error: {note}", file=sys.stderr)
         sys.exit(1)
     except Exception as exc:  # any other error is shown as one line, or with its traceback under --debug
         if debug:

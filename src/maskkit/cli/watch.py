@@ -18,7 +18,7 @@ from maskkit.cli._options import OUTPUT_GROUP, flag, option, out_option
 from maskkit.cli._outputs import print_written
 
 if TYPE_CHECKING:
-    from maskkit import Watch
+    from maskkit import Watch, WatchEvent
     from maskkit._display.tables import Table
     from maskkit.sinks import JsonlSink, Sink
 
@@ -54,6 +54,9 @@ ReconnectTimeoutOption = Annotated[
 FfmpegOptionOption = Annotated[
     list[str] | None,
     option("NAME=VALUE", "FFmpeg input option, such as video_size=640x480. Repeatable.", VIDEO_GROUP),
+]
+MaxFacesOption = Annotated[
+    int | None, option("N", "Classify only the N largest faces of a frame; the others are blurred.", VIDEO_GROUP, min=1)
 ]
 MinHitsOption = Annotated[
     int,
@@ -130,6 +133,7 @@ def watch(
     search_every: SearchEveryOption = None,
     reconnect_timeout: ReconnectTimeoutOption = 600.0,
     ffmpeg_option: FfmpegOptionOption = None,
+    max_faces: MaxFacesOption = None,
     min_hits: MinHitsOption = 3,
     max_lost: MaxLostOption = 2.0,
     out: OutOption = None,
@@ -168,6 +172,7 @@ def watch(
             realtime=realtime,
             frame_step=frame_step,
             search_every_s=search_every,
+            max_faces=max_faces,
             min_hits=min_hits,
             max_lost_s=max_lost,
             reconnect_timeout_s=reconnect_timeout,
@@ -225,7 +230,7 @@ def _follow(
             display.show(step)
             for event in step.events:
                 if printing:
-                    print_json(event.to_dict())
+                    _print_event(event)
                 if log is not None:
                     log.send(event)
                 if event.event == "minute":
@@ -233,6 +238,17 @@ def _follow(
                 if event.event == "end":
                     end = event.to_dict()
     return end, list(minutes)
+
+
+def _print_event(event: "WatchEvent") -> None:
+    try:
+        print_json(event.to_dict())
+    except BrokenPipeError as exc:
+        exc.add_note(
+            f"standard output was closed, so watching stopped at {event.time_s:.1f} s; --events FILE writes the events "
+            f"to a file."
+        )
+        raise
 
 
 def _print_end(end: dict[str, Any], minutes: list[dict[str, Any]], output: Format, *, is_live: bool) -> None:

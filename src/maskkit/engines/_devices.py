@@ -48,8 +48,8 @@ def resolve_device(device: str) -> torch.device:
         return find_gpu() or torch.device("cpu")
     try:
         chosen = torch.device(device)
-    except RuntimeError as exc:
-        raise ValueError(f"device={device!r} is unknown; use 'auto', 'cpu', 'cuda', 'cuda:0' or 'mps'.") from exc
+    except RuntimeError:  # whose message lists devices that maskkit cannot use
+        raise ValueError(f"device={device!r} is unknown; use 'auto', 'cpu', 'cuda', 'cuda:0' or 'mps'.") from None
     if chosen.type == "cuda":
         chosen = _current_gpu() if chosen.index is None else chosen
         is_present = chosen.index < torch.cuda.device_count()

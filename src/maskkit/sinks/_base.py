@@ -84,6 +84,10 @@ class Sink(Protocol):
 
 def resolve_sinks(sinks: str | Sink | Iterable[str | Sink]) -> list[Sink]:
     """Return sinks that are passed as names or instances, one or several; raise PluginError if one cannot be made."""
+    if not isinstance(sinks, Iterable) and not hasattr(sinks, "send"):
+        raise TypeError(
+            f"sinks is of type {type(sinks).__name__}; want a name such as 'jsonl:FILE', a Sink, or several."
+        )
     given = [sinks] if isinstance(sinks, str) or hasattr(sinks, "send") else list(sinks)
     return [_plugins.resolve("sinks", sink) for sink in given]
 
