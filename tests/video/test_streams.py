@@ -208,7 +208,7 @@ def test_numbers_are_cameras(refuse, monkeypatch, platform, source, url, reader)
 
 def test_file_named_by_a_number_is_a_file(refuse, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "7").touch()
+    (tmp_path / "7").write_text("seven")
     assert refuse("7") == (
         "7",
         None,

@@ -466,6 +466,9 @@ def test_errors_say_the_way_out(video, savable, tmp_path, monkeypatch):
     text.write_text("Dear Sir or Madam")
     with pytest.raises(VideoError, match=r"letter\.mp4: is not a video that FFmpeg can read"):
         maskkit.watch(savable, text)
+    text.write_text("")
+    with pytest.raises(VideoError, match=r"letter\.mp4: is empty; choose another file"):
+        maskkit.watch(savable, text)
     with pytest.raises(OutputError, match=r"walk\.mp4: exists already, and no file is replaced"):
         maskkit.watch(savable, video, save=video)
     with pytest.raises(VideoError, match=r"want a name that ends in \.mp4 or \.mkv"):

@@ -71,7 +71,8 @@ class PredictionMixin(ImageEstimator):
         check_is_fitted(self)
         params = check_params(self)
         self._fit_record.check_unchanged(self)
-        resolve_device(self.device)  # A detector that fails on an unknown one would be blamed for it.
+        if self.device != "auto":
+            resolve_device(self.device)  # A detector that fails on an unknown one would be blamed for it.
         return FacePredictor(
             on_device(self.detector_, self.device),
             self._feature_extractor(),

@@ -197,7 +197,7 @@ def _open_reader(
 
     if not isinstance(ffmpeg_options, Mapping):
         raise TypeError(
-            f"ffmpeg_options is of type {type(ffmpeg_options).__name__}; want {{'video_size': '640x480'}}, say."
+            f"ffmpeg_options is of type {type(ffmpeg_options).__name__}; want a dict: {{'video_size': '640x480'}}."
         )
     video = parse_source(source, {name: str(value) for name, value in ffmpeg_options.items()})
     container, stream = video.open()
