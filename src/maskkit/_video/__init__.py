@@ -139,22 +139,13 @@ def watch(
     """
     for library in ("av", "trackers"):
         require(library, "watch")
-    from sklearn.utils.validation import check_is_fitted
-
     from maskkit._video.persons import Persons
     from maskkit._video.tracking import FaceTracker
     from maskkit._video.writer import VideoWriter
     from maskkit.sinks._base import open_sink, resolve_sinks
     from maskkit.sinks._worker import SinkWorker
 
-    if not hasattr(classifier, "predictor_") and not hasattr(classifier, "fit"):
-        raise TypeError(
-            f"classifier is of type {type(classifier).__name__}; want a fitted MaskClassifier, such as "
-            f"MaskClassifier.from_pretrained()."
-        )
-    check_is_fitted(classifier)
-    for name, flag in (("blur", blur), ("realtime", realtime), ("snapshot", snapshot)):
-        check_flag(flag, name)
+    _check_types(classifier, blur=blur, realtime=realtime, snapshot=snapshot)
     frame_step, min_hits = check_int(frame_step, "frame_step", 1), check_int(min_hits, "min_hits", 1)
     max_lost_s = check_float(max_lost_s, "max_lost_s", 0, include_boundaries="neither")
     reconnect_timeout_s = check_float(reconnect_timeout_s, "reconnect_timeout_s", 0)
@@ -169,8 +160,8 @@ def watch(
             undo.callback(sink.close)
         writer = None if save is None else undo.enter_context(closing(VideoWriter(save)))
         # Each crop is seen once, so that a feature cache would never be used, and one on disk would store faces.
-        predictor = copy(classifier).set_params(cache=None).predictor_.limit_scales(_MAX_PIXELS)
-        predictor = predictor.limit_faces(max_faces)
+        predictor = copy(classifier).set_params(cache=None).predictor_
+        predictor = predictor.limit_scales(_MAX_PIXELS).limit_faces(max_faces)
         every_s = _choose_search_every(search_every_s, predictor, full=not reader.is_live or bool(writer and blur))
         undo.pop_all()
     return Watch(
@@ -186,6 +177,19 @@ def watch(
         workers=[SinkWorker(sink) for sink in receivers],
         flush_timeout_s=flush_timeout_s,
     )
+
+
+def _check_types(classifier: Any, **flags: Any) -> None:
+    from sklearn.utils.validation import check_is_fitted
+
+    if not hasattr(classifier, "fit"):
+        raise TypeError(
+            f"classifier is of type {type(classifier).__name__}; want a fitted MaskClassifier, such as "
+            f"MaskClassifier.from_pretrained()."
+        )
+    check_is_fitted(classifier)
+    for name, flag in flags.items():
+        check_flag(flag, name)
 
 
 def _open_reader(

@@ -4,7 +4,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -163,30 +163,28 @@ def watch(
     classifier = load_model(
         model, detector=detector, detector_size=detector_size, device=device, threshold=threshold, min_size_px=min_size
     )
-    with ExitStack() as stack:
-        watching = maskkit.watch(
-            classifier,
-            source,
-            save=out,
-            blur=not no_blur,
-            realtime=realtime,
-            frame_step=frame_step,
-            search_every_s=search_every,
-            max_faces=max_faces,
-            min_hits=min_hits,
-            max_lost_s=max_lost,
-            reconnect_timeout_s=reconnect_timeout,
-            ffmpeg_options=options,
-            alarm_after_s=alarm_after,
-            alarm_every_s=alarm_every,
-            snapshot=snapshot,
-            sinks=sinks,
-            flush_timeout_s=flush_timeout,
-        )
-        stack.enter_context(watching)
-        log = None if events is None else stack.enter_context(_open_log(events, out))
-        stack.enter_context(stop_on_signal(watching))
-        end, minutes = _follow(watching, log, printing=output == "jsonl", quiet=quiet)
+    watching = maskkit.watch(
+        classifier,
+        source,
+        save=out,
+        blur=not no_blur,
+        realtime=realtime,
+        frame_step=frame_step,
+        search_every_s=search_every,
+        max_faces=max_faces,
+        min_hits=min_hits,
+        max_lost_s=max_lost,
+        reconnect_timeout_s=reconnect_timeout,
+        ffmpeg_options=options,
+        alarm_after_s=alarm_after,
+        alarm_every_s=alarm_every,
+        snapshot=snapshot,
+        sinks=sinks,
+        flush_timeout_s=flush_timeout,
+    )
+    log = nullcontext() if events is None else _open_log(events, out)
+    with watching, log as log_sink, stop_on_signal(watching):
+        end, minutes = _follow(watching, log_sink, printing=output == "jsonl", quiet=quiet)
     _print_end(end, minutes, output, is_live=watching.is_live)
     _print_files(out, events, sinks)
     _raise_unless_complete(end, is_live=watching.is_live)
