@@ -11,12 +11,15 @@ from maskkit._images.preprocess import Preprocess
 from maskkit._model.decision import DecisionRule, choose_threshold as pick_threshold, fit_temperature
 from maskkit._training.distributed import World
 from maskkit._training.progress import TrainingProgress
+from maskkit.augment._camera import augment_face
+from maskkit.augment._camera_batch import N_DRAWS, augment_faces
 from maskkit.detectors._face_finder import FaceFinder
 from maskkit.detectors._pyramid import choose_long_sides, cut_tiles, merge_faces
 from maskkit.detectors._runner import OpenVINORunner, TorchRunner
-from maskkit.detectors._weights import find_packaged_file
+from maskkit.detectors._weights import check_weights_file, find_packaged_file, load_once
 
 __all__ = [
+    "N_DRAWS",
     "DecisionRule",
     "FaceFinder",
     "OpenVINORunner",
@@ -24,12 +27,17 @@ __all__ = [
     "TorchRunner",
     "TrainingProgress",
     "World",
+    "augment_face",
+    "augment_faces",
+    "check_weights_file",
     "choose_long_sides",
     "cut_tiles",
     "find_centerface_weights",
+    "find_packaged_file",
     "fit_temperature",
     "forget_packaged_files",
     "load_image",
+    "load_once",
     "merge_faces",
     "pick_threshold",
     "read_size",

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from maskkit import FaceEmbedder
-from maskkit.augment._camera import augment_face
 from maskkit.testing import TinyBackbone, make_faces
+from tests.helpers import augment_face
 
 
 def test_equal_generators_give_equal_pictures(faces):

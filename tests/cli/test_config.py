@@ -98,3 +98,12 @@ def test_a_name_that_is_not_utf8_is_a_comment(capsys, data, tmp_path):
     written = (tmp_path / "model" / "train.toml").read_text(encoding="utf-8")
     assert "data" not in tomllib.loads(written)
     assert "(bytes that are not UTF-8 have no form in TOML)" in written
+
+
+def test_images_are_augmented_on_the_device_if_asked(data, tmp_path, capsys):
+    options = ["--out", tmp_path / "model", *QUICK, "--fine-tune", "--epochs", 1]
+    assert run(capsys, "train", data, "--augment-on-device", *options)[0] == 0
+    assert json.loads((tmp_path / "model" / "maskkit.json").read_text())["params"]["augment"] == "device"
+    code, _, err = run(capsys, "train", data, "--augment-on-device", "--no-augment", "--out", tmp_path / "other")
+    assert code == 2
+    assert "excludes --no-augment" in err

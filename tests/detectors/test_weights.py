@@ -3,8 +3,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from maskkit.detectors._weights import check_weights_file, find_packaged_file, load_once
 from maskkit.exceptions import WeightsError
+from tests.helpers import check_weights_file, find_packaged_file, load_once
 
 
 def test_threads_wait_for_one_loading():

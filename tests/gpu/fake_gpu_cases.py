@@ -8,6 +8,7 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
+import torch
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
@@ -17,7 +18,7 @@ from maskkit.exceptions import EngineError, ModelFileError
 from maskkit.testing import TinyBackbone, make_faces
 from tests.conftest import make_classifier
 from tests.gpu.fake_gpu import NAME, Memory, Traffic
-from tests.helpers import Preprocess
+from tests.helpers import N_DRAWS, Preprocess, augment_faces
 
 FACES, LABELS = make_faces(24, random_state=0)
 
@@ -61,6 +62,13 @@ def test_a_model_trains_and_predicts_as_on_the_cpu(fake_gpu, fit):
     np.testing.assert_allclose(explain(there, FACES[0]).heat, explain(here, FACES[0]).heat, atol=1e-3)
 
 
+def test_images_augmented_there_are_those_of_the_cpu(fake_gpu):
+    draws = np.random.default_rng(0).random((24, N_DRAWS))
+    there, here = (augment_faces(FACES, draws, 48, device) for device in (fake_gpu, torch.device("cpu")))
+    assert there.device == fake_gpu
+    np.testing.assert_array_equal(there.cpu(), here)
+
+
 def stop(record):
     raise KeyboardInterrupt
 
@@ -96,19 +104,21 @@ def test_training_and_float32_are_exact(fake_gpu, monkeypatch):
     assert seen == [fake_gpu] * 2
 
 
+@pytest.mark.parametrize("augment", [None, "device"])
 @pytest.mark.parametrize("validation", [None, (FACES[:8], LABELS[:8])], ids=["", "validation"])
-def test_training_waits_for_the_device_a_few_times_per_epoch(fake_gpu, monkeypatch, validation):
+def test_training_waits_for_the_device_a_few_times_per_epoch(fake_gpu, monkeypatch, validation, augment):
     """Once for loss and accuracy, for the check of the weights, and for each figure of the validation."""
     monkeypatch.setattr("maskkit._training.trainer._READ_INTERVAL_S", np.inf)
     traffic = []
     for epochs in (2, 4):
         before = Traffic.n_sent, Traffic.n_returned
-        fit_every_layer(epochs=epochs, batch_size=4, validation_data=validation)
+        fit_every_layer(epochs=epochs, batch_size=4, validation_data=validation, augment=augment)
         traffic.append((Traffic.n_sent - before[0], Traffic.n_returned - before[1]))
     n_sent, n_returned = ((more - less) / 2 for less, more in zip(*traffic, strict=True))
     assert n_returned == (2 if validation is None else 4)
     # Pixels, targets and weights of each batch; the rest of the normalization was there before.
-    assert n_sent == 3 * (6 if validation is None else 8)
+    # The changes of a batch that is augmented there are sent besides.
+    assert n_sent == 3 * (6 if validation is None else 8) + (6 if augment else 0)
 
 
 def test_losses_do_not_depend_on_how_often_they_are_read(fake_gpu, monkeypatch):

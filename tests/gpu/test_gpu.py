@@ -15,12 +15,14 @@ from sklearn.model_selection import cross_val_score
 
 from maskkit import FaceEmbedder, MaskClassifier, TransferHead, engines, explain, export
 from maskkit.testing import FixedDetector, make_faces
+from tests.helpers import N_DRAWS, augment_faces
 
 pytestmark = pytest.mark.gpu
 
 FACES, LABELS = make_faces(48, random_state=0)
 OTHERS, _ = make_faces(64, random_state=1)
 EVERY_LAYER = {"fine_tune": True, "epochs": 2, "batch_size": 16}
+ON_DEVICE = EVERY_LAYER | {"augment": "device"}
 FROZEN = {"fine_tune": False}
 
 
@@ -99,6 +101,13 @@ def test_every_layer_learns_and_warns_of_nothing(gpu, precision):
     assert losses[-1] < 0.7 * losses[0]
 
 
+def test_images_augmented_there_are_those_of_the_cpu(gpu):
+    draws = np.random.default_rng(0).random((48, N_DRAWS))
+    there, here = (augment_faces(FACES, draws, 64, torch.device(device)).cpu() for device in (gpu, "cpu"))
+    # Where a coefficient of JPEG lies between two values, a pixel may differ.
+    assert (there - here).abs().mean() < 0.05
+
+
 def test_random_numbers_of_the_device_are_given_back(gpu):
     module = torch if gpu == "cpu" else torch.get_device_module(gpu)
     before = module.get_rng_state()
@@ -106,7 +115,9 @@ def test_random_numbers_of_the_device_are_given_back(gpu):
     assert torch.equal(before, module.get_rng_state())
 
 
-@pytest.mark.parametrize("params", [FROZEN, EVERY_LAYER], ids=["frozen", "every layer"])
+@pytest.mark.parametrize(
+    "params", [FROZEN, EVERY_LAYER, ON_DEVICE], ids=["frozen", "every layer", "augmented on the device"]
+)
 def test_two_fits_are_equal_bit_for_bit(gpu, params):
     assert_equal_weights(*(make_model(gpu, **params).fit(FACES, LABELS) for _ in range(2)))
 
@@ -262,16 +273,17 @@ def test_a_batch_that_does_not_fit_is_halved(little_memory, caplog):
     assert "is out of memory; batches have" in caplog.text
 
 
-def test_no_step_of_training_waits_for_the_device(cuda, monkeypatch):
+@pytest.mark.parametrize("params", [EVERY_LAYER, ON_DEVICE], ids=["augmented on the CPU", "on the device"])
+def test_no_step_of_training_waits_for_the_device(cuda, monkeypatch, params):
     monkeypatch.setattr("maskkit._training.trainer._READ_INTERVAL_S", np.inf)
-    make_model("cuda", **EVERY_LAYER).fit(FACES, LABELS)  # The first use of a library waits, too.
+    make_model("cuda", **params).fit(FACES, LABELS)  # The first use of a library waits, too.
     n_waits = []
     for epochs in (2, 6):
         torch.cuda.set_sync_debug_mode("warn")
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                make_model("cuda", **EVERY_LAYER | {"epochs": epochs, "batch_size": 8}).fit(FACES, LABELS)
+                make_model("cuda", **params | {"epochs": epochs, "batch_size": 8}).fit(FACES, LABELS)
         finally:
             torch.cuda.set_sync_debug_mode("default")
         n_waits.append(sum("synchronizing" in str(one.message) for one in caught))

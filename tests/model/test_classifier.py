@@ -231,8 +231,12 @@ def test_callable_augment_gets_each_image_with_its_own_numbers(faces):
         ({"head": LogisticRegression(), "fine_tune": True}, "trains a TransferHead, not LogisticRegression"),
         ({"head": LogisticRegression(), "epochs": 3}, "epochs set a TransferHead; give LogisticRegression its own"),
         ({"augment": lambda image, rng: image, "fine_tune": False}, "a callable augment is for fine_tune=True"),
+        ({"augment": "device"}, "augment='device' is for fine_tune=True; use 'auto' or None with a frozen backbone"),
         ({"fine_tune": "yes"}, "fine_tune='yes' is unknown; use True, False or 'auto'"),
-        ({"fine_tune": True, "augment": "heavy"}, "augment='heavy' is unknown; use 'auto', None or a callable"),
+        (
+            {"fine_tune": True, "augment": "heavy"},
+            "augment='heavy' is unknown; use 'auto', 'device', None or a callable",
+        ),
         ({"device": "gpu"}, "device='gpu' is unknown"),
         ({"precision": "half"}, "precision='half' is unknown"),
         ({"head": sklearn.linear_model.Ridge()}, "head Ridge has no predict_proba"),

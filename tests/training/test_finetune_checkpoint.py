@@ -66,6 +66,7 @@ def assert_same(model, other):
         {},
         {"gradient_accumulation_steps": 2, "precision": "bfloat16", "early_stopping": False},
         {"epochs": 6, "learning_rate": 0.05, "head": TransferHead(patience=2)},
+        {"augment": "device"},
     ],
 )
 def test_interrupted_fit_ends_with_the_same_model(watch, tmp_path, params):
@@ -120,6 +121,7 @@ def test_without_random_state_the_seed_is_kept(watch, tmp_path):
         ({"learning_rate": 2e-3}, "other learning_rate"),
         ({"random_state": 1}, "other seed, initial network"),
         ({"augment": None}, "other augment, painting"),
+        ({"augment": "device"}, "other augment"),
         ({"head": TransferHead(dropout=0.5)}, "other initial network"),
         ({"class_weight": {"with_mask": 2, "without_mask": 1}}, "other weights of images"),
     ],

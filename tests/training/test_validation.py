@@ -232,6 +232,16 @@ def test_callbacks_get_images_that_are_trained_on(faces, monkeypatch):
     assert {image.tobytes() for image in gallery.images} < {image.tobytes() for image in seen}
 
 
+def test_callbacks_get_images_that_were_augmented_on_the_device(faces):
+    gallery, same, plain = Gallery(), Gallery(), Gallery()
+    for shown, augment in ((gallery, "device"), (same, "device"), (plain, None)):
+        make_classifier(fine_tune=True, epochs=1, augment=augment, callbacks=shown).fit(*faces)
+    assert gallery.images.dtype == np.uint8
+    assert gallery.images.shape == plain.images.shape
+    np.testing.assert_array_equal(gallery.images, same.images)
+    assert {image.tobytes() for image in gallery.images}.isdisjoint(image.tobytes() for image in plain.images)
+
+
 @pytest.mark.parametrize(("augment", "n_changed"), [("auto", 24), (None, 0)])
 def test_callbacks_of_a_frozen_fit_get_the_augmented_copies(faces, augment, n_changed):
     gallery = Gallery()

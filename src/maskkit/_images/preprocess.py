@@ -89,6 +89,9 @@ class Preprocess:
 
     def normalize(self, images: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
         """Convert uint8 (n, S, S, 3) to the network's float32 (n, 3, S, S), in the memory format of the device."""
-        pixels = to_device(images, device).permute(0, 3, 1, 2).float()
-        mean, std = (_channels_on(device, value) for value in (self.mean, self.std))
-        return pixels.sub_(mean).div_(std).contiguous(memory_format=memory_format(device))
+        return self.normalize_(to_device(images, device).permute(0, 3, 1, 2).float())
+
+    def normalize_(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Convert float32 (n, 3, S, S) from 0 to 255 in place, to the memory format of their device."""
+        mean, std = (_channels_on(pixels.device, value) for value in (self.mean, self.std))
+        return pixels.sub_(mean).div_(std).contiguous(memory_format=memory_format(pixels.device))

@@ -82,12 +82,13 @@ class MaskClassifier(ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierM
     class_weight : dict, {"balanced"} or None, default=None
         Weights of the classes, as in scikit-learn. None means ``"balanced"`` when going on from a trained model, since
         the shares of the classes among a few images would shift its predictions; a dict of ones counts each image.
-    augment : callable, {"auto"} or None, default="auto"
+    augment : callable, {"auto", "device"} or None, default="auto"
         Augmentation of training images. ``"auto"``, when fine-tuning: in every epoch, images are randomly shifted,
         brightened or darkened, blurred, downscaled and compressed as JPEG, and masks and other objects are painted on
         faces. With a frozen backbone, a `TransferHead` is trained on each image and on one copy changed in this way
-        but without painting; with ``early_stopping=True``, on the images alone. A callable, for fine-tuning, maps
-        (image, rng) to an image.
+        but without painting; with ``early_stopping=True``, on the images alone. ``"device"``, for fine-tuning: the
+        same changes are made in batches on the device of training, which relieves the CPU beside a GPU; only painting
+        stays on the CPU. A callable, for fine-tuning, maps (image, rng) to an image.
     image_size : int, optional
         Side of the square input in pixels. By default 160 when fine-tuning, if the network takes it, otherwise the
         backbone's own.
@@ -199,7 +200,7 @@ class MaskClassifier(ScoreMixin, CalibrationMixin, PersistenceMixin, ClassifierM
         validation_fraction: float | None = None,
         validation_data: Any = None,
         class_weight: dict[Any, float] | str | None = None,
-        augment: Literal["auto"] | Augment | None = "auto",
+        augment: Literal["auto", "device"] | Augment | None = "auto",
         image_size: int | None = None,
         find_face: bool = True,
         detector: str | Detector = "maskkit",

@@ -10,7 +10,7 @@ from torch import nn
 
 from maskkit._files.tensors import fingerprint
 from maskkit._images.hashing import hash_content
-from maskkit._images.load import ImageSource
+from maskkit._images.load import ImageSource, RgbImage
 from maskkit._images.prefetch import in_batches, prefetch_map
 from maskkit._images.preprocess import to_device
 from maskkit._model.embedder import FaceEmbedder
@@ -26,6 +26,7 @@ from maskkit._training.targets import split_rows
 from maskkit._training.trainer import Batch, Batches, Trainer, TrainerOptions, make_adamw
 from maskkit._training.training_images import TrainingImages
 from maskkit.augment._camera import augment_face
+from maskkit.augment._camera_batch import augment_faces
 from maskkit.augment._random_painting import RandomPainting
 from maskkit.engines._devices import describe_device, move, resolve_device, resolve_precision, seeded
 
@@ -89,7 +90,8 @@ class _FineTuning:
                 f"batches of {self.batch_size} images cannot be shared by {self.world.size} processes; "
                 f"raise batch_size or start fewer processes."
             )
-        is_auto = params["augment"] == "auto"
+        augment, is_ours = params["augment"], isinstance(params["augment"], str)
+        for_device = is_ours and augment == "device"
         self.images = TrainingImages(
             self.sources,
             self.targets.indices,
@@ -97,9 +99,10 @@ class _FineTuning:
             self.fitted.preprocess,
             embedder._face_finder,
             find_face=params["find_face"],
-            augment=augment_face if is_auto else params["augment"],
-            painter=RandomPainting.for_classes(plan.targets.classes.tolist()) if is_auto else None,
+            augment=(None if for_device else augment_face) if is_ours else augment,
+            painter=RandomPainting.for_classes(plan.targets.classes.tolist()) if is_ours else None,
             seed=plan.seed,
+            for_device=for_device,
         )
 
     @contextmanager
@@ -115,7 +118,7 @@ class _FineTuning:
     def train(self, network: nn.Sequential) -> None:
         trainer = self.make_trainer(network, self.plan.params["learning_rate"])
         trainer.checkpoint = checkpoint = self._make_checkpoint(network)
-        report_images(self.plan, self.rows.tolist(), lambda row: self.images.load(row, epoch=0))
+        report_images(self.plan, self.rows.tolist(), self._load_shown)
         held = nullcontext() if checkpoint is None else checkpoint.hold()
         with held, seeded(self.plan.seed, self.device), keep_freed_memory():
             self.head.history_ = trainer.fit(self.make_batches())
@@ -155,10 +158,11 @@ class _FineTuning:
         def load_batches(order: NDArray[np.int64], epoch: int | None) -> Iterator[Batch]:
             loaded = prefetch_map(lambda row: self.images.load(int(row), epoch), order, n_ahead=4 * self.batch_size)
             for batch, rows in zip(in_batches(loaded, len(own)), in_batches(order, len(own)), strict=True):
-                pixels, shown = map(np.stack, zip(*batch, strict=True))
+                images, targets = zip(*batch, strict=True)
+                shown = np.array(targets)
                 counted = weights[rows] if epoch is None else weights[rows] * factors[shown]
                 yield (
-                    self.fitted.preprocess.normalize(pixels, self.device),
+                    self._make_input(images, rows, epoch),
                     to_device(shown, self.device),
                     to_device(counted, self.device),
                 )
@@ -172,9 +176,24 @@ class _FineTuning:
 
         return Batches(training, n_items, n_steps, validation if len(self.held_out) else None)
 
+    def _make_input(self, images: Sequence[RgbImage], rows: Sequence[int], epoch: int | None) -> torch.Tensor:
+        preprocess = self.fitted.preprocess
+        if epoch is None or not self.images.for_device:
+            return preprocess.normalize(np.stack(images), self.device)
+        return preprocess.normalize_(self.images.augment_on(self.device, images, rows, epoch))
+
+    def _load_shown(self, row: int) -> tuple[RgbImage, int]:
+        """Return the image of a row as the network gets it in the first epoch, and its class index."""
+        image, target = self.images.load(row, epoch=0)
+        if self.images.for_device:
+            (pixels,) = self.images.augment_on(self.device, [image], [row], epoch=0)
+            image = pixels.round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        return image, target
+
     def _make_checkpoint(self, network: nn.Module) -> Checkpoint | None:
         """Return the checkpoint, if one is wanted, after a check that all processes were given the same."""
         params, painter = self.plan.params, self.images.painter
+        augment = augment_faces if self.images.for_device else self.images.augment
         purpose = {
             "seed": self.plan.seed,
             "labels": hash_content(self.targets.indices),
@@ -185,7 +204,7 @@ class _FineTuning:
             "base": self.plan.base and self.plan.base.origin["sha256"],
             "early stopping": repr(params["early_stopping"] and (self.head.validation_fraction, self.head.patience)),
             "validation data": 0 if self.plan.validation is None else len(self.held_out),
-            "augment": getattr(self.images.augment, "__qualname__", type(self.images.augment).__qualname__),
+            "augment": getattr(augment, "__qualname__", type(augment).__qualname__),
             "painting": repr(painter and vars(painter)),
             "find_face": params["find_face"],
             "precision": str(self.precision),

@@ -78,8 +78,8 @@ def _check_value(name: str, value: Any) -> Any:
         raise TypeError(f"checkpoint={value!r} is not a path; want the path of a folder, or None.")
     if name == "checkpoint":
         check_path(value, OutputError)
-    if name == "augment" and not (isinstance(value, str) and value == "auto") and not callable(value):
-        raise ValueError(f"augment={value!r} is unknown; use 'auto', None or a callable (image, rng).")
+    if name == "augment" and not (isinstance(value, str) and value in ("auto", "device")) and not callable(value):
+        raise ValueError(f"augment={value!r} is unknown; use 'auto', 'device', None or a callable (image, rng).")
     return to_python(value) if name == "fine_tune" else value
 
 

@@ -219,8 +219,9 @@ def _check_compatible(params: Mapping[str, Any], head: Any, given: Mapping[str, 
         raise ValueError(f"{', '.join(given)} set a TransferHead; give {name} its own parameters.")
     if every_layer and not is_transfer_head:
         raise ValueError(f"fine_tune=True trains a TransferHead, not {name}; leave head=None.")
-    if callable(params["augment"]) and not every_layer:
-        raise ValueError("a callable augment is for fine_tune=True; use 'auto' or None with a frozen backbone.")
+    if params["augment"] not in ("auto", None) and not every_layer:
+        given_augment = "a callable augment" if callable(params["augment"]) else f"augment={params['augment']!r}"
+        raise ValueError(f"{given_augment} is for fine_tune=True; use 'auto' or None with a frozen backbone.")
     for parameter in ("validation_data", "callbacks"):
         if params[parameter] is not None and not is_transfer_head:
             raise ValueError(f"{parameter} is for a TransferHead; {name} is not trained in epochs.")

@@ -21,8 +21,7 @@ def augment_face(image: RgbImage, rng: np.random.Generator) -> RgbImage:
     detectors vary, mirrored, and rotated by up to 15 degrees; light, contrast and color change; then it is blurred,
     shrunk and compressed as by a poor camera.
     """
-    picture = Image.fromarray(image)
-    picture.thumbnail((_WORKING_PX, _WORKING_PX), Resampling.BILINEAR)
+    picture = Image.fromarray(shrink_face(image))
     if rng.random() < 0.1:
         picture = _zoom_out(picture, rng)
     picture = _move(picture, rng)
@@ -33,6 +32,13 @@ def augment_face(image: RgbImage, rng: np.random.Generator) -> RgbImage:
         picture = _shrink_and_grow(picture, rng)
     elif rng.random() < 0.3:
         picture = compress_jpeg(picture, int(rng.integers(25, 96)))
+    return np.asarray(picture)
+
+
+def shrink_face(image: RgbImage) -> RgbImage:
+    """Return a face crop at the size at which it is augmented: unchanged, or shrunk to 192 px."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((_WORKING_PX, _WORKING_PX), Resampling.BILINEAR)
     return np.asarray(picture)
 
 

@@ -82,6 +82,10 @@ FineTuneOption = Annotated[
 NoAugmentOption = Annotated[
     bool, flag("--no-augment", "Train on the images as they are, without changes and painted masks.", TRAINING_GROUP)
 ]
+AugmentOnDeviceOption = Annotated[
+    bool,
+    flag("--augment-on-device", "Change images on the device that trains, which relieves the CPU.", TRAINING_GROUP),
+]
 NoFindFaceOption = Annotated[
     bool, flag("--no-find-face", "Use pictures whole, also those that show much more than a face.", MODEL_GROUP)
 ]
@@ -176,6 +180,7 @@ def train(
     half: shared.HalfOption = False,
     fine_tune: FineTuneOption = None,
     no_augment: NoAugmentOption = False,
+    augment_on_device: AugmentOnDeviceOption = False,
     epochs: EpochsOption = None,
     batch_size: BatchSizeOption = None,
     gradient_accumulation_steps: GradientAccumulationStepsOption = 1,
@@ -209,6 +214,8 @@ def train(
     Example: maskkit train faces --from maskkit-lite0 --out model
     """
     check_model_folder(out, overwrite=overwrite)
+    if no_augment and augment_on_device:
+        raise typer.BadParameter("excludes --no-augment; leave one of them out", param_hint="--augment-on-device")
     outputs = [folder for folder in (out, plots, checkpoint) if folder is not None]
     load = partial(load_data, data, outputs=outputs, random_state=seed)
     base = None
@@ -240,7 +247,7 @@ def _make_classifier(
 
     params = {name: options[name] for name in _PARAMETERS} | {
         "fine_tune": "auto" if options["fine_tune"] is None else options["fine_tune"],
-        "augment": None if options["no_augment"] else "auto",
+        "augment": None if options["no_augment"] else "device" if options["augment_on_device"] else "auto",
         "find_face": not options["no_find_face"],
         "early_stopping": options["early_stopping"] or None,
         "validation_data": validation_data,
