@@ -162,15 +162,15 @@ class FacePredictor:
             ask = _always if is_wanted is None else partial(is_wanted, index)
             return _load(*named, is_wanted=ask, max_px=max_px, formats=formats)
 
-        size = _WINDOW_CROPS if self.are_crops else WINDOW_PHOTOS
-        loaded = prefetch_map(load, photos, count(), n_ahead=size)
         # On a GPU, photos that are searched together take no longer. On a CPU, results that somebody waits for come
         # early, and those who got them send the next photos meanwhile.
         is_urgent = is_wanted is not None and resolve_device(self.embedder.settings.device).type == "cpu"
+        size = _WINDOW_CROPS if self.are_crops else 2 if is_urgent else WINDOW_PHOTOS
+        loaded = prefetch_map(load, photos, count(), n_ahead=size)
         # One thread, because a detector need not be thread-safe. It searches the next photos while the faces of
         # the previous ones are classified.
         detect = self._detect_one_by_one if is_urgent else self._detect
-        read = in_windows(loaded, 2 if is_urgent else size, max_pixels=_WINDOW_PIXELS)
+        read = in_windows(loaded, size, max_pixels=_WINDOW_PIXELS)
         windows = prefetch_map(detect, read, n_ahead=2, n_workers=1)
         for window in _check_detector_works(windows):
             window = [photo.check_wanted() for photo in window]
