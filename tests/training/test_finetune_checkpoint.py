@@ -197,8 +197,10 @@ def test_second_fit_into_a_folder_is_refused(tmp_path):
 
 def test_checkpoint_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ModelFileError, match="cannot be written"):
+    with pytest.raises(ModelFileError, match="file: is a file; checkpoint wants a folder"):
         fit(checkpoint=tmp_path / "file", epochs=1)
+    with pytest.raises(ModelFileError, match="cannot be written"):
+        fit(checkpoint=tmp_path / "file" / "folder", epochs=1)
 
 
 def test_frozen_backbone_takes_no_checkpoint(faces, tmp_path):

@@ -112,7 +112,7 @@ def test_held_out_images_are_counted_too():
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"validation_data": "faces"}, TypeError, r"validation_data is of type str; want a tuple \(im"),
+        ({"validation_data": "faces"}, TypeError, r"validation_data is of type str; want a tuple of two, \(im"),
         ({"validation_data": VALIDATION[:1]}, TypeError, "validation_data is a tuple of 1; want a tuple of two"),
         ({"validation_data": (VALIDATION[0], ["with_mask"])}, ValueError, "validation_data: X has 30 images and y 1"),
         ({"validation_data": (VALIDATION[0], ["cat"] * 30)}, ValueError, "'cat', which is not a class of y"),
