@@ -45,6 +45,8 @@ def check_int(value: Any, name: str, min_val: int | None = None, max_val: int | 
     """
     number = to_python(value)
     _check_finite(number, name)
+    if isinstance(number, bool):  # Python counts it as a whole number.
+        raise TypeError(f"{name} is {number}; want a whole number.")
     if isinstance(number, float) and number.is_integer():
         number = int(number)
     check_scalar(number, name, Integral, min_val=min_val, max_val=max_val)

@@ -13,6 +13,15 @@ from maskkit._images.load import RgbImage, compress_jpeg
 _WORKING_PX = 192
 _KERNELS = (Resampling.BOX, Resampling.BILINEAR, Resampling.BICUBIC, Resampling.LANCZOS)
 
+# What changes how often, and within which limits. `_camera_batch` draws from the same.
+ZOOM_SHARE, ZOOM_FACTORS, ZOOM_LOWEST, NOISE_SHARE, NOISE_SPREADS = 0.1, (1.2, 3.0), 0.6, 0.5, (0, 30)
+ANGLES_DEG, SCALES, SHIFTS = (-15, 15), (0.8, 1.25), (-0.1, 0.1)
+LIGHT_SHARE, LIGHT_FACTORS, GRAY_SHARE = 0.5, (0.5, 1.5), 0.1
+BLUR_SHARE, BLUR_SIGMAS_PX = 0.2, (0.3, 2.0)
+SHRINK_SHARE, SHRUNK_PX = 0.6, (10, 112)
+# Of the shrunk images and of the others; the last quality is excluded.
+JPEG_SHARES, JPEG_QUALITIES = (0.5, 0.3), (25, 96)
+
 
 def augment_face(image: RgbImage, rng: np.random.Generator) -> RgbImage:
     """Return an augmented copy of a face crop, at most 192 px, as other cameras and detectors would show it.
@@ -22,16 +31,16 @@ def augment_face(image: RgbImage, rng: np.random.Generator) -> RgbImage:
     shrunk and compressed as by a poor camera.
     """
     picture = Image.fromarray(shrink_face(image))
-    if rng.random() < 0.1:
+    if rng.random() < ZOOM_SHARE:
         picture = _zoom_out(picture, rng)
     picture = _move(picture, rng)
     picture = _relight(picture, rng)
-    if rng.random() < 0.2:
-        picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 2.0)))
-    if rng.random() < 0.6:
+    if rng.random() < BLUR_SHARE:
+        picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(*BLUR_SIGMAS_PX)))
+    if rng.random() < SHRINK_SHARE:
         picture = _shrink_and_grow(picture, rng)
-    elif rng.random() < 0.3:
-        picture = compress_jpeg(picture, int(rng.integers(25, 96)))
+    elif rng.random() < JPEG_SHARES[1]:
+        picture = compress_jpeg(picture, int(rng.integers(*JPEG_QUALITIES)))
     return np.asarray(picture)
 
 
@@ -42,16 +51,21 @@ def shrink_face(image: RgbImage) -> RgbImage:
     return np.asarray(picture)
 
 
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return math.exp(rng.uniform(math.log(low), math.log(high)))
+
+
 def _zoom_out(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Place the face in a picture up to three times as large, filled with its repeated edges or with colored noise."""
     width, height = picture.size
-    factor = math.exp(rng.uniform(math.log(1.2), math.log(3.0)))
+    factor = _log_uniform(rng, *ZOOM_FACTORS)
     large = (round(width * factor), round(height * factor))
-    left, top = int(rng.uniform(0, large[0] - width)), int(rng.uniform(0, 0.6 * (large[1] - height)))
-    if rng.random() < 0.5:
+    left, top = int(rng.uniform(0, large[0] - width)), int(rng.uniform(0, ZOOM_LOWEST * (large[1] - height)))
+    if rng.random() < 1 - NOISE_SHARE:
         zoomed = Image.fromarray(cut(np.asarray(picture), -left, -top, *large))
     else:
-        noise = rng.integers(0, 256, 3) + rng.normal(0, rng.uniform(0, 30), (large[1] // 8 + 1, large[0] // 8 + 1, 3))
+        cells = (large[1] // 8 + 1, large[0] // 8 + 1, 3)
+        noise = rng.integers(0, 256, 3) + rng.normal(0, rng.uniform(*NOISE_SPREADS), cells)
         zoomed = Image.fromarray(noise.clip(0, 255).astype(np.uint8)).resize(large, Resampling.BICUBIC)
         zoomed.paste(picture, (left, top))
     return zoomed.resize((width, height), Resampling.BILINEAR)
@@ -60,14 +74,14 @@ def _zoom_out(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 def _move(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Shift, scale, mirror and rotate in one resampling; outside the image, its edge is repeated."""
     width, height = picture.size
-    angle = math.radians(rng.uniform(-15, 15))
-    scale = math.exp(rng.uniform(math.log(0.8), math.log(1.25)))
+    angle = math.radians(rng.uniform(*ANGLES_DEG))
+    scale = _log_uniform(rng, *SCALES)
     mirror = rng.choice((-1, 1))
     cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
     margin = max(width, height) // 2
     center_x, center_y = width / 2, height / 2
-    from_x = center_x + margin + rng.uniform(-0.1, 0.1) * width
-    from_y = center_y + margin + rng.uniform(-0.1, 0.1) * height
+    from_x = center_x + margin + rng.uniform(*SHIFTS) * width
+    from_y = center_y + margin + rng.uniform(*SHIFTS) * height
     # Pillow's matrix (a, b, c, d, e, f) maps each target pixel to its position in the source, so its scale is the
     # inverse. The margin repeats the edge, because black corners would show that a picture was rotated.
     matrix = (
@@ -80,9 +94,9 @@ def _move(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 def _relight(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-        if rng.random() < 0.5:
-            picture = enhance(picture).enhance(rng.uniform(0.5, 1.5))
-    if rng.random() < 0.1:
+        if rng.random() < LIGHT_SHARE:
+            picture = enhance(picture).enhance(rng.uniform(*LIGHT_FACTORS))
+    if rng.random() < GRAY_SHARE:
         picture = ImageOps.grayscale(picture).convert("RGB")
     return picture
 
@@ -90,9 +104,9 @@ def _relight(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 def _shrink_and_grow(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Shrink a face to 10-112 px, log-uniformly, and enlarge it to its original size."""
     size = picture.size
-    share = min(1.0, math.exp(rng.uniform(math.log(10), math.log(112))) / max(size))
+    share = min(1.0, _log_uniform(rng, *SHRUNK_PX) / max(size))
     small = (max(1, round(size[0] * share)), max(1, round(size[1] * share)))
     picture = picture.resize(small, _KERNELS[rng.integers(len(_KERNELS))])
-    if rng.random() < 0.5:
-        picture = compress_jpeg(picture, int(rng.integers(25, 96)))
+    if rng.random() < JPEG_SHARES[0]:
+        picture = compress_jpeg(picture, int(rng.integers(*JPEG_QUALITIES)))
     return picture.resize(size, _KERNELS[rng.integers(len(_KERNELS))])

@@ -2,6 +2,11 @@
 
 Random numbers are drawn on the CPU and copied with the images, and every image takes the same path, with neutral values
 where nothing changes. So no step waits for the device, as a choice by what it computed would.
+
+Pictures are resampled as Pillow does, by separable kernels that shrinking widens: cubic convolution with a = -0.5 (Keys
+1981, "Cubic convolution interpolation for digital image processing"), and a sinc windowed by its first lobes (Duchon
+1979, "Lanczos filtering in one and two dimensions"). JPEG is that of ITU-T T.81 (cosine transform, quantization) and
+T.871 (conversion of color).
 """
 
 import io
@@ -16,13 +21,14 @@ from torch.nn import functional
 
 from maskkit._images.load import RgbImage
 from maskkit._images.preprocess import to_device
+from maskkit.augment import _camera as limits
 
 # Random numbers in [0, 1) per image, at least as many as `_choose_changes` takes.
 N_DRAWS = 32
 
 _BOX, _LINEAR, _CUBIC, _LANCZOS, _GAUSS = range(5)
 _NOISE_PX = 128
-# Luma as in JPEG, and both chroma channels around 0.
+# Y, Cb and Cr of T.871, but both chroma channels around 0.
 _YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
 
@@ -68,32 +74,36 @@ def _choose_changes(draws: NDArray[np.float64], sizes: NDArray[np.int64]) -> dic
     def happens(probability: float) -> NDArray[np.bool_]:
         return next(remaining) < probability
 
-    zooms, shrinks = happens(0.1), happens(0.6)
-    factor = np.where(zooms, log_uniform(1.2, 3.0), 1)
-    angle, scale = np.radians(uniform(-15, 15)), log_uniform(0.8, 1.25)
-    share = np.where(shrinks, np.minimum(1, log_uniform(10, 112) / sizes.max(axis=1, keepdims=True)), 1)
+    zooms, shrinks = happens(limits.ZOOM_SHARE), happens(limits.SHRINK_SHARE)
+    factor = np.where(zooms, log_uniform(*limits.ZOOM_FACTORS), 1)
+    angle, scale = np.radians(uniform(*limits.ANGLES_DEG)), log_uniform(*limits.SCALES)
+    longest = sizes.max(axis=1, keepdims=True)
+    share = np.where(shrinks, np.minimum(1, log_uniform(*limits.SHRUNK_PX) / longest), 1)
     kernels = np.where(shrinks, np.floor(uniform(_BOX, _LANCZOS + 1, 2)), _LINEAR)
     return {
         "size": sizes,
         "zoom": factor,
-        "offset": uniform(0, 1, 2) * (0.6, 1) * sizes * (factor - 1),
-        "has noise": zooms & happens(0.5),
+        "offset": uniform(0, 1, 2) * (limits.ZOOM_LOWEST, 1) * sizes * (factor - 1),
+        "has noise": zooms & happens(limits.NOISE_SHARE),
         "noise color": uniform(0, 256, 3),
-        "noise": uniform(0, 30),
+        "noise": uniform(*limits.NOISE_SPREADS),
         # 192 px of a picture three times as large have 72 cells.
         "noise offset": uniform(0, _NOISE_PX - 72, 2),
         "cos": np.cos(angle) / scale,
         "sin": np.sin(angle) / scale,
         "mirror": np.where(happens(0.5), -1, 1),
-        "shift": uniform(-0.1, 0.1, 2) * sizes,
-        **{name: np.where(happens(0.5), uniform(0.5, 1.5), 1) for name in ("brightness", "contrast", "color")},
-        "color kept": ~happens(0.1),
-        "sigma": np.where(happens(0.2), uniform(0.3, 2.0), 0.01),
+        "shift": uniform(*limits.SHIFTS, 2) * sizes,
+        **{
+            name: np.where(happens(limits.LIGHT_SHARE), uniform(*limits.LIGHT_FACTORS), 1)
+            for name in ("brightness", "contrast", "color")
+        },
+        "color kept": ~happens(limits.GRAY_SHARE),
+        "sigma": np.where(happens(limits.BLUR_SHARE), uniform(*limits.BLUR_SIGMAS_PX), 0.01),
         "small": np.maximum(1, np.round(sizes * share)),
         "shrink kernel": kernels[:, :1],
         "grow kernel": kernels[:, 1:],
-        "is compressed": next(remaining) < np.where(shrinks, 0.5, 0.3),
-        "quality": np.floor(uniform(25, 96)),
+        "is compressed": next(remaining) < np.where(shrinks, *limits.JPEG_SHARES),
+        "quality": np.floor(uniform(*limits.JPEG_QUALITIES)),
     }
 
 
