@@ -1,7 +1,6 @@
 """Photos of several requests share batches, and a full queue refuses more."""
 
 import threading
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,7 +31,9 @@ def classified(gated, monkeypatch):
 
 
 @pytest.fixture
-def batcher(gated, batches):
+def batcher(gated, batches, monkeypatch):
+    """Predicts one batch at a time, so that it is known which photos share one."""
+    monkeypatch.setattr("maskkit.web._batcher.N_BATCHES", 1)
     batcher = Batcher(gated.predictor_, max_waiting=12, max_wait_s=10, max_px=10_000, on_batch=batches.append)
     batcher.start()
     yield batcher
@@ -62,7 +63,7 @@ def test_requests_share_a_batch(batcher, detector, batches, photo):
     assert batcher.n_waiting == 6
     detector.gate.set()
     assert names_of([first, *one, *two, *three]) == ["first", *"abcdef"]
-    assert batches == [1, 6]
+    assert batches == [1, 4, 2]
 
 
 def test_batch_size_is_limited(batcher, detector, batches, photo):
@@ -70,7 +71,7 @@ def test_batch_size_is_limited(batcher, detector, batches, photo):
     futures = batcher.submit(uploads(photo, *"abcdefghij"))
     detector.gate.set()
     assert names_of([first, *futures]) == ["first", *"abcdefghij"]
-    assert batches == [1, BATCH_PHOTOS, 10 - BATCH_PHOTOS]
+    assert batches == [1, BATCH_PHOTOS, BATCH_PHOTOS, 10 - 2 * BATCH_PHOTOS]
 
 
 def test_pixels_of_a_batch_are_limited(batcher, detector, batches, photo):
@@ -120,29 +121,65 @@ def test_canceled_photo_is_skipped(batcher, detector, batches, photo):
 
 
 def test_photo_is_canceled_at_any_time(batcher, detector, classified, photo):
-    """The photo that is being searched is finished; those after it are neither searched nor classified."""
+    """Photos that are being searched are searched to the end; none of those that are canceled is classified."""
     detector.close()
     futures = batcher.submit(uploads(photo, *"abcd"))
     assert detector.reached.acquire(timeout=60)
     assert all(future.cancel() for future in futures[:3])
     detector.gate.set()
     assert futures[3].result(60).name == "d"
-    assert detector.n_photos == 2
     assert classified == [1]
 
 
-def test_results_of_a_batch_come_before_it_ends(batcher, detector, photo):
-    """The first photos of a batch are answered while the last two wait to be searched."""
-    first, gate = hold(batcher, detector, photo), detector.gate
-    futures = batcher.submit(uploads(photo, *"abcdefgh"))
-    passes = threading.Semaphore(6)
-    detector.gate = SimpleNamespace(wait=lambda seconds: passes.acquire(timeout=seconds), set=lambda: passes.release(9))
-    gate.set()
-    assert first.result(60).name == "first"
-    assert names_of(futures[:2]) == ["a", "b"]
-    assert not futures[-1].done()
-    detector.gate.set()
-    assert names_of(futures) == list("abcdefgh")
+class TestTwoBatches:
+    """While the photos of one batch are searched, the faces of another are classified."""
+
+    @pytest.fixture
+    def batcher(self, gated, batches):
+        batcher = Batcher(gated.predictor_, max_waiting=12, max_wait_s=10, max_px=10_000, on_batch=batches.append)
+        batcher.start()
+        yield batcher
+        gated.detector_.gate.set()
+        batcher.close()
+
+    def test_a_batch_is_answered_while_the_next_is_searched(self, batcher, detector, gated, photo, monkeypatch):
+        predictor_class, searched = type(gated.predictor_), threading.Event()
+        iterate_batches = predictor_class.iterate_batches
+
+        def classify(self, crops, **options):
+            assert searched.wait(60)
+            return iterate_batches(self, crops, **options)
+
+        monkeypatch.setattr(predictor_class, "iterate_batches", classify)
+        (first,) = batcher.submit(uploads(photo, "first"))
+        assert detector.reached.acquire(timeout=60)
+        detector.close()
+        (second,) = batcher.submit(uploads(photo, "second"))
+        assert detector.reached.acquire(timeout=60)
+        searched.set()
+        assert first.result(60).name == "first"
+        assert not second.done()
+        detector.gate.set()
+        assert second.result(60).name == "second"
+
+    def test_each_stage_is_in_one_thread_at_a_time(self, batcher, detector, batches, photo):
+        detector.close()
+        futures = batcher.submit(uploads(photo, *"abcdefgh"))
+        assert detector.reached.acquire(timeout=60)
+        assert not detector.reached.acquire(timeout=0.2)
+        detector.gate.set()
+        assert sorted(names_of(futures)) == list("abcdefgh")
+        assert batches == [4, 4]
+
+    def test_pixels_of_both_are_limited(self, batcher, detector, photo):
+        detector.close()
+        futures = batcher.submit(
+            [(Upload(name, photo), n) for name, n in zip("abc", (6_000, 6_000, 4_000), strict=True)]
+        )
+        assert detector.reached.acquire(timeout=60)
+        assert batcher.n_waiting == 2
+        detector.gate.set()
+        assert names_of(futures) == list("abc")
 
 
 def test_failure_ends_only_its_batch(batcher, detector, photo, monkeypatch):

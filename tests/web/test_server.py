@@ -44,6 +44,13 @@ def metric(live, line):
     return next((float(found.rpartition(" ")[2]) for found in text.splitlines() if found.startswith(line)), 0)
 
 
+@pytest.fixture
+def one_batch(monkeypatch):
+    """Batches are predicted one at a time, so that it is known which photos wait."""
+    monkeypatch.setattr("maskkit.web._batcher.N_BATCHES", 1)
+
+
+@pytest.mark.usefixtures("one_batch")
 def test_open_requests_are_answered_before_shutdown(gated, detector, photo, pool):
     with serving(gated) as live:
         detector.close()
@@ -66,6 +73,7 @@ def refuses_connections(address):
     return False
 
 
+@pytest.mark.usefixtures("one_batch")
 def test_full_queue_answers_503_with_retry_after(gated, detector, photo, pool):
     with serving(gated, limits=Limits(images=2, waiting_images=3)) as live:
         detector.close()
@@ -108,10 +116,11 @@ def test_photos_in_a_batch_are_canceled_when_their_client_hangs_up(gated, detect
         assert metric(live, "maskkit_queue_photos") == 0
         detector.gate.set()
         assert post(live, photo).status_code == 200
-        # The photo that was being searched, and that of the next client.
-        assert detector.n_photos == 2
+        # At most the four that were being searched, and that of the next client.
+        assert detector.n_photos <= 5
 
 
+@pytest.mark.usefixtures("one_batch")
 def test_photos_in_the_queue_are_canceled_when_their_client_hangs_up(gated, detector, photo, pool):
     with serving(gated, limits=Limits(images=4, waiting_images=4)) as live:
         detector.close()

@@ -3,10 +3,12 @@
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import count
-from typing import Any, NamedTuple
+from threading import RLock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,20 +17,28 @@ from scipy.special import logit
 from maskkit._checks.numbers import check_int, check_max_px, check_proba
 from maskkit._images.crop import Box, crop_square
 from maskkit._images.hashing import hash_content
-from maskkit._images.load import ImageSource, RgbImage, name_source, read_image, warn_of
+from maskkit._images.load import ImageSource, RgbImage, name_source, warn_of
 from maskkit._images.prefetch import in_windows, prefetch_map
 from maskkit._images.sources import keep_readable
 from maskkit._model.decision import DecisionRule
 from maskkit._model.face_density import FaceDensity
 from maskkit._model.features import FeatureExtractor
 from maskkit._model.fitted_backbone import hash_model
+from maskkit._model.found_faces import (
+    NO_FACES,
+    NO_IMAGE,
+    FoundFaces,
+    always,
+    check_detector_works,
+    load_photo,
+    to_box,
+)
 from maskkit._model.head import TransferHead
 from maskkit._model.results import FaceResult, PhotoResult
 from maskkit._plugins import plugin_errors
 from maskkit.detectors._base import Detector, Faces, check_faces, detect_batch, fit_to_image
 from maskkit.detectors._heatmap import limit_scales
 from maskkit.detectors.whole import WholeImageDetector
-from maskkit.engines._devices import resolve_device
 from maskkit.exceptions import ImageError, ModelFileError, PluginError, SkippedImageWarning
 
 # Photos whose faces share batches. Memory holds up to three times as many decoded photos: those being read,
@@ -37,6 +47,9 @@ WINDOW_PHOTOS = 8
 _WINDOW_CROPS = 64
 # Windows of large photos have fewer.
 _WINDOW_PIXELS = 32_000_000
+
+# The lock of predictors that are used in one thread.
+_ALONE = nullcontext()
 
 # Faces whose two most probable classes are closer than this are recomputed, so that rounding changes neither a label
 # nor the side of a threshold. Of 367 faces of photos 13 % are closer, of 300 of 12k 1 %; bfloat16 changes the
@@ -67,6 +80,15 @@ class FacePredictor:
     density: FaceDensity | None = None
     max_faces: int | None = None
     are_crops: bool = False
+    while_detecting: AbstractContextManager[Any] = _ALONE
+    while_classifying: AbstractContextManager[Any] = _ALONE
+
+    def for_threads(self) -> "FacePredictor":
+        """Return a copy that reads photos in several threads at once; each stage is in one of them at a time.
+
+        Neither a detector nor a head need be thread-safe.
+        """
+        return replace(self, while_detecting=RLock(), while_classifying=RLock())
 
     def limit_scales(self, max_pixels: int) -> "FacePredictor":
         """Return a copy whose detector scales images to at most so many pixels, if it chooses the scales itself."""
@@ -117,15 +139,15 @@ class FacePredictor:
 
     def find_faces(
         self, photo: ImageSource, near: Sequence[Box] | None = None, *, max_px: int | None = None
-    ) -> "FoundFaces":
+    ) -> FoundFaces:
         """Detect the faces of one photo, or those near given boxes; raise ImageError or PluginError if that fails."""
-        loaded = _load(name_source(photo), keep_readable(photo), max_px=check_max_px(max_px))
+        loaded = load_photo(name_source(photo), keep_readable(photo), max_px=check_max_px(max_px))
         (detected,) = self._detect([loaded._replace(near=near)])
         if detected.error is not None:
             raise detected.error
         return self._keep_largest(detected)
 
-    def classify_faces(self, found: "FoundFaces", known: Sequence[FaceResult | None] | None = None) -> PhotoResult:
+    def classify_faces(self, found: FoundFaces, known: Sequence[FaceResult | None] | None = None) -> PhotoResult:
         """Classify the faces of one photo, except those of which `known` holds an earlier result, which keep it."""
         known = known or [None] * len(found.faces)
         unknown = np.flatnonzero([face is None for face in known])
@@ -159,20 +181,16 @@ class FacePredictor:
         """
 
         def load(named: tuple[str, ImageSource], index: int) -> FoundFaces:
-            ask = _always if is_wanted is None else partial(is_wanted, index)
-            return _load(*named, is_wanted=ask, max_px=max_px, formats=formats)
+            ask = always if is_wanted is None else partial(is_wanted, index)
+            return load_photo(*named, is_wanted=ask, max_px=max_px, formats=formats)
 
-        # On a GPU, photos that are searched together take no longer. On a CPU, results that somebody waits for come
-        # early, and those who got them send the next photos meanwhile.
-        is_urgent = is_wanted is not None and resolve_device(self.embedder.settings.device).type == "cpu"
-        size = _WINDOW_CROPS if self.are_crops else 2 if is_urgent else WINDOW_PHOTOS
+        size = _WINDOW_CROPS if self.are_crops else WINDOW_PHOTOS
         loaded = prefetch_map(load, photos, count(), n_ahead=size)
         # One thread, because a detector need not be thread-safe. It searches the next photos while the faces of
         # the previous ones are classified.
-        detect = self._detect_one_by_one if is_urgent else self._detect
         read = in_windows(loaded, size, max_pixels=_WINDOW_PIXELS)
-        windows = prefetch_map(detect, read, n_ahead=2, n_workers=1)
-        for window in _check_detector_works(windows):
+        windows = prefetch_map(self._detect, read, n_ahead=2, n_workers=1)
+        for window in check_detector_works(windows, WINDOW_PHOTOS):
             window = [photo.check_wanted() for photo in window]
             for result, photo in zip(self._classify(window), window, strict=True):
                 if photo.error is None or on_error == "report":
@@ -184,7 +202,7 @@ class FacePredictor:
 
     def unreadable_photo(self, source: ImageSource, name: str, error: ImageError) -> PhotoResult:
         """Return the result of a photo that is not read, because of an error found before."""
-        return next(self._classify([FoundFaces(source, name, _NO_IMAGE, error, 0.0)]))
+        return next(self._classify([FoundFaces(source, name, NO_IMAGE, error, 0.0)]))
 
     @cached_property
     def model_sha256(self) -> str | None:
@@ -206,29 +224,29 @@ class FacePredictor:
         density = None if self.density is None else self.density.noise_and_limit.tolist()
         return hash_content(f"{self.model_sha256} {layers} {self.rule} {density} {compute}".encode())
 
-    def _detect(self, photos: Sequence["FoundFaces"]) -> list["FoundFaces"]:
+    def _detect(self, photos: Sequence[FoundFaces]) -> list[FoundFaces]:
         """Detect the faces of several photos; if the detector fails, the photos on which it fails get its error."""
-        photos = [photo.check_wanted() for photo in photos]
-        readable = [photo for photo in photos if photo.error is None]
-        start = time.perf_counter()
-        try:
-            found = iter(self._detect_together(readable))
-        except PluginError as exc:
-            if len(photos) > 1:
-                return [detected for photo in photos for detected in self._detect([photo])]
-            return [photos[0]._replace(error=exc)]
-        ms = (time.perf_counter() - start) * 1000 / max(1, len(readable))
-        return [p._replace(faces=next(found), detect_ms=ms) if p.error is None else p for p in photos]
+        with self.while_detecting:
+            photos = [photo.check_wanted() for photo in photos]
+            readable = [photo for photo in photos if photo.error is None]
+            start = time.perf_counter()
+            try:
+                found = iter(self._detect_together(readable))
+            except PluginError as exc:
+                if len(photos) > 1:
+                    return [detected for photo in photos for detected in self._detect([photo])]
+                return [photos[0]._replace(error=exc)]
+            ms = (time.perf_counter() - start) * 1000 / max(1, len(readable))
+            return [p._replace(faces=next(found), detect_ms=ms) if p.error is None else p for p in photos]
 
-    def _detect_one_by_one(self, photos: Sequence["FoundFaces"]) -> list["FoundFaces"]:
-        """Detect the faces of photos that may become unwanted meanwhile."""
-        return [detected for photo in photos for detected in self._detect([photo])]
-
-    def _detect_together(self, photos: Sequence["FoundFaces"]) -> list[Faces]:
+    def _detect_together(self, photos: Sequence[FoundFaces]) -> list[Faces]:
         if not photos:
             return []
         method = "detect_batch()" if hasattr(self.detector, "detect_batch") else "detect()"
-        with plugin_errors("detectors", self.detector_name, method, ", ".join(photo.name for photo in photos)):
+        with (
+            self.while_detecting,
+            plugin_errors("detectors", self.detector_name, method, ", ".join(photo.name for photo in photos)),
+        ):
             # Of several photos, none has boxes.
             found = detect_batch(self.detector, [photo.image for photo in photos], near=photos[0].near)
         if len(found) != len(photos):
@@ -241,13 +259,14 @@ class FacePredictor:
             for faces, photo in zip(found, photos, strict=True)
         ]
 
-    def _classify(self, window: list["FoundFaces"]) -> Iterator[PhotoResult]:
+    def _classify(self, window: list[FoundFaces]) -> Iterator[PhotoResult]:
         """Classify the faces of several photos in common batches."""
         window = [self._keep_largest(photo) for photo in window]
         boxes = [(photo.image, box) for photo in window for box in photo.faces.boxes_xyxy]
         crops = [image if self.are_crops else crop_square(image, box) for image, box in boxes]
         start = time.perf_counter()
-        rows = iter(list(self._judge_crops(crops)) if crops else ())
+        with self.while_classifying:
+            rows = iter(list(self._judge_crops(crops)) if crops else ())
         face_ms = (time.perf_counter() - start) * 1000 / max(1, len(crops))
         for photo in window:
             warn_of(photo.name, photo.notes)
@@ -267,12 +286,12 @@ class FacePredictor:
                 model_sha256=self.model_sha256,
             )
 
-    def _keep_largest(self, photo: "FoundFaces") -> "FoundFaces":
+    def _keep_largest(self, photo: FoundFaces) -> FoundFaces:
         """Leave out the smaller faces of a photo, and all faces of one with an error."""
-        faces = _NO_FACES if photo.error is not None else photo.faces
+        faces = NO_FACES if photo.error is not None else photo.faces
         boxes = faces.boxes_xyxy[self.max_faces :] if self.max_faces is not None else ()
         kept = faces.select(np.arange(len(faces) - len(boxes)))
-        return photo._replace(faces=kept, left_out=(*photo.left_out, *map(_to_box, boxes)))
+        return photo._replace(faces=kept, left_out=(*photo.left_out, *map(to_box, boxes)))
 
     def _note_left_out(self, n_left_out: int) -> list[str]:
         faces = "1 smaller face" if n_left_out == 1 else f"{n_left_out:,} smaller faces"
@@ -298,25 +317,16 @@ class FacePredictor:
         )
 
 
-def _always() -> bool:
-    return True
-
-
 def _place(faces: Faces, index: int) -> dict[str, Any]:
     """Return what a `FaceResult` contains of a detected face."""
     points = None
     if faces.landmarks is not None:
         points = tuple((round(float(x), 1), round(float(y), 1)) for x, y in faces.landmarks[index])
     return {
-        "box": _to_box(faces.boxes_xyxy[index]),
+        "box": to_box(faces.boxes_xyxy[index]),
         "detection_score": float(faces.scores[index]),
         "landmarks": points,
     }
-
-
-def _to_box(edges: NDArray[np.float32]) -> Box:
-    left, top, right, bottom = (int(edge) for edge in edges)
-    return left, top, right, bottom
 
 
 def _is_near_decision(proba: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
@@ -326,71 +336,3 @@ def _is_near_decision(proba: NDArray[np.float64], threshold: float) -> NDArray[n
     if 0 < threshold < 1:
         is_near |= np.abs(logit(highest) - logit(threshold)) < MAX_LOGIT_CHANGE
     return is_near
-
-
-_NO_IMAGE = np.zeros((0, 0, 3), dtype=np.uint8)
-_NO_FACES = Faces(np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.float32))
-
-
-class FoundFaces(NamedTuple):
-    """A photo on its way from reading to detection and classification."""
-
-    source: ImageSource
-    name: str
-    image: RgbImage
-    error: ImageError | PluginError | None
-    read_ms: float
-    is_wanted: Callable[[], bool] = _always
-    notes: tuple[str, ...] = ()
-    faces: Faces = _NO_FACES
-    detect_ms: float = 0.0
-    left_out: tuple[Box, ...] = ()
-    near: Sequence[Box] | None = None
-
-    @property
-    def boxes(self) -> list[Box]:
-        return list(map(_to_box, self.faces.boxes_xyxy))
-
-    def check_wanted(self) -> "FoundFaces":
-        """Return the photo, with an error if it is no longer wanted."""
-        if self.is_wanted():
-            return self
-        return self._replace(error=ImageError(f"{self.name}: is no longer wanted, and was left out."))
-
-
-def _check_detector_works(windows: Iterable[list[FoundFaces]]) -> Iterator[list[FoundFaces]]:
-    """Iterate over windows of photos; raise PluginError if the detector fails on every photo that can be read.
-
-    A failure may be the photo's fault if other photos pass, and otherwise is the detector's. So windows are held back
-    until it succeeds once, or has failed on as many photos as a window holds. Of a single photo nobody knows.
-    """
-    held: list[list[FoundFaces]] = []
-    failures: list[PluginError] = []
-    works = False
-    windows = iter(windows)
-    for window in windows:
-        held.append(window)
-        works = any(photo.error is None for photo in window)
-        failures += [photo.error for photo in window if isinstance(photo.error, PluginError)]
-        if works or len(failures) >= WINDOW_PHOTOS:
-            break
-        if not failures:  # Photos that cannot be read say nothing about the detector.
-            yield from held
-            held.clear()
-    if not works and len(failures) > 1:
-        raise PluginError(f"{failures[0]} It failed on all of the first {len(failures)} photos.")
-    yield from held
-    yield from windows
-
-
-def _load(name: str, source: ImageSource, *, is_wanted: Callable[[], bool] = _always, **limits: Any) -> FoundFaces:
-    """Load a photo; `limits` are those of `load_image`."""
-    start = time.perf_counter()
-    image, error = _NO_IMAGE, None
-    notes: tuple[str, ...] = ()
-    try:
-        if is_wanted():
-            image, notes = read_image(source, name=name, **limits)
-    except ImageError as exc:
-        error = exc
-    return FoundFaces(source, name, image, error, (time.perf_counter() - start) * 1000, is_wanted, notes)

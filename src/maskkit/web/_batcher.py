@@ -1,4 +1,4 @@
-"""Batching of the photos of all requests: a bounded queue, and one thread that predicts in batches."""
+"""Batching of the photos of all requests: a bounded queue, and threads that predict in batches."""
 
 import logging
 import math
@@ -18,8 +18,12 @@ from maskkit.web._errors import queue_full
 from maskkit.web._formats import FORMATS
 from maskkit.web._inspect import Upload
 
-BATCH_PHOTOS = 8
-"""Maximum number of photos in a batch; it bounds how many are decoded at once."""
+BATCH_PHOTOS = 4
+"""Maximum number of photos in a batch; with the number of batches, it bounds how many are decoded at once."""
+
+# While the faces of one batch are classified, the photos of another are searched, so that no core waits at the end of
+# a batch.
+N_BATCHES = 2
 
 # Weight of the newest batch in the running mean of seconds per photo.
 _NEWEST_WEIGHT = 0.2
@@ -36,10 +40,11 @@ class _Job:
 
 
 class Batcher:
-    """Predicts the photos of all requests in one thread, those that wait together in one batch.
+    """Predicts the photos of all requests in batches of those that wait together, `N_BATCHES` of them at once.
 
     A batch is never held back until it is full: a photo that arrives alone is a batch of one, and the photos
-    that arrive meanwhile are the next batch. A batch decodes at most `max_px` pixels, and at least one photo.
+    that arrive meanwhile are the next batch. The photos that are predicted have at most `max_px` pixels together, or
+    there is only one.
 
     A photo whose future is canceled is left out at the next step: before it is decoded, before it is searched for
     faces, and before its faces are classified.
@@ -57,26 +62,33 @@ class Batcher:
         max_px: int,
         on_batch: Callable[[int], Any] = lambda n_photos: None,
     ) -> None:
-        self.predictor = predictor
+        self.predictor = predictor.for_threads()
         self.max_waiting = max_waiting
         self.max_wait_s = max_wait_s
         self.max_px = max_px
         self.on_batch = on_batch
         self.seconds_per_photo = 0.1
         self._queue: deque[_Job] = deque()
+        self._n_px = 0  # of the photos that are being predicted
+        self._last_end_s = 0.0
         self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="maskkit-batcher", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, name=f"maskkit-batcher-{number}", daemon=True)
+            for number in range(N_BATCHES)
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
-        """Predict the photos that wait, and end the thread."""
+        """Predict the photos that wait, and end the threads."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     @property
     def n_waiting(self) -> int:
@@ -88,7 +100,7 @@ class Batcher:
             self.check_capacity(len(uploads))
             jobs = [_Job(upload, n_px) for upload, n_px in uploads]
             self._queue += jobs
-            self._changed.notify()
+            self._changed.notify_all()
         for job in jobs:
             job.future.add_done_callback(partial(self._forget, job))
         return [job.future for job in jobs]
@@ -113,19 +125,24 @@ class Batcher:
             if active:
                 self.on_batch(len(active))
                 self._predict(active)
+            with self._changed:
+                self._n_px -= sum(job.n_px for job in batch)
+                self._changed.notify_all()
 
     def _next_batch(self) -> list[_Job]:
         """Wait for photos; return an empty list once the batcher is closed and the queue empty."""
         batch: list[_Job] = []
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closed)
-            n_px = 0
-            while self._queue and len(batch) < BATCH_PHOTOS:
-                n_px += self._queue[0].n_px
-                if batch and n_px > self.max_px:
-                    break
-                batch.append(self._queue.popleft())
+            self._changed.wait_for(lambda: self._has_room() if self._queue else self._closed)
+            while self._queue and len(batch) < BATCH_PHOTOS and self._has_room():
+                job = self._queue.popleft()
+                self._n_px += job.n_px
+                batch.append(job)
         return batch
+
+    def _has_room(self) -> bool:
+        """Return whether the next photo may be predicted beside the others."""
+        return not self._n_px or self._n_px + self._queue[0].n_px <= self.max_px
 
     def _predict(self, jobs: list[_Job]) -> None:
         start = time.perf_counter()
@@ -144,8 +161,12 @@ class Batcher:
             _log.error("a batch of %d photos could not be classified: %s", len(jobs), type(exc).__name__)
             for job in pending:
                 _finish(job.future, exc)
-        seconds = (time.perf_counter() - start) / len(jobs)
-        self.seconds_per_photo += _NEWEST_WEIGHT * (seconds - self.seconds_per_photo)
+        with self._changed:
+            # Batches overlap, so the time since the last one ended is that of this one alone.
+            end = time.perf_counter()
+            seconds = (end - max(start, self._last_end_s)) / len(jobs)
+            self._last_end_s = end
+            self.seconds_per_photo += _NEWEST_WEIGHT * (seconds - self.seconds_per_photo)
 
 
 def _finish(future: Future[PhotoResult], outcome: PhotoResult | Exception) -> None:
