@@ -1,6 +1,8 @@
 """Photos of several requests share batches, and a full queue refuses more."""
 
 import threading
+from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -142,44 +144,87 @@ class TestTwoBatches:
         gated.detector_.gate.set()
         batcher.close()
 
-    def test_a_batch_is_answered_while_the_next_is_searched(self, batcher, detector, gated, photo, monkeypatch):
-        predictor_class, searched = type(gated.predictor_), threading.Event()
+    @pytest.fixture
+    def classifying(self, gated, monkeypatch):
+        """Event of the start of a classification, which goes on when it is cleared."""
+        predictor_class, started, goes_on = type(gated.predictor_), threading.Event(), threading.Event()
         iterate_batches = predictor_class.iterate_batches
 
-        def classify(self, crops, **options):
-            assert searched.wait(60)
+        def wait(self, crops, **options):
+            started.set()
+            assert goes_on.wait(60)
             return iterate_batches(self, crops, **options)
 
-        monkeypatch.setattr(predictor_class, "iterate_batches", classify)
+        monkeypatch.setattr(predictor_class, "iterate_batches", wait)
+        yield SimpleNamespace(wait=lambda: started.wait(60), go_on=goes_on.set)
+        goes_on.set()
+
+    def test_a_batch_is_searched_while_another_is_classified(self, batcher, detector, classifying, photo):
         (first,) = batcher.submit(uploads(photo, "first"))
-        assert detector.reached.acquire(timeout=60)
+        assert classifying.wait()
         detector.close()
         (second,) = batcher.submit(uploads(photo, "second"))
         assert detector.reached.acquire(timeout=60)
-        searched.set()
+        classifying.go_on()
         assert first.result(60).name == "first"
         assert not second.done()
         detector.gate.set()
         assert second.result(60).name == "second"
 
-    def test_each_stage_is_in_one_thread_at_a_time(self, batcher, detector, batches, photo):
+    def test_photo_is_canceled_while_another_batch_is_classified(
+        self, batcher, detector, classified, classifying, photo
+    ):
+        (first,) = batcher.submit(uploads(photo, "first"))
+        assert classifying.wait()
         detector.close()
-        futures = batcher.submit(uploads(photo, *"abcdefgh"))
+        (second,) = batcher.submit(uploads(photo, "second"))
         assert detector.reached.acquire(timeout=60)
-        assert not detector.reached.acquire(timeout=0.2)
         detector.gate.set()
-        assert sorted(names_of(futures)) == list("abcdefgh")
-        assert batches == [4, 4]
+        assert second.cancel()
+        classifying.go_on()
+        assert names_of([first, *batcher.submit(uploads(photo, "third"))]) == ["first", "third"]
+        assert classified == [1, 1]
 
-    def test_pixels_of_both_are_limited(self, batcher, detector, photo):
+    def test_each_stage_runs_in_one_thread_at_a_time(self, gated, batcher, detector, batches, photo, monkeypatch):
+        running, most = Counter(), Counter()
+
+        def count(stage, function):
+            def run(*args, **options):
+                running[stage] += 1
+                most[stage] = max(most[stage], running[stage])
+                threading.Event().wait(0.02)
+                result = list(function(*args, **options))
+                running[stage] -= 1
+                return result
+
+            return run
+
+        predictor_class = type(gated.predictor_)
+        for name in ("_detect_together", "iterate_batches"):
+            monkeypatch.setattr(predictor_class, name, count(name, getattr(predictor_class, name)))
+        futures = [future for _ in range(3) for future in batcher.submit(uploads(photo, *"abcd"))]
+        assert names_of(futures) == list("abcd") * 3
+        assert most == {"_detect_together": 1, "iterate_batches": 1}
+
+    def test_a_batch_leaves_room_for_the_other(self, batcher, detector, batches, photo):
+        """Four photos of a quarter of the pixels are two batches; one that is larger waits until there is room."""
         detector.close()
-        futures = batcher.submit(
-            [(Upload(name, photo), n) for name, n in zip("abc", (6_000, 6_000, 4_000), strict=True)]
-        )
+        futures = batcher.submit([(Upload(name, photo), n_px) for name, n_px in zip("abcd", [2_500] * 4, strict=True)])
         assert detector.reached.acquire(timeout=60)
-        assert batcher.n_waiting == 2
+        futures += batcher.submit([(Upload("e", photo), 9_000)])
         detector.gate.set()
-        assert names_of(futures) == list("abc")
+        assert names_of(futures) == list("abcde")
+        assert batches == [2, 2, 1]
+
+    def test_a_failure_leaves_room_for_the_next_photo(self, batcher, photo, monkeypatch):
+        def fail(self, crops, **options):
+            raise MemoryError
+
+        with monkeypatch.context() as broken:
+            broken.setattr(type(batcher.predictor), "iterate_batches", fail)
+            failed = batcher.submit([(Upload(name, photo), 6_000) for name in "ab"])
+            assert [type(future.exception(60)) for future in failed] == [MemoryError] * 2
+        assert names_of(batcher.submit([(Upload("c", photo), 10_000)])) == ["c"]
 
 
 def test_failure_ends_only_its_batch(batcher, detector, photo, monkeypatch):

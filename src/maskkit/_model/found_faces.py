@@ -1,4 +1,4 @@
-"""A photo on its way from reading to detection and classification."""
+"""Loading of photos, and what is known of them between detection and classification."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +17,7 @@ NO_FACES = Faces(np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.float3
 
 
 def always() -> bool:
-    """Return True: the photo is wanted."""
+    """Return True; photos are wanted unless somebody cancels them."""
     return True
 
 
@@ -57,7 +57,8 @@ def check_detector_works(windows: Iterable[list[FoundFaces]], n_photos: int) -> 
     """Iterate over windows of photos; raise PluginError if the detector fails on every photo that can be read.
 
     A failure may be the photo's fault if other photos pass, and otherwise is the detector's. So windows are held back
-    until it succeeds once, or has failed on `n_photos`, as many as a window holds. Of a single photo nobody knows.
+    until it succeeds once, or has failed on `n_photos`, as many as a window holds. The error of a single photo
+    stays with it.
     """
     held: list[list[FoundFaces]] = []
     failures: list[PluginError] = []

@@ -4,7 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import count
 from threading import RLock
@@ -48,8 +48,8 @@ _WINDOW_CROPS = 64
 # Windows of large photos have fewer.
 _WINDOW_PIXELS = 32_000_000
 
-# The lock of predictors that are used in one thread.
-_ALONE = nullcontext()
+# For predictors that are used in one thread.
+_NO_LOCK = nullcontext()
 
 # Faces whose two most probable classes are closer than this are recomputed, so that rounding changes neither a label
 # nor the side of a threshold. Of 367 faces of photos 13 % are closer, of 300 of 12k 1 %; bfloat16 changes the
@@ -67,7 +67,8 @@ class FacePredictor:
 
     It holds all that prediction needs, and nothing of how it was trained; saving, export, explanations, video, serving
     and batch prediction take it. The head maps features (n, n_features) to probabilities (n, n_classes), with columns
-    in the order of `classes`. Faces whose features exceed the limit of the `density` are uncertain.
+    in the order of `classes`. Faces whose features exceed the limit of the `density` are uncertain. The locks are held
+    while photos are searched and while faces are classified.
     """
 
     detector: Detector
@@ -80,15 +81,15 @@ class FacePredictor:
     density: FaceDensity | None = None
     max_faces: int | None = None
     are_crops: bool = False
-    while_detecting: AbstractContextManager[Any] = _ALONE
-    while_classifying: AbstractContextManager[Any] = _ALONE
+    detection_lock: AbstractContextManager[Any] = field(default=_NO_LOCK, repr=False, compare=False)
+    classification_lock: AbstractContextManager[Any] = field(default=_NO_LOCK, repr=False, compare=False)
 
     def for_threads(self) -> "FacePredictor":
-        """Return a copy that reads photos in several threads at once; each stage is in one of them at a time.
+        """Return a copy that several threads may use at once; each stage runs in one of them at a time.
 
-        Neither a detector nor a head need be thread-safe.
+        Neither a detector nor a head needs to be thread-safe.
         """
-        return replace(self, while_detecting=RLock(), while_classifying=RLock())
+        return replace(self, detection_lock=RLock(), classification_lock=RLock())
 
     def limit_scales(self, max_pixels: int) -> "FacePredictor":
         """Return a copy whose detector scales images to at most so many pixels, if it chooses the scales itself."""
@@ -191,7 +192,6 @@ class FacePredictor:
         read = in_windows(loaded, size, max_pixels=_WINDOW_PIXELS)
         windows = prefetch_map(self._detect, read, n_ahead=2, n_workers=1)
         for window in check_detector_works(windows, WINDOW_PHOTOS):
-            window = [photo.check_wanted() for photo in window]
             for result, photo in zip(self._classify(window), window, strict=True):
                 if photo.error is None or on_error == "report":
                     yield result
@@ -226,7 +226,7 @@ class FacePredictor:
 
     def _detect(self, photos: Sequence[FoundFaces]) -> list[FoundFaces]:
         """Detect the faces of several photos; if the detector fails, the photos on which it fails get its error."""
-        with self.while_detecting:
+        with self.detection_lock:
             photos = [photo.check_wanted() for photo in photos]
             readable = [photo for photo in photos if photo.error is None]
             start = time.perf_counter()
@@ -243,10 +243,7 @@ class FacePredictor:
         if not photos:
             return []
         method = "detect_batch()" if hasattr(self.detector, "detect_batch") else "detect()"
-        with (
-            self.while_detecting,
-            plugin_errors("detectors", self.detector_name, method, ", ".join(photo.name for photo in photos)),
-        ):
+        with plugin_errors("detectors", self.detector_name, method, ", ".join(photo.name for photo in photos)):
             # Of several photos, none has boxes.
             found = detect_batch(self.detector, [photo.image for photo in photos], near=photos[0].near)
         if len(found) != len(photos):
@@ -261,13 +258,13 @@ class FacePredictor:
 
     def _classify(self, window: list[FoundFaces]) -> Iterator[PhotoResult]:
         """Classify the faces of several photos in common batches."""
-        window = [self._keep_largest(photo) for photo in window]
-        boxes = [(photo.image, box) for photo in window for box in photo.faces.boxes_xyxy]
-        crops = [image if self.are_crops else crop_square(image, box) for image, box in boxes]
-        start = time.perf_counter()
-        with self.while_classifying:
+        with self.classification_lock:
+            window = [self._keep_largest(photo.check_wanted()) for photo in window]
+            boxes = [(photo.image, box) for photo in window for box in photo.faces.boxes_xyxy]
+            crops = [image if self.are_crops else crop_square(image, box) for image, box in boxes]
+            start = time.perf_counter()
             rows = iter(list(self._judge_crops(crops)) if crops else ())
-        face_ms = (time.perf_counter() - start) * 1000 / max(1, len(crops))
+            face_ms = (time.perf_counter() - start) * 1000 / max(1, len(crops))
         for photo in window:
             warn_of(photo.name, photo.notes)
             n_faces = len(photo.faces)

@@ -10,17 +10,29 @@ from maskkit._images.crop import cut
 from maskkit._images.load import RgbImage, compress_jpeg
 
 # Longer side at which images are augmented, in pixels. It exceeds every default input size.
-_WORKING_PX = 192
+WORKING_PX = 192
 _KERNELS = (Resampling.BOX, Resampling.BILINEAR, Resampling.BICUBIC, Resampling.LANCZOS)
 
-# What changes how often, and within which limits. `_camera_batch` draws from the same.
-ZOOM_SHARE, ZOOM_FACTORS, ZOOM_LOWEST, NOISE_SHARE, NOISE_SPREADS = 0.1, (1.2, 3.0), 0.6, 0.5, (0, 30)
-ANGLES_DEG, SCALES, SHIFTS = (-15, 15), (0.8, 1.25), (-0.1, 0.1)
-LIGHT_SHARE, LIGHT_FACTORS, GRAY_SHARE = 0.5, (0.5, 1.5), 0.1
-BLUR_SHARE, BLUR_SIGMAS_PX = 0.2, (0.3, 2.0)
-SHRINK_SHARE, SHRUNK_PX = 0.6, (10, 112)
-# Of the shrunk images and of the others; the last quality is excluded.
-JPEG_SHARES, JPEG_QUALITIES = (0.5, 0.3), (25, 96)
+# Probabilities and ranges of the changes, which `_camera_batch` shares.
+ZOOM_PROBABILITY = 0.1
+ZOOM_FACTORS = (1.2, 3.0)
+# The face lies in this upper part of the space that is left.
+ZOOM_LOWEST = 0.6
+NOISE_PROBABILITY = 0.5
+NOISE_SPREADS = (0, 30)
+ANGLES_DEG = (-15, 15)
+SCALES = (0.8, 1.25)
+SHIFTS = (-0.1, 0.1)
+LIGHT_PROBABILITY = 0.5
+LIGHT_FACTORS = (0.5, 1.5)
+GRAY_PROBABILITY = 0.1
+BLUR_PROBABILITY = 0.2
+BLUR_SIGMAS_PX = (0.3, 2.0)
+SHRINK_PROBABILITY = 0.6
+SHRUNK_PX = (10, 112)
+# Of shrunk and of other images; the upper quality is excluded.
+JPEG_PROBABILITIES = (0.5, 0.3)
+JPEG_QUALITIES = (25, 96)
 
 
 def augment_face(image: RgbImage, rng: np.random.Generator) -> RgbImage:
@@ -31,15 +43,15 @@ def augment_face(image: RgbImage, rng: np.random.Generator) -> RgbImage:
     shrunk and compressed as by a poor camera.
     """
     picture = Image.fromarray(shrink_face(image))
-    if rng.random() < ZOOM_SHARE:
+    if rng.random() < ZOOM_PROBABILITY:
         picture = _zoom_out(picture, rng)
     picture = _move(picture, rng)
     picture = _relight(picture, rng)
-    if rng.random() < BLUR_SHARE:
+    if rng.random() < BLUR_PROBABILITY:
         picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(*BLUR_SIGMAS_PX)))
-    if rng.random() < SHRINK_SHARE:
+    if rng.random() < SHRINK_PROBABILITY:
         picture = _shrink_and_grow(picture, rng)
-    elif rng.random() < JPEG_SHARES[1]:
+    elif rng.random() < JPEG_PROBABILITIES[1]:
         picture = compress_jpeg(picture, int(rng.integers(*JPEG_QUALITIES)))
     return np.asarray(picture)
 
@@ -47,7 +59,7 @@ def augment_face(image: RgbImage, rng: np.random.Generator) -> RgbImage:
 def shrink_face(image: RgbImage) -> RgbImage:
     """Return a face crop at the size at which it is augmented: unchanged, or shrunk to 192 px."""
     picture = Image.fromarray(image)
-    picture.thumbnail((_WORKING_PX, _WORKING_PX), Resampling.BILINEAR)
+    picture.thumbnail((WORKING_PX, WORKING_PX), Resampling.BILINEAR)
     return np.asarray(picture)
 
 
@@ -61,7 +73,7 @@ def _zoom_out(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     factor = _log_uniform(rng, *ZOOM_FACTORS)
     large = (round(width * factor), round(height * factor))
     left, top = int(rng.uniform(0, large[0] - width)), int(rng.uniform(0, ZOOM_LOWEST * (large[1] - height)))
-    if rng.random() < 1 - NOISE_SHARE:
+    if rng.random() < 1 - NOISE_PROBABILITY:
         zoomed = Image.fromarray(cut(np.asarray(picture), -left, -top, *large))
     else:
         cells = (large[1] // 8 + 1, large[0] // 8 + 1, 3)
@@ -94,9 +106,9 @@ def _move(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 def _relight(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-        if rng.random() < LIGHT_SHARE:
+        if rng.random() < LIGHT_PROBABILITY:
             picture = enhance(picture).enhance(rng.uniform(*LIGHT_FACTORS))
-    if rng.random() < GRAY_SHARE:
+    if rng.random() < GRAY_PROBABILITY:
         picture = ImageOps.grayscale(picture).convert("RGB")
     return picture
 
@@ -107,6 +119,6 @@ def _shrink_and_grow(picture: Image.Image, rng: np.random.Generator) -> Image.Im
     share = min(1.0, _log_uniform(rng, *SHRUNK_PX) / max(size))
     small = (max(1, round(size[0] * share)), max(1, round(size[1] * share)))
     picture = picture.resize(small, _KERNELS[rng.integers(len(_KERNELS))])
-    if rng.random() < JPEG_SHARES[0]:
+    if rng.random() < JPEG_PROBABILITIES[0]:
         picture = compress_jpeg(picture, int(rng.integers(*JPEG_QUALITIES)))
     return picture.resize(size, _KERNELS[rng.integers(len(_KERNELS))])

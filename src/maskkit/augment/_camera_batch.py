@@ -4,9 +4,9 @@ Random numbers are drawn on the CPU and copied with the images, and every image 
 where nothing changes. So no step waits for the device, as a choice by what it computed would.
 
 Pictures are resampled as Pillow does, by separable kernels that shrinking widens: cubic convolution with a = -0.5 (Keys
-1981, "Cubic convolution interpolation for digital image processing"), and a sinc windowed by its first lobes (Duchon
-1979, "Lanczos filtering in one and two dimensions"). JPEG is that of ITU-T T.81 (cosine transform, quantization) and
-T.871 (conversion of color).
+1981, "Cubic convolution interpolation for digital image processing"), and a sinc of three lobes, windowed by a
+wider one (Duchon 1979, "Lanczos filtering in one and two dimensions"). JPEG is that of ITU-T T.81 (cosine transform,
+quantization) and T.871 (conversion of color).
 """
 
 import io
@@ -21,13 +21,15 @@ from torch.nn import functional
 
 from maskkit._images.load import RgbImage
 from maskkit._images.preprocess import to_device
-from maskkit.augment import _camera as limits
+from maskkit.augment import _camera
 
 # Random numbers in [0, 1) per image, at least as many as `_choose_changes` takes.
 N_DRAWS = 32
 
 _BOX, _LINEAR, _CUBIC, _LANCZOS, _GAUSS = range(5)
 _NOISE_PX = 128
+# Cells of 8 px in the largest picture that a face is placed in.
+_MAX_CELLS = _camera.WORKING_PX * _camera.ZOOM_FACTORS[1] / 8
 # Y, Cb and Cr of T.871, but both chroma channels around 0.
 _YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
@@ -74,36 +76,35 @@ def _choose_changes(draws: NDArray[np.float64], sizes: NDArray[np.int64]) -> dic
     def happens(probability: float) -> NDArray[np.bool_]:
         return next(remaining) < probability
 
-    zooms, shrinks = happens(limits.ZOOM_SHARE), happens(limits.SHRINK_SHARE)
-    factor = np.where(zooms, log_uniform(*limits.ZOOM_FACTORS), 1)
-    angle, scale = np.radians(uniform(*limits.ANGLES_DEG)), log_uniform(*limits.SCALES)
+    zooms, shrinks = happens(_camera.ZOOM_PROBABILITY), happens(_camera.SHRINK_PROBABILITY)
+    factor = np.where(zooms, log_uniform(*_camera.ZOOM_FACTORS), 1)
+    angle, scale = np.radians(uniform(*_camera.ANGLES_DEG)), log_uniform(*_camera.SCALES)
     longest = sizes.max(axis=1, keepdims=True)
-    share = np.where(shrinks, np.minimum(1, log_uniform(*limits.SHRUNK_PX) / longest), 1)
+    share = np.where(shrinks, np.minimum(1, log_uniform(*_camera.SHRUNK_PX) / longest), 1)
     kernels = np.where(shrinks, np.floor(uniform(_BOX, _LANCZOS + 1, 2)), _LINEAR)
     return {
         "size": sizes,
         "zoom": factor,
-        "offset": uniform(0, 1, 2) * (limits.ZOOM_LOWEST, 1) * sizes * (factor - 1),
-        "has noise": zooms & happens(limits.NOISE_SHARE),
+        "offset": uniform(0, 1, 2) * (_camera.ZOOM_LOWEST, 1) * sizes * (factor - 1),
+        "has noise": zooms & happens(_camera.NOISE_PROBABILITY),
         "noise color": uniform(0, 256, 3),
-        "noise": uniform(*limits.NOISE_SPREADS),
-        # 192 px of a picture three times as large have 72 cells.
-        "noise offset": uniform(0, _NOISE_PX - 72, 2),
+        "noise": uniform(*_camera.NOISE_SPREADS),
+        "noise offset": uniform(0, _NOISE_PX - _MAX_CELLS, 2),
         "cos": np.cos(angle) / scale,
         "sin": np.sin(angle) / scale,
         "mirror": np.where(happens(0.5), -1, 1),
-        "shift": uniform(*limits.SHIFTS, 2) * sizes,
+        "shift": uniform(*_camera.SHIFTS, 2) * sizes,
         **{
-            name: np.where(happens(limits.LIGHT_SHARE), uniform(*limits.LIGHT_FACTORS), 1)
+            name: np.where(happens(_camera.LIGHT_PROBABILITY), uniform(*_camera.LIGHT_FACTORS), 1)
             for name in ("brightness", "contrast", "color")
         },
-        "color kept": ~happens(limits.GRAY_SHARE),
-        "sigma": np.where(happens(limits.BLUR_SHARE), uniform(*limits.BLUR_SIGMAS_PX), 0.01),
+        "color kept": ~happens(_camera.GRAY_PROBABILITY),
+        "sigma": np.where(happens(_camera.BLUR_PROBABILITY), uniform(*_camera.BLUR_SIGMAS_PX), 0.01),
         "small": np.maximum(1, np.round(sizes * share)),
         "shrink kernel": kernels[:, :1],
         "grow kernel": kernels[:, 1:],
-        "is compressed": next(remaining) < np.where(shrinks, *limits.JPEG_SHARES),
-        "quality": np.floor(uniform(*limits.JPEG_QUALITIES)),
+        "is compressed": next(remaining) < np.where(shrinks, *_camera.JPEG_PROBABILITIES),
+        "quality": np.floor(uniform(*_camera.JPEG_QUALITIES)),
     }
 
 
@@ -231,8 +232,8 @@ def _constants(device: torch.device) -> tuple[torch.Tensor, ...]:
     noise = np.random.default_rng(0).normal(size=(3, _NOISE_PX, _NOISE_PX))
     n = np.arange(8)
     dct = np.cos(np.outer(n, 2 * n + 1) * np.pi / 16) * np.where(n == 0, np.sqrt(1 / 8), 0.5)[:, None]
-    tables = np.ones((96, 2, 8, 8))
-    for quality in range(1, 96):
+    tables = np.ones((_camera.JPEG_QUALITIES[1], 2, 8, 8))
+    for quality in range(1, len(tables)):
         file = io.BytesIO()
         Image.new("RGB", (8, 8)).save(file, "JPEG", quality=quality)
         tables[quality] = np.reshape(list(Image.open(file).quantization.values()), (2, 8, 8))  # type: ignore[attr-defined]

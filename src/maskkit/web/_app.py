@@ -139,7 +139,7 @@ class _Service:
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         # The first photo compiles the networks, which takes seconds. No client should have to wait for that.
-        await asyncio.to_thread(_warm_up, self.predictor)
+        await asyncio.to_thread(_warm_up, self.batcher.predictor)
         self.batcher.start()
         yield
         await asyncio.to_thread(self.batcher.close)

@@ -25,8 +25,8 @@ BATCH_PHOTOS = 4
 # a batch.
 N_BATCHES = 2
 
-# Weight of the newest batch in the running mean of seconds per photo.
-_NEWEST_WEIGHT = 0.2
+# Weight of the newest photo in the running mean of seconds per photo.
+_NEWEST_WEIGHT = 0.05
 
 _log = logging.getLogger("maskkit.web")
 
@@ -43,8 +43,8 @@ class Batcher:
     """Predicts the photos of all requests in batches of those that wait together, `N_BATCHES` of them at once.
 
     A batch is never held back until it is full: a photo that arrives alone is a batch of one, and the photos
-    that arrive meanwhile are the next batch. The photos that are predicted have at most `max_px` pixels together, or
-    there is only one.
+    that arrive meanwhile are the next batch. Photos of more than `max_px` pixels together are not predicted at once,
+    and a batch leaves room for the others, unless it is a single photo.
 
     A photo whose future is canceled is left out at the next step: before it is decoded, before it is searched for
     faces, and before its faces are classified.
@@ -110,6 +110,7 @@ class Batcher:
         if future.cancelled():
             with self._changed, suppress(ValueError):  # It may have left the queue already.
                 self._queue.remove(job)
+                self._changed.notify_all()
 
     def check_capacity(self, n_photos: int = 1) -> None:
         """Raise a 503 if the queue has no place for that many photos."""
@@ -120,24 +121,29 @@ class Batcher:
 
     def _run(self) -> None:
         while batch := self._next_batch():
-            # Jobs whose request has timed out or gone are canceled.
-            active = [job for job in batch if not job.future.cancelled()]
-            if active:
-                self.on_batch(len(active))
-                self._predict(active)
-            with self._changed:
-                self._n_px -= sum(job.n_px for job in batch)
-                self._changed.notify_all()
+            try:
+                # Jobs whose request has timed out or gone are canceled.
+                active = [job for job in batch if not job.future.cancelled()]
+                if active:
+                    self.on_batch(len(active))
+                    self._predict(active)
+            finally:
+                with self._changed:
+                    self._n_px -= sum(job.n_px for job in batch)
+                    self._changed.notify_all()
 
     def _next_batch(self) -> list[_Job]:
         """Wait for photos; return an empty list once the batcher is closed and the queue empty."""
         batch: list[_Job] = []
         with self._changed:
             self._changed.wait_for(lambda: self._has_room() if self._queue else self._closed)
+            n_px = 0
             while self._queue and len(batch) < BATCH_PHOTOS and self._has_room():
-                job = self._queue.popleft()
-                self._n_px += job.n_px
-                batch.append(job)
+                n_px += self._queue[0].n_px
+                if batch and n_px > self.max_px // N_BATCHES:
+                    break
+                self._n_px += self._queue[0].n_px
+                batch.append(self._queue.popleft())
         return batch
 
     def _has_room(self) -> bool:
@@ -166,7 +172,8 @@ class Batcher:
             end = time.perf_counter()
             seconds = (end - max(start, self._last_end_s)) / len(jobs)
             self._last_end_s = end
-            self.seconds_per_photo += _NEWEST_WEIGHT * (seconds - self.seconds_per_photo)
+            weight = 1 - (1 - _NEWEST_WEIGHT) ** len(jobs)
+            self.seconds_per_photo += weight * (seconds - self.seconds_per_photo)
 
 
 def _finish(future: Future[PhotoResult], outcome: PhotoResult | Exception) -> None:
