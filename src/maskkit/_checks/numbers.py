@@ -44,7 +44,7 @@ def check_int(value: Any, name: str, min_val: int | None = None, max_val: int | 
     Raises TypeError if it is none, and ValueError if it is NaN, infinite or out of range; the message names it.
     """
     number = to_python(value)
-    _check_number(number, name)
+    _check_finite(number, name)
     if isinstance(number, float) and number.is_integer():
         number = int(number)
     check_scalar(number, name, Integral, min_val=min_val, max_val=max_val)
@@ -78,7 +78,7 @@ def check_float(
     if it is NaN, infinite or out of range; the message names it.
     """
     number = to_python(value)
-    _check_number(number, name)
+    _check_finite(number, name)
     check_scalar(number, name, Real, min_val=min_val, max_val=max_val, include_boundaries=include_boundaries)
     return float(number)
 
@@ -103,13 +103,8 @@ def check_finite(values: ArrayLike, name: str) -> NDArray[np.float64]:
     return numbers
 
 
-def _check_number(number: Any, name: str) -> None:
-    """Raise TypeError for True and False, and ValueError for NaN and infinity.
-
-    Python counts the former as numbers, and every comparison with NaN is false.
-    """
-    if isinstance(number, bool):
-        raise TypeError(f"{name} is {number}; want a number.")
+def _check_finite(number: Any, name: str) -> None:
+    """Raise ValueError if a number is NaN or infinite, because every comparison with NaN is false."""
     try:
         is_finite = not isinstance(number, Real) or math.isfinite(number)
     except OverflowError:  # an int beyond the largest float
