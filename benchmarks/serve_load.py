@@ -53,6 +53,8 @@ def encode_portrait() -> bytes:
 def read_photos(folder: Path | None, n_photos: int) -> list[bytes]:
     """Return so many photos: the portrait or those of a folder, repeated."""
     found = [encode_portrait()] if folder is None else [path.read_bytes() for path in find_images_below(folder)]
+    if not found:
+        raise SystemExit(f"{folder}: holds no images; name a folder of photos, or none for a portrait.")
     return list(islice(cycle(found), n_photos))
 
 
