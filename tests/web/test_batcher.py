@@ -123,13 +123,14 @@ def test_canceled_photo_is_skipped(batcher, detector, batches, photo):
 
 
 def test_photo_is_canceled_at_any_time(batcher, detector, classified, photo):
-    """Photos that are being searched are searched to the end; none of those that are canceled is classified."""
+    """The photo that is being searched is finished; those after it are neither searched nor classified."""
     detector.close()
     futures = batcher.submit(uploads(photo, *"abcd"))
     assert detector.reached.acquire(timeout=60)
     assert all(future.cancel() for future in futures[:3])
     detector.gate.set()
     assert futures[3].result(60).name == "d"
+    assert detector.n_photos == 2
     assert classified == [1]
 
 
@@ -146,7 +147,7 @@ class TestTwoBatches:
 
     @pytest.fixture
     def classifying(self, gated, monkeypatch):
-        """Event of the start of a classification, which goes on when it is cleared."""
+        """A classification waits after its start until `go_on` is called."""
         predictor_class, started, goes_on = type(gated.predictor_), threading.Event(), threading.Event()
         iterate_batches = predictor_class.iterate_batches
 
@@ -185,7 +186,7 @@ class TestTwoBatches:
         assert names_of([first, *batcher.submit(uploads(photo, "third"))]) == ["first", "third"]
         assert classified == [1, 1]
 
-    def test_each_stage_runs_in_one_thread_at_a_time(self, gated, batcher, detector, batches, photo, monkeypatch):
+    def test_each_stage_runs_in_one_thread_at_a_time(self, gated, batcher, photo, monkeypatch):
         running, most = Counter(), Counter()
 
         def count(stage, function):

@@ -39,6 +39,7 @@ from maskkit._plugins import plugin_errors
 from maskkit.detectors._base import Detector, Faces, check_faces, detect_batch, fit_to_image
 from maskkit.detectors._heatmap import limit_scales
 from maskkit.detectors.whole import WholeImageDetector
+from maskkit.engines._devices import resolve_device
 from maskkit.exceptions import ImageError, ModelFileError, PluginError, SkippedImageWarning
 
 # Photos whose faces share batches. Memory holds up to three times as many decoded photos: those being read,
@@ -190,7 +191,10 @@ class FacePredictor:
         # One thread, because a detector need not be thread-safe. It searches the next photos while the faces of
         # the previous ones are classified.
         read = in_windows(loaded, size, max_pixels=_WINDOW_PIXELS)
-        windows = prefetch_map(self._detect, read, n_ahead=2, n_workers=1)
+        # On a GPU, photos that are searched together take no longer. On a CPU, each may become unwanted meanwhile.
+        leaves_out = is_wanted is not None and resolve_device(self.embedder.settings.device).type == "cpu"
+        detect = self._detect_one_by_one if leaves_out else self._detect
+        windows = prefetch_map(detect, read, n_ahead=2, n_workers=1)
         for window in check_detector_works(windows, WINDOW_PHOTOS):
             for result, photo in zip(self._classify(window), window, strict=True):
                 if photo.error is None or on_error == "report":
@@ -234,10 +238,15 @@ class FacePredictor:
                 found = iter(self._detect_together(readable))
             except PluginError as exc:
                 if len(photos) > 1:
-                    return [detected for photo in photos for detected in self._detect([photo])]
+                    return self._detect_one_by_one(photos)
                 return [photos[0]._replace(error=exc)]
             ms = (time.perf_counter() - start) * 1000 / max(1, len(readable))
             return [p._replace(faces=next(found), detect_ms=ms) if p.error is None else p for p in photos]
+
+    def _detect_one_by_one(self, photos: Sequence[FoundFaces]) -> list[FoundFaces]:
+        """Detect the faces of photos, each of which may fail or become unwanted meanwhile."""
+        with self.detection_lock:
+            return [detected for photo in photos for detected in self._detect([photo])]
 
     def _detect_together(self, photos: Sequence[FoundFaces]) -> list[Faces]:
         if not photos:
