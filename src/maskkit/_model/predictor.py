@@ -39,7 +39,6 @@ from maskkit._plugins import plugin_errors
 from maskkit.detectors._base import Detector, Faces, check_faces, detect_batch, fit_to_image
 from maskkit.detectors._heatmap import limit_scales
 from maskkit.detectors.whole import WholeImageDetector
-from maskkit.engines._devices import resolve_device
 from maskkit.exceptions import ImageError, ModelFileError, PluginError, SkippedImageWarning
 
 # Photos whose faces share batches. Memory holds up to three times as many decoded photos: those being read,
@@ -191,9 +190,7 @@ class FacePredictor:
         # One thread, because a detector need not be thread-safe. It searches the next photos while the faces of
         # the previous ones are classified.
         read = in_windows(loaded, size, max_pixels=_WINDOW_PIXELS)
-        # On a GPU, photos that are searched together take no longer. On a CPU, each may become unwanted meanwhile.
-        leaves_out = is_wanted is not None and resolve_device(self.embedder.settings.device).type == "cpu"
-        detect = self._detect_one_by_one if leaves_out else self._detect
+        detect = self._detect if hasattr(self.detector, "detect_batch") else self._detect_one_by_one
         windows = prefetch_map(detect, read, n_ahead=2, n_workers=1)
         for window in check_detector_works(windows, WINDOW_PHOTOS):
             for result, photo in zip(self._classify(window), window, strict=True):
